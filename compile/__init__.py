@@ -1,0 +1,1 @@
+"""mqnet-tvm: MQNet from PyTorch to a phone through Apache TVM."""
