@@ -1,0 +1,84 @@
+"""Files that are written whole or not at all: results, manifests, shared libraries.
+
+The bytes go to a hidden file in the same folder, reach the disk, and only then take the final
+name. Whatever stops the write (a full disk, Ctrl-C) leaves the folder as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from compile.errors import OutputError
+
+_FREE_SPACE = "free some space or write to another disk"
+_REMEDIES = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: "raise the limit on file sizes or write to another disk",
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "create the folder first",
+}
+_OTHER_REMEDY = "write to a folder that you may change"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on leaving, sync it and give it the final name.
+
+    The temporary name keeps the ending of ``path``, by which libraries choose a format. The body
+    creates the file and does nothing else with files: an ``OSError`` raised in it is taken for
+    one of this write. A symbolic link is followed, an existing file keeps its permissions.
+
+    Raises:
+        OutputError: the file cannot be written; nothing is left of it, and an older file of the
+            same name is untouched.
+    """
+    shown, path = Path(path), Path(os.path.realpath(path))
+    # Renaming onto a device (/dev/null as root!) would replace the device itself.
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{shown} is not a regular file; choose another name for the output")
+    # 16 hex digits: two processes that write the same result at once do not meet.
+    beside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    try:
+        yield beside
+        if path.exists():
+            os.chmod(beside, path.stat().st_mode & 0o7777)
+        _sync(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        raise OutputError(_sentence(shown, error)) from error
+    finally:
+        # After the rename there is nothing under this name; after a failure there may be.
+        with contextlib.suppress(OSError):
+            beside.unlink()
+    # The file is whole and in place; a file system that cannot sync a folder is no failure.
+    with contextlib.suppress(OSError):
+        _sync(path.parent)
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` whole or not at all.
+
+    Raises:
+        OutputError: as :func:`atomic_path`.
+    """
+    with atomic_path(path) as beside:
+        beside.write_bytes(data)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    return f"{path} cannot be written ({reason}); {_REMEDIES.get(error.errno, _OTHER_REMEDY)}"

@@ -1,0 +1,49 @@
+"""The network's output H as linear light, and back; the one place where the formula stands."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+MU = 5000.0
+PEAK = 16.0
+"""Largest relative light that H can express: four stops above LDR white."""
+
+WHITE_NITS = 203.0
+"""Luminance of LDR white (relative light 1) in files: ITU-R BT.2408, HDR reference white."""
+
+H_MIN = 1 / (1 + math.exp(1))
+"""sigmoid(-1): input 0 and head -1."""
+
+H_MAX = 1 / (1 + math.exp(-2))
+"""sigmoid(2): input 1 and head 1."""
+
+
+def decode_hdr(output: np.ndarray) -> np.ndarray:
+    """Linear relative light, float32, of the network's output H, float32; any shape.
+
+    The network ends in H = sigmoid(x + tanh(...)) with x in [0, 1], so H lies in
+    (sigmoid(-1), sigmoid(2)) = (0.269, 0.881). With mu = 5000::
+
+        y = (H - sigmoid(-1)) / (sigmoid(2) - sigmoid(-1)), clipped to [0, 1]
+        h = ((1 + mu)^y - 1) / mu = (exp(y * log(5001)) - 1) / 5000
+        L = 16 h
+
+    h is the inverse of the mu-law y = log(1 + mu h) / log(1 + mu) of Kalantari and Ramamoorthi,
+    "Deep High Dynamic Range Imaging of Dynamic Scenes" (SIGGRAPH 2017), eq. 3. L lies in
+    [0, 16]; L = 1 is LDR white, 203 cd/m2 in the files (ITU-R BT.2408). The primaries are those
+    of the input, BT.709.
+    """
+    y = np.clip((np.asarray(output, np.float32) - H_MIN) / (H_MAX - H_MIN), 0, 1)
+    return (np.expm1(y * math.log1p(MU)) * (PEAK / MU)).astype(np.float32)
+
+
+def encode_hdr(linear: np.ndarray) -> np.ndarray:
+    """The H, float32, that :func:`decode_hdr` turns into ``linear``; light is clipped to [0, 16].
+
+    This is the target that the network is trained against, in H instead of y.
+    """
+    h = np.clip(np.asarray(linear, np.float32), 0, PEAK) / PEAK
+    y = np.log1p(h * MU) / math.log1p(MU)
+    return (y * (H_MAX - H_MIN) + H_MIN).astype(np.float32)

@@ -1,0 +1,95 @@
+"""A photograph of any size in the fixed frame of an artefact, and the result cut out of it again.
+
+The picture lies in the frame's top left corner, so that its pixels stay on the network's grid;
+right and below it continues by reflection, which gives the convolutions a plausible surround.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from compile.errors import PhotoError
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a photograph lies in the network's frame; all in pixels.
+
+    Attributes:
+        photo_height, photo_width: the photograph as it was read.
+        height, width: the network's frame.
+        content_height, content_width: the photograph in the frame, from the top left corner;
+            smaller than the photograph only if it was resized.
+    """
+
+    photo_height: int
+    photo_width: int
+    height: int
+    width: int
+    content_height: int
+    content_width: int
+
+    @property
+    def resized(self) -> bool:
+        """Whether the photograph was made smaller to fit."""
+        return (self.content_height, self.content_width) != (self.photo_height, self.photo_width)
+
+
+def padded_size(height: int, width: int, multiple: int = 32) -> tuple[int, int]:
+    """The smallest (height, width) that holds a picture and is divisible by ``multiple``."""
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def fit_photo(
+    photo: np.ndarray, height: int, width: int, mode: Literal["pad", "resize"] = "pad"
+) -> tuple[np.ndarray, Placement]:
+    """Put a photograph, uint8 [h, w, 3], into a frame: uint8 [height, width, 3], and say where.
+
+    A photograph that fits is padded by reflection (repeatedly, where the frame is much larger).
+    One that does not fit is an error in mode ``pad``; mode ``resize`` shrinks it with its aspect
+    ratio kept until it fits, then pads. Nothing is ever enlarged: that would add no light.
+
+    Raises:
+        PhotoError: the photograph is larger than the frame and ``mode`` is ``pad``.
+    """
+    photo_height, photo_width = photo.shape[:2]
+    if photo_height > height or photo_width > width:
+        if mode == "pad":
+            raise PhotoError(
+                f"the photograph is {photo_width}x{photo_height} pixels but the artefact takes "
+                f"at most {width}x{height}; shrink it with --resize or build a larger artefact"
+            )
+        photo = _shrink(photo, height, width)
+    content_height, content_width = photo.shape[:2]
+    surround = ((0, height - content_height), (0, width - content_width), (0, 0))
+    placement = Placement(photo_height, photo_width, height, width, content_height, content_width)
+    return np.pad(photo, surround, mode="reflect"), placement
+
+
+def unfit(result: np.ndarray, placement: Placement) -> np.ndarray:
+    """Cut the photograph's part out of a result [height, width, channels] of the whole frame.
+
+    Returns [content_height, content_width, channels], a view: the photograph's own size, or the
+    reduced one if it was resized. The result is not enlarged again: that would invent no detail,
+    and whoever wants the large picture can enlarge the small one by the filter of his choice.
+
+    Raises:
+        ValueError: the result is not of the frame's size.
+    """
+    if result.shape[:2] != (placement.height, placement.width):
+        raise ValueError(f"a result of {result.shape[:2]} does not belong to {placement}")
+    return result[: placement.content_height, : placement.content_width]
+
+
+def _shrink(photo: np.ndarray, height: int, width: int) -> np.ndarray:
+    photo_height, photo_width = photo.shape[:2]
+    scale = min(height / photo_height, width / photo_width)
+    size = (
+        min(width, max(1, round(photo_width * scale))),
+        min(height, max(1, round(photo_height * scale))),
+    )
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))

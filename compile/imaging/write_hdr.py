@@ -1,0 +1,108 @@
+"""Linear light as a file: AVIF for HDR screens, EXR for further work, PNG for every screen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import OpenEXR
+from PIL import Image
+
+from compile.atomic import write_atomically
+from compile.errors import OutputError
+from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.tone_map import tone_map
+from compile.imaging.transfer import pq_encode
+
+# ITU-R BT.2087-0, M2: linear BT.709 to linear BT.2020
+BT709_TO_BT2020 = np.array(
+    [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]], np.float32
+)
+# x, y of red, green, blue and white: ITU-R BT.709
+_BT709_CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+_HALF_MAX = 65504.0
+
+
+def write_hdr(path: str | Path, linear: np.ndarray) -> None:
+    """Write relative light, float32 [H, W, 3], linear BT.709, 1 = LDR white, by the file's ending.
+
+    - ``.avif``: 10 bits, 4:4:4, full range, PQ, BT.2020 (CICP 9/16/9), LDR white at 203 cd/m2
+    - ``.exr``: half floats, ZIP, the light as it is
+    - ``.png``: 8-bit sRGB, tone-mapped (ITU-R BT.2390): a preview, not HDR
+
+    The file is written whole or not at all.
+
+    Raises:
+        OutputError: an unknown ending, or the file cannot be written.
+        ValueError: the light is not [H, W, 3] or not finite.
+    """
+    encode = _encoder(Path(path))
+    if linear.ndim != 3 or linear.shape[-1] != 3:
+        raise ValueError(f"light of shape {linear.shape} is no [H, W, 3] image")
+    if not np.isfinite(linear).all():
+        raise ValueError("the light holds values that are not finite")
+    write_atomically(path, encode(linear))
+
+
+def check_ending(path: str | Path) -> None:
+    """Raise OutputError for an ending that :func:`write_hdr` does not know: before the work."""
+    _encoder(Path(path))
+
+
+def encode_avif(linear: np.ndarray) -> bytes:
+    """AVIF bytes, 10-bit PQ in BT.2020 (CICP 9/16/9, full range, 4:4:4), of relative light.
+
+    PQ is SMPTE ST 2084 (:func:`compile.imaging.transfer.pq_encode`), the matrix ITU-R BT.2087.
+    """
+    nits = np.maximum(linear @ BT709_TO_BT2020.T, 0) * WHITE_NITS
+    codes = np.rint(pq_encode(nits) * 1023).astype(np.uint16)
+    return imagecodecs.avif_encode(
+        codes,
+        level=95,
+        speed=6,
+        bitspersample=10,
+        pixelformat="444",
+        primaries=9,
+        transfer=16,
+        matrix=9,
+    )
+
+
+def encode_exr(linear: np.ndarray) -> bytes:
+    """OpenEXR bytes, half float RGB with ZIP; whiteLuminance says what 1.0 is in cd/m2."""
+    header = {
+        "type": OpenEXR.scanlineimage,
+        "compression": OpenEXR.ZIP_COMPRESSION,
+        "chromaticities": _BT709_CHROMATICITIES,
+        "whiteLuminance": WHITE_NITS,
+    }
+    pixels = np.ascontiguousarray(np.clip(linear, -_HALF_MAX, _HALF_MAX), dtype=np.float16)
+    stream = io.BytesIO()
+    OpenEXR.File(header, {"RGB": pixels}).write(stream)
+    return stream.getvalue()
+
+
+def encode_png(linear: np.ndarray) -> bytes:
+    """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`)."""
+    stream = io.BytesIO()
+    Image.fromarray(tone_map(linear)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+ENCODERS: dict[str, Callable[[np.ndarray], bytes]] = {
+    ".avif": encode_avif,
+    ".exr": encode_exr,
+    ".png": encode_png,
+}
+
+
+def _encoder(path: Path) -> Callable[[np.ndarray], bytes]:
+    try:
+        return ENCODERS[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(ENCODERS)
+        ending = f"the ending {path.suffix!r}" if path.suffix else "no ending"
+        raise OutputError(f"{path} has {ending}; name the output with one of {known}") from None

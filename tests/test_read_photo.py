@@ -1,0 +1,289 @@
+"""Every kind of JPEG and PNG becomes upright sRGB; every kind of damage becomes one sentence."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tomllib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from compile.errors import PhotoError
+from compile.imaging.bundled import PHOTOS, bundled_photos
+from compile.imaging.read_photo import read_photo
+
+ORIENTATION = 0x0112
+
+
+def scene(height: int = 45, width: int = 67) -> np.ndarray:
+    """A smooth uint8 [height, width, 3] with a different colour in each corner."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.rint(np.stack([x, y, 1 - (x + y) / 2], -1) * 255).astype(np.uint8)
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def png16(pixels: np.ndarray) -> bytes:
+    """A 16-bit PNG, which Pillow cannot write in colour, of uint16 [H, W, channels]."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def jpeg(progressive: bool = False) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(scene(200, 301)).save(stream, "JPEG", quality=90, progressive=progressive)
+    return stream.getvalue()
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(PhotoError) as caught:
+        read_photo(path)
+    sentence = str(caught.value)
+    assert path.name in sentence and ";" in sentence and "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (250, 333)])
+def test_png_is_read_exactly(tmp_path: Path, size: tuple[int, int]) -> None:
+    photo = read_photo(save(tmp_path / "a.png", Image.fromarray(scene(*size))))
+    assert photo.dtype == np.uint8 and photo.flags.writeable
+    np.testing.assert_array_equal(photo, scene(*size))
+
+
+def test_jpeg_by_any_name(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.photo", Image.fromarray(scene()), format="JPEG", quality=95)
+    assert np.abs(read_photo(path).astype(int) - scene()).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_orientation_is_applied(tmp_path: Path, orientation: int, ending: str) -> None:
+    upright = scene(64, 96)
+    # EXIF 2.32, tag 0112: where the stored picture's first row and column lie in the upright one
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    photo = read_photo(save(tmp_path / f"a.{ending}", image, exif=exif))
+    assert photo.shape == upright.shape
+    assert np.abs(photo.astype(int) - upright).mean() < 4
+
+
+def test_malformed_exif_is_survived(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(scene()).save(path, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert read_photo(path).shape == (45, 67, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P"])
+def test_grey_and_palette(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(scene()).convert(mode)
+    expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(read_photo(save(tmp_path / "a.png", image)), expected)
+
+
+def test_transparency_is_composited_over_black(tmp_path: Path) -> None:
+    pixels = np.dstack([scene(), np.full((45, 67), 255, np.uint8)])
+    pixels[:20, :, 3] = 0
+    pixels[20:30, :, 3] = 128
+    photo = read_photo(save(tmp_path / "a.png", Image.fromarray(pixels)))
+    assert not photo[:20].any()
+    assert np.abs(photo[20:30] - scene()[20:30] * (128 / 255)).max() <= 1
+    np.testing.assert_array_equal(photo[30:], scene()[30:])
+
+
+def test_transparent_palette_entry(tmp_path: Path) -> None:
+    image = Image.new("P", (40, 40), 1)
+    image.putpalette([9, 9, 9, 200, 100, 50])
+    image.paste(0, (0, 0, 40, 10))
+    photo = read_photo(save(tmp_path / "a.png", image, transparency=0))
+    assert not photo[:10].any()
+    assert (photo[10:] == (200, 100, 50)).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bit_png(tmp_path: Path, channels: int) -> None:
+    light = scene().astype(np.uint16) * 257
+    opaque = np.full((45, 67, 1), 65535, np.uint16)
+    pixels = {
+        1: light[..., :1],
+        2: np.dstack([light[..., :1], opaque]),
+        3: light,
+        4: np.dstack([light, opaque]),
+    }[channels]
+    path = tmp_path / "a.png"
+    path.write_bytes(png16(pixels))
+    expected = scene() if channels > 2 else np.repeat(scene()[..., :1], 3, -1)
+    assert np.abs(read_photo(path).astype(int) - expected).max() <= 1
+
+
+def test_cmyk_jpeg(tmp_path: Path) -> None:
+    image = Image.new("CMYK", (40, 40), (0, 255, 255, 0))
+    red = read_photo(save(tmp_path / "a.jpg", image, quality=95))[20, 20]
+    assert red[0] > 240 and red[1] < 15 and red[2] < 15
+
+
+def test_multi_picture_file_gives_its_first(tmp_path: Path) -> None:
+    first, second = Image.fromarray(scene()), Image.new("RGB", (67, 45))
+    path = tmp_path / "a.jpg"
+    first.save(path, "MPO", save_all=True, append_images=[second], quality=95)
+    assert np.abs(read_photo(path).astype(int) - scene()).mean() < 3
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_profile_is_converted_to_srgb(tmp_path: Path, mode: str) -> None:
+    # sRGB with red and blue exchanged, under another name, so that the effect is plain.
+    swapped = srgb_profile().replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+    swapped = swapped.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
+    image = Image.fromarray(scene()).convert(mode)
+    photo = read_photo(save(tmp_path / "a.png", image, icc_profile=swapped))
+    expected = np.asarray(image.convert("RGB")).astype(int)[..., ::-1]
+    assert np.abs(photo - expected).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["sRGB", "LAB", "broken"])
+def test_profile_of_srgb_or_an_unusable_one_changes_nothing(tmp_path: Path, kind: str) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    profile = {"sRGB": srgb_profile(), "LAB": lab, "broken": b"nonsense" * 40}[kind]
+    path = save(tmp_path / "a.png", Image.fromarray(scene()), icc_profile=profile)
+    np.testing.assert_array_equal(read_photo(path), scene())
+
+
+def test_missing(tmp_path: Path) -> None:
+    assert "does not exist" in refused(tmp_path / "none.jpg")
+
+
+def test_folder(tmp_path: Path) -> None:
+    assert "cannot be read" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"hello, this is text" * 100, b"GIF89a" + bytes(99), bytes(999)])
+def test_no_picture(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    assert "is not a JPEG or PNG" in refused(path)
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.touch()
+    assert "is empty" in refused(path)
+
+
+@pytest.mark.parametrize("size", [(31, 200), (200, 31), (1, 1)])
+def test_too_small(tmp_path: Path, size: tuple[int, int]) -> None:
+    sentence = refused(save(tmp_path / "a.png", Image.new("RGB", size)))
+    assert f"{size[0]}x{size[1]}" in sentence and "at least 32" in sentence
+
+
+def test_too_many_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    head = bytearray(png16(np.zeros((40, 40, 3), np.uint16)))
+    head[16:24] = struct.pack(">II", 60_000, 60_000)
+    head[29:33] = struct.pack(">I", zlib.crc32(head[12:29]))
+    path.write_bytes(head)
+    assert "scale it down" in refused(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(progressive=st.booleans(), share=st.floats(0.001, 0.999))
+def test_truncated_jpeg_is_never_a_picture(tmp_path: Path, progressive: bool, share: float) -> None:
+    data = jpeg(progressive)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[: max(3, int(len(data) * share))])
+    assert "truncated" in refused(path)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_jpeg_that_ends_in_zeros(tmp_path: Path, share: float) -> None:
+    """What is left of a download that was broken off in a preallocated file."""
+    data = jpeg()
+    keep = int(len(data) * share)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:keep] + bytes(len(data) - keep))
+    assert "truncated" in refused(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(share=st.floats(0.001, 0.999))
+def test_truncated_png_is_whole_or_refused(tmp_path: Path, share: float) -> None:
+    """Only the last chunks, behind the pixels, may be missing."""
+    data = (PHOTOS / "cat.png").read_bytes()
+    path = tmp_path / "a.png"
+    path.write_bytes(data[: max(8, int(len(data) * share))])
+    try:
+        photo = read_photo(path)
+    except PhotoError as error:
+        assert "truncated" in str(error)
+    else:
+        np.testing.assert_array_equal(photo, read_photo(PHOTOS / "cat.png"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(at=st.integers(0, 1 << 20), value=st.integers(0, 255), png=st.booleans())
+def test_damage_is_a_photo_error_or_survived(
+    tmp_path: Path, at: int, value: int, png: bool
+) -> None:
+    data = bytearray(png16(scene().astype(np.uint16) * 257) if png else jpeg())
+    data[at % len(data)] = value
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    try:
+        photo = read_photo(path)
+    except PhotoError:
+        return
+    assert photo.ndim == 3 and photo.shape[-1] == 3
+
+
+def test_bundled_photos_can_be_read_and_are_what_the_list_says() -> None:
+    entries = tomllib.loads((PHOTOS / "sources.toml").read_text(encoding="utf-8"))["photo"]
+    for entry in entries:
+        assert list(read_photo(PHOTOS / entry["file"]).shape[:2]) == entry["size"]
+        assert entry["author"] and entry["source"] and entry["changes"]
+        assert entry["licence"] in ("CC0-1.0", "CC-BY-4.0", "public domain")
+    on_disk = {path.name for path in PHOTOS.iterdir()} - {"sources.toml"}
+    assert on_disk == {entry["file"] for entry in entries}
+
+
+def test_calibration_and_test_photos_are_apart() -> None:
+    calibration, test = bundled_photos("calibration"), bundled_photos("test")
+    assert not set(calibration) & set(test)
+    (demo,) = bundled_photos("demo")
+    assert demo in test
+    assert read_photo(demo).shape == (768, 1280, 3)
+    sizes = [read_photo(path).shape for path in calibration]
+    assert sum((height // 256) * (width // 256) for height, width, _ in sizes) >= 16
+    with pytest.raises(ValueError, match="calibration, demo, test"):
+        bundled_photos("holiday")

@@ -1,0 +1,135 @@
+"""The three kinds of file say what they are and hold the light that was written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import OpenEXR
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from compile.errors import OutputError
+from compile.imaging.compare import side_by_side
+from compile.imaging.metrics import psnr
+from compile.imaging.tone_map import to_srgb8, tone_map
+from compile.imaging.transfer import pq_decode, pq_encode
+from compile.imaging.write_hdr import BT709_TO_BT2020, check_ending, write_hdr
+
+
+def highlights(height: int, width: int) -> np.ndarray:
+    """Smooth light from 0 to 16: float32 [height, width, 3]."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.stack([16 * x**3, 4 * y**2, 1 - x], -1).astype(np.float32)
+
+
+def box(data: bytes, name: bytes) -> bytes:
+    """Body of the first ISO BMFF box of this name; boxes are found by their length and name."""
+    at = data.index(name) - 4
+    (length,) = struct.unpack_from(">I", data, at)
+    return data[at + 8 : at + length]
+
+
+@pytest.mark.parametrize("size", [(45, 67), (250, 333), (32, 33)])
+def test_avif(tmp_path: Path, size: tuple[int, int]) -> None:
+    linear = highlights(*size)
+    path = tmp_path / "out.AVIF"
+    write_hdr(path, linear)
+    data = path.read_bytes()
+
+    colour = box(data, b"colr")
+    assert colour[:4] == b"nclx"
+    assert struct.unpack(">HHHB", colour[4:11]) == (9, 16, 9, 0x80)  # top bit: full range
+    assert box(data, b"pixi")[4:] == bytes([3, 10, 10, 10])
+    profile_depth_chroma = box(data, b"av1C")[1:3]
+    assert profile_depth_chroma[0] >> 5 == 1  # High profile: 4:4:4
+    assert profile_depth_chroma[1] & 0b0111_1100 == 0b0100_0000  # 10 bit, colour, no subsampling
+
+    codes = imagecodecs.avif_decode(data)
+    assert codes.dtype == np.uint16 and codes.shape == linear.shape
+    assert codes.max() > 255  # really more than 8 bits
+    expected = pq_encode(linear @ BT709_TO_BT2020.T * 203)
+    assert psnr(codes / 1023, expected) > 45
+    light = pq_decode(codes / 1023) / 203 @ np.linalg.inv(BT709_TO_BT2020).T
+    bright = linear.min(-1) > 0.2
+    assert np.median(np.abs(light / np.maximum(linear, 1e-3) - 1)[bright]) < 0.03
+
+
+def test_exr(tmp_path: Path) -> None:
+    linear = highlights(45, 67)
+    write_hdr(tmp_path / "out.exr", linear)
+    with OpenEXR.File(str(tmp_path / "out.exr")) as file:
+        header, pixels = dict(file.header()), file.channels()["RGB"].pixels
+    assert pixels.dtype == np.float16
+    np.testing.assert_array_equal(pixels, linear.astype(np.float16))
+    assert header["compression"] == OpenEXR.ZIP_COMPRESSION
+    assert header["whiteLuminance"] == 203
+    np.testing.assert_allclose(
+        header["chromaticities"], [0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290], atol=1e-6
+    )
+
+
+def test_png_is_the_tone_mapped_picture(tmp_path: Path) -> None:
+    linear = highlights(45, 67)
+    write_hdr(tmp_path / "out.png", linear)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(image), tone_map(linear))
+
+
+def test_tone_map_leaves_ldr_alone() -> None:
+    linear = np.clip(highlights(45, 67), 0, 1)
+    assert np.abs(tone_map(linear).astype(int) - to_srgb8(linear)).max() <= 1
+
+
+@settings(deadline=None)
+@given(peak=st.floats(1, 16))
+def test_tone_map_is_monotonic_and_uses_the_whole_range(peak: float) -> None:
+    ramp = np.linspace(0, peak, 1000, dtype=np.float32)[None, :, None].repeat(3, -1)
+    grey = tone_map(ramp)[0, :, 1].astype(int)
+    assert (np.diff(grey) >= 0).all()
+    assert grey[0] == 0 and grey[-1] >= 254
+
+
+@pytest.mark.parametrize("name", ["out.jpg", "out", "out.avif.txt", "out.hdr"])
+def test_unknown_ending_lists_the_known(tmp_path: Path, name: str) -> None:
+    for attempt in (check_ending, lambda path: write_hdr(path, highlights(32, 32))):
+        with pytest.raises(OutputError, match=r"\.avif, \.exr, \.png") as caught:
+            attempt(tmp_path / name)
+        assert name in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ["avif", "exr", "png"])
+def test_full_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("compile.atomic.os.fsync", full)
+    with pytest.raises(OutputError, match="no space left on device"):
+        write_hdr(tmp_path / f"out.{ending}", highlights(45, 67))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_light_is_a_bug_not_a_file(tmp_path: Path) -> None:
+    linear = highlights(32, 32)
+    linear[3, 4, 1] = np.nan
+    for wrong in (linear, linear[..., :2], linear[..., 0]):
+        with pytest.raises(ValueError):
+            write_hdr(tmp_path / "out.exr", wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_side_by_side(tmp_path: Path) -> None:
+    linear = highlights(300, 451)
+    side_by_side(to_srgb8(highlights(600, 902)), linear, tmp_path / "pair.png")
+    with Image.open(tmp_path / "pair.png") as sheet:
+        assert sheet.width > 3 * 451 and sheet.height > 2 * 300
