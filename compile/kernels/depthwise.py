@@ -1,0 +1,62 @@
+"""Depthwise convolution, NHWC, channel multiplier 1."""
+
+from __future__ import annotations
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
+from compile.kernels.kernel_function import create_kernel
+from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
+from compile.kernels.tiling import VectorUnit, register_tile
+from compile.kernels.window import Window, pad_rows, split_rows
+
+FAMILY = "depthwise"
+
+
+def create_depthwise(
+    data_shape: tuple[int, int, int, int],
+    window: Window,
+    data_dtype: str,
+    weight_dtype: str,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data [1,H,W,C], weight [KH,KW,C], epilogue operands) -> [1,OH,OW,C]."""
+    _, height, width, channels = data_shape
+    acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
+    data = te.placeholder(data_shape, data_dtype, name="data")
+    weight = te.placeholder((*window.kernel, channels), weight_dtype, name="weight")
+    operands = epilogue.operands(channels, acc_dtype)
+    finish = epilogue.apply(operands)
+    padded = window.pad(data, padding_value(data_dtype, operands))
+
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+
+    def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+        value = padded[b, y * window.stride[0] + ky, x * window.stride[1] + kx, c]
+        product = value.astype(acc_dtype) * weight[ky, kx, c].astype(acc_dtype)
+        return te.sum(product, axis=[ky, kx])
+
+    shape = (1, *window.output_size(height, width), channels)
+    conv = te.compute(shape, multiply, name="conv")
+    out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
+    return create_kernel(FAMILY, [data, weight, *operands], out)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+    """Rows to threads; a tile of columns and channels accumulates over the whole window."""
+    epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
+    task, row, column, channel = split_rows(sch, epilogue, unit)
+    tile = register_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
+
+    column_outer, column = sch.split(column, [None, tile.pixels])
+    channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
+    sch.reorder(row, channel_outer, column_outer, column, vector, lane)
+    sch.compute_at(conv, column_outer, preserve_unit_loops=True)
+    pad_rows(sch, pad, task, unit)
+    keep_in_registers(sch, [column, vector], lane)
+
+    *_, column, channel, ky, kx = sch.get_loops(conv)
+    for loop in (ky, kx):
+        sch.unroll(loop)
+    accumulate_in_registers(sch, conv, [column], channel, [ky, kx], tile.lanes)

@@ -1,0 +1,95 @@
+"""Element by element kernels of the int8 backbone, and the schedule of every elementwise kernel.
+
+A unary function of an 8-bit tensor has 256 values, so sigmoid, a lone ReLU and a change of scale
+are all one table lookup; add and multiply follow the rules of :mod:`compile.kernels.requantize`.
+"""
+
+from __future__ import annotations
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.kernel_function import create_kernel
+from compile.kernels.requantize import clamp_to_int8, requantize, to_float, uncontracted
+from compile.kernels.tiling import VectorUnit, largest_divisor
+
+FAMILY = "elementwise"
+
+#: Meaning of the elements of the ``quant`` argument of a binary kernel, int32[5]: the output's
+#: zero point and limits stand where :mod:`compile.kernels.requantize` expects them.
+LEFT_ZERO_POINT, RIGHT_ZERO_POINT = 0, 4
+
+_INT8_MIN = -128
+
+
+def create_table_lookup(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [shape], table int8[256]) -> int8 [shape].
+
+    ``dtype`` is int8 or uint8; table[0] is the value for the type's smallest number.
+    """
+    data = te.placeholder(shape, dtype, name="data")
+    table = te.placeholder((256,), "int8", name="table")
+    smallest = _INT8_MIN if dtype == "int8" else 0
+    out = te.compute(
+        shape, lambda *i: table[data(*i).astype("int32") - smallest], name="table_lookup"
+    )
+    return create_kernel(FAMILY, [data, table], out)
+
+
+def create_add(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
+    """The kernel (left int8 [shape], right int8 [other], multiplier float32[2], quant int32[5]) ->
+    int8: ``rne(f32(a - z_a) * s_a/s_y + f32(b - z_b) * s_b/s_y) + z_y``, each product rounded.
+    """
+
+    def add(a: tirx.Expr, b: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor) -> tirx.Expr:
+        left = uncontracted(to_float(a) * multiplier[0])
+        right = uncontracted(to_float(b) * multiplier[1])
+        return clamp_to_int8(tirx.nearbyint(left + right), quant)
+
+    return _create_binary("add", shape, other, 2, add)
+
+
+def create_multiply(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
+    """The kernel (left int8 [shape], right int8 [other], multiplier float32[1], quant int32[5]) ->
+    int8: ``rne(f32((a - z_a) * (b - z_b)) * (s_a*s_b/s_y)) + z_y``.
+    """
+
+    def multiply(a: tirx.Expr, b: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor) -> tirx.Expr:
+        return requantize(a * b, multiplier[0], quant)
+
+    return _create_binary("multiply", shape, other, 1, multiply)
+
+
+def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:
+    left = te.placeholder(shape, "int8", name="left")
+    right = te.placeholder(other, "int8", name="right")
+    multiplier = te.placeholder((multipliers,), "float32", name="multiplier")
+    quant = te.placeholder((5,), "int32", name="quant")
+    out_shape = tuple(max(a, b) for a, b in zip(shape, other, strict=True))
+
+    def compute(*index: tirx.Expr) -> tirx.Expr:
+        a = left(*(i if extent > 1 else 0 for i, extent in zip(index, shape, strict=True)))
+        b = right(*(i if extent > 1 else 0 for i, extent in zip(index, other, strict=True)))
+        centred_a = a.astype("int32") - quant[LEFT_ZERO_POINT]
+        centred_b = b.astype("int32") - quant[RIGHT_ZERO_POINT]
+        return combine(centred_a, centred_b, multiplier, quant)
+
+    out = te.compute(out_shape, compute, name=name)
+    return create_kernel(FAMILY, [left, right, multiplier, quant], out)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+    """Inline every block into the last one; fuse its loops, vectorize inside, threads outside.
+
+    Serves any chain of elementwise blocks, so also those that operator fusion has made.
+    """
+    *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
+    for block in inner:
+        sch.compute_inline(block)
+    *outer, innermost = sch.get_loops(last)
+    extent = int(sch.get(innermost).extent)
+    if outer and extent < unit.lanes:
+        innermost = sch.fuse(*outer, innermost)
+        outer, extent = [], int(sch.get(innermost).extent)
+    rest, lane = sch.split(innermost, [None, largest_divisor(extent, unit.lanes)])
+    sch.parallel(sch.fuse(*outer, rest))
+    sch.vectorize(lane)

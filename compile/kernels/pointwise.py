@@ -1,0 +1,65 @@
+"""1x1 convolution, NHWC: a matrix product of pixels by channels with its epilogue in registers."""
+
+from __future__ import annotations
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype
+from compile.kernels.kernel_function import create_kernel
+from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
+from compile.kernels.tiling import VectorUnit, register_tile
+
+FAMILY = "pointwise"
+
+
+def create_pointwise(
+    data_shape: tuple[int, int, int, int],
+    channels_out: int,
+    data_dtype: str,
+    weight_dtype: str,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data [1,H,W,K], weight [K,N], epilogue operands) -> [1,H,W,N].
+
+    The weight's input zero point does not appear: the packer has folded it into the bias.
+    """
+    _, height, width, channels_in = data_shape
+    acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
+    data = te.placeholder(data_shape, data_dtype, name="data")
+    weight = te.placeholder((channels_in, channels_out), weight_dtype, name="weight")
+    operands = epilogue.operands(channels_out, acc_dtype)
+    finish = epilogue.apply(operands)
+
+    k = te.reduce_axis((0, channels_in), name="k")
+
+    def multiply(pixel: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        value = data[0, pixel // width, pixel % width, k]
+        return te.sum(value.astype(acc_dtype) * weight[k, n].astype(acc_dtype), axis=k)
+
+    # Rows do not exist for a 1x1 convolution: a register tile may run over the end of a row.
+    conv = te.compute((height * width, channels_out), multiply, name="conv")
+    out = te.compute(
+        (1, height, width, channels_out),
+        lambda b, y, x, n: finish(conv[y * width + x, n], n),
+        name="epilogue",
+    )
+    return create_kernel(FAMILY, [data, weight, *operands], out)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+    """Tile pixels and channels into registers, keep the epilogue in the same tile."""
+    epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
+    width = int(sch.get(sch.get_loops(epilogue)[2]).extent)
+    sch.transform_block_layout(epilogue, lambda b, y, x, n: (y * width + x, n))
+    pixel, channel = sch.get_loops(epilogue)
+    tile = register_tile(int(sch.get(pixel).extent), int(sch.get(channel).extent), unit)
+
+    pixel_outer, pixel = sch.split(pixel, [None, tile.pixels])
+    channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
+    sch.reorder(pixel_outer, channel_outer, pixel, vector, lane)
+    sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
+    sch.parallel(pixel_outer)
+    keep_in_registers(sch, [pixel, vector], lane)
+
+    *_, pixel, channel, k = sch.get_loops(conv)
+    accumulate_in_registers(sch, conv, [pixel], channel, [k], tile.lanes)

@@ -1,0 +1,33 @@
+"""Schedule steps that every register-tiled kernel ends with."""
+
+from __future__ import annotations
+
+from tvm import s_tir
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+
+def keep_in_registers(sch: s_tir.Schedule, loops: list[LoopRV], lane: LoopRV) -> None:
+    """Unroll ``loops`` and vectorize ``lane``: every value of the tile becomes a register."""
+    for loop in loops:
+        sch.unroll(loop)
+    sch.vectorize(lane)
+
+
+def accumulate_in_registers(
+    sch: s_tir.Schedule,
+    block: SBlockRV,
+    tile: list[LoopRV],
+    channel: LoopRV,
+    reduction: list[LoopRV],
+    lanes: int,
+    scope: str | None = "local",
+) -> None:
+    """Put the ``reduction`` loops outside of the ``tile`` loops and the channel vectors, with the
+    accumulators of ``block`` as local variables that LLVM promotes to registers (unless its
+    result is read elsewhere: ``scope=None``)."""
+    vector, lane = sch.split(channel, [None, lanes])
+    sch.reorder(*reduction, *tile, vector, lane)
+    keep_in_registers(sch, [*tile, vector], lane)
+    sch.decompose_reduction(block, reduction[0])
+    if scope is not None:
+        sch.set_scope(block, 0, scope)

@@ -1,0 +1,77 @@
+"""Tile sizes from loop extents and the target's vector registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Loop iterations below which a thread's share does not pay for waking it.
+_TASKS_PER_THREAD = 4
+
+
+@dataclass(frozen=True)
+class VectorUnit:
+    """What a built-in schedule needs to know of a core.
+
+    Attributes:
+        bits: width of a vector register.
+        registers: number of architectural vector registers.
+        threads: threads that run the kernel.
+    """
+
+    bits: int
+    registers: int
+    threads: int
+
+    @property
+    def lanes(self) -> int:
+        """32-bit lanes of one register: accumulators are int32 or float32."""
+        return self.bits // 32
+
+
+def largest_divisor(extent: int, limit: int) -> int:
+    """The largest divisor of ``extent`` that is no greater than ``limit`` (at least 1)."""
+    return max(d for d in range(1, max(1, min(extent, limit)) + 1) if extent % d == 0)
+
+
+@dataclass(frozen=True)
+class RegisterTile:
+    """The accumulators that stay in registers: ``pixels`` x ``vectors`` vectors of ``lanes``."""
+
+    pixels: int
+    vectors: int
+    lanes: int
+
+
+def vector_lanes(channels: int, unit: VectorUnit) -> int:
+    """32-bit lanes of the vectors that ``channels`` are cut into.
+
+    A power of two, since LLVM takes any other width apart again; only channel counts that have
+    no factor 4 are one odd vector (or odd pieces of at most a register).
+    """
+    lanes = unit.lanes
+    while lanes > 4 and channels % lanes:
+        lanes //= 2
+    return lanes if channels % lanes == 0 else largest_divisor(channels, unit.lanes)
+
+
+def register_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
+    """The accumulator tile for ``pixels`` x ``channels``, dividing both.
+
+    Half of the registers hold accumulators; the others hold the weights of a step and the
+    broadcast data. The tile with the most multiplies per loaded register wins: m * n / (m + n)
+    for m pixels by n vectors.
+    """
+    lanes = vector_lanes(channels, unit)
+    budget = unit.registers // 2
+    tiles = []
+    for vectors in range(1, budget + 1):
+        if (channels // lanes) % vectors == 0:
+            tile_pixels = largest_divisor(pixels, min(budget // vectors, 8))
+            tiles.append(RegisterTile(tile_pixels, vectors, lanes))
+    return max(tiles, key=lambda t: t.pixels * t.vectors / (t.pixels + t.vectors))
+
+
+def rows_per_task(rows: int, unit: VectorUnit, limit: int = 8) -> int:
+    """Rows of the picture that one parallel task takes: many, so that the overlap of
+    neighbouring windows is padded once, but enough tasks for every thread."""
+    return largest_divisor(rows, min(limit, max(1, rows // (unit.threads * _TASKS_PER_THREAD))))
