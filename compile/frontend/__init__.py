@@ -1,0 +1,1 @@
+"""From a quantized ``torch.export`` program to Relax, quantize and dequantize kept."""

@@ -1,0 +1,60 @@
+"""Refuse an exported program that the compiler cannot take, before anything is built from it."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
+
+from compile.errors import GraphError
+from compile.frontend.quantized_ops import QUANTIZED_OPS
+
+
+def check_program(program: ExportedProgram) -> None:
+    """Raise where ``program`` has an operator or a weight quantization that cannot be imported.
+
+    Raises:
+        GraphError: names the operator, the node and the module that it came from.
+    """
+    known = set(ExportedProgramImporter().create_convert_map()) | set(QUANTIZED_OPS)
+    for node in program.graph.nodes:
+        if node.op != "call_function":
+            continue
+        name = getattr(node.target, "__name__", str(node.target))
+        if name not in known:
+            raise GraphError(
+                f"operator {name} ({node.name} in {_module_of(node)}) has no counterpart in "
+                "Relax: replace it in the network or add it to compile/frontend/quantized_ops.py"
+            )
+        if name == "dequantize_per_channel.default":
+            _check_symmetric(program, node)
+
+
+def _check_symmetric(program: ExportedProgram, node: fx.Node) -> None:
+    zero_points = _tensor_of(program, node.args[2])
+    if zero_points is not None and torch.count_nonzero(zero_points):
+        raise GraphError(
+            f"{node.name}: weights of {_module_of(node)} have zero points other than 0; "
+            "quantize weights symmetrically"
+        )
+
+
+def _tensor_of(program: ExportedProgram, node: fx.Node | None) -> torch.Tensor | None:
+    """The parameter, buffer or constant behind a placeholder ``node``."""
+    if node is None:
+        return None
+    for spec in program.graph_signature.input_specs:
+        if getattr(spec.arg, "name", None) == node.name:
+            return program.state_dict.get(spec.target, program.constants.get(spec.target))
+    raise GraphError(f"{node.name}: zero points must be constants of the program")
+
+
+def _module_of(node: fx.Node) -> str:
+    """Dotted path and class of the module that ``node`` was traced from."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "the network itself"
+    path, kind = stack[-1]
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return f"module {path or '(root)'} of type {kind.rsplit('.', 1)[-1]}"

@@ -1,0 +1,70 @@
+"""Give every kernel that has no schedule yet the built-in one of its family.
+
+A kernel of no known family is elementwise (operator fusion makes those) or an error: TVM's naive
+loops are never what a user gets.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import s_tir, tirx
+
+from compile.errors import GraphError
+from compile.kernels import depthwise, elementwise, instance_norm, mean, move, pointwise
+from compile.kernels import spatial_conv
+from compile.kernels.kernel_function import FAMILY_ATTR
+from compile.kernels.tiling import VectorUnit
+
+#: Set on a kernel once it has its final loops, by this pass or by the tuning records.
+SCHEDULED_ATTR = "tirx.is_scheduled"
+
+_SCHEDULES = {
+    kernels.FAMILY: kernels.schedule
+    for kernels in (pointwise, spatial_conv, depthwise, elementwise, mean, instance_norm)
+}
+
+
+def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:
+    """The pass for cores with the vector ``unit``.
+
+    Raises:
+        GraphError: (when run) a kernel that no built-in schedule serves.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="ApplyBuiltinSchedule")
+    def transform(mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        schedule = s_tir.Schedule(mod, enable_check=False)
+        names = []
+        for name, function in mod.functions_items():
+            if not isinstance(function, tirx.PrimFunc) or _is_scheduled(function):
+                continue
+            schedule.work_on(name.name_hint)
+            _family_schedule(schedule, name.name_hint, function)(schedule, unit)
+            names.append(name.name_hint)
+        result = schedule.mod
+        for name in names:
+            result.update_func(
+                result.get_global_var(name), result[name].with_attr(SCHEDULED_ATTR, True)
+            )
+        return result
+
+    return transform
+
+
+def _is_scheduled(function: tirx.PrimFunc) -> bool:
+    attrs = function.attrs or {}
+    return bool(attrs.get(SCHEDULED_ATTR)) or attrs.get(FAMILY_ATTR) == move.FAMILY
+
+
+def _family_schedule(schedule: s_tir.Schedule, name: str, function: tirx.PrimFunc):
+    family = (function.attrs or {}).get(FAMILY_ATTR)
+    if family in _SCHEDULES:
+        return _SCHEDULES[family]
+    blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
+    axes = [axis.iter_type for block in blocks for axis in schedule.get(block).iter_vars]
+    if all(axis == tirx.IterVar.DataPar for axis in axes):
+        return elementwise.schedule
+    raise GraphError(
+        f"kernel {name} (family {family}) has no built-in schedule: lower its op in "
+        "compile/passes or give its family a schedule in compile/kernels"
+    )

@@ -1,0 +1,84 @@
+"""Lower what is left in float to elementwise kernels, chains of them fused into one.
+
+TVM's own legalization, but for the functions of e^x: those become arithmetic that a vector unit
+does, where LLVM would call the C library once per element.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax, te, tirx
+
+#: What the kernels of our own lowering carry: operator fusion leaves them alone.
+_OPAQUE = 8
+
+# exp(x) = 2^n * exp(r), |r| <= ln(2)/2: Cody and Waite's reduction with ln(2) in two parts and the
+# minimax polynomial of Cephes' expf (S. Moshier); its error is below 2 units in the last place.
+_LOG2_E = 1.44269504088896341
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_POLYNOMIAL = (
+    1.9875691500e-4,
+    1.3981999507e-3,
+    8.3334519073e-3,
+    4.1665795894e-2,
+    1.6666665459e-1,
+    5.0000001201e-1,
+)
+_EXPONENT_BITS, _EXPONENT_BIAS = 23, 127
+#: Beyond it 2^n leaves the normal numbers; sigmoid and tanh have long since saturated.
+_LARGEST_ARGUMENT = 87.0
+
+
+def fast_exp(x: tirx.Expr) -> tirx.Expr:
+    """e^x for float32 ``x``, clamped to [-87, 87]."""
+    limit = tirx.const(_LARGEST_ARGUMENT, "float32")
+    x = tirx.max(tirx.min(x, limit), -limit)
+    n = tirx.floor(x * _float(_LOG2_E) + _float(0.5))
+    r = x - n * _float(_LN2_HIGH) - n * _float(_LN2_LOW)
+    p = _float(_POLYNOMIAL[0])
+    for coefficient in _POLYNOMIAL[1:]:
+        p = p * r + _float(coefficient)
+    mantissa = p * r * r + r + _float(1.0)
+    power = (n.astype("int32") + _EXPONENT_BIAS) << _EXPONENT_BITS
+    return mantissa * tirx.reinterpret("float32", power)
+
+
+def sigmoid(x: te.Tensor) -> te.Tensor:
+    """1 / (1 + e^-x)."""
+    one = _float(1.0)
+    return te.compute(x.shape, lambda *i: one / (one + fast_exp(-x(*i))), name="sigmoid")
+
+
+def tanh(x: te.Tensor) -> te.Tensor:
+    """1 - 2 / (e^2x + 1); its absolute error stays below 2e-7, which the head needs."""
+    one, two = _float(1.0), _float(2.0)
+    return te.compute(
+        x.shape, lambda *i: one - two / (fast_exp(two * x(*i)) + one), name="tanh"
+    )
+
+
+@tvm.transform.module_pass(opt_level=0, name="LegalizeFloatOps")
+class LegalizeFloatOps:
+    """Legalize the remaining Relax ops and fuse them into elementwise kernels."""
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """IRModule-level transformation."""
+        for name, function in mod.functions_items():
+            if isinstance(function, tirx.PrimFunc):
+                mod.update_func(name, function.with_attr("op_pattern", _OPAQUE))
+        by_our_own = {
+            "relax.sigmoid": lambda builder, call: builder.call_te(sigmoid, call.args[0]),
+            "relax.tanh": lambda builder, call: builder.call_te(tanh, call.args[0]),
+        }
+        passes = [
+            relax.transform.LegalizeOps(by_our_own),
+            relax.transform.AnnotateTIROpPattern(),
+            relax.transform.FuseOps(),
+            relax.transform.FuseTIR(),
+            relax.transform.DeadCodeElimination(),
+        ]
+        return tvm.transform.Sequential(passes)(mod)
+
+
+def _float(value: float) -> tirx.Expr:
+    return tirx.const(value, "float32")

@@ -1,0 +1,110 @@
+"""Lower convolutions with a float result: the head's, and all of a network with float activations.
+
+Weights stay as they are stored. int8 data and weights (the head's first convolution) multiply in
+integers and are scaled to float once, after the int32 accumulator; int8 weights under float data
+are widened in a register and their scale is applied to the accumulator.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from compile.errors import GraphError
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.passes.pack_convolution import (
+    accumulator_scale,
+    create_convolution,
+    pack_weight,
+    zero_point_offset,
+)
+from compile.passes.quantized_graph import (
+    Convolution,
+    NotLowerable,
+    QuantizedTensor,
+    activation_limits,
+    match_convolution,
+    op_name,
+)
+from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+
+
+@tvm.transform.module_pass(opt_level=0, name="LowerFloatConvolutions")
+class LowerFloatConvolutions:
+    """Replace conv2d, its bias and its activation by one kernel, in every Relax function.
+
+    Raises:
+        GraphError: a convolution that no kernel serves (dilated, grouped, unknown weights).
+    """
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """IRModule-level transformation."""
+        return rewrite_functions(mod, _ConvolutionLowering)
+
+
+class _ConvolutionLowering(FunctionRewriter):
+    def __init__(self, mod: tvm.IRModule, function: relax.Function) -> None:
+        super().__init__(mod, function)
+        users = defaultdict(list)
+        for var, value in self.definitions.items():
+            for arg in getattr(value, "args", []):
+                if isinstance(arg, relax.Var):
+                    users[arg].append(var)
+        self._results = {}
+        for var, value in self.definitions.items():
+            if op_name(value) == "nn.conv2d":
+                result, convolution = self._with_epilogue(var, users)
+                self._results[result] = convolution
+
+    def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
+        convolution = self._results.get(var)
+        return self.renewed(value) if convolution is None else self._lower(convolution)
+
+    def _with_epilogue(self, var: relax.Var, users: dict) -> tuple[relax.Var, Convolution]:
+        """The variable behind the bias and the activation that follow ``var``, and the whole."""
+        result = var
+        try:
+            convolution = match_convolution(var, self.definitions)
+        except NotLowerable as reason:
+            raise GraphError(f"convolution {var.name} has no kernel: {reason}") from None
+        following = _only_user(result, users)
+        try:
+            convolution = match_convolution(following, self.definitions)
+            result, following = following, _only_user(following, users)
+        except NotLowerable:
+            pass  # What follows is no bias.
+        limits = activation_limits(self.definitions.get(following))
+        if limits is None:
+            return result, convolution
+        return following, replace(convolution, low=limits[0], high=limits[1])
+
+    def _lower(self, convolution: Convolution) -> relax.Expr:
+        is_integer = isinstance(convolution.data, QuantizedTensor)
+        if is_integer and convolution.weight_scale is None:
+            raise GraphError("a convolution has int8 data under float weights: quantize both")
+        data = self.renewed(convolution.data.tensor if is_integer else convolution.data)
+        shape = tuple(int(extent) for extent in data.ty.shape)
+        kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE
+        epilogue = ConvEpilogue(kind, convolution.low, convolution.high)
+        kernel, out_shape = create_convolution(convolution, shape, data.ty.dtype, epilogue)
+        operands = [pack_weight(convolution), convolution.bias]
+        if is_integer:
+            zero_point = convolution.data.quantization.zero_point
+            operands += [
+                accumulator_scale(convolution).astype(np.float32),
+                zero_point_offset(convolution).astype(np.int32),
+                np.array([zero_point, 0, 0, 0], np.int32),
+            ]
+        elif convolution.weight_scale is not None:
+            operands.append(convolution.weight_scale)
+        function = self.builder.add_func(kernel, "conv2d_float")
+        args = [data, *(relax.const(operand) for operand in operands)]
+        return relax.op.call_tir(function, args, relax.TensorType(out_shape, "float32"))
+
+
+def _only_user(var: relax.Var, users: dict) -> relax.Var | None:
+    return users[var][0] if len(users[var]) == 1 else None

@@ -1,0 +1,137 @@
+"""Lower every int8 tensor that is computed from int8 tensors to an integer kernel.
+
+Dequantize, a float op and quantize become one call of a TIR kernel that has no float tensor: int8
+in, int32 accumulator, requantize in a register, int8 out.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import tvm
+from tvm import relax, tirx
+
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.elementwise import create_add, create_multiply, create_table_lookup
+from compile.kernels.mean import create_mean
+from compile.kernels.move import create_concat, create_upsample
+from compile.passes.pack_convolution import (
+    accumulator_scale,
+    create_convolution,
+    integer_bias,
+    pack_weight,
+)
+from compile.passes.quantized_graph import Island, NotLowerable, match_island, op_name
+from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+
+log = logging.getLogger(__name__)
+
+
+@tvm.transform.module_pass(opt_level=0, name="LowerIntegerIslands")
+class LowerIntegerIslands:
+    """Replace dequantize-op-quantize islands by integer kernels, in every Relax function."""
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """IRModule-level transformation."""
+        return rewrite_functions(mod, _IslandLowering)
+
+
+class _IslandLowering(FunctionRewriter):
+    def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
+        if op_name(value) != "quantize":
+            return self.renewed(value)
+        try:
+            island = match_island(var, self.definitions)
+        except NotLowerable as reason:
+            log.info("%s stays in float: %s", var.name, reason)
+            return self.renewed(value)
+        return _LOWERINGS[island.kind](self, island)
+
+    def call(
+        self, kernel: tirx.PrimFunc, name: str, args: list, shape: tuple[int, ...]
+    ) -> relax.Expr:
+        """A call of ``kernel``; arrays among ``args`` become constants."""
+        args = [relax.const(arg) if isinstance(arg, np.ndarray) else arg for arg in args]
+        kernel = self.builder.add_func(kernel, name)
+        return relax.op.call_tir(kernel, args, relax.TensorType(shape, "int8"))
+
+    def inputs(self, island: Island) -> tuple[list[relax.Expr], list[tuple[int, ...]]]:
+        """The new int8 operands of ``island`` and their shapes."""
+        tensors = [self.renewed(operand.tensor) for operand in island.inputs]
+        return tensors, [tuple(int(e) for e in t.ty.shape) for t in tensors]
+
+    def _conv2d(self, island: Island) -> relax.Expr:
+        (data,), (shape,) = self.inputs(island)
+        convolution = island.convolution
+        epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
+        kernel, out_shape = create_convolution(convolution, shape, "int8", epilogue)
+        multiplier = accumulator_scale(convolution) / np.float64(island.output.scale)
+        args = [
+            data,
+            pack_weight(convolution),
+            integer_bias(convolution),
+            multiplier.astype(np.float32),
+            _quant(island),
+        ]
+        return self.call(kernel, "conv2d_requantize", args, out_shape)
+
+    def _add(self, island: Island) -> relax.Expr:
+        operands, shapes = self.inputs(island)
+        scales = [np.float64(operand.quantization.scale) for operand in island.inputs]
+        multiplier = np.array(scales) / np.float64(island.output.scale)
+        return self._binary(create_add(*shapes), "add", island, operands, shapes, multiplier)
+
+    def _multiply(self, island: Island) -> relax.Expr:
+        operands, shapes = self.inputs(island)
+        scales = [np.float64(operand.quantization.scale) for operand in island.inputs]
+        multiplier = np.array([scales[0] * scales[1] / np.float64(island.output.scale)])
+        kernel = create_multiply(*shapes)
+        return self._binary(kernel, "multiply", island, operands, shapes, multiplier)
+
+    def _binary(self, kernel, name, island, operands, shapes, multiplier) -> relax.Expr:
+        right_zero_point = island.inputs[1].quantization.zero_point
+        quant = np.append(_quant(island), np.int32(right_zero_point))
+        shape = tuple(max(a, b) for a, b in zip(*shapes, strict=True))
+        args = [*operands, multiplier.astype(np.float32), quant]
+        return self.call(kernel, name, args, shape)
+
+    def _mean(self, island: Island) -> relax.Expr:
+        (data,), (shape,) = self.inputs(island)
+        scale = np.float64(island.inputs[0].quantization.scale)
+        multiplier = scale / (np.float64(island.output.scale) * (shape[1] * shape[2]))
+        args = [data, np.array([multiplier], np.float32), _quant(island)]
+        return self.call(create_mean(shape), "mean", args, (1, 1, 1, shape[3]))
+
+    def _upsample(self, island: Island) -> relax.Expr:
+        (data,), (shape,) = self.inputs(island)
+        kernel = create_upsample(shape, island.factor, "int8")
+        out_shape = (1, shape[1] * island.factor, shape[2] * island.factor, shape[3])
+        return self.call(kernel, "upsample", [data], out_shape)
+
+    def _concat(self, island: Island) -> relax.Expr:
+        operands, (left, right) = self.inputs(island)
+        kernel = create_concat(left[1], left[2], (left[3], right[3]), "int8")
+        return self.call(kernel, "concat", operands, (*left[:3], left[3] + right[3]))
+
+    def _unary(self, island: Island) -> relax.Expr:
+        (data,), (shape,) = self.inputs(island)
+        kernel = create_table_lookup(shape, data.ty.dtype)
+        return self.call(kernel, "table_lookup", [data, island.table], shape)
+
+
+_LOWERINGS = {
+    "conv2d": _IslandLowering._conv2d,
+    "add": _IslandLowering._add,
+    "multiply": _IslandLowering._multiply,
+    "mean": _IslandLowering._mean,
+    "upsample": _IslandLowering._upsample,
+    "concat": _IslandLowering._concat,
+    "unary": _IslandLowering._unary,
+}
+
+
+def _quant(island: Island) -> np.ndarray:
+    """The kernels' int32[4]: input zero point, output zero point, lower and upper limit."""
+    zero_points = [island.inputs[0].quantization.zero_point, island.output.zero_point]
+    return np.array([*zero_points, island.low, island.high], np.int32)
