@@ -1,0 +1,47 @@
+"""The table of targets for `--target help`, and the same as plain data for `--json`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from targets.load_target import describe_target, list_targets, load_target
+
+
+def describe_targets() -> list[dict[str, Any]]:
+    """Every target as plain data for JSON.
+
+    Raises:
+        TargetError: A target file has a mistake.
+    """
+    return [describe_target(load_target(name)) for name in list_targets()]
+
+
+def print_targets(console: Console) -> None:
+    """Prints one line per target.
+
+    Raises:
+        TargetError: A target file has a mistake.
+    """
+    table = Table(caption="MAC/cycle: peak of one core, int8 and float32", caption_justify="left")
+    table.add_column("target", style="bold", no_wrap=True)
+    table.add_column("what")
+    table.add_column("cores")
+    table.add_column("threads", justify="right")
+    table.add_column("vector")
+    table.add_column("MAC/cycle", justify="right")
+    table.add_column("linked as")
+    for name in list_targets():
+        spec = load_target(name)
+        table.add_row(
+            spec.name,
+            f"{spec.title}\n[dim]found: {spec.variant}[/dim]" if spec.variant else spec.title,
+            "\n".join(f"{core.count}x {core.name}" for core in spec.cores),
+            str(spec.threads),
+            f"{spec.vector_bits} bit\n{spec.dot_product}",
+            f"{spec.peak_int8_macs} / {spec.peak_fp32_macs}",
+            spec.linker,
+        )
+    console.print(table)

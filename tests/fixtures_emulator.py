@@ -1,0 +1,33 @@
+"""Fixture for tests that run arm64 code: the emulated board, made once and kept in the cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from compile.errors import TargetError
+from targets.emulator.make_root import default_root, is_current, make_root
+from targets.emulator.run_module import QEMU
+
+
+@pytest.fixture(scope="session")
+def arm64_root() -> Path:
+    """The emulated board's root; skips where it cannot be had, but fails in CI (CI=true)."""
+    root = default_root(os.environ)
+    if shutil.which(QEMU) is None:
+        _give_up(f"{QEMU} is not installed (apt-get install qemu-user)")
+    if not is_current(root):
+        try:
+            make_root(root)
+        except TargetError as error:
+            _give_up(str(error))
+    return root
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to run the arm64 code: {reason}")
+    pytest.skip(reason)
