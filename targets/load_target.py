@@ -62,6 +62,7 @@ class TargetSpec:
         linker: One of `LINKERS`: how a shared library is made.
         machine: ELF machine of the library, as `EM_AARCH64`.
         variant: Of the host: the instruction set found, as `avx2`; empty for the others.
+        requires: Of the host: CPU features that its code uses, as /proc/cpuinfo spells them.
     """
 
     name: str
@@ -81,6 +82,7 @@ class TargetSpec:
     linker: str
     machine: str
     variant: str = ""
+    requires: tuple[str, ...] = ()
 
 
 # Key -> TOML type, of a target file; the host's variants name some of them and three of their own.
@@ -189,6 +191,7 @@ def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
             linker=data["linker"],
             machine=variant["machine"],
             variant=variant["name"],
+            requires=tuple(variant["requires"]),
         )
     raise TargetError(
         f"no variant in {path.name} fits this machine ({machine.arch}); "

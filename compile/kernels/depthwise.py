@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
@@ -40,7 +42,8 @@ def create_depthwise(
     shape = (1, *window.output_size(height, width), channels)
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
-    return create_kernel(FAMILY, [data, weight, *operands], out)
+    macs = prod(shape) * prod(window.kernel)
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:

@@ -10,13 +10,18 @@ import tvm
 from tvm import s_tir, tirx
 
 from compile.errors import GraphError
-from compile.kernels import depthwise, elementwise, instance_norm, mean, move, pointwise
-from compile.kernels import spatial_conv
+from compile.kernels import (
+    depthwise,
+    elementwise,
+    instance_norm,
+    mean,
+    move,
+    pointwise,
+    spatial_conv,
+)
 from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.kernels.tiling import VectorUnit
-
-#: Set on a kernel once it has its final loops, by this pass or by the tuning records.
-SCHEDULED_ATTR = "tirx.is_scheduled"
+from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 
 _SCHEDULES = {
     kernels.FAMILY: kernels.schedule
@@ -36,24 +41,20 @@ def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:
         schedule = s_tir.Schedule(mod, enable_check=False)
         names = []
         for name, function in mod.functions_items():
-            if not isinstance(function, tirx.PrimFunc) or _is_scheduled(function):
+            if not isinstance(function, tirx.PrimFunc) or is_scheduled(function):
                 continue
-            schedule.work_on(name.name_hint)
-            _family_schedule(schedule, name.name_hint, function)(schedule, unit)
             names.append(name.name_hint)
+            if (function.attrs or {}).get(FAMILY_ATTR) != move.FAMILY:
+                schedule.work_on(name.name_hint)
+                _family_schedule(schedule, name.name_hint, function)(schedule, unit)
         result = schedule.mod
         for name in names:
             result.update_func(
-                result.get_global_var(name), result[name].with_attr(SCHEDULED_ATTR, True)
+                result.get_global_var(name), mark_scheduled(result[name], BUILT_IN)
             )
         return result
 
     return transform
-
-
-def _is_scheduled(function: tirx.PrimFunc) -> bool:
-    attrs = function.attrs or {}
-    return bool(attrs.get(SCHEDULED_ATTR)) or attrs.get(FAMILY_ATTR) == move.FAMILY
 
 
 def _family_schedule(schedule: s_tir.Schedule, name: str, function: tirx.PrimFunc):

@@ -1,0 +1,168 @@
+"""Everything that ``compile/build.py`` does once its options are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tvm
+from torch.export import ExportedProgram
+
+from compile.artefact import LIBRARY, Artefact, open_artefact, sha256_of, write_manifest
+from compile.atomic import write_atomically
+from compile.describe_parts import describe_parts
+from compile.errors import MqnetError, OutputError
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.fit_size import padded_size
+from compile.imaging.read_photo import MIN_SIDE, read_photo
+from compile.mqnet.weights import BUNDLED, load_checkpoint
+from compile.phases import Phases
+from compile.pipeline import PipelineOptions, emit, plan_network
+from compile.quantize.quantize import quantize_network
+from compile.quantize.schemes import Precision, scheme_named
+from targets.link import ExportLinker, LinkOptions
+from targets.load_target import describe_target, load_target
+
+_REPOSITORY = Path(__file__).parent.parent
+_PACKAGES = ("apache-tvm", "apache-tvm-ffi", "torch", "torchao", "numpy", "mqnet-tvm")
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build.
+
+    Attributes:
+        target, scheme, attention: by name.
+        size: (height, width) of the picture in pixels.
+        threads: per frame, or None for the target's own number.
+        checkpoint: weights, or None for the bundled ones.
+        out: folder to write to, or None for one below build/ that is named after the request.
+        dump_ir: folder for the module behind each phase, or None.
+        ndk_compiler: the Android NDK's clang, or None.
+    """
+
+    target: str
+    scheme: str = "mixed"
+    attention: str = "ca"
+    size: tuple[int, int] = (768, 1280)
+    threads: int | None = None
+    checkpoint: Path | None = None
+    out: Path | None = None
+    dump_ir: Path | None = None
+    ndk_compiler: Path | None = None
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from "HEIGHTxWIDTH", rounded up to multiples of 32.
+
+    Raises:
+        MqnetError: not two whole numbers, or one below 32.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise MqnetError(f"size {text!r} is not HEIGHTxWIDTH in pixels, such as 768x1280")
+    height, width = int(match[1]), int(match[2])
+    if min(height, width) < MIN_SIDE:
+        raise MqnetError(f"size {text} is below {MIN_SIDE}x{MIN_SIDE}, the network's smallest")
+    return padded_size(height, width)
+
+
+def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
+    """Compile, link and describe; the folder that results, opened again.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+    """
+    spec = load_target(request.target)
+    threads = spec.threads if request.threads is None else request.threads
+    if threads < 1:
+        raise MqnetError(f"threads {threads} is not a positive number")
+    scheme = scheme_named(request.scheme)
+    folder = request.out or _default_folder(request)
+    _make_folder(folder)
+    with phases.phase("quantize"):
+        program = _quantized_program(request)
+    options = PipelineOptions(
+        spec,
+        threads,
+        split=scheme.backbone is Precision.INT8,
+        records=_REPOSITORY / "tuning_logs" / _records_name(spec),
+    )
+    planned = plan_network(program, options, phases.phase, _observer(request.dump_ir))
+    with phases.phase("emit"):
+        executable = emit(planned, options)
+    linker = ExportLinker(spec, LinkOptions(ndk_compiler=request.ndk_compiler))
+    with phases.phase("link"):
+        executable.export_library(str(folder / LIBRARY), fcompile=linker)
+    main = planned["main"]
+    checkpoint = request.checkpoint or BUNDLED / f"{request.attention}.safetensors"
+    write_manifest(
+        folder,
+        {
+            "scheme": request.scheme,
+            "attention": request.attention,
+            "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
+            "target": describe_target(spec),
+            "threads": threads,
+            "input": _tensor(main.params[0].name, main.params[0].ty),
+            "output": _tensor("h", main.ret_ty),
+            "boundary": _boundary(planned),
+            "parts": [asdict(part) for part in describe_parts(planned)],
+            "linker": asdict(linker.report),
+            "versions": {package: version(package) for package in _PACKAGES},
+        },
+    )
+    return open_artefact(folder)
+
+
+def _quantized_program(request: BuildRequest) -> ExportedProgram:
+    network = load_checkpoint(request.checkpoint, request.attention)
+    photos = [read_photo(path) for path in bundled_photos("calibration")]
+    return quantize_network(network, scheme_named(request.scheme), photos, *request.size)
+
+
+def _default_folder(request: BuildRequest) -> Path:
+    height, width = request.size
+    name = f"{request.target}-{request.scheme}-{request.attention}-{height}x{width}"
+    return Path("build") / name
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror}") from None
+
+
+def _records_name(spec: Any) -> str:
+    """Folder below tuning_logs/: records hold for one instruction set."""
+    return f"{spec.name}-{spec.variant}" if spec.variant else spec.name
+
+
+def _observer(folder: Path | None) -> Callable[[int, str, tvm.IRModule], None]:
+    if folder is None:
+        return lambda number, name, mod: None
+    _make_folder(folder)
+
+    def dump(number: int, name: str, mod: tvm.IRModule) -> None:
+        write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
+
+    return dump
+
+
+def _tensor(name: str, kind: tvm.relax.TensorType) -> dict[str, Any]:
+    shape = [int(extent) for extent in kind.shape]
+    return {"name": name, "shape": shape, "dtype": str(kind.dtype), "layout": "NHWC"}
+
+
+def _boundary(planned: tvm.IRModule) -> list[dict[str, Any]]:
+    """The int8 tensors that go from the backbone to the head."""
+    if not any(var.name_hint == "backbone" for var in planned.get_global_vars()):
+        return []
+    result = planned["backbone"].ret_ty
+    kinds = list(result.fields) if isinstance(result, tvm.relax.TupleType) else [result]
+    return [_tensor(f"boundary{index}", kind) for index, kind in enumerate(kinds)]

@@ -1,0 +1,79 @@
+"""The whole way once: build for this machine, run a bundled photograph, write the HDR picture."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.cli import run_command, set_up_logging, stderr
+
+_FRAMES = 9
+
+
+@dataclass(frozen=True)
+class Options:
+    """Build MQNet for this machine, send a bundled photograph through it and write the HDR picture.
+
+    Writes an AVIF (10-bit, PQ, BT.2020), an OpenEXR (linear) and a PNG to look at.
+    """
+
+    out: Path = Path("demo")
+    """Folder to write to."""
+
+
+def main() -> None:
+    """Entry point of `python compile/demo.py`."""
+    run_command(Options, _demo)
+
+
+def _demo(options: Options) -> None:
+    set_up_logging(verbose=False)
+    import numpy as np
+
+    from compile.build_artefact import BuildRequest, build_artefact
+    from compile.imaging.bundled import bundled_photos
+    from compile.imaging.compare import side_by_side
+    from compile.imaging.decode_hdr import encode_hdr
+    from compile.imaging.fit_size import padded_size
+    from compile.imaging.metrics import psnr
+    from compile.imaging.read_photo import read_photo
+    from compile.imaging.write_hdr import write_hdr
+    from compile.infer_photos import run_photo
+    from compile.mqnet.weights import load_checkpoint
+    from compile.phases import Phases
+    from compile.run_artefact import Session
+    from compile.run_pytorch import run_float_network
+    from compile.show_build import show_build
+
+    path = bundled_photos("demo")[0]
+    photo = read_photo(path)
+    size = padded_size(*photo.shape[:2])
+    stderr.print(f"building mixed MQNet for this machine at {size[0]}x{size[1]}", highlight=False)
+    request = BuildRequest(target="host", size=size, out=options.out / "artefact")
+    artefact = build_artefact(request, Phases(stderr))
+    show_build(artefact, stderr)
+
+    session = Session(artefact)
+    linear, _ = run_photo(session, photo, "pad")
+    seconds = [run_photo(session, photo, "pad")[1] for _ in range(_FRAMES)]
+    outputs = [options.out / f"{path.stem}{ending}" for ending in (".avif", ".exr")]
+    for output in outputs:
+        write_hdr(output, linear)
+    picture = options.out / f"{path.stem}-side-by-side.png"
+    side_by_side(photo, linear, picture)
+
+    logging.getLogger(__name__).info("running PyTorch for comparison")
+    reference = run_float_network(load_checkpoint(None, "ca"), photo)
+    agreement = psnr(encode_hdr(linear), encode_hdr(reference))
+    for output in (*outputs, picture):
+        print(output)
+    print(
+        f"{np.median(seconds) * 1e3:.1f} ms per frame at {size[0]}x{size[1]} with "
+        f"{session.threads} threads (median of {_FRAMES})"
+    )
+    print(f"{agreement:.1f} dB PSNR against the PyTorch float32 network (mu-law light, peak 1)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What a planned module holds, part by part: for the manifest and the table that a build prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import tvm
+from tvm import relax, tirx
+from tvm.relax.expr_functor import PyExprVisitor, visitor
+
+from compile.kernels.kernel_function import MACS_ATTR
+from compile.passes.schedule_attrs import RECORD, schedule_origin
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One function of the module: the backbone, the head, or a network that is not split.
+
+    Attributes:
+        name: of the function.
+        ops: kernel calls per frame.
+        macs: multiply-accumulates per frame.
+        weight_bytes: constants: weights, biases, scales and tables.
+        activation_bytes: planned storage and the part's result, which is the peak.
+        kernels_with_record: distinct kernels whose schedule was tuned.
+        kernels_without_record: distinct kernels with a built-in schedule.
+    """
+
+    name: str
+    ops: int
+    macs: int
+    weight_bytes: int
+    activation_bytes: int
+    kernels_with_record: int
+    kernels_without_record: int
+
+
+def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
+    """Summaries of the functions that call kernels, in the order in which they run.
+
+    ``planned`` comes from :func:`compile.passes.plan_memory.plan_memory`.
+    """
+    summaries = []
+    for name in ("backbone", "head", "main"):
+        if any(var.name_hint == name for var in planned.get_global_vars()):
+            summary = _describe(planned, name)
+            if summary.ops:
+                summaries.append(summary)
+    return summaries
+
+
+def _describe(planned: tvm.IRModule, name: str) -> PartSummary:
+    counter = _Counter(planned)
+    counter.visit_expr(planned[name])
+    kernels = {var.name_hint: planned[var] for var in counter.calls}
+    tuned = sum(schedule_origin(kernel) == RECORD for kernel in kernels.values())
+    return PartSummary(
+        name=name,
+        ops=len(counter.calls),
+        macs=sum(int((planned[var].attrs or {}).get(MACS_ATTR, 0)) for var in counter.calls),
+        weight_bytes=counter.constant_bytes,
+        activation_bytes=counter.allocated_bytes,
+        kernels_with_record=tuned,
+        kernels_without_record=len(kernels) - tuned,
+    )
+
+
+@visitor
+class _Counter(PyExprVisitor):
+    def __init__(self, planned: tvm.IRModule) -> None:
+        super().__init__()
+        self._planned = planned
+        self.calls: list[tvm.ir.GlobalVar] = []
+        self.constant_bytes = 0
+        self.allocated_bytes = 0
+
+    def visit_call_(self, call: relax.Call) -> None:
+        if isinstance(call.op, tvm.ir.GlobalVar):
+            if isinstance(self._planned[call.op], tirx.PrimFunc):
+                self.calls.append(call.op)
+                self.constant_bytes += sum(_constant_bytes(arg) for arg in call.args)
+        elif call.op.name == "relax.memory.alloc_storage":
+            self.allocated_bytes += prod(int(extent) for extent in call.args[0].values)
+        elif call.op.name == "relax.builtin.alloc_tensor":
+            shape = (int(extent) for extent in call.args[0].values)
+            self.allocated_bytes += prod(shape) * tvm.DataType(call.args[1].value).itemsize
+
+
+def _constant_bytes(expr: relax.Expr) -> int:
+    return expr.value.numpy().nbytes if isinstance(expr, tvm.ir.GenericConst) else 0

@@ -1,0 +1,35 @@
+"""Give the kernels that have a tuning record the best schedule that was measured for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tvm
+from tvm import relax, tirx
+from tvm.s_tir.meta_schedule.database import JSONDatabase
+
+from compile.passes.schedule_attrs import RECORD, is_scheduled, mark_scheduled
+
+_FILES = ("database_workload.json", "database_tuning_record.json")
+
+
+def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.transform.Pass:
+    """The pass that reads MetaSchedule's two JSON-lines files in ``directory``.
+
+    Where the directory has no records, nothing is changed: the built-in schedules serve.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="ApplyTuningRecords")
+    def transform(mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        paths = [directory / name for name in _FILES]
+        if not all(path.is_file() for path in paths):
+            return mod
+        database = JSONDatabase(*map(str, paths), allow_missing=False)
+        with target, database:
+            mod = relax.transform.MetaScheduleApplyDatabase()(mod)
+        for name, function in mod.functions_items():
+            if isinstance(function, tirx.PrimFunc) and is_scheduled(function):
+                mod.update_func(name, mark_scheduled(function, RECORD))
+        return mod
+
+    return transform

@@ -1,0 +1,35 @@
+"""Fix the order of kernels and the memory that each tensor lives in.
+
+The plan is plain data in the module that this returns: storages, tensors in them, and kernel calls
+in order. Everything behind it (the VM's bytecode) only spells it out.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax
+
+
+def plan_memory() -> tvm.transform.Pass:
+    """Destination-passing kernel calls over statically planned storage."""
+    passes = [
+        relax.transform.RewriteDataflowReshape(),
+        relax.transform.ToNonDataflow(),
+        relax.transform.RemovePurityChecking(),
+        relax.transform.CallTIRRewrite(),
+        relax.transform.StaticPlanBlockMemory(),
+    ]
+    return tvm.transform.Sequential(passes, name="PlanMemory")
+
+
+def lower_to_vm() -> tvm.transform.Pass:
+    """The planned module as calls of the virtual machine's builtins."""
+    passes = [
+        relax.transform.LowerAllocTensor(),
+        relax.transform.KillAfterLastUse(),
+        relax.transform.LowerRuntimeBuiltin(),
+        relax.transform.ComputePrimValue(),
+        relax.transform.VMShapeLower(),
+        relax.transform.AttachGlobalSymbol(),
+    ]
+    return tvm.transform.Sequential(passes, name="LowerToVM")

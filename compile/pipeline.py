@@ -1,0 +1,128 @@
+"""The compiler's phases in order: from an exported program to a module of scheduled kernels.
+
+======  =======================================================  ==================================
+phase   what it does                                             file
+======  =======================================================  ==================================
+import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import_program.py
+layout  NCHW to NHWC                                             passes/convert_layout.py
+cut     int8 backbone | float-activation head                    passes/partition_precision.py
+lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
+        float convolutions, int8 weights kept                    passes/lower_float_convolutions.py
+        InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
+        other float ops, fused                                   passes/legalize_float_ops.py
+loops   tuning records where they fit                            passes/apply_tuning_records.py
+        the built-in schedule elsewhere                          passes/apply_builtin_schedule.py
+plan    order of kernels and memory                              passes/plan_memory.py
+emit    machine code and the virtual machine's bytecode          :func:`emit`
+======  =======================================================  ==================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+from torch.export import ExportedProgram
+from tvm import relax
+
+from compile.frontend.import_program import import_program
+from compile.kernels.tiling import VectorUnit
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_tuning_records import apply_tuning_records
+from compile.passes.convert_layout import ConvertLayout
+from compile.passes.legalize_float_ops import LegalizeFloatOps
+from compile.passes.lower_float_convolutions import LowerFloatConvolutions
+from compile.passes.lower_instance_norm import LowerInstanceNorm
+from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.partition_precision import PartitionPrecision
+from compile.passes.plan_memory import lower_to_vm, plan_memory
+from targets.load_target import TargetSpec, tvm_target
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How a program is compiled.
+
+    Attributes:
+        spec: the machine.
+        threads: threads that a frame may use.
+        split: cut into backbone and head; False for a network without int8 activations.
+        records: folder with the target's tuning records (it may be missing).
+    """
+
+    spec: TargetSpec
+    threads: int
+    split: bool
+    records: Path
+
+
+#: Called around each phase with its name; for progress.
+PhaseReporter = Callable[[str], AbstractContextManager[None]]
+
+#: Called with the phase's number and name and the module behind it; for --dump-ir.
+ModuleObserver = Callable[[int, str, tvm.IRModule], None]
+
+
+def plan_network(
+    program: ExportedProgram,
+    options: PipelineOptions,
+    report: PhaseReporter = lambda name: nullcontext(),
+    observe: ModuleObserver = lambda number, name, mod: None,
+) -> tvm.IRModule:
+    """All phases up to the memory plan: kernels with their final loops, called in order.
+
+    Raises:
+        GraphError: the program holds something that the compiler cannot take.
+    """
+    with report("import"):
+        mod = import_program(program)
+    observe(0, "import", mod)
+    for number, (name, passes) in enumerate(phases(options), start=1):
+        with report(name):
+            mod = tvm.transform.Sequential(passes)(mod)
+        observe(number, name, mod)
+    return mod
+
+
+def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]]]:
+    """The passes behind the import, by phase."""
+    target = tvm_target(options.spec, options.threads)
+    return [
+        ("layout", [ConvertLayout()]),
+        ("cut", [PartitionPrecision()] if options.split else []),
+        (
+            "lower",
+            [
+                LowerIntegerIslands(),
+                LowerFloatConvolutions(),
+                LowerInstanceNorm(),
+                LegalizeFloatOps(),
+            ],
+        ),
+        (
+            "loops",
+            [
+                apply_tuning_records(options.records, target),
+                apply_builtin_schedule(vector_unit(options.spec, options.threads)),
+            ],
+        ),
+        ("plan", [plan_memory()]),
+    ]
+
+
+def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
+    """Machine code for the planned module's kernels and bytecode for its functions."""
+    target = tvm_target(options.spec, options.threads)
+    return relax.build(planned, target, relax_pipeline=lower_to_vm())
+
+
+def vector_unit(spec: TargetSpec, threads: int) -> VectorUnit:
+    """The part of ``spec`` that built-in schedules look at.
+
+    AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
+    """
+    is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
+    return VectorUnit(spec.vector_bits, 32 if is_wide_file else 16, threads)
