@@ -1,0 +1,1 @@
+"""MQNet in PyTorch: the network, its attentions, its weights and the form that is deployed."""

@@ -1,0 +1,25 @@
+"""MQNet as it is compiled: a photograph's bytes in, the network's H out.
+
+Stands between the network and the exporter. A camera's or a decoder's photograph is uint8 and
+interleaved (NHWC), so the conversion to float belongs to the graph, where the compiler can turn
+it into a table or fold it away.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Deployed(nn.Module):
+    """uint8 image [1, H, W, 3] (NHWC, RGB) to MQNet's H, float32 [1, H, W, 3] (NHWC)."""
+
+    def __init__(self, net: nn.Module) -> None:
+        """Wrap ``net``, which maps float32 [1, 3, H, W] in [0, 1] to the same shape."""
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """H of the photograph ``image``."""
+        x = image.permute(0, 3, 1, 2).to(torch.float32) / 255
+        return self.net(x).permute(0, 2, 3, 1)

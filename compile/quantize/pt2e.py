@@ -1,0 +1,65 @@
+"""What we use of torchao's PT2E, imported without two messages that concern nobody here.
+
+torchao warns of every CUDA extension that a CPU build of torch cannot load, and registers an enum
+in a way that torch 2.13 calls deprecated; neither touches the PT2E flow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def _only_errors_from(*names: str) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+with _only_errors_from("torchao", "torch.utils._pytree"):
+    from torchao.quantization.pt2e import (
+        HistogramObserver,
+        MinMaxObserver,
+        PerChannelMinMaxObserver,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer import (
+        FixedQParamsQuantizationSpec,
+        QuantizationAnnotation,
+        QuantizationSpec,
+        QuantizationSpecBase,
+        Quantizer,
+        SharedQuantizationSpec,
+    )
+
+# The operations that a converted graph consists of; importing torchao is what defines them.
+QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+DEQUANTIZE_PER_CHANNEL = torch.ops.quantized_decomposed.dequantize_per_channel.default
+
+__all__ = [
+    "DEQUANTIZE",
+    "DEQUANTIZE_PER_CHANNEL",
+    "QUANTIZE",
+    "FixedQParamsQuantizationSpec",
+    "HistogramObserver",
+    "MinMaxObserver",
+    "PerChannelMinMaxObserver",
+    "QuantizationAnnotation",
+    "QuantizationSpec",
+    "QuantizationSpecBase",
+    "Quantizer",
+    "SharedQuantizationSpec",
+    "convert_pt2e",
+    "prepare_pt2e",
+]

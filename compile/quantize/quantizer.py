@@ -1,0 +1,240 @@
+"""MQNet's quantization schemes, stated for PyTorch's PT2E flow (torchao).
+
+Every tensor is quantized once, where it is produced, and all its readers see the same bytes. An
+int8 part therefore has int8 tensors on every edge:
+
+* activations: int8 per tensor, affine, -128..127;
+* weights: int8 symmetric per output channel, -127..127, zero point 0; biases stay float and are
+  folded by the compiler to int32 at s_x * s_w[c];
+* a convolution with its ReLU or ReLU6 is one unit: only the activation's output is quantized;
+* nearest upsampling and concat only move bytes: their inputs and output share scale and zero
+  point (:mod:`compile.quantize.equalize` makes the ranges alike, so that this costs nothing);
+* where the range is known beforehand, scale and zero point are fixed: see the constants below.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import torch
+from torch.fx import GraphModule, Node
+
+from compile.quantize.observers import WideMinMaxObserver
+from compile.quantize.pt2e import (
+    FixedQParamsQuantizationSpec,
+    HistogramObserver,
+    PerChannelMinMaxObserver,
+    QuantizationAnnotation,
+    QuantizationSpec,
+    QuantizationSpecBase,
+    Quantizer,
+    SharedQuantizationSpec,
+)
+from compile.quantize.schemes import Precision, Scheme
+
+aten = torch.ops.aten
+
+ACTIVATIONS = frozenset(
+    {
+        aten.relu.default,
+        aten.relu_.default,
+        aten.relu6.default,
+        aten.relu6_.default,
+        aten.hardtanh.default,
+        aten.hardtanh_.default,
+    }
+)
+ARITHMETIC = frozenset(
+    {
+        aten.add.Tensor,
+        aten.add_.Tensor,
+        aten.sub.Tensor,
+        aten.mul.Tensor,
+    }
+)
+MOVERS = frozenset({aten.cat.default, aten.upsample_nearest2d.vec})
+OTHERS = frozenset(
+    {
+        aten.conv2d.default,
+        aten.sigmoid.default,
+        aten.tanh.default,
+        aten.adaptive_avg_pool2d.default,
+        aten.instance_norm.default,
+    }
+)
+QUANTIZED = ACTIVATIONS | ARITHMETIC | MOVERS | OTHERS
+
+
+def _fixed(scale: float, zero_point: int) -> FixedQParamsQuantizationSpec:
+    return FixedQParamsQuantizationSpec(
+        torch.int8, scale, zero_point, -128, 127, torch.per_tensor_affine
+    )
+
+
+# Exact for a photograph of 8 bits: the byte u becomes u - 128.
+IMAGE = _fixed(1 / 255, -128)
+
+# 2x-1 of the byte u is (2u - 255) / 255. With scale 2/255 every byte would fall on a rounding tie,
+# u - 127.5, and half of the levels would be lost; zero must be exact, too, since the first
+# convolution pads with it. With 1/127 no byte is on a tie and all but two keep a level of their
+# own.
+ENCODER_INPUT = _fixed(1 / 127, 0)
+
+FIXED_OUTPUTS = {
+    aten.sigmoid.default: _fixed(1 / 256, -128),
+    aten.tanh.default: _fixed(1 / 128, 0),
+}
+
+# The least scale keeps the int32 bias in range: a bias below 2**31 * (2**-12)**2 = 128 always fits,
+# also in a channel whose weights are all nearly zero.
+LEAST_SCALE = 2**-12
+
+# Histograms rather than extremes: 53.5 against 52.6 dB (see compile/quantize/equalize.py).
+OBSERVED = QuantizationSpec(
+    torch.int8,
+    HistogramObserver.with_args(eps=LEAST_SCALE),
+    -128,
+    127,
+    torch.per_tensor_affine,
+)
+
+# A global mean has one value per channel and photograph, so calibration sees few of them and the
+# next photograph lies outside.
+OBSERVED_ONCE_PER_IMAGE = replace(
+    OBSERVED, observer_or_fake_quant_ctr=WideMinMaxObserver.with_args(eps=LEAST_SCALE)
+)
+WEIGHTS = QuantizationSpec(
+    torch.int8,
+    PerChannelMinMaxObserver.with_args(eps=LEAST_SCALE),
+    -127,
+    127,
+    torch.per_channel_symmetric,
+    ch_axis=0,
+)
+
+
+def module_path(node: Node) -> str:
+    """Where in the network ``node`` was called, such as ``net.head.conv1``; "" if unknown."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return [path for path, _ in stack.values()][-1] if stack else ""
+
+
+def part_of(node: Node) -> str:
+    """``backbone``, ``head`` (with the sum and the sigmoid after it) or "" outside of both."""
+    root, *below = module_path(node).split(".")
+    if root != "net":
+        return ""
+    return "backbone" if below[:1] == ["backbone"] else "head"
+
+
+class MQNetQuantizer(Quantizer):
+    """Annotates the graph of :class:`compile.mqnet.deployed.Deployed` with a scheme.
+
+    Attributes:
+        convolutions: after ``annotate``, how many convolutions of each part have int8 weights.
+    """
+
+    def __init__(self, scheme: Scheme) -> None:
+        """For one scheme and one graph."""
+        super().__init__()
+        self._precisions = {"backbone": scheme.backbone, "head": scheme.head}
+        self.convolutions: Counter[str] = Counter()
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Say of every operation which of its tensors are quantized, and how."""
+        nodes = [node for node in model.graph.nodes if self._is_ours(node)]
+        groups = _sharing_groups([node for node in nodes if self._in_int8(node)])
+        for node in nodes:
+            inputs: dict[Node, QuantizationSpecBase] = {}
+            output = None
+            if node.target is aten.conv2d.default:
+                inputs[node.args[1]] = WEIGHTS
+                self.convolutions[part_of(node)] += 1
+            if self._in_int8(node):
+                if not _is_scaling(node):
+                    image = [n for n in _activations_of(node) if not self._in_int8(n)]
+                    inputs |= dict.fromkeys(image, IMAGE)
+                output = groups.get(node)
+            node.meta["quantization_annotation"] = QuantizationAnnotation(
+                inputs, output, _annotated=True
+            )
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        """Nothing: :func:`compile.quantize.quantize.quantize_network` checks the result."""
+
+    def _is_ours(self, node: Node) -> bool:
+        if node.op != "call_function" or node.target not in QUANTIZED:
+            return False
+        return self._precisions.get(part_of(node), Precision.FLOAT) is not Precision.FLOAT
+
+    def _in_int8(self, node: Node) -> bool:
+        return self._is_ours(node) and self._precisions[part_of(node)] is Precision.INT8
+
+
+def _activations_of(node: Node) -> list[Node]:
+    """The tensors that ``node`` reads, without weights and other parameters."""
+    if node.target is aten.cat.default:
+        return list(node.args[0])
+    count = 2 if node.target in ARITHMETIC else 1
+    return [arg for arg in node.args[:count] if isinstance(arg, Node)]
+
+
+def _is_scaling(node: Node) -> bool:
+    """Whether ``node`` is arithmetic with a constant, as in 2x - 1."""
+    return node.target in ARITHMETIC and len(_activations_of(node)) == 1
+
+
+def _is_output_quantized(node: Node) -> bool:
+    """False for what is inside a unit: a convolution before its activation, 2x before the - 1."""
+    users = list(node.users)
+    if node.target is aten.conv2d.default:
+        return not (len(users) == 1 and users[0].target in ACTIVATIONS)
+    if _is_scaling(node):
+        return not any(_is_scaling(user) for user in users)
+    return True
+
+
+def _observed(node: Node) -> QuantizationSpec:
+    one_pixel = tuple(node.meta["val"].shape[-2:]) == (1, 1)
+    return OBSERVED_ONCE_PER_IMAGE if one_pixel else OBSERVED
+
+
+def _sharing_groups(nodes: list[Node]) -> dict[Node, QuantizationSpecBase]:
+    """How the output of each of ``nodes`` (in the graph's order) is quantized.
+
+    Bytes that are only moved keep scale and zero point, so the outputs fall into groups; the first
+    of a group holds the specification and the others refer to it.
+    """
+    first: dict[Node, Node] = {node: node for node in nodes if _is_output_quantized(node)}
+    fixed: dict[Node, QuantizationSpecBase] = {}
+
+    def root(node: Node) -> Node:
+        while first[node] is not node:
+            node = first[node]
+        return node
+
+    order = {node: position for position, node in enumerate(nodes)}
+    for node in first:
+        if node.target in FIXED_OUTPUTS:
+            fixed[node] = FIXED_OUTPUTS[node.target]
+        elif _is_scaling(node):
+            fixed[node] = ENCODER_INPUT
+    for node in nodes:
+        if node.target not in MOVERS:
+            continue
+        for source in _activations_of(node):
+            if source not in first:
+                fixed[root(node)] = IMAGE
+                continue
+            low, high = sorted((root(source), root(node)), key=order.__getitem__)
+            first[high] = low
+            if high in fixed:
+                fixed[low] = fixed.pop(high)
+    return {
+        node: fixed.get(node, _observed(node))
+        if root(node) is node
+        else SharedQuantizationSpec(root(node))
+        for node in first
+    }

@@ -1,0 +1,67 @@
+"""The quantization schemes that can be had by name.
+
+Data only: :mod:`compile.quantize.quantizer` says what each precision means for an operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from compile.errors import MqnetError
+
+
+class Precision(Enum):
+    """How a part of the network is computed."""
+
+    FLOAT = "float32 weights and activations"
+    WEIGHT_ONLY_INT8 = "int8 weights, float32 activations"
+    INT8 = "int8 weights and activations"
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A precision for each part of MQNet.
+
+    Attributes:
+        name: what a user types.
+        summary: one line for help texts.
+        backbone: precision of encoder and decoder.
+        head: precision of the head, the sum with the image and the final sigmoid.
+    """
+
+    name: str
+    summary: str
+    backbone: Precision
+    head: Precision
+
+
+_ALL = (
+    Scheme("fp32", "float32 throughout", Precision.FLOAT, Precision.FLOAT),
+    Scheme(
+        "w8a32",
+        "int8 weights, float32 activations",
+        Precision.WEIGHT_ONLY_INT8,
+        Precision.WEIGHT_ONLY_INT8,
+    ),
+    Scheme("int8", "int8 weights and activations throughout", Precision.INT8, Precision.INT8),
+    Scheme(
+        "mixed",
+        "the paper's: int8 backbone, head with int8 weights and float32 activations",
+        Precision.INT8,
+        Precision.WEIGHT_ONLY_INT8,
+    ),
+)
+
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _ALL}
+
+
+def scheme_named(name: str) -> Scheme:
+    """The scheme called ``name``.
+
+    Raises:
+        MqnetError: there is none; the text lists those that there are.
+    """
+    if name not in SCHEMES:
+        raise MqnetError(f"unknown scheme {name!r}: choose one of {', '.join(SCHEMES)}")
+    return SCHEMES[name]

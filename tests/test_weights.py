@@ -1,0 +1,162 @@
+"""Checkpoints: the bundled one gives the published numbers, a wrong one gives one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from compile.errors import CheckpointError, MqnetError
+from compile.mqnet.network import MQNet
+from compile.mqnet.weights import (
+    BUNDLED,
+    inference_state,
+    load_checkpoint,
+    random_network,
+    save_checkpoint,
+)
+
+# H of the prototype that the bundled weights were converted from, computed by its own code on the
+# image of `ramps`: red and green of every 21st row and 31st column.
+PROTOTYPE_RED = (
+    (0.371974, 0.504278, 0.603045, 0.686561),
+    (0.365020, 0.510381, 0.605429, 0.687954),
+    (0.394657, 0.515725, 0.605239, 0.680667),
+    (0.431719, 0.522692, 0.602612, 0.687570),
+)
+PROTOTYPE_MEANS = (0.555524, 0.554036, 0.548793)
+
+
+def ramps() -> torch.Tensor:
+    """float32 [1, 3, 64, 96]: red rises to the right, green downwards, blue along both."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    return torch.stack([x / 95, y / 63, (x + y) / 158])[None]
+
+
+def test_bundled_weights_compute_what_the_prototype_did() -> None:
+    net = load_checkpoint(None, "ca")
+    assert not net.training
+    with torch.no_grad():
+        output = net(ramps())[0]
+    torch.testing.assert_close(
+        output[0, ::21, ::31], torch.tensor(PROTOTYPE_RED), rtol=0, atol=2e-5
+    )
+    torch.testing.assert_close(
+        output.mean((1, 2)), torch.tensor(PROTOTYPE_MEANS), rtol=0, atol=1e-5
+    )
+
+
+def test_bundled_weights_are_small_and_have_a_card() -> None:
+    for path in BUNDLED.glob("*.safetensors"):
+        assert path.stat().st_size < 5e6
+        assert path.with_suffix(".md").exists()
+
+
+@pytest.mark.parametrize("attention", ["csa", "sa", "none"])
+def test_no_weights_are_made_up(attention: str) -> None:
+    with pytest.raises(CheckpointError, match=f"'{attention}' are bundled yet.*--checkpoint"):
+        load_checkpoint(None, attention)
+
+
+@pytest.mark.parametrize("attention", ["ca", "csa", "sa", "none"])
+def test_saved_and_loaded_again(tmp_path: Path, attention: str) -> None:
+    net = random_network(attention, 5)
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(net, path, "random")
+    loaded = load_checkpoint(path, attention)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(net(image), loaded(image))
+
+
+def test_random_networks_follow_their_seed_and_leave_the_global_state() -> None:
+    before = torch.random.get_rng_state()
+    first, again, other = (random_network("sa", seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    name = "head.conv1.weight"
+    assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
+
+
+def test_unknown_attention() -> None:
+    with pytest.raises(MqnetError, match="choose one of"):
+        load_checkpoint(None, "cbam")
+
+
+def one_sentence(error: pytest.ExceptionInfo[CheckpointError], path: Path) -> str:
+    text = str(error.value)
+    assert str(path) in text and "\n" not in text
+    return text
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "none.safetensors"
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, "ca")
+    assert "does not exist" in one_sentence(error, path)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 2_000, 1_000_000])
+def test_truncated_file(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes((BUNDLED / "ca.safetensors").read_bytes()[:kept])
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, "ca")
+    assert "copy it again" in one_sentence(error, path)
+
+
+def test_pickle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.save(MQNet("ca").state_dict(), path)
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, "ca")
+    text = one_sentence(error, path)
+    assert "pickle" in text and "safetensors" in text
+
+
+def test_directory(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(tmp_path, "ca")
+    one_sentence(error, tmp_path)
+
+
+def test_other_attention(tmp_path: Path) -> None:
+    path = tmp_path / "sa.safetensors"
+    save_checkpoint(random_network("sa", 0), path, "random")
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, "ca")
+    assert "--attention sa" in one_sentence(error, path)
+
+
+def write(path: Path, change: dict[str, torch.Tensor | None], **metadata: str) -> None:
+    tensors = inference_state(MQNet("ca")) | change
+    described = {"architecture": "mqnet", "attention": "ca", "training": "none"} | metadata
+    kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    save_file(kept, path, described)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"head.conv1.weight": torch.zeros(12, 16, 5, 5)}, r"(12, 16, 5, 5)"),
+        ({"head.conv3.weight": None}, "no tensor 'head.conv3.weight'"),
+        ({"head.conv4.weight": torch.zeros(1)}, "'head.conv4.weight'"),
+        ({"head.conv3.weight": torch.zeros(3, 6, 1, 1, dtype=torch.float16)}, "float16"),
+        ({"head.conv3.weight": torch.full((3, 6, 1, 1), torch.nan)}, "not a finite number"),
+    ],
+)
+def test_other_tensors(tmp_path: Path, change: dict, expected: str) -> None:
+    path = tmp_path / "other.safetensors"
+    write(path, change)
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, "ca")
+    assert expected in one_sentence(error, path)
+
+
+def test_other_architecture(tmp_path: Path) -> None:
+    path = tmp_path / "resnet.safetensors"
+    save_file({"fc.weight": torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, "ca")
+    assert "architecture" in one_sentence(error, path)
