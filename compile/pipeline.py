@@ -9,6 +9,7 @@ cut     int8 backbone | float-activation head                    passes/partitio
 lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
         float convolutions, int8 weights kept                    passes/lower_float_convolutions.py
         InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
+        float pooling, upsampling, concat                        passes/lower_float_pictures.py
         other float ops, fused                                   passes/legalize_float_ops.py
 loops   tuning records where they fit                            passes/apply_tuning_records.py
         the built-in schedule elsewhere                          passes/apply_builtin_schedule.py
@@ -35,6 +36,7 @@ from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.convert_layout import ConvertLayout
 from compile.passes.legalize_float_ops import LegalizeFloatOps
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
+from compile.passes.lower_float_pictures import LowerFloatPictures
 from compile.passes.lower_instance_norm import LowerInstanceNorm
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 from compile.passes.partition_precision import PartitionPrecision
@@ -99,6 +101,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
                 LowerIntegerIslands(),
                 LowerFloatConvolutions(),
                 LowerInstanceNorm(),
+                LowerFloatPictures(),
                 LegalizeFloatOps(),
             ],
         ),

@@ -10,7 +10,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.requantize import clamp_to_int8, requantize, to_float, uncontracted
-from compile.kernels.tiling import VectorUnit, largest_divisor
+from compile.kernels.tiling import VectorUnit, vector_lanes
 
 FAMILY = "elementwise"
 
@@ -19,6 +19,10 @@ FAMILY = "elementwise"
 LEFT_ZERO_POINT, RIGHT_ZERO_POINT = 0, 4
 
 _INT8_MIN = -128
+
+#: Fewer channels than this do not fill a vector: pixels and channels become one axis, at the price
+#: that an operand with one value per channel is gathered.
+_FEWEST_CHANNELS = 4
 
 
 def create_table_lookup(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
@@ -87,9 +91,9 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
         sch.compute_inline(block)
     *outer, innermost = sch.get_loops(last)
     extent = int(sch.get(innermost).extent)
-    if outer and extent < unit.lanes:
+    if outer and extent < _FEWEST_CHANNELS:
         innermost = sch.fuse(*outer, innermost)
         outer, extent = [], int(sch.get(innermost).extent)
-    rest, lane = sch.split(innermost, [None, largest_divisor(extent, unit.lanes)])
+    rest, lane = sch.split(innermost, [None, vector_lanes(extent, unit)])
     sch.parallel(sch.fuse(*outer, rest))
     sch.vectorize(lane)

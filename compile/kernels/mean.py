@@ -1,6 +1,8 @@
-"""Mean over the picture (global average pooling), int8 to int8 through an int32 sum."""
+"""Mean over the picture (global average pooling): int8 through an int32 sum, or float32."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from tvm import s_tir, te, tirx
 
@@ -15,28 +17,43 @@ FAMILY = "mean"
 def create_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
     """The kernel (data int8 [1,H,W,C], multiplier float32[1], quant int32[4]) -> int8 [1,1,1,C].
 
-    ``rne(f32(sum(x - z_x)) * f32(s_x / (s_y*H*W))) + z_y``. The sum goes by rows and then over
-    the rows: two blocks, so that threads share the rows and the result does not depend on them.
+    ``rne(f32(sum(x - z_x)) * f32(s_x / (s_y*H*W))) + z_y``.
     """
-    _, height, width, channels = data_shape
+    _, height, width, _ = data_shape
     data = te.placeholder(data_shape, "int8", name="data")
     multiplier = te.placeholder((1,), "float32", name="multiplier")
     quant = te.placeholder((4,), "int32", name="quant")
+
+    def finish(total: tirx.Expr) -> tirx.Expr:
+        centred = total - quant[INPUT_ZERO_POINT] * (height * width)
+        return requantize(centred, multiplier[0], quant)
+
+    return create_kernel(FAMILY, [data, multiplier, quant], _mean(data, "int32", finish))
+
+
+def create_float_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
+    """The kernel data float32 [1,H,W,C] -> float32 [1,1,1,C]."""
+    data = te.placeholder(data_shape, "float32", name="data")
+    pixels = data_shape[1] * data_shape[2]
+    return create_kernel(FAMILY, [data], _mean(data, "float32", lambda sum: sum * (1.0 / pixels)))
+
+
+def _mean(
+    data: te.Tensor, acc_dtype: str, finish: Callable[[tirx.Expr], tirx.Expr]
+) -> te.Tensor:
+    """The sum by rows and then over the rows: two blocks, so that threads share the rows and the
+    result does not depend on them."""
+    _, height, width, channels = data.shape
     x = te.reduce_axis((0, width), name="x")
     y = te.reduce_axis((0, height), name="y")
     row_sum = te.compute(
         (height, channels),
-        lambda row, c: te.sum(data[0, row, x, c].astype("int32"), axis=x),
+        lambda row, c: te.sum(data[0, row, x, c].astype(acc_dtype), axis=x),
         name="row_sum",
     )
     total = te.compute((channels,), lambda c: te.sum(row_sum[y, c], axis=y), name="total")
-
-    def finish(b: tirx.Expr, i: tirx.Expr, j: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-        centred = total[c] - quant[INPUT_ZERO_POINT] * (height * width)
-        return requantize(centred, multiplier[0], quant)
-
-    out = te.compute((1, 1, 1, channels), finish, name="epilogue")
-    return create_kernel(FAMILY, [data, multiplier, quant], out)
+    shape = (1, 1, 1, channels)
+    return te.compute(shape, lambda b, i, j, c: finish(total[c]), name="epilogue")
 
 
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:

@@ -219,7 +219,7 @@ def _match_anchor(
             raise NotLowerable("average pooling is lowered for a 1x1 result only")
         return Island("mean", (_dequantized(call.args[0], definitions),), output, **limits)
     if name == "image.resize2d":
-        factor = _upsampling_factor(call)
+        factor = upsampling_factor(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return Island("upsample", data, output, factor=factor)
     if name == "concat":
@@ -251,7 +251,12 @@ def _same_quantization(
     return tensors
 
 
-def _upsampling_factor(call: relax.Call) -> int:
+def upsampling_factor(call: relax.Call) -> int:
+    """The whole factor of a nearest-neighbour resize (NHWC).
+
+    Raises:
+        NotLowerable: another method, or a factor that is not whole or differs by axis.
+    """
     source = [int(extent) for extent in call.args[0].ty.shape]
     target = [int(extent) for extent in call.ty.shape]
     factors = {target[1] / source[1], target[2] / source[2]}

@@ -1,0 +1,56 @@
+"""Lower the float ops that are neither convolutions nor elementwise: mean, upsampling, concat.
+
+The kernels are those of the int8 backbone, on float32: pooling sums by rows, the others move runs
+of channels.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax, tirx
+
+from compile.kernels.mean import create_float_mean
+from compile.kernels.move import create_concat, create_upsample
+from compile.passes.quantized_graph import NotLowerable, op_name, upsampling_factor
+from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+
+
+@tvm.transform.module_pass(opt_level=0, name="LowerFloatPictures")
+class LowerFloatPictures:
+    """Replace global average pooling, nearest upsampling and concat of two float32 tensors."""
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """IRModule-level transformation."""
+        return rewrite_functions(mod, _PictureLowering)
+
+
+class _PictureLowering(FunctionRewriter):
+    def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
+        kernel = self._kernel(value)
+        if kernel is None:
+            return self.renewed(value)
+        args = value.args[0].fields if op_name(value) == "concat" else value.args[:1]
+        name = op_name(value).rsplit(".", 1)[-1]
+        function = self.builder.add_func(kernel, name)
+        return relax.op.call_tir(function, [self.renewed(arg) for arg in args], value.ty)
+
+    def _kernel(self, value: relax.Expr) -> tirx.PrimFunc | None:
+        name = op_name(value)
+        if not name or value.ty.dtype != "float32":
+            return None
+        if name == "nn.adaptive_avg_pool2d" and _shape(value)[1:3] == (1, 1):
+            return create_float_mean(_shape(value.args[0]))
+        if name == "image.resize2d":
+            try:
+                factor = upsampling_factor(value)
+            except NotLowerable:
+                return None
+            return create_upsample(_shape(value.args[0]), factor, "float32")
+        if name == "concat" and int(value.attrs.axis) == 3 and len(value.args[0].fields) == 2:
+            left, right = (_shape(field) for field in value.args[0].fields)
+            return create_concat(left[1], left[2], (left[3], right[3]), "float32")
+        return None
+
+
+def _shape(expr: relax.Expr) -> tuple[int, ...]:
+    return tuple(int(extent) for extent in expr.ty.shape)
