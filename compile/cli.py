@@ -14,6 +14,7 @@ from typing import TypeVar
 import tyro
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 
 from compile.errors import MqnetError
 
@@ -35,7 +36,8 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
     try:
         command(options)
     except MqnetError as error:
-        stderr.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False, markup=True)
+        text = f"[bold red]error:[/] {escape(str(error))}"
+        stderr.print(text, soft_wrap=True, highlight=False)
         sys.exit(_USER_ERROR)
     except KeyboardInterrupt:
         stderr.print("interrupted")

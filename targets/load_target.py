@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,11 +216,6 @@ def tvm_target(spec: TargetSpec, threads: int | None = None) -> tvm.target.Targe
 def describe_target(spec: TargetSpec) -> dict[str, Any]:
     """The target as plain data for JSON."""
     return dataclasses.asdict(spec)
-
-
-def is_native(spec: TargetSpec) -> bool:
-    """Whether this machine's own processor family runs the target's code (not its features)."""
-    return {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}.get(os.uname().machine) == spec.machine
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from compile.errors import PhotoError
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
-from compile.imaging.tensors import output_to_image, photo_to_input
 
 sides = st.integers(32, 130)
 
@@ -83,13 +82,3 @@ def test_unfit_takes_results_of_any_depth_and_refuses_other_frames() -> None:
     assert unfit(np.zeros((64, 96, 1), np.float32), placement).shape == (45, 67, 1)
     with pytest.raises(ValueError, match="does not belong"):
         unfit(np.zeros((96, 64, 3), np.float32), placement)
-
-
-@settings(deadline=None)
-@given(height=sides, width=sides)
-def test_tensors(height: int, width: int) -> None:
-    photo = noise(height, width)
-    tensor = photo_to_input(photo)
-    assert tensor.shape == (1, 3, height, width) and tensor.dtype == np.float32
-    assert tensor.flags.c_contiguous and 0 <= tensor.min() and tensor.max() <= 1
-    np.testing.assert_array_equal(np.rint(output_to_image(tensor) * 255).astype(np.uint8), photo)

@@ -18,13 +18,13 @@ from targets.load_target import (
     HOST_NAME,
     LINKERS,
     TARGET_FOLDER,
-    is_native,
     list_targets,
     load_target,
     read_host_file,
     read_target_file,
     tvm_target,
 )
+from targets.runs_here import why_not_here
 from targets.show_targets import describe_targets, print_targets
 
 CROSS_TARGETS = [name for name in list_targets() if name != HOST_NAME]
@@ -224,9 +224,14 @@ def test_host_counts_the_cores_it_may_use():
         os.sched_setaffinity(0, allowed)
 
 
-def test_native_is_told_by_the_machine():
-    assert is_native(load_target("host"))
-    assert is_native(load_target("rk3588")) == (os.uname().machine == "aarch64")
+def test_says_why_a_library_does_not_run_here():
+    here = HostMachine(arch="x86_64", flags=frozenset({"avx2", "fma"}))
+    assert why_not_here("EM_X86_64", ["avx2"], "host", here) is None
+    assert "EM_AARCH64" in why_not_here("EM_AARCH64", [], "linux-arm64", here)
+    assert "avx512f" in why_not_here("EM_X86_64", ["avx2", "avx512f"], "host", here)
+    board = HostMachine(arch="aarch64", flags=frozenset({"asimd"}))
+    assert why_not_here("EM_AARCH64", [], "linux-arm64", board) is None
+    assert "Android" in why_not_here("EM_AARCH64", [], "android-arm64", board)
 
 
 def test_table_and_json_hold_every_target():

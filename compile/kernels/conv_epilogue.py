@@ -27,6 +27,8 @@ from compile.kernels.requantize import requantize
 
 
 class EpilogueKind(Enum):
+    """The rows of the module's table."""
+
     REQUANTIZE = "requantize"
     SCALE = "scale"
     BIAS = "bias"
@@ -45,10 +47,6 @@ class ConvEpilogue:
     kind: EpilogueKind
     low: float | None = None
     high: float | None = None
-
-    @property
-    def output_dtype(self) -> str:
-        return "int8" if self.kind is EpilogueKind.REQUANTIZE else "float32"
 
     def operands(self, channels: int, accumulator_dtype: str) -> list[te.Tensor]:
         """Placeholders behind data and weights, in the order in which the kernel takes them."""

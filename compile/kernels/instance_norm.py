@@ -34,9 +34,7 @@ def create_statistics(data_shape: tuple[int, int, int, int], epsilon: float) -> 
         return te.reduce_axis((0, extent), name="r")
 
     x = reduce_axis(width)
-    row_sum = te.compute(
-        rows, lambda y, c: te.sum(data[0, y, x, c], axis=x), name="row_sum"
-    )
+    row_sum = te.compute(rows, lambda y, c: te.sum(data[0, y, x, c], axis=x), name="row_sum")
     x2 = reduce_axis(width)
 
     def square(y: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
@@ -66,9 +64,7 @@ def create_statistics(data_shape: tuple[int, int, int, int], epsilon: float) -> 
     return create_kernel(FAMILY, [data, gamma, beta], out)
 
 
-def create_normalize(
-    data_shape: tuple[int, int, int, int], low: float | None
-) -> tirx.PrimFunc:
+def create_normalize(data_shape: tuple[int, int, int, int], low: float | None) -> tirx.PrimFunc:
     """The kernel (data [1,H,W,C], scale_shift [2,C]) -> max(data * scale + shift, low)."""
     data = te.placeholder(data_shape, "float32", name="data")
     scale_shift = te.placeholder((2, data_shape[3]), "float32", name="scale_shift")

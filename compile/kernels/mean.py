@@ -38,9 +38,7 @@ def create_float_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
     return create_kernel(FAMILY, [data], _mean(data, "float32", lambda sum: sum * (1.0 / pixels)))
 
 
-def _mean(
-    data: te.Tensor, acc_dtype: str, finish: Callable[[tirx.Expr], tirx.Expr]
-) -> te.Tensor:
+def _mean(data: te.Tensor, acc_dtype: str, finish: Callable[[tirx.Expr], tirx.Expr]) -> te.Tensor:
     """The sum by rows and then over the rows: two blocks, so that threads share the rows and the
     result does not depend on them."""
     _, height, width, channels = data.shape

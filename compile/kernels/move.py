@@ -37,9 +37,7 @@ def create_upsample(
     return upsample.with_attr(FAMILY_ATTR, FAMILY)
 
 
-def create_concat(
-    height: int, width: int, channels: tuple[int, int], dtype: str
-) -> tirx.PrimFunc:
+def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str) -> tirx.PrimFunc:
     """The kernel (left [1,H,W,A], right [1,H,W,B]) -> [1,H,W,A+B]."""
     first, second = channels
 

@@ -43,7 +43,9 @@ def create_pointwise(
         lambda b, y, x, n: finish(conv[y * width + x, n], n),
         name="epilogue",
     )
-    return create_kernel(FAMILY, [data, weight, *operands], out, height * width * channels_in * channels_out)
+    return create_kernel(
+        FAMILY, [data, weight, *operands], out, height * width * channels_in * channels_out
+    )
 
 
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:

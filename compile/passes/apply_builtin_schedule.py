@@ -49,9 +49,7 @@ def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:
                 _family_schedule(schedule, name.name_hint, function)(schedule, unit)
         result = schedule.mod
         for name in names:
-            result.update_func(
-                result.get_global_var(name), mark_scheduled(result[name], BUILT_IN)
-            )
+            result.update_func(result.get_global_var(name), mark_scheduled(result[name], BUILT_IN))
         return result
 
     return transform

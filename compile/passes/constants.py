@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 import tvm
+from numpy.typing import NDArray
 from tvm import relax
 
 Definitions = Mapping[relax.Var, relax.Expr]

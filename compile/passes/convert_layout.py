@@ -56,9 +56,11 @@ class _LayoutConverter(FunctionRewriter):
             if name in _CONVERTERS:
                 self._nhwc.add(var)
                 return _CONVERTERS[name](self, value)
-        return relax.Call(value.op, [self._as_traced(a) for a in value.args], value.attrs) if (
-            isinstance(value, relax.Call)
-        ) else self._as_traced(value)
+        return (
+            relax.Call(value.op, [self._as_traced(a) for a in value.args], value.attrs)
+            if (isinstance(value, relax.Call))
+            else self._as_traced(value)
+        )
 
     def finish(self, output: relax.Expr) -> relax.Expr:
         return self._as_traced(output)

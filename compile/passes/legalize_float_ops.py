@@ -52,9 +52,7 @@ def sigmoid(x: te.Tensor) -> te.Tensor:
 def tanh(x: te.Tensor) -> te.Tensor:
     """1 - 2 / (e^2x + 1); its absolute error stays below 2e-7, which the head needs."""
     one, two = _float(1.0), _float(2.0)
-    return te.compute(
-        x.shape, lambda *i: one - two / (fast_exp(two * x(*i)) + one), name="tanh"
-    )
+    return te.compute(x.shape, lambda *i: one - two / (fast_exp(two * x(*i)) + one), name="tanh")
 
 
 @tvm.transform.module_pass(opt_level=0, name="LegalizeFloatOps")

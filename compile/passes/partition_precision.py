@@ -172,4 +172,3 @@ def _variables(expr: relax.Expr) -> list[relax.Var]:
     if isinstance(expr, relax.Call):
         return [var for arg in expr.args for var in _variables(arg)]
     return []
-

@@ -232,7 +232,8 @@ def _match_anchor(
 
 def _check_broadcast(operands: tuple[QuantizedTensor, ...]) -> None:
     left, right = ([int(e) for e in operand.tensor.ty.shape] for operand in operands)
-    if len(left) != len(right) or any(a != b and 1 not in (a, b) for a, b in zip(left, right)):
+    pairs = zip(left, right, strict=False)
+    if len(left) != len(right) or any(a != b and 1 not in (a, b) for a, b in pairs):
         raise NotLowerable(f"operands of shapes {left} and {right} have no common kernel")
 
 
@@ -279,9 +280,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
 }
 
 
-def _unary_chain(
-    expr: relax.Expr, definitions: Definitions
-) -> tuple[list[relax.Call], relax.Expr]:
+def _unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.Call], relax.Expr]:
     """The ops of one tensor operand (and scalars) that lead to ``expr``, last first, and the
     expression before them."""
     chain = []

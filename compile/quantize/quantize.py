@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -61,14 +62,34 @@ def quantize_network(
             f"height and width must be multiples of {SIZE_MULTIPLE}"
         )
     deployed = Deployed(fold_batch_norms(net)).eval()
-    program: nn.Module = deployed
-    if Precision.INT8 in (scheme.backbone, scheme.head):
+    with _one_thread():
+        program = _quantized(deployed, scheme, photos)
+    return torch.export.export(program, (torch.zeros(1, height, width, 3, dtype=torch.uint8),))
+
+
+def _quantized(
+    deployed: Deployed, scheme: Scheme, photos: Sequence[NDArray[np.uint8]]
+) -> nn.Module:
+    precisions = (scheme.backbone, scheme.head)
+    if Precision.INT8 in precisions:
         crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS))
         equalize_concats(deployed.net, crops.permute(0, 3, 1, 2) / 255)
-        program = _quantize(deployed, scheme, crops)
-    elif Precision.WEIGHT_ONLY_INT8 in (scheme.backbone, scheme.head):
-        program = _quantize(deployed, scheme, torch.zeros(1, CROP, CROP, 3, dtype=torch.uint8))
-    return torch.export.export(program, (torch.zeros(1, height, width, 3, dtype=torch.uint8),))
+        return _quantize(deployed, scheme, crops)
+    if Precision.WEIGHT_ONLY_INT8 in precisions:
+        return _quantize(deployed, scheme, torch.zeros(1, CROP, CROP, 3, dtype=torch.uint8))
+    return deployed
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch on one thread: sums in another order would give other scales on another machine, and
+    beside other work its threads wait for each other ten times longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _quantize(deployed: Deployed, scheme: Scheme, crops: Tensor) -> GraphModule:

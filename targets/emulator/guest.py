@@ -21,6 +21,7 @@ def flatten(value: object) -> list[np.ndarray]:
 
 
 def main() -> None:
+    """Run the function that the command line names on the arrays of one .npz, into another."""
     library, function, inputs_path, outputs_path = sys.argv[1:]
     # A runtime-only TVM does not load this part by itself; some packed functions live in it.
     extra = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_extra.so"

@@ -29,7 +29,8 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from compile.errors import MqnetError, TargetError
+from compile.cli import run_command
+from compile.errors import TargetError
 
 _log = logging.getLogger(__name__)
 _BOARD_FILE = Path(__file__).with_name("board.toml")
@@ -286,12 +287,7 @@ def _run(
 
 def main() -> None:
     """The command line."""
-    options = tyro.cli(MakeRootOptions, prog="make_root.py")
-    try:
-        make_root_with_progress(options)
-    except MqnetError as error:
-        Console(stderr=True).print(f"error: {error}", soft_wrap=True, markup=False)
-        raise SystemExit(2) from None
+    run_command(MakeRootOptions, make_root_with_progress)
 
 
 def make_root_with_progress(options: MakeRootOptions) -> None:
