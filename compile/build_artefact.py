@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,8 @@ from torch.export import ExportedProgram
 
 from compile.artefact import LIBRARY, Artefact, open_artefact, sha256_of, write_manifest
 from compile.atomic import write_atomically
-from compile.describe_parts import describe_parts
+from compile.describe_boundary import BoundaryTensor, describe_boundary
+from compile.describe_parts import describe_parts, kernel_origins
 from compile.errors import MqnetError, OutputError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
@@ -92,7 +92,15 @@ def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
         split=scheme.backbone is Precision.INT8,
         records=_REPOSITORY / "tuning_logs" / _records_name(spec),
     )
-    planned = plan_network(program, options, phases.phase, _observer(request.dump_ir))
+    boundary: list[BoundaryTensor] = []
+
+    def observe(number: int, name: str, mod: tvm.IRModule) -> None:
+        if name == "cut":
+            boundary.extend(describe_boundary(mod))
+        if request.dump_ir is not None:
+            _dump(request.dump_ir, number, name, mod)
+
+    planned = plan_network(program, options, phases.phase, observe)
     with phases.phase("emit"):
         executable = emit(planned, options)
     linker = ExportLinker(spec, LinkOptions(ndk_compiler=request.ndk_compiler))
@@ -110,8 +118,9 @@ def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
             "threads": threads,
             "input": _tensor(main.params[0].name, main.params[0].ty),
             "output": _tensor("h", main.ret_ty),
-            "boundary": _boundary(planned),
+            "boundary": [asdict(tensor) for tensor in boundary],
             "parts": [asdict(part) for part in describe_parts(planned)],
+            "kernels": kernel_origins(planned),
             "linker": asdict(linker.report),
             "versions": {package: version(package) for package in _PACKAGES},
         },
@@ -143,26 +152,11 @@ def _records_name(spec: Any) -> str:
     return f"{spec.name}-{spec.variant}" if spec.variant else spec.name
 
 
-def _observer(folder: Path | None) -> Callable[[int, str, tvm.IRModule], None]:
-    if folder is None:
-        return lambda number, name, mod: None
+def _dump(folder: Path, number: int, name: str, mod: tvm.IRModule) -> None:
     _make_folder(folder)
-
-    def dump(number: int, name: str, mod: tvm.IRModule) -> None:
-        write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
-
-    return dump
+    write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
 
 
 def _tensor(name: str, kind: tvm.relax.TensorType) -> dict[str, Any]:
     shape = [int(extent) for extent in kind.shape]
     return {"name": name, "shape": shape, "dtype": str(kind.dtype), "layout": "NHWC"}
-
-
-def _boundary(planned: tvm.IRModule) -> list[dict[str, Any]]:
-    """The int8 tensors that go from the backbone to the head."""
-    if not any(var.name_hint == "backbone" for var in planned.get_global_vars()):
-        return []
-    result = planned["backbone"].ret_ty
-    kinds = list(result.fields) if isinstance(result, tvm.relax.TupleType) else [result]
-    return [_tensor(f"boundary{index}", kind) for index, kind in enumerate(kinds)]

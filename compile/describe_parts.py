@@ -10,7 +10,7 @@ from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
 from compile.kernels.kernel_function import MACS_ATTR
-from compile.passes.schedule_attrs import RECORD, schedule_origin
+from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
             if summary.ops:
                 summaries.append(summary)
     return summaries
+
+
+def kernel_origins(planned: tvm.IRModule) -> dict[str, list[str]]:
+    """Names of the distinct kernels with a tuning record ("record") and without ("built-in")."""
+    origins: dict[str, list[str]] = {RECORD: [], BUILT_IN: []}
+    for name, function in planned.functions_items():
+        if isinstance(function, tirx.PrimFunc):
+            origins[schedule_origin(function)].append(name.name_hint)
+    return {origin: sorted(names) for origin, names in origins.items()}
 
 
 def _describe(planned: tvm.IRModule, name: str) -> PartSummary:
