@@ -2,7 +2,7 @@
 # make test   every test, the slow ones too
 # Needs Python 3.11, make and gcc; everything else goes into .venv.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

@@ -20,8 +20,8 @@ light = arrays(
 
 
 def test_landmarks() -> None:
-    assert H_MIN == pytest.approx(0.2689414, abs=1e-7)
-    assert H_MAX == pytest.approx(0.8807971, abs=1e-7)
+    assert pytest.approx(0.2689414, abs=1e-7) == H_MIN
+    assert pytest.approx(0.8807971, abs=1e-7) == H_MAX
     ends = decode_hdr(np.array([0, H_MIN, (H_MIN + H_MAX) / 2, H_MAX, 1], np.float32))
     middle = 16 * (math.sqrt(5001) - 1) / 5000
     np.testing.assert_allclose(ends, [0, 0, middle, 16, 16], rtol=2e-6, atol=1e-6)
