@@ -16,20 +16,14 @@ from tvm import relax
 
 from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
 from compile.passes.pack_convolution import (
     accumulator_scale,
     create_convolution,
     pack_weight,
     zero_point_offset,
 )
-from compile.passes.quantized_graph import (
-    Convolution,
-    NotLowerable,
-    QuantizedTensor,
-    activation_limits,
-    match_convolution,
-    op_name,
-)
+from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 

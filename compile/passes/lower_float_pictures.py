@@ -11,7 +11,8 @@ from tvm import relax, tirx
 
 from compile.kernels.mean import create_float_mean
 from compile.kernels.move import create_concat, create_upsample
-from compile.passes.quantized_graph import NotLowerable, op_name, upsampling_factor
+from compile.passes.match_island import upsampling_factor
+from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 

@@ -16,13 +16,14 @@ from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.elementwise import create_add, create_multiply, create_table_lookup
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
+from compile.passes.match_island import Island, match_island
 from compile.passes.pack_convolution import (
     accumulator_scale,
     create_convolution,
     integer_bias,
     pack_weight,
 )
-from compile.passes.quantized_graph import Island, NotLowerable, match_island, op_name
+from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from compile.kernels.depthwise import create_depthwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.passes.quantized_graph import Convolution
+from compile.passes.match_convolution import Convolution
 
 #: Accumulators stay below 2^31 with a bias up to this bound and the products on top of it.
 _BIAS_BOUND = 1 << 30

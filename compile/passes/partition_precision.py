@@ -18,7 +18,8 @@ from tvm import relax
 
 from compile.errors import GraphError
 from compile.passes.constants import definitions_of
-from compile.passes.quantized_graph import NotLowerable, match_island, op_name
+from compile.passes.match_island import match_island
+from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import substitute
 
 log = logging.getLogger(__name__)

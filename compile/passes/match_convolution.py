@@ -1,0 +1,103 @@
+"""Recognize a convolution with its bias, over int8 or float data. Not a pass itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import relax
+
+from compile.passes.constants import Definitions, constant_value
+from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, dequantized, op_name
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A 2-D convolution with bias and activation, NHWC.
+
+    Attributes:
+        data: the original int8 variable, or the original float variable.
+        weight: OIHW, int8 or float32.
+        weight_scale: float32 [O], or None for float weights.
+        bias: float32 [O].
+        low, high: limits of the activation in real numbers, or None.
+    """
+
+    data: QuantizedTensor | relax.Expr
+    weight: NDArray
+    weight_scale: NDArray[np.float32] | None
+    bias: NDArray[np.float32]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    groups: int
+    low: float | None = None
+    high: float | None = None
+
+
+def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution:
+    """The convolution (with its bias) that ``expr`` computes.
+
+    Raises:
+        NotLowerable: it is none, or one that no kernel serves.
+    """
+    call = definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
+    bias = None
+    if op_name(call) == "add":
+        bias = constant_value(call.args[1], definitions)
+        if bias is None:
+            raise NotLowerable("it adds two tensors")
+        call = definitions.get(call.args[0])
+    if op_name(call) != "nn.conv2d":
+        raise NotLowerable(f"{op_name(call) or 'its source'} is no convolution")
+    attrs = call.attrs
+    if [int(d) for d in attrs.dilation] != [1, 1]:
+        raise NotLowerable("the convolution is dilated")
+    weight, weight_scale = _weight(call.args[1], definitions)
+    channels = weight.shape[0]
+    if bias is None:
+        bias = np.zeros(channels, np.float32)
+    if bias.size != channels:
+        raise NotLowerable("the bias is not one number per output channel")
+    groups = int(attrs.groups)
+    if groups != 1 and not groups == channels == int(call.args[0].ty.shape[3]):
+        raise NotLowerable(f"the convolution has {groups} groups: neither dense nor depthwise")
+    data_definition = definitions.get(call.args[0])
+    data: QuantizedTensor | relax.Expr = call.args[0]
+    if op_name(data_definition) == "dequantize":
+        data = dequantized(call.args[0], definitions)
+    return Convolution(
+        data,
+        weight,
+        weight_scale,
+        bias.reshape(channels).astype(np.float32),
+        stride=tuple(int(s) for s in attrs.strides),
+        padding=tuple(int(p) for p in attrs.padding),
+        groups=groups,
+    )
+
+
+def activation_limits(call: relax.Expr) -> tuple[float | None, float | None] | None:
+    """(low, high) where ``call`` is a ReLU or a clip, else None."""
+    if op_name(call) == "nn.relu":
+        return 0.0, None
+    if op_name(call) == "clip":
+        return float(call.args[1].value), float(call.args[2].value)
+    return None
+
+
+def _weight(
+    expr: relax.Expr, definitions: Definitions
+) -> tuple[NDArray, NDArray[np.float32] | None]:
+    definition = definitions.get(expr) if isinstance(expr, relax.Var) else expr
+    if op_name(definition) == "dequantize":
+        weight = constant_value(definition.args[0], definitions)
+        scale = constant_value(definition.args[1], definitions)
+        zero_point = constant_value(definition.args[2], definitions)
+        if weight is None or scale is None or np.any(zero_point) or definition.attrs.axis != 0:
+            raise NotLowerable("the weights are not constants, symmetric per output channel")
+        return weight, scale.astype(np.float32)
+    weight = constant_value(expr, definitions)
+    if weight is None:
+        raise NotLowerable("the weights are no constants")
+    return weight, None

@@ -1,0 +1,150 @@
+"""Recognize what computes in integers between a dequantize and a quantize.
+
+An *island* is an int8 tensor made from int8 tensors by ops that the graph computes in float. The
+partition asks which tensors are islands, the lowering replaces each by an integer kernel. Not a
+pass itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import relax
+
+from compile.passes.constants import Definitions, constant_value
+from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
+from compile.passes.quantized_graph import (
+    NotLowerable,
+    Quantization,
+    QuantizedTensor,
+    dequantized,
+    op_name,
+    quantization_of,
+)
+from compile.passes.tabulate_unary import tabulate, unary_chain, unary_origin
+
+
+@dataclass(frozen=True)
+class Island:
+    """An int8 tensor computed from int8 tensors.
+
+    Attributes:
+        kind: "conv2d", "add", "multiply", "mean", "upsample", "concat" or "unary".
+        inputs: the int8 operands; for "unary" possibly one uint8 picture.
+        output: quantization of the result.
+        low, high: limits of the result as int8 numbers (the activation is part of them).
+        convolution: for "conv2d".
+        table: int8 [256] for "unary".
+        factor: for "upsample".
+    """
+
+    kind: str
+    inputs: tuple[QuantizedTensor, ...]
+    output: Quantization
+    low: int = -128
+    high: int = 127
+    convolution: Convolution | None = None
+    table: NDArray[np.int8] | None = None
+    factor: int | None = None
+
+
+def match_island(var: relax.Var, definitions: Definitions) -> Island:
+    """The island whose result is ``var``, a variable that a quantize defines.
+
+    Raises:
+        NotLowerable: with the reason.
+    """
+    quantize = definitions[var]
+    output = quantization_of(quantize, definitions)
+    chain, source = unary_chain(quantize.args[0], definitions)
+    origin = unary_origin(chain, source, definitions)
+    if origin is not None:
+        chain, operand, numbers = origin
+        return Island("unary", (operand,), output, table=tabulate(chain, numbers, output))
+    low, high = _limits(chain)
+    limits = {
+        "low": -128 if low is None else output.quantized(low),
+        "high": 127 if high is None else output.quantized(high),
+    }
+    return _match_anchor(source, definitions, output, limits)
+
+
+def _limits(chain: list[relax.Call]) -> tuple[float | None, float | None]:
+    """The common limits of a chain of activations behind an anchor op."""
+    low, high = None, None
+    for call in reversed(chain):
+        limits = activation_limits(call)
+        if limits is None:
+            raise NotLowerable(f"{op_name(call)} behind an op with an int32 result")
+        low = limits[0] if low is None else max(low, limits[0])
+        if limits[1] is not None:
+            high = limits[1] if high is None else min(high, limits[1])
+    return low, high
+
+
+def _match_anchor(
+    source: relax.Expr, definitions: Definitions, output: Quantization, limits: dict[str, int]
+) -> Island:
+    call = definitions.get(source)
+    name = op_name(call)
+    if name in ("add", "multiply") and constant_value(call.args[1], definitions) is None:
+        operands = tuple(dequantized(arg, definitions) for arg in call.args)
+        _check_broadcast(operands)
+        return Island(name, operands, output, **limits)
+    if name in ("add", "nn.conv2d"):
+        convolution = match_convolution(source, definitions)
+        if not isinstance(convolution.data, QuantizedTensor) or convolution.weight_scale is None:
+            raise NotLowerable("the convolution has a float operand")
+        return Island("conv2d", (convolution.data,), output, **limits, convolution=convolution)
+    if name == "nn.adaptive_avg_pool2d":
+        if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:
+            raise NotLowerable("average pooling is lowered for a 1x1 result only")
+        return Island("mean", (dequantized(call.args[0], definitions),), output, **limits)
+    if name == "image.resize2d":
+        factor = upsampling_factor(call)
+        data = _same_quantization(call.args[:1], definitions, output, limits)
+        return Island("upsample", data, output, factor=factor)
+    if name == "concat":
+        fields = call.args[0].fields
+        if int(call.attrs.axis) != 3 or len(fields) != 2:
+            raise NotLowerable("concatenation is lowered for two tensors along channels only")
+        return Island("concat", _same_quantization(fields, definitions, output, limits), output)
+    raise NotLowerable(f"{name or 'a function parameter'} has no integer kernel")
+
+
+def _check_broadcast(operands: tuple[QuantizedTensor, ...]) -> None:
+    left, right = ([int(e) for e in operand.tensor.ty.shape] for operand in operands)
+    pairs = zip(left, right, strict=False)
+    if len(left) != len(right) or any(a != b and 1 not in (a, b) for a, b in pairs):
+        raise NotLowerable(f"operands of shapes {left} and {right} have no common kernel")
+
+
+def _same_quantization(
+    operands: list[relax.Expr],
+    definitions: Definitions,
+    output: Quantization,
+    limits: dict[str, int],
+) -> tuple[QuantizedTensor, ...]:
+    tensors = tuple(dequantized(operand, definitions) for operand in operands)
+    if any(tensor.quantization != output for tensor in tensors) or limits != {
+        "low": -128,
+        "high": 127,
+    }:
+        raise NotLowerable("moving bytes needs one quantization for operands and result")
+    return tensors
+
+
+def upsampling_factor(call: relax.Call) -> int:
+    """The whole factor of a nearest-neighbour resize (NHWC).
+
+    Raises:
+        NotLowerable: another method, or a factor that is not whole or differs by axis.
+    """
+    source = [int(extent) for extent in call.args[0].ty.shape]
+    target = [int(extent) for extent in call.ty.shape]
+    factors = {target[1] / source[1], target[2] / source[2]}
+    if call.attrs.method != "nearest_neighbor" or len(factors) != 1 or factors.pop() % 1:
+        raise NotLowerable("resizing is lowered for nearest neighbours and whole factors only")
+    return target[1] // source[1]

@@ -1,0 +1,82 @@
+"""Unary functions of an 8-bit tensor as tables of their 256 values. Not a pass itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import relax
+
+from compile.passes.constants import Definitions, constant_value
+from compile.passes.quantized_graph import Quantization, QuantizedTensor, dequantized, op_name
+
+_UNARY: dict[str, Callable[..., NDArray]] = {
+    "nn.relu": lambda x: np.maximum(x, np.float32(0)),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
+    "tanh": lambda x: np.tanh(x.astype(np.float64)),
+    "exp": lambda x: np.exp(x.astype(np.float64)),
+    "clip": lambda x, low, high: np.clip(x, low, high),
+    "astype": lambda x: x,
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+}
+
+
+def unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.Call], relax.Expr]:
+    """The ops of one tensor operand (and scalars) that lead to ``expr``, last first, and the
+    expression before them."""
+    chain = []
+    while True:
+        call = definitions.get(expr) if isinstance(expr, relax.Var) else None
+        if op_name(call) not in _UNARY or not _others_are_scalars(call, definitions):
+            return chain, expr
+        chain.append(call)
+        expr = call.args[0]
+
+
+def _others_are_scalars(call: relax.Call, definitions: Definitions) -> bool:
+    values = (constant_value(arg, definitions) for arg in call.args[1:] if _is_tensor(arg))
+    return all(value is not None and value.size == 1 for value in values)
+
+
+def _is_tensor(expr: relax.Expr) -> bool:
+    return isinstance(getattr(expr, "ty", None), relax.TensorType)
+
+
+def unary_origin(
+    chain: list[relax.Call], source: relax.Expr, definitions: Definitions
+) -> tuple[list[relax.Call], QuantizedTensor, NDArray] | None:
+    """The 8-bit tensor that a unary ``chain`` starts from, and its 256 values as real numbers."""
+    if op_name(definitions.get(source)) == "dequantize":
+        operand = dequantized(source, definitions)
+        q = np.arange(-128, 128, dtype=np.float32)
+        numbers = (q - operand.quantization.zero_point) * operand.quantization.scale
+        return chain, operand, numbers
+    if _is_tensor(source) and source.ty.dtype == "uint8":
+        unit = Quantization(np.float32(1), 0)
+        return chain, QuantizedTensor(source, unit), np.arange(256, dtype=np.float32)
+    return None
+
+
+def tabulate(chain: list[relax.Call], numbers: NDArray, output: Quantization) -> NDArray[np.int8]:
+    """int8 [256]: the quantized value of the ``chain`` for each of the 256 ``numbers``.
+
+    Every op is rounded to float32, as PyTorch computes it; exponentials are taken in double
+    precision first, so that the table does not depend on a math library's last bit.
+    """
+    values = numbers
+    for call in reversed(chain):
+        scalars = [_scalar(arg) for arg in call.args[1:]]
+        values = _UNARY[op_name(call)](values, *scalars).astype(np.float32)
+    # PyTorch quantizes by multiplying with the float32 reciprocal of the scale.
+    inverse = np.float32(1) / output.scale
+    rounded = np.rint(values * inverse) + output.zero_point
+    return np.clip(rounded, -128, 127).astype(np.int8)
+
+
+def _scalar(expr: relax.Expr) -> np.float32:
+    value = expr.value
+    return np.float32(value.numpy().item() if hasattr(value, "numpy") else value)
