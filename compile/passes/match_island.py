@@ -63,7 +63,7 @@ def match_island(var: relax.Var, definitions: Definitions) -> Island:
     if origin is not None:
         chain, operand, numbers = origin
         return Island("unary", (operand,), output, table=tabulate(chain, numbers, output))
-    low, high = _limits(chain)
+    source, low, high = _before_activations(quantize.args[0], definitions)
     limits = {
         "low": -128 if low is None else output.quantized(low),
         "high": 127 if high is None else output.quantized(high),
@@ -71,17 +71,23 @@ def match_island(var: relax.Var, definitions: Definitions) -> Island:
     return _match_anchor(source, definitions, output, limits)
 
 
-def _limits(chain: list[relax.Call]) -> tuple[float | None, float | None]:
-    """The common limits of a chain of activations behind an anchor op."""
+def _before_activations(
+    expr: relax.Expr, definitions: Definitions
+) -> tuple[relax.Expr, float | None, float | None]:
+    """The expression before the activations that lead to ``expr``, and their common limits.
+
+    Not :func:`unary_chain`: the bias of a convolution with one output channel is a scalar, too.
+    """
     low, high = None, None
-    for call in reversed(chain):
+    while True:
+        call = definitions.get(expr) if isinstance(expr, relax.Var) else None
         limits = activation_limits(call)
         if limits is None:
-            raise NotLowerable(f"{op_name(call)} behind an op with an int32 result")
+            return expr, low, high
         low = limits[0] if low is None else max(low, limits[0])
         if limits[1] is not None:
             high = limits[1] if high is None else min(high, limits[1])
-    return low, high
+        expr = call.args[0]
 
 
 def _match_anchor(

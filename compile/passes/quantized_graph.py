@@ -23,8 +23,12 @@ class Quantization:
     zero_point: int
 
     def quantized(self, real: float) -> int:
-        """The int8 number nearest to ``real``, ties to even, saturated."""
-        return int(np.clip(np.rint(np.float32(real) / self.scale) + self.zero_point, -128, 127))
+        """The int8 number nearest to ``real``, ties to even, saturated.
+
+        PyTorch quantizes by multiplying with the float32 reciprocal of the scale; so do we.
+        """
+        steps = np.rint(np.float32(real) * (np.float32(1) / self.scale))
+        return int(np.clip(steps + self.zero_point, -128, 127))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""Builds one kernel with its built-in schedule for this machine and calls it with NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import tirx
+
+from compile.kernels.tiling import VectorUnit
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from targets.load_target import load_target, tvm_target
+
+#: Whatever this machine has: LLVM takes vectors apart that are wider than its registers.
+UNITS = (VectorUnit(256, 16, 1), VectorUnit(512, 32, 2), VectorUnit(128, 32, 2))
+
+
+@cache
+def built_kernel(
+    unit: VectorUnit, create: Callable[..., tirx.PrimFunc], *args: Any
+) -> Callable[..., NDArray]:
+    """``create(*args)`` scheduled for ``unit``: a function from its inputs to its output."""
+    # Made here, for this unit alone: a schedule may change the body that its function shares.
+    function = create(*args).with_attr("global_symbol", "kernel")
+    scheduled = apply_builtin_schedule(unit)(tvm.IRModule({"kernel": function}))
+    library = tvm.compile(scheduled, target=tvm_target(load_target("host"), unit.threads))
+    result = function.params[-1].ty
+    shape, dtype = [int(extent) for extent in result.shape], str(result.dtype.dtype)
+
+    def run(*inputs: NDArray) -> NDArray:
+        tvm.get_global_func("runtime.config_threadpool")(1, unit.threads)
+        # Not zeros: an element that the kernel forgets must not be right by chance.
+        out = tvm.runtime.tensor(np.full(shape, 85, dtype))
+        library["kernel"](*(tvm.runtime.tensor(array) for array in inputs), out)
+        return out.numpy()
+
+    return run

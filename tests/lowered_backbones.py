@@ -1,0 +1,101 @@
+"""MQNet's int8 backbones, quantized, lowered and compiled, for the tests that look at them.
+
+All four attentions go into one module, where equal kernels are one function: it takes little
+longer to compile than a single backbone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch.export import ExportedProgram
+from tvm import relax
+
+from compile.frontend.import_program import import_program
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.read_photo import read_photo
+from compile.mqnet.attention import ATTENTIONS
+from compile.mqnet.weights import load_checkpoint, random_network
+from compile.pipeline import PipelineOptions, emit, phases
+from compile.quantize import quantize
+from compile.quantize.schemes import scheme_named
+from targets.load_target import TargetSpec, load_target
+
+#: Calibration crops: scales that are good for the picture do not matter here.
+_CROPS = 2
+
+
+@cache
+def quantized_program(attention: str, height: int, width: int) -> ExportedProgram:
+    """``mixed`` MQNet for uint8 [1, height, width, 3]; weights as bundled or else random."""
+    net = load_checkpoint(None, "ca") if attention == "ca" else random_network(attention, 0)
+    photos = [read_photo(path) for path in bundled_photos("calibration")[:_CROPS]]
+    with mock.patch.object(quantize, "CROPS", _CROPS):
+        return quantize.quantize_network(net, scheme_named("mixed"), photos, height, width)
+
+
+#: Threads that a backbone for vectors of so many bits is scheduled for.
+_THREADS = {256: 1, 512: 2}
+
+
+def options(bits: int) -> PipelineOptions:
+    """The host with vectors of ``bits``: a narrower or, taken apart by LLVM, a wider machine."""
+    spec = _without_avx512(replace(load_target("host"), vector_bits=bits))
+    return PipelineOptions(spec, _THREADS[bits], split=True, records=Path("no records"))
+
+
+def _without_avx512(spec: TargetSpec) -> TargetSpec:
+    """For 256 bits the instruction set of a machine that has no wider one."""
+    if spec.machine == "EM_X86_64" and spec.vector_bits == 256:
+        return replace(spec, cpu="x86-64-v3", features=())
+    return spec
+
+
+@cache
+def scheduled_backbones(height: int, width: int, bits: int) -> tvm.IRModule:
+    """Every phase of the pipeline over functions ``backbone_ca``, ``backbone_csa`` and so on."""
+    *before_cut, lower, loops, plan = phases(options(bits))
+    assert [name for name, _ in before_cut] == ["layout", "cut"], "the pipeline has new phases"
+    combined = tvm.IRModule()
+    for attention in ATTENTIONS:
+        mod = import_program(quantized_program(attention, height, width))
+        for _, passes in before_cut:
+            mod = tvm.transform.Sequential(passes)(mod)
+        name = backbone_name(attention)
+        combined[name] = mod["backbone"].with_attr("global_symbol", name)
+    for _, passes in (lower, loops, plan):
+        combined = tvm.transform.Sequential(passes)(combined)
+    return combined
+
+
+@cache
+def compiled_backbones(height: int, width: int, bits: int) -> relax.VirtualMachine:
+    """:func:`scheduled_backbones` to be run on this machine."""
+    executable = emit(scheduled_backbones(height, width, bits), options(bits))
+    return relax.VirtualMachine(executable, tvm.cpu())
+
+
+def backbone_name(attention: str) -> str:
+    """What the function of an attention's backbone is called in these modules."""
+    return f"backbone_{attention}"
+
+
+def run_compiled(attention: str, image: NDArray[np.uint8], bits: int) -> NDArray[np.int8]:
+    """The head's int8 input, NHWC, for ``image`` uint8 [1, H, W, 3]."""
+    machine = compiled_backbones(image.shape[1], image.shape[2], bits)
+    result = machine[backbone_name(attention)](tvm.runtime.tensor(image))
+    assert hasattr(result, "numpy"), f"{len(result)} tensors cross the cut: the head has too much"
+    return result.numpy()
+
+
+def photo_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """uint8 [1, height, width, 3]: the middle of the photograph, shrunk until it just covers."""
+    photo = ImageOps.fit(Image.fromarray(read_photo(path)), (width, height))
+    return np.asarray(photo)[None].copy()

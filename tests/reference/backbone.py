@@ -1,0 +1,258 @@
+"""The int8 part of a quantized ``torch.export`` program, run in NumPy by the rules of ``ops``.
+
+Reads the FX graph as PyTorch exported it (NCHW, float between dequantize and quantize) and finds
+on its own what is computed between the quantized tensors; results are NHWC. A quantized tensor
+that no rule covers, or that depends on one, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from reference import ops
+from reference.ops import Affine
+
+#: What PyTorch computes in float32, one rounding per operation; e^x in float64 before that.
+_UNARY = {
+    "to.dtype": lambda x, dtype: x,
+    "add.Tensor": lambda x, y: x + np.float32(y),
+    "sub.Tensor": lambda x, y: x - np.float32(y),
+    "mul.Tensor": lambda x, y: x * np.float32(y),
+    "div.Tensor": lambda x, y: x / np.float32(y),
+    "relu.default": lambda x: np.maximum(x, np.float32(0)),
+    "hardtanh.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
+    "sigmoid.default": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
+    "tanh.default": lambda x: np.tanh(x.astype(np.float64)),
+}
+_MOVERS = {"permute.default": [0, 3, 1, 2]}
+_ACTIVATIONS = {"relu.default", "hardtanh.default"}
+_PAIRS = {"add.Tensor", "mul.Tensor"}
+
+
+@dataclass(frozen=True)
+class BackboneRun:
+    """Result of :func:`run_backbone`.
+
+    Attributes:
+        tensors: int8 NHWC of every quantized tensor that integers alone lead to, by node name, in
+            the order of the graph.
+        boundary: the names of those that the float part reads.
+    """
+
+    tensors: dict[str, NDArray[np.int8]]
+    boundary: list[str]
+
+    @property
+    def output(self) -> NDArray[np.int8]:
+        """The one tensor at the boundary: what a compiled ``backbone`` returns."""
+        (name,) = self.boundary
+        return self.tensors[name]
+
+
+def run_backbone(
+    program: ExportedProgram,
+    image: NDArray[np.uint8],
+    given: Mapping[str, NDArray[np.int8]] | None = None,
+) -> BackboneRun:
+    """Evaluate the int8 part of ``program`` on ``image``, uint8 [1,H,W,3].
+
+    With ``given`` tensors (NHWC, by node name) every rule takes its inputs from there instead of
+    from the rules before it, so that each can be judged by itself.
+    """
+    return _Runner(program, image, given).run()
+
+
+class _NoRule(Exception):
+    """A quantized tensor is not computed from quantized tensors by one of the rules."""
+
+
+class _Runner:
+    def __init__(
+        self,
+        program: ExportedProgram,
+        image: NDArray[np.uint8],
+        given: Mapping[str, NDArray[np.int8]] | None,
+    ) -> None:
+        self.graph = program.graph
+        self.constants = _constants(program)
+        (self.image_name,) = program.graph_signature.user_inputs
+        self.image = image
+        self.tensors: dict[str, NDArray[np.int8]] = {}
+        self.given = self.tensors if given is None else given
+
+    def run(self) -> BackboneRun:
+        for node in self.graph.nodes:
+            if _name(node) == "quantize_per_tensor.default":
+                try:
+                    self.tensors[node.name] = self._quantized(node)
+                except _NoRule:
+                    continue
+        return BackboneRun(self.tensors, self._boundary())
+
+    def _boundary(self) -> list[str]:
+        """The tensors where the paths back from the output meet integers."""
+        done = {node for node in self.graph.nodes if node.name in self.tensors}
+        pending = [node for node in self.graph.nodes if node.op == "output"]
+        reached: set[Node] = set()
+        while pending:
+            node = pending.pop()
+            if node not in reached:
+                reached.add(node)
+                if node not in done:
+                    pending.extend(node.all_input_nodes)
+        return [node.name for node in self.graph.nodes if node in reached & done]
+
+    def _quantized(self, node: Node) -> NDArray[np.int8]:
+        """int8 NHWC of a quantize ``node``."""
+        output = _affine(node)
+        table = self._table(node.args[0], output)
+        if table is not None:
+            return table
+        source, low, high = node.args[0], ops.INT8_MIN, ops.INT8_MAX
+        while _name(source) in _ACTIVATIONS:
+            lower, upper = _limits(source, output)
+            low, high = max(low, lower), min(high, upper)
+            source = source.args[0]
+        rule = _RULES.get(_name(source))
+        if rule is None:
+            raise _NoRule
+        return rule(self, source, output, low, high)
+
+    def _table(self, node: Node, output: Affine) -> NDArray[np.int8] | None:
+        """The result of a chain of unary ops on 8-bit numbers, or None where it is none."""
+        chain = []
+        while _name(node) in _UNARY and _is_unary(node):
+            chain.append(node)
+            node = node.args[0]
+        if _name(node) == "dequantize_per_tensor.default":
+            data, parameters = self._operand(node)
+            real = ops.dequantize(np.arange(-128, 128), parameters)
+        elif _name(node) in _MOVERS and node.args[0].name == self.image_name:
+            assert list(node.args[1]) == _MOVERS[_name(node)], "the image is not NHWC"
+            data, real = self.image, np.arange(256).astype(np.float32)
+        else:
+            return None
+        for call in reversed(chain):
+            real = _UNARY[_name(call)](real, *call.args[1:]).astype(np.float32)
+        return ops.look_up(data, ops.quantize(real, output))
+
+    def _operand(self, node: Node) -> tuple[NDArray[np.int8], Affine]:
+        """The numbers behind a dequantize ``node`` and what they mean."""
+        if _name(node) != "dequantize_per_tensor.default":
+            raise _NoRule
+        if node.args[0].name not in self.tensors:
+            raise _NoRule
+        return self.given[node.args[0].name], _affine(node)
+
+    def _weight(self, node: Node) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """OIHW int8 and float32 [O] behind a dequantize_per_channel ``node``."""
+        if _name(node) != "dequantize_per_channel.default":
+            raise _NoRule
+        weight, scale, zero_point = (self.constants[arg.name] for arg in node.args[:3])
+        assert not zero_point.any() and node.args[3] == 0, "weights are not symmetric per channel"
+        return weight, scale.astype(np.float32)
+
+    def _conv2d(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, weight, bias, stride, padding, dilation, groups = (
+            node.args + (None, [1, 1], [0, 0], [1, 1], 1)[len(node.args) - 2 :]
+        )
+        numbers, parameters = self._operand(data)
+        weight, weight_scale = self._weight(weight)
+        assert list(dilation) == [1, 1] and groups in (1, numbers.shape[3])
+        bias = np.zeros(len(weight), np.float32) if bias is None else self.constants[bias.name]
+        accumulator = ops.conv2d(
+            numbers,
+            parameters.zero_point,
+            weight,
+            ops.conv_bias(bias, parameters.scale, weight_scale),
+            tuple(stride),
+            (padding[0], padding[1], padding[0], padding[1]),
+            depthwise=groups > 1,
+        )
+        multiplier = ops.conv_multiplier(parameters.scale, weight_scale, output.scale)
+        return ops.requantize(accumulator, multiplier, output.zero_point, low, high)
+
+    def _add(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        (a, left), (b, right) = (self._operand(arg) for arg in node.args)
+        multipliers = ops.add_multipliers(left.scale, right.scale, output.scale)
+        zero_points = left.zero_point, right.zero_point
+        return ops.add(
+            a, zero_points[0], b, zero_points[1], multipliers, output.zero_point, low, high
+        )
+
+    def _multiply(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        (a, left), (b, right) = (self._operand(arg) for arg in node.args)
+        multiplier = ops.multiply_multiplier(left.scale, right.scale, output.scale)
+        zero_points = left.zero_point, right.zero_point
+        return ops.multiply(
+            a, zero_points[0], b, zero_points[1], multiplier, output.zero_point, low, high
+        )
+
+    def _mean(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, parameters = self._operand(node.args[0])
+        assert list(node.args[1]) == [1, 1]
+        pixels = data.shape[1] * data.shape[2]
+        multiplier = ops.mean_multiplier(parameters.scale, output.scale, pixels)
+        return ops.mean(data, parameters.zero_point, multiplier, output.zero_point, low, high)
+
+    def _upsample(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, parameters = self._operand(node.args[0])
+        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        rows, columns = node.args[2]
+        assert node.args[1] is None and rows == columns == int(rows)
+        return ops.upsample(data, int(rows))
+
+    def _concat(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        parts, parameters = zip(*(self._operand(arg) for arg in node.args[0]), strict=True)
+        assert set(parameters) == {output} and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        assert node.args[1] == 1, "concat is not along the channels"
+        return ops.concat(*parts)
+
+
+_RULES = {
+    "conv2d.default": _Runner._conv2d,
+    "add.Tensor": _Runner._add,
+    "mul.Tensor": _Runner._multiply,
+    "adaptive_avg_pool2d.default": _Runner._mean,
+    "upsample_nearest2d.vec": _Runner._upsample,
+    "cat.default": _Runner._concat,
+}
+
+
+def _name(node: Node) -> str:
+    return getattr(node.target, "__name__", "")
+
+
+def _is_unary(node: Node) -> bool:
+    return not any(isinstance(arg, Node) for arg in node.args[1:])
+
+
+def _affine(node: Node) -> Affine:
+    _, scale, zero_point, low, high, dtype = node.args
+    assert (low, high, dtype) == (ops.INT8_MIN, ops.INT8_MAX, torch.int8)
+    return Affine(np.float32(scale), zero_point)
+
+
+def _limits(activation: Node, output: Affine) -> tuple[int, int]:
+    """The least and the greatest int8 number that an ``activation`` lets through."""
+    if _name(activation) == "relu.default":
+        return int(ops.quantize(0.0, output)), ops.INT8_MAX
+    low, high = activation.args[1:3]
+    return int(ops.quantize(low, output)), int(ops.quantize(high, output))
+
+
+def _constants(program: ExportedProgram) -> dict[str, NDArray]:
+    """Parameters, buffers and lifted tensors by the name of their placeholder."""
+    tensors = {**program.state_dict, **program.constants}
+    return {
+        spec.arg.name: tensors[spec.target].detach().numpy()
+        for spec in program.graph_signature.input_specs
+        if spec.target is not None
+    }

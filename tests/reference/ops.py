@@ -1,0 +1,211 @@
+"""Every rule of the int8 backbone's arithmetic in plain NumPy.
+
+Source of the rules: the project's design, "Arithmetic of the backbone". Activations are int8 NHWC
+with ``real = scale * (q - zero_point)``, weights int8 OIHW, symmetric per output channel. Every
+function here takes the zero points off before it multiplies, in int64 or in float64 where that is
+exact; the compiler folds them into biases. Nothing is imported from the compiler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+INT8_MIN, INT8_MAX = -128, 127
+
+#: Integers up to here are exact in float64, and so is a sum of products that stays below.
+_EXACT_IN_FLOAT64 = 2**53
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``real = scale * (q - zero_point)``; the scale is a float32, the zero point an int8."""
+
+    scale: np.float32
+    zero_point: int
+
+
+def requantize(
+    accumulator: NDArray[np.integer],
+    multiplier: ArrayLike,
+    zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> NDArray[np.int8]:
+    """``clamp(rne(f32(acc) * multiplier) + z_y, low, high)``; f32 and rne round ties to even.
+
+    ``multiplier`` is float32 and broadcasts against the last axis of ``accumulator``.
+
+    Raises:
+        OverflowError: the accumulator is no int32.
+    """
+    product = _to_float32(accumulator) * np.asarray(multiplier, np.float32)
+    return _round_and_clamp(product, zero_point, low, high)
+
+
+def conv_multiplier(
+    data: np.float32, weight: NDArray[np.float32], output: np.float32
+) -> NDArray[np.float32]:
+    """float32 [O]: ``s_x * s_w[c] / s_y`` of float32 scales, in float64 and rounded once."""
+    return np.float32(np.float64(data) * weight.astype(np.float64) / np.float64(output))
+
+
+def conv_bias(
+    bias: NDArray[np.float32], data: np.float32, weight: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Integers [O]: ``rne(bias / (s_x * s_w[c]))`` in float64."""
+    scale = np.float64(data) * weight.astype(np.float64)
+    return np.rint(bias.astype(np.float64) / scale).astype(np.int64)
+
+
+def conv2d(
+    data: NDArray[np.int8],
+    data_zero_point: int,
+    weight: NDArray[np.int8],
+    bias: NDArray[np.integer],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    depthwise: bool = False,
+) -> NDArray[np.int64]:
+    """The accumulators [1,OH,OW,O] of a convolution: ``sum((q_x - z_x) * w) + bias[c]``.
+
+    ``data`` [1,H,W,I], ``weight`` OIHW ([C,1,KH,KW] if depthwise), ``padding`` (top, left, bottom,
+    right) with the real number 0, which is the zero point.
+    """
+    top, left, bottom, right = padding
+    centred = data[0].astype(np.int64) - data_zero_point
+    centred = np.pad(centred, ((top, bottom), (left, right), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(centred, weight.shape[2:], axis=(0, 1))
+    windows = windows[:: stride[0], :: stride[1]]  # [OH, OW, I, KH, KW]
+    if depthwise:
+        result = np.zeros(windows.shape[:3], np.int64)
+        for y, x in np.ndindex(weight.shape[2:]):
+            result += windows[..., y, x] * weight[:, 0, y, x].astype(np.int64)
+    else:
+        result = _exact_matmul(windows, weight)
+    return result[None] + bias.astype(np.int64)
+
+
+def _exact_matmul(windows: NDArray[np.int64], weight: NDArray[np.int8]) -> NDArray[np.int64]:
+    rows, columns = windows.shape[:2]
+    terms = int(np.prod(weight.shape[1:]))
+    # |q - z| <= 255 and |w| <= 128: float64, which has a fast product, is exact.
+    assert terms * 255 * 128 < _EXACT_IN_FLOAT64
+    left = windows.reshape(rows * columns, terms).astype(np.float64)
+    right = weight.reshape(len(weight), terms).T.astype(np.float64)
+    return (left @ right).astype(np.int64).reshape(rows, columns, len(weight))
+
+
+def add(
+    left: NDArray[np.int8],
+    left_zero_point: int,
+    right: NDArray[np.int8],
+    right_zero_point: int,
+    multipliers: tuple[np.float32, np.float32],
+    zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> NDArray[np.int8]:
+    """``clamp(rne(f32(a - z_a) * m_a + f32(b - z_b) * m_b) + z_y)``; m = s/s_y.
+
+    Three float32 operations, each rounded: no fused multiply-add.
+    """
+    a = _to_float32(left.astype(np.int64) - left_zero_point) * np.float32(multipliers[0])
+    b = _to_float32(right.astype(np.int64) - right_zero_point) * np.float32(multipliers[1])
+    return _round_and_clamp(a + b, zero_point, low, high)
+
+
+def add_multipliers(
+    left: np.float32, right: np.float32, output: np.float32
+) -> tuple[np.float32, np.float32]:
+    """``s_a / s_y`` and ``s_b / s_y`` of float32 scales, in float64 and rounded once."""
+    return tuple(np.float32(np.float64(scale) / np.float64(output)) for scale in (left, right))
+
+
+def multiply(
+    left: NDArray[np.int8],
+    left_zero_point: int,
+    right: NDArray[np.int8],
+    right_zero_point: int,
+    multiplier: np.float32,
+    zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> NDArray[np.int8]:
+    """``clamp(rne(f32((a - z_a) * (b - z_b)) * multiplier) + z_y)``."""
+    a = left.astype(np.int64) - left_zero_point
+    b = right.astype(np.int64) - right_zero_point
+    return requantize(a * b, multiplier, zero_point, low, high)
+
+
+def multiply_multiplier(left: np.float32, right: np.float32, output: np.float32) -> np.float32:
+    """``s_a * s_b / s_y`` of float32 scales, in float64 and rounded once."""
+    return np.float32(np.float64(left) * np.float64(right) / np.float64(output))
+
+
+def mean(
+    data: NDArray[np.int8],
+    data_zero_point: int,
+    multiplier: np.float32,
+    zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> NDArray[np.int8]:
+    """``clamp(rne(f32(sum(q - z_x)) * multiplier) + z_y)`` over H and W: [1,H,W,C] -> [1,1,1,C]."""
+    total = (data.astype(np.int64) - data_zero_point).sum(axis=(1, 2), keepdims=True)
+    return requantize(total, multiplier, zero_point, low, high)
+
+
+def mean_multiplier(data: np.float32, output: np.float32, pixels: int) -> np.float32:
+    """``s_x / (s_y * H*W)`` of float32 scales, in float64 and rounded once."""
+    return np.float32(np.float64(data) / (np.float64(output) * pixels))
+
+
+def dequantize(numbers: ArrayLike, parameters: Affine) -> NDArray[np.float32]:
+    """``scale * (q - zero_point)``, one float32 multiply, as PyTorch does it."""
+    centred = np.asarray(numbers, np.int64) - parameters.zero_point
+    return centred.astype(np.float32) * parameters.scale
+
+
+def quantize(
+    real: ArrayLike, parameters: Affine, low: int = INT8_MIN, high: int = INT8_MAX
+) -> NDArray[np.int8]:
+    """``clamp(rne(x * (1/scale)) + zero_point)`` with a float32 reciprocal, as PyTorch does it.
+
+    Source: ``quantized_decomposed.quantize_per_tensor`` in torch/ao/quantization/fx/_decomposed.py.
+    """
+    inverse = np.float32(1.0 / np.float64(parameters.scale))
+    product = np.asarray(real, np.float32) * inverse
+    return _round_and_clamp(product, parameters.zero_point, low, high)
+
+
+def look_up(data: NDArray[np.integer], table: NDArray[np.int8]) -> NDArray[np.int8]:
+    """``table[q - q_min]`` for int8 or uint8 ``data``; ``table`` has 256 entries."""
+    return table[data.astype(np.int64) - np.iinfo(data.dtype).min]
+
+
+def upsample(data: NDArray[np.int8], factor: int) -> NDArray[np.int8]:
+    """Nearest neighbour: [1,H,W,C] -> [1,factor*H,factor*W,C]."""
+    return data.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def concat(*parts: NDArray[np.int8]) -> NDArray[np.int8]:
+    """``parts`` [1,H,W,*] side by side along their channels."""
+    return np.concatenate(parts, axis=3)
+
+
+def _to_float32(numbers: NDArray[np.integer]) -> NDArray[np.float32]:
+    """int32 numbers as float32, ties to even (IEEE 754, which NumPy's cast follows)."""
+    limits = np.iinfo(np.int32)
+    if numbers.size and not limits.min <= numbers.min() <= numbers.max() <= limits.max:
+        raise OverflowError("an accumulator needs more than 32 bits")
+    return numbers.astype(np.int32).astype(np.float32)
+
+
+def _round_and_clamp(
+    product: NDArray[np.float32], zero_point: int, low: int, high: int
+) -> NDArray[np.int8]:
+    assert product.dtype == np.float32, "NumPy has promoted the rule's float32"
+    return np.clip(np.rint(product).astype(np.int64) + zero_point, low, high).astype(np.int8)
