@@ -12,13 +12,16 @@ from compile.frontend.quantized_ops import QUANTIZED_OPS
 
 
 def check_program(program: ExportedProgram) -> None:
-    """Raise where ``program`` has an operator or a weight quantization that cannot be imported.
+    """Raise where ``program`` has an operator, an input or a weight that cannot be imported.
 
     Raises:
         GraphError: names the operator, the node and the module that it came from.
     """
     known = set(ExportedProgramImporter().create_convert_map()) | set(QUANTIZED_OPS)
+    inputs = set(program.graph_signature.user_inputs)
     for node in program.graph.nodes:
+        if node.name in inputs:
+            _check_batch(node)
         if node.op != "call_function":
             continue
         name = getattr(node.target, "__name__", str(node.target))
@@ -29,6 +32,15 @@ def check_program(program: ExportedProgram) -> None:
             )
         if name == "dequantize_per_channel.default":
             _check_symmetric(program, node)
+
+
+def _check_batch(node: fx.Node) -> None:
+    shape = getattr(node.meta.get("val"), "shape", ())
+    if len(shape) == 4 and shape[0] != 1:
+        raise GraphError(
+            f"input {node.name} holds {shape[0]} pictures: export the network for a batch of 1, "
+            "which is what the kernels take"
+        )
 
 
 def _check_symmetric(program: ExportedProgram, node: fx.Node) -> None:

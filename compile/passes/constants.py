@@ -19,6 +19,19 @@ def definitions_of(function: relax.Function) -> dict[relax.Var, relax.Expr]:
     }
 
 
+def variables_of(expr: relax.Expr) -> list[relax.Var]:
+    """The variables that ``expr`` reads."""
+    if isinstance(expr, relax.Var):
+        return [expr]
+    if isinstance(expr, relax.Tuple):
+        return [var for field in expr.fields for var in variables_of(field)]
+    if isinstance(expr, relax.TupleGetItem):
+        return variables_of(expr.tuple_value)
+    if isinstance(expr, relax.Call):
+        return [var for arg in expr.args for var in variables_of(arg)]
+    return []
+
+
 def constant_value(expr: relax.Expr, definitions: Definitions) -> NDArray | None:
     """The array that ``expr`` stands for where it is a constant, reshaped or transposed or not."""
     if isinstance(expr, relax.Var):

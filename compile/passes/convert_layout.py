@@ -69,22 +69,29 @@ class _LayoutConverter(FunctionRewriter):
         """Whether ``value`` is an op on a converted variable, or a convolution (of an input)."""
         if not isinstance(value, relax.Call) or not isinstance(value.op, tvm.ir.Op):
             return False
-        if value.op.name in _CONVERTERS:
-            return True
+        if value.op.name in _CONVERTERS or value.op.name == "relax.quantize":
+            # Weights are stored quantized, so what is quantized here is an activation: permuted in
+            # float, nothing comes between its dequantize and the op that makes an island of both.
+            return getattr(value.ty, "ndim", 0) == 4
         return any(arg in self._nhwc for arg in value.args if isinstance(arg, relax.Var))
 
     def _channels_last(self, expr: relax.Expr) -> relax.Expr:
-        """NHWC form of an original operand; a scalar or vector is the same in both."""
+        """NHWC form of an original operand; a scalar is the same in both."""
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([self._channels_last(field) for field in expr.fields])
-        if not isinstance(expr, relax.Expr) or getattr(expr.ty, "ndim", 0) != 4:
+        rank = getattr(expr.ty, "ndim", 0) if isinstance(expr, relax.Expr) else 0
+        if rank == 0 or (isinstance(expr, relax.Var) and expr in self._nhwc):
             return self.renewed(expr)
-        if expr in self._nhwc:
-            return self.renewed(expr)
+        # PyTorch broadcasts from the right: [C,1,1] stands for [1,C,1,1].
+        shape = [1] * (4 - rank) + [int(extent) for extent in expr.ty.shape]
         constant = constant_value(expr, self.definitions)
         if constant is not None:
-            return relax.const(np.ascontiguousarray(constant.transpose(_TO_NHWC)))
-        return self.builder.emit(relax.op.permute_dims(self.renewed(expr), _TO_NHWC))
+            constant = constant.reshape(shape).transpose(_TO_NHWC)
+            return relax.const(np.ascontiguousarray(constant))
+        traced = self.renewed(expr)
+        if rank < 4:
+            traced = self.builder.emit(relax.op.reshape(traced, shape))
+        return self.builder.emit(relax.op.permute_dims(traced, _TO_NHWC))
 
     def _as_traced(self, expr: relax.Expr) -> relax.Expr:
         """The layout of the traced graph, for what has no NHWC form (and for the result)."""

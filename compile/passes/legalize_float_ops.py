@@ -61,6 +61,7 @@ class LegalizeFloatOps:
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
+        mod = mod.clone()
         for name, function in mod.functions_items():
             if isinstance(function, tirx.PrimFunc):
                 mod.update_func(name, function.with_attr("op_pattern", _OPAQUE))

@@ -16,6 +16,7 @@ from tvm import relax
 
 from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.passes.constants import variables_of
 from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
 from compile.passes.pack_convolution import (
     accumulator_scale,
@@ -45,9 +46,8 @@ class _ConvolutionLowering(FunctionRewriter):
         super().__init__(mod, function)
         users = defaultdict(list)
         for var, value in self.definitions.items():
-            for arg in getattr(value, "args", []):
-                if isinstance(arg, relax.Var):
-                    users[arg].append(var)
+            for operand in variables_of(value):
+                users[operand].append(var)
         self._results = {}
         for var, value in self.definitions.items():
             if op_name(value) == "nn.conv2d":
@@ -66,11 +66,12 @@ class _ConvolutionLowering(FunctionRewriter):
         except NotLowerable as reason:
             raise GraphError(f"convolution {var.name} has no kernel: {reason}") from None
         following = _only_user(result, users)
-        try:
-            convolution = match_convolution(following, self.definitions)
-            result, following = following, _only_user(following, users)
-        except NotLowerable:
-            pass  # What follows is no bias.
+        if op_name(self.definitions.get(following)) == "add":
+            try:
+                convolution = match_convolution(following, self.definitions)
+                result, following = following, _only_user(following, users)
+            except NotLowerable:
+                pass  # What follows is no bias.
         limits = activation_limits(self.definitions.get(following))
         if limits is None:
             return result, convolution
@@ -78,8 +79,6 @@ class _ConvolutionLowering(FunctionRewriter):
 
     def _lower(self, convolution: Convolution) -> relax.Expr:
         is_integer = isinstance(convolution.data, QuantizedTensor)
-        if is_integer and convolution.weight_scale is None:
-            raise GraphError("a convolution has int8 data under float weights: quantize both")
         data = self.renewed(convolution.data.tensor if is_integer else convolution.data)
         shape = tuple(int(extent) for extent in data.ty.shape)
         kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE

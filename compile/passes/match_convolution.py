@@ -57,14 +57,15 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
     channels = weight.shape[0]
     if bias is None:
         bias = np.zeros(channels, np.float32)
-    if bias.size != channels:
+    if bias.size != channels or (bias.ndim and bias.shape[-1] != channels):
         raise NotLowerable("the bias is not one number per output channel")
     groups = int(attrs.groups)
     if groups != 1 and not groups == channels == int(call.args[0].ty.shape[3]):
         raise NotLowerable(f"the convolution has {groups} groups: neither dense nor depthwise")
     data_definition = definitions.get(call.args[0])
     data: QuantizedTensor | relax.Expr = call.args[0]
-    if op_name(data_definition) == "dequantize":
+    # Under float weights int8 data saves nothing: its dequantize stays an op of its own.
+    if op_name(data_definition) == "dequantize" and weight_scale is not None:
         data = dequantized(call.args[0], definitions)
     return Convolution(
         data,

@@ -17,7 +17,7 @@ import tvm
 from tvm import relax
 
 from compile.errors import GraphError
-from compile.passes.constants import definitions_of
+from compile.passes.constants import definitions_of, variables_of
 from compile.passes.match_island import match_island
 from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import substitute
@@ -102,7 +102,9 @@ class _Partition:
         boundary = [var for var in self.definitions if var in reached and var in self.integer]
         if not boundary:
             raise GraphError(f"main has no precision boundary: {self._why_none()}")
-        if all(var in self.entries for var in boundary):
+        # A quantized input that the head reads, too, comes from main and not through the backbone.
+        boundary = [var for var in boundary if var not in self.entries]
+        if not boundary:
             raise GraphError(
                 "main has no int8 backbone: only its input is quantized, every op behind it is "
                 "float; quantize the activations of its first layers"
@@ -124,7 +126,7 @@ class _Partition:
                 continue
             reached.add(var)
             if var not in stop and var in self.definitions:
-                pending.extend(_variables(self.definitions[var]))
+                pending.extend(variables_of(self.definitions[var]))
         return reached
 
     def _reached(self, roots: list[relax.Var], sources: list[relax.Var]) -> list[relax.Var]:
@@ -161,15 +163,3 @@ class _Partition:
         for var, value in self.definitions.items():
             if var in needed and var not in values:
                 values[var] = builder.emit(substitute(value, values))
-
-
-def _variables(expr: relax.Expr) -> list[relax.Var]:
-    if isinstance(expr, relax.Var):
-        return [expr]
-    if isinstance(expr, relax.Tuple):
-        return [var for field in expr.fields for var in _variables(field)]
-    if isinstance(expr, relax.TupleGetItem):
-        return _variables(expr.tuple_value)
-    if isinstance(expr, relax.Call):
-        return [var for arg in expr.args for var in _variables(arg)]
-    return []

@@ -1,0 +1,195 @@
+"""ApplyBuiltinSchedule: every kernel gets the loops of its family, and no kernel naive ones."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import tvm
+from tvm import tirx
+from tvm.ir import assert_structural_equal
+from tvm.script import ir as I
+from tvm.script import tirx as T
+
+from compile.errors import GraphError
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.depthwise import create_depthwise
+from compile.kernels.elementwise import create_add
+from compile.kernels.instance_norm import create_statistics
+from compile.kernels.mean import create_mean
+from compile.kernels.move import create_upsample
+from compile.kernels.pointwise import create_pointwise
+from compile.kernels.spatial_conv import create_spatial_conv
+from compile.kernels.window import Window
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
+
+
+def test_fused_elementwise_chain(unit) -> None:
+    """Operator fusion's kernels have no family: blocks are inlined, columns and rows become tasks
+    and eight channels two vectors of four lanes."""
+
+    @I.ir_module
+    class Before:
+        @T.prim_func(private=True, s_tir=True)
+        def chain(x: T.Buffer((1, 3, 5, 8), "float32"), y: T.Buffer((1, 3, 5, 8), "float32")):
+            T.func_attr({"tirx.noalias": True})
+            double = T.sblock_alloc_buffer((1, 3, 5, 8))
+            for i0, i1, i2, i3 in T.grid(1, 3, 5, 8):
+                with T.sblock("double"):
+                    v0, v1, v2, v3 = T.axis.remap("SSSS", [i0, i1, i2, i3])
+                    double[v0, v1, v2, v3] = x[v0, v1, v2, v3] * T.float32(2)
+            for i0, i1, i2, i3 in T.grid(1, 3, 5, 8):
+                with T.sblock("shift"):
+                    v0, v1, v2, v3 = T.axis.remap("SSSS", [i0, i1, i2, i3])
+                    y[v0, v1, v2, v3] = double[v0, v1, v2, v3] + T.float32(1)
+
+    @I.ir_module
+    class After:
+        @T.prim_func(private=True, s_tir=True)
+        def chain(x: T.Buffer((1, 3, 5, 8), "float32"), y: T.Buffer((1, 3, 5, 8), "float32")):
+            T.func_attr(
+                {
+                    "tirx.noalias": True,
+                    "tirx.is_scheduled": True,
+                    "mqnet.schedule": "built-in",
+                }
+            )
+            for task in T.parallel(30):
+                for lane in T.vectorized(4):
+                    with T.sblock("shift"):
+                        v0 = T.axis.spatial(1, 0)
+                        v1 = T.axis.spatial(3, task // 10)
+                        v2 = T.axis.spatial(5, task % 10 // 2)
+                        v3 = T.axis.spatial(8, task % 2 * 4 + lane)
+                        y[v0, v1, v2, v3] = x[v0, v1, v2, v3] * T.float32(2) + T.float32(1)
+
+    assert_structural_equal(apply_builtin_schedule(unit)(Before), After)
+
+
+def test_pointwise_accumulates_in_registers(unit) -> None:
+    """Four pixels by two vectors stay in local accumulators over the whole reduction."""
+    before = module(create_pointwise((1, 2, 4, 3), 8, "float32", "float32", BIAS))
+
+    @I.ir_module
+    class After:
+        @T.prim_func(private=True, s_tir=True)
+        def kernel(
+            data: T.Buffer((1, 2, 4, 3), "float32"),
+            weight: T.Buffer((3, 8), "float32"),
+            bias: T.Buffer((8,), "float32"),
+            epilogue: T.Buffer((1, 2, 4, 8), "float32"),
+        ):
+            T.func_attr(
+                {
+                    "tirx.noalias": True,
+                    "mqnet.family": "pointwise",
+                    "mqnet.macs": 192,
+                    "tirx.is_scheduled": True,
+                    "mqnet.schedule": "built-in",
+                }
+            )
+            acc = T.sblock_alloc_buffer((8, 8), scope="local")
+            for tile in T.parallel(2):
+                for channels in range(1):
+                    for pixel in T.unroll(4):
+                        for vector in T.unroll(2):
+                            for lane in T.vectorized(4):
+                                with T.sblock("conv_init"):
+                                    vp = T.axis.spatial(8, tile * 4 + pixel)
+                                    vn = T.axis.spatial(8, vector * 4 + lane)
+                                    T.reads()
+                                    T.writes(acc[vp, vn])
+                                    acc[vp, vn] = T.float32(0.0)
+                    for k in range(3):
+                        for pixel in T.unroll(4):
+                            for vector in T.unroll(2):
+                                for lane in T.vectorized(4):
+                                    with T.sblock("conv_update"):
+                                        vp = T.axis.spatial(8, tile * 4 + pixel)
+                                        vn = T.axis.spatial(8, vector * 4 + lane)
+                                        vk = T.axis.reduce(3, k)
+                                        T.reads(
+                                            acc[vp, vn],
+                                            data[0, vp // 4, vp % 4, vk],
+                                            weight[vk, vn],
+                                        )
+                                        T.writes(acc[vp, vn])
+                                        acc[vp, vn] = (
+                                            acc[vp, vn]
+                                            + data[0, vp // 4, vp % 4, vk] * weight[vk, vn]
+                                        )
+                    for pixel in T.unroll(4):
+                        for vector in T.unroll(2):
+                            for lane in T.vectorized(4):
+                                with T.sblock("epilogue"):
+                                    vp = T.axis.spatial(8, tile * 4 + pixel)
+                                    vn = T.axis.spatial(8, channels * 8 + vector * 4 + lane)
+                                    T.reads(acc[vp, vn], bias[vn])
+                                    T.writes(epilogue[0, vp // 4, vp % 4, vn])
+                                    epilogue[0, vp // 4, vp % 4, vn] = acc[vp, vn] + bias[vn]
+
+    assert_structural_equal(apply_builtin_schedule(unit)(before), After)
+
+
+BIAS = ConvEpilogue(EpilogueKind.BIAS)
+WINDOW = Window((3, 3), (2, 2), (1, 1, 1, 1))
+KERNELS = {
+    "pointwise": create_pointwise((1, 5, 7, 3), 6, "float32", "float32", BIAS),
+    "spatial_conv": create_spatial_conv((1, 5, 7, 3), 6, WINDOW, "float32", "float32", BIAS),
+    "depthwise": create_depthwise((1, 5, 7, 6), WINDOW, "float32", "float32", BIAS),
+    "elementwise": create_add((1, 5, 7, 6), (1, 1, 1, 6)),
+    "mean": create_mean((1, 5, 7, 6)),
+    "instance_norm_statistics": create_statistics((1, 5, 7, 6), 1e-5),
+}
+
+
+@pytest.mark.parametrize("family", KERNELS)
+def test_kernels_of_every_family_have_tasks_and_vectors(family: str, unit) -> None:
+    before = module(KERNELS[family])
+    assert loop_kinds(before["kernel"]) == {"serial"}
+    after = apply_builtin_schedule(unit)(before)
+    assert {"parallel", "vectorized"} <= loop_kinds(after["kernel"])
+    assert schedule_origin(after["kernel"]) == BUILT_IN
+    assert after["kernel"].attrs["mqnet.family"] == family
+    assert "mqnet.schedule" not in before["kernel"].attrs
+
+
+def test_kernel_in_its_final_form_is_only_marked(unit) -> None:
+    kernel = create_upsample((1, 2, 3, 4), 2, "int8")
+    after = apply_builtin_schedule(unit)(module(kernel))
+    assert_structural_equal(after["kernel"], mark_scheduled(kernel, BUILT_IN))
+
+
+def test_kernel_with_a_record_is_left_alone(unit) -> None:
+    scheduled = mark_scheduled(KERNELS["pointwise"], RECORD)
+    before = tvm.IRModule({"tuned": scheduled, "untuned": KERNELS["mean"]})
+    after = apply_builtin_schedule(unit)(before)
+    assert_structural_equal(after["tuned"], scheduled)
+    assert schedule_origin(after["untuned"]) == BUILT_IN
+
+
+def test_reduction_of_no_family_is_an_error(unit) -> None:
+    @I.ir_module
+    class Before:
+        @T.prim_func(private=True, s_tir=True)
+        def row_maximum(x: T.Buffer((3, 5), "float32"), y: T.Buffer((3,), "float32")):
+            for i, k in T.grid(3, 5):
+                with T.sblock("maximum"):
+                    vi, vk = T.axis.remap("SR", [i, k])
+                    with T.init():
+                        y[vi] = T.float32(-1e30)
+                    y[vi] = T.max(y[vi], x[vi, vk])
+
+    with pytest.raises(GraphError, match="kernel row_maximum .* has no built-in schedule"):
+        apply_builtin_schedule(unit)(Before)
+
+
+def module(kernel: tirx.PrimFunc) -> tvm.IRModule:
+    return tvm.IRModule({"kernel": kernel})
+
+
+def loop_kinds(kernel: tirx.PrimFunc) -> set[str]:
+    """As TVMScript spells them; a plain range is serial."""
+    spelled = re.findall(r" in (?:T\.)?(grid|range|parallel|vectorized|unroll)\(", kernel.script())
+    return {"serial" if kind in ("grid", "range") else kind for kind in spelled}

@@ -1,0 +1,138 @@
+"""LegalizeFloatOps: chains of float ops become one elementwise kernel, e^x becomes arithmetic."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax, tirx
+from tvm.ir import assert_structural_equal
+from tvm.script import ir as I
+from tvm.script import relax as R
+from tvm.script import tirx as T
+
+from compile.kernels.instance_norm import create_normalize
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.legalize_float_ops import LegalizeFloatOps
+
+SHAPE = (1, 2, 3, 4)
+
+
+def test_chain_of_ops_is_one_kernel() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 2, 3, 4), "float32"):
+            with R.dataflow():
+                double = R.multiply(x, R.const(2.0, "float32"))
+                out = R.add(double, x)
+                R.output(out)
+            return out
+
+    @I.ir_module
+    class After:
+        @T.prim_func(private=True, s_tir=True)
+        def fused_multiply_add(
+            x: T.Buffer((T.int64(1), T.int64(2), T.int64(3), T.int64(4)), "float32"),
+            out: T.Buffer((T.int64(1), T.int64(2), T.int64(3), T.int64(4)), "float32"),
+        ):
+            T.func_attr({"tirx.noalias": True})
+            double = T.sblock_alloc_buffer((T.int64(1), T.int64(2), T.int64(3), T.int64(4)))
+            for ax0, ax1, ax2, ax3 in T.grid(T.int64(1), T.int64(2), T.int64(3), T.int64(4)):
+                with T.sblock("T_multiply"):
+                    v0, v1, v2, v3 = T.axis.remap("SSSS", [ax0, ax1, ax2, ax3])
+                    T.reads(x[v0, v1, v2, v3])
+                    T.writes(double[v0, v1, v2, v3])
+                    double[v0, v1, v2, v3] = x[v0, v1, v2, v3] * T.float32(2.0)
+            for ax0, ax1, ax2, ax3 in T.grid(T.int64(1), T.int64(2), T.int64(3), T.int64(4)):
+                with T.sblock("T_add"):
+                    v0, v1, v2, v3 = T.axis.remap("SSSS", [ax0, ax1, ax2, ax3])
+                    T.reads(double[v0, v1, v2, v3], x[v0, v1, v2, v3])
+                    T.writes(out[v0, v1, v2, v3])
+                    out[v0, v1, v2, v3] = double[v0, v1, v2, v3] + x[v0, v1, v2, v3]
+
+        @R.function
+        def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 2, 3, 4), "float32"):
+            cls = After
+            with R.dataflow():
+                out = R.call_tir(
+                    cls.fused_multiply_add, (x,), out_ty=R.Tensor((1, 2, 3, 4), "float32")
+                )
+                R.output(out)
+            return out
+
+    assert_structural_equal(LegalizeFloatOps()(Before), After)
+
+
+def test_our_own_kernels_are_not_fused() -> None:
+    """A kernel with a family keeps its TIR, since a record is found by it; what follows it is
+    fused without it."""
+    kernel = create_normalize(SHAPE, None)
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(SHAPE, "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            scale_shift = relax.const(np.ones((2, 4), "float32"))
+            normalize = builder.add_func(kernel, "normalize")
+            norm = builder.emit(relax.op.call_tir(normalize, [x, scale_shift], x.ty))
+            result = builder.emit(relax.op.tanh(builder.emit(relax.op.nn.relu(norm))))
+            result = builder.emit_output(result)
+        builder.emit_func_output(result)
+    before = builder.get()
+    untouched = tvm.IRModule(dict(before.functions_items()))
+
+    after = LegalizeFloatOps()(before)
+    assert kernel_names(after) == ["fused_relu_tanh", "normalize"]
+    assert_structural_equal(after["normalize"].without_attr("op_pattern"), kernel)
+    assert_structural_equal(before, untouched)
+
+
+@I.ir_module
+class Sigmoid:
+    @R.function
+    def main(x: R.Tensor((1, 64, 64, 4), "float32")) -> R.Tensor((1, 64, 64, 4), "float32"):
+        with R.dataflow():
+            out = R.sigmoid(x)
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Tanh:
+    @R.function
+    def main(x: R.Tensor((1, 64, 64, 4), "float32")) -> R.Tensor((1, 64, 64, 4), "float32"):
+        with R.dataflow():
+            out = R.tanh(x)
+            R.output(out)
+        return out
+
+
+CASES = [
+    (Sigmoid, lambda x: 1 / (1 + np.exp(-x)), 2e-7),
+    (Tanh, np.tanh, 2e-7),
+]
+
+
+@pytest.mark.parametrize(("before", "reference", "error"), CASES, ids=["sigmoid", "tanh"])
+def test_exponentials_are_arithmetic(before, reference, error: float, unit) -> None:
+    """No call of the C library, and the promised absolute error, also where e^x would overflow."""
+    after = LegalizeFloatOps()(before)
+    (name,) = kernel_names(after)
+    called = set(re.findall(r"T\.(exp\w*|pow\w*|tanh|sigmoid|call\w*)\(", after[name].script()))
+    assert not called
+
+    scheduled = apply_builtin_schedule(unit)(after)
+    machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
+    x = np.linspace(-12, 12, 64 * 64 * 4, dtype="float32")
+    x[:8] = -np.inf, -1e30, -200, -0.0, 0.0, 200, 1e30, np.inf
+    x = x.reshape(1, 64, 64, 4)
+    result = machine["main"](tvm.runtime.tensor(x)).numpy()
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(result, reference(x.astype("float64")), atol=error, rtol=0)
+
+
+def kernel_names(mod: tvm.IRModule) -> list[str]:
+    functions = mod.functions_items()
+    return sorted(v.name_hint for v, f in functions if isinstance(f, tirx.PrimFunc))

@@ -1,0 +1,112 @@
+"""LowerFloatPictures: mean, upsampling and concat in float call the kernels of the backbone."""
+
+from __future__ import annotations
+
+import pytest
+import tvm
+from tvm import relax
+from tvm.ir import assert_structural_equal
+from tvm.script import ir as I
+from tvm.script import relax as R
+
+from compile.kernels.mean import create_float_mean
+from compile.kernels.move import create_concat, create_upsample
+from compile.passes.lower_float_pictures import LowerFloatPictures
+
+
+@I.ir_module
+class Mean:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 1, 1, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.adaptive_avg_pool2d(x, [1, 1], layout="NHWC")
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Upsample:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 6, 9, 4), "float32"):
+        with R.dataflow():
+            out = R.image.resize2d(x, R.shape([6, 9]), layout="NHWC", method="nearest_neighbor")
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Concat:
+    @R.function
+    def main(
+        x: R.Tensor((1, 2, 3, 4), "float32"), y: R.Tensor((1, 2, 3, 5), "float32")
+    ) -> R.Tensor((1, 2, 3, 9), "float32"):
+        with R.dataflow():
+            out = R.concat((x, y), axis=3)
+            R.output(out)
+        return out
+
+
+@pytest.mark.parametrize(
+    ("before", "kernel", "name", "out_shape"),
+    [
+        (Mean, create_float_mean((1, 2, 3, 4)), "adaptive_avg_pool2d", (1, 1, 1, 4)),
+        (Upsample, create_upsample((1, 2, 3, 4), 3, "float32"), "resize2d", (1, 6, 9, 4)),
+        (Concat, create_concat(2, 3, (4, 5), "float32"), "concat", (1, 2, 3, 9)),
+    ],
+    ids=["mean", "upsample", "concat"],
+)
+def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
+    builder = relax.BlockBuilder()
+    params = [relax.Var(param.name, param.ty) for param in before["main"].params]
+    with builder.function("main", params):
+        with builder.dataflow():
+            ty = relax.TensorType(out_shape, "float32")
+            call = relax.op.call_tir(builder.add_func(kernel, name), params, ty)
+            result = builder.emit_output(call)
+        builder.emit_func_output(result)
+    assert_structural_equal(LowerFloatPictures()(before), builder.get())
+
+
+@I.ir_module
+class Pool:
+    @R.function
+    def main(x: R.Tensor((1, 4, 6, 4), "float32")) -> R.Tensor((1, 2, 2, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.adaptive_avg_pool2d(x, [2, 2], layout="NHWC")
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Linear:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 6, 9, 4), "float32"):
+        with R.dataflow():
+            out = R.image.resize2d(x, R.shape([6, 9]), layout="NHWC", method="linear")
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Rows:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 4, 3, 4), "float32"):
+        with R.dataflow():
+            out = R.concat((x, x), axis=1)
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Three:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 2, 3, 12), "float32"):
+        with R.dataflow():
+            out = R.concat((x, x, x), axis=3)
+            R.output(out)
+        return out
+
+
+@pytest.mark.parametrize("before", [Pool, Linear, Rows, Three])
+def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
+    assert_structural_equal(LowerFloatPictures()(before), before)

@@ -1,0 +1,129 @@
+"""LowerInstanceNorm: a statistics kernel, and a multiply-add that takes the ReLU along."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax
+from tvm.ir import assert_structural_equal
+from tvm.script import ir as I
+from tvm.script import relax as R
+from tvm.script import tirx as T
+
+from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.passes.lower_instance_norm import LowerInstanceNorm
+
+SHAPE = (1, 5, 7, 3)
+EPSILON = 1e-3
+GAMMA = np.array([1.0, -2.0, 3.0], "float32")
+BETA = np.array([0.5, 0.0, -0.5], "float32")
+
+
+@I.ir_module
+class Plain:
+    @R.function
+    def main(x: R.Tensor((1, 5, 7, 3), "float32")) -> R.Tensor((1, 5, 7, 3), "float32"):
+        with R.dataflow():
+            out = R.nn.instance_norm(
+                x, R.const(GAMMA), R.const(BETA), channel_axis=3, axes=[1, 2], epsilon=EPSILON
+            )
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class WithRelu:
+    @R.function
+    def main(x: R.Tensor((1, 5, 7, 3), "float32")) -> R.Tensor((1, 5, 7, 3), "float32"):
+        with R.dataflow():
+            norm = R.nn.instance_norm(
+                x, R.const(GAMMA), R.const(BETA), channel_axis=3, axes=[1, 2], epsilon=EPSILON
+            )
+            out = R.nn.relu(norm)
+            R.output(out)
+        return out
+
+
+@pytest.mark.parametrize(("before", "low"), [(Plain, None), (WithRelu, 0.0)], ids=["plain", "relu"])
+def test_norm_becomes_statistics_and_multiply_add(before: tvm.IRModule, low: float | None) -> None:
+    assert_structural_equal(LowerInstanceNorm()(before), expected(low))
+
+
+def test_kernel_of_the_multiply_add_with_relu() -> None:
+    @T.prim_func(private=True, s_tir=True)
+    def normalize(
+        data: T.Buffer((1, 5, 7, 3), "float32"),
+        scale_shift: T.Buffer((2, 3), "float32"),
+        out: T.Buffer((1, 5, 7, 3), "float32"),
+    ):
+        T.func_attr({"tirx.noalias": True, "mqnet.family": "elementwise", "mqnet.macs": 0})
+        for b, y, x, c in T.grid(1, 5, 7, 3):
+            with T.sblock("normalize"):
+                vb, vy, vx, vc = T.axis.remap("SSSS", [b, y, x, c])
+                T.reads(data[vb, vy, vx, vc], scale_shift[0:2, vc])
+                T.writes(out[vb, vy, vx, vc])
+                out[vb, vy, vx, vc] = T.max(
+                    data[vb, vy, vx, vc] * scale_shift[0, vc] + scale_shift[1, vc],
+                    T.float32(0.0),
+                )
+
+    after = LowerInstanceNorm()(WithRelu)
+    *_, call = after["main"].body.blocks[0].bindings
+    assert_structural_equal(after[call.value.args[0]], normalize)
+
+
+def test_norm_that_is_also_read_without_its_relu() -> None:
+    """Both readers are served: with and without the lower limit."""
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 7, 3), "float32")) -> R.Tensor((1, 5, 7, 3), "float32"):
+            with R.dataflow():
+                norm = R.nn.instance_norm(
+                    x, R.const(GAMMA), R.const(BETA), channel_axis=3, axes=[1, 2], epsilon=EPSILON
+                )
+                active = R.nn.relu(norm)
+                out = R.add(norm, active)
+                R.output(out)
+            return out
+
+    after = LowerInstanceNorm()(Before)
+    *_, total = after["main"].body.blocks[0].bindings
+    assert total.value.op.name == "relax.add"
+    calls = {b.var: b.value for b in after["main"].body.blocks[0].bindings}
+    plain, active = (after[calls[operand].args[0]] for operand in total.value.args)
+    assert_structural_equal(plain, create_normalize(SHAPE, None))
+    assert_structural_equal(active, create_normalize(SHAPE, 0.0))
+
+
+def test_other_relus_stay() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 7, 3), "float32")) -> R.Tensor((1, 5, 7, 3), "float32"):
+            with R.dataflow():
+                out = R.nn.relu(R.tanh(x))
+                R.output(out)
+            return out
+
+    assert_structural_equal(LowerInstanceNorm()(Before), Before)
+
+
+def expected(low: float | None) -> tvm.IRModule:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(SHAPE, "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            statistics = create_statistics(SHAPE, EPSILON)
+            statistics = builder.add_func(statistics, "instance_norm_statistics")
+            args = [x, relax.const(GAMMA), relax.const(BETA)]
+            ty = relax.TensorType((2, 3), "float32")
+            scale_shift = builder.emit(relax.op.call_tir(statistics, args, ty))
+            # The norm's own kernel is made first and goes when only its ReLU is read.
+            name = "normalize" if low is None else "normalize1"
+            normalize = builder.add_func(create_normalize(SHAPE, low), name)
+            result = builder.emit_output(relax.op.call_tir(normalize, [x, scale_shift], x.ty))
+        builder.emit_func_output(result)
+    return builder.get()
