@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/python compile/demo.py
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "slow or not slow" --numprocesses auto --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

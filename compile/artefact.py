@@ -5,14 +5,19 @@ The manifest is written last, so a folder with a manifest that matches its libra
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compile.atomic import write_atomically
-from compile.errors import ArtefactError
+from compile.errors import ArtefactError, OutputError
 from targets.elf import read_machine
 from targets.runs_here import why_not_here
 
@@ -40,6 +45,35 @@ class Artefact:
         """(height, width) in pixels of the picture that it takes."""
         _, height, width, _ = self.manifest["input"]["shape"]
         return height, width
+
+
+@contextlib.contextmanager
+def staged_artefact(folder: Path) -> Iterator[Path]:
+    """A hidden folder in ``folder`` to write an artefact into; on leaving, it takes its place.
+
+    Whatever stops the build leaves ``folder`` as it was: not there, or with an older artefact.
+
+    Raises:
+        OutputError: ``folder`` cannot be made or written to: said before the work, not after.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    work = None
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=".", dir=folder))
+        except OSError as error:
+            raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
+        yield work
+        # Renaming takes no space, so that a full disk cannot come between the two.
+        for name in (LIBRARY, MANIFEST):
+            os.replace(work / name, folder / name)
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # Only where it is empty.
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -71,6 +105,7 @@ def open_artefact(folder: Path) -> Artefact:
         ) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ArtefactError(f"{folder / MANIFEST} is not of format {FORMAT}: build it again")
+    _check_facts(folder / MANIFEST, manifest)
     for name, facts in manifest["files"].items():
         path = folder / name
         if not path.is_file():
@@ -81,6 +116,16 @@ def open_artefact(folder: Path) -> Artefact:
                 "after the build, build it again"
             )
     return Artefact(folder / LIBRARY, manifest)
+
+
+def _check_facts(path: Path, manifest: dict[str, Any]) -> None:
+    """Raise where the ``manifest`` lacks something that loading and running read."""
+    try:
+        _ = manifest["files"][LIBRARY]["sha256"], manifest["threads"]
+        _ = [manifest["target"][key] for key in ("name", "requires", "linker")]
+        _, _, _, _ = manifest["input"]["shape"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{path} is damaged ({error!r}): build it again") from None
 
 
 def check_runs_here(artefact: Artefact) -> None:

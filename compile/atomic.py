@@ -82,3 +82,15 @@ def _sync(path: Path) -> None:
 def _sentence(path: Path, error: OSError) -> str:
     reason = (error.strerror or str(error) or type(error).__name__).lower()
     return f"{path} cannot be written ({reason}); {_REMEDIES.get(error.errno, _OTHER_REMEDY)}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make the ``folder`` and those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror}") from None

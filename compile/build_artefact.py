@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +13,15 @@ from typing import Any
 import tvm
 from torch.export import ExportedProgram
 
-from compile.artefact import LIBRARY, Artefact, open_artefact, sha256_of, write_manifest
-from compile.atomic import write_atomically
+from compile.artefact import (
+    LIBRARY,
+    Artefact,
+    open_artefact,
+    sha256_of,
+    staged_artefact,
+    write_manifest,
+)
+from compile.atomic import make_folder, write_atomically
 from compile.describe_boundary import BoundaryTensor, describe_boundary
 from compile.describe_parts import describe_parts, kernel_origins
 from compile.errors import MqnetError, OutputError
@@ -28,6 +37,10 @@ from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target
 
 _REPOSITORY = Path(__file__).parent.parent
+# Some times what the objects of the largest build took.
+_SCRATCH_BYTES = 64 << 20
+# A tensor of 16 channels has to stay within 32-bit indices.
+_MAX_PIXELS = 1 << 26
 _PACKAGES = ("apache-tvm", "apache-tvm-ffi", "torch", "torchao", "numpy", "mqnet-tvm")
 
 
@@ -68,6 +81,10 @@ def parse_size(text: str) -> tuple[int, int]:
     height, width = int(match[1]), int(match[2])
     if min(height, width) < MIN_SIDE:
         raise MqnetError(f"size {text} is below {MIN_SIDE}x{MIN_SIDE}, the network's smallest")
+    if height * width > _MAX_PIXELS:
+        raise MqnetError(
+            f"size {text} has more than {_MAX_PIXELS:,} pixels, the most that is built"
+        )
     return padded_size(height, width)
 
 
@@ -83,48 +100,49 @@ def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
         raise MqnetError(f"threads {threads} is not a positive number")
     scheme = scheme_named(request.scheme)
     folder = request.out or _default_folder(request)
-    _make_folder(folder)
-    with phases.phase("quantize"):
-        program = _quantized_program(request)
-    options = PipelineOptions(
-        spec,
-        threads,
-        split=scheme.backbone is Precision.INT8,
-        records=_REPOSITORY / "tuning_logs" / _records_name(spec),
-    )
-    boundary: list[BoundaryTensor] = []
+    _check_scratch_space()
+    with staged_artefact(folder) as work:
+        with phases.phase("quantize"):
+            program = _quantized_program(request)
+        options = PipelineOptions(
+            spec,
+            threads,
+            split=scheme.backbone is Precision.INT8,
+            records=_REPOSITORY / "tuning_logs" / _records_name(spec),
+        )
+        boundary: list[BoundaryTensor] = []
 
-    def observe(number: int, name: str, mod: tvm.IRModule) -> None:
-        if name == "cut":
-            boundary.extend(describe_boundary(mod))
-        if request.dump_ir is not None:
-            _dump(request.dump_ir, number, name, mod)
+        def observe(number: int, name: str, mod: tvm.IRModule) -> None:
+            if name == "cut":
+                boundary.extend(describe_boundary(mod))
+            if request.dump_ir is not None:
+                _dump(request.dump_ir, number, name, mod)
 
-    planned = plan_network(program, options, phases.phase, observe)
-    with phases.phase("emit"):
-        executable = emit(planned, options)
-    linker = ExportLinker(spec, LinkOptions(ndk_compiler=request.ndk_compiler))
-    with phases.phase("link"):
-        executable.export_library(str(folder / LIBRARY), fcompile=linker)
-    main = planned["main"]
-    checkpoint = request.checkpoint or BUNDLED / f"{request.attention}.safetensors"
-    write_manifest(
-        folder,
-        {
-            "scheme": request.scheme,
-            "attention": request.attention,
-            "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
-            "target": describe_target(spec),
-            "threads": threads,
-            "input": _tensor(main.params[0].name, main.params[0].ty),
-            "output": _tensor("h", main.ret_ty),
-            "boundary": [asdict(tensor) for tensor in boundary],
-            "parts": [asdict(part) for part in describe_parts(planned)],
-            "kernels": kernel_origins(planned),
-            "linker": asdict(linker.report),
-            "versions": {package: version(package) for package in _PACKAGES},
-        },
-    )
+        planned = plan_network(program, options, phases.phase, observe)
+        with phases.phase("emit"):
+            executable = emit(planned, options)
+        linker = ExportLinker(spec, LinkOptions(ndk_compiler=request.ndk_compiler))
+        with phases.phase("link"):
+            executable.export_library(str(work / LIBRARY), fcompile=linker)
+        main = planned["main"]
+        checkpoint = request.checkpoint or BUNDLED / f"{request.attention}.safetensors"
+        write_manifest(
+            work,
+            {
+                "scheme": request.scheme,
+                "attention": request.attention,
+                "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
+                "target": describe_target(spec),
+                "threads": threads,
+                "input": _tensor(main.params[0].name, main.params[0].ty),
+                "output": _tensor("h", main.ret_ty),
+                "boundary": [asdict(tensor) for tensor in boundary],
+                "parts": [asdict(part) for part in describe_parts(planned)],
+                "kernels": kernel_origins(planned),
+                "linker": asdict(linker.report),
+                "versions": {package: version(package) for package in _PACKAGES},
+            },
+        )
     return open_artefact(folder)
 
 
@@ -134,17 +152,20 @@ def _quantized_program(request: BuildRequest) -> ExportedProgram:
     return quantize_network(network, scheme_named(request.scheme), photos, *request.size)
 
 
+def _check_scratch_space() -> None:
+    """LLVM, which writes the objects there, ends the process where the disk is full."""
+    folder = tempfile.gettempdir()
+    if shutil.disk_usage(folder).free < _SCRATCH_BYTES:
+        raise OutputError(
+            f"folder {folder} for temporary files has less than {_SCRATCH_BYTES >> 20} MiB free: "
+            "free some space, or set TMPDIR to another folder"
+        )
+
+
 def _default_folder(request: BuildRequest) -> Path:
     height, width = request.size
     name = f"{request.target}-{request.scheme}-{request.attention}-{height}x{width}"
     return Path("build") / name
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {folder}: {error.strerror}") from None
 
 
 def _records_name(spec: Any) -> str:
@@ -153,7 +174,7 @@ def _records_name(spec: Any) -> str:
 
 
 def _dump(folder: Path, number: int, name: str, mod: tvm.IRModule) -> None:
-    _make_folder(folder)
+    make_folder(folder)
     write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
 
 

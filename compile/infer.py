@@ -49,11 +49,14 @@ def main() -> None:
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact import open_artefact
+    from compile.atomic import make_folder
     from compile.infer_photos import infer_photos, plan_outputs
     from compile.run_artefact import Session
 
     outputs = plan_outputs(options.photos, options.output)
     session = Session(open_artefact(options.artefact), options.threads)
+    if outputs[0][1] != options.output:
+        make_folder(options.output)
     mode = "resize" if options.resize else "pad"
     failures = []
     for result in infer_photos(session, outputs, mode, stderr):
@@ -62,7 +65,8 @@ def _infer(options: Options) -> None:
         if options.json:
             print(json.dumps(result.as_json()), flush=True)
         elif result.error is None:
-            stderr.print(f"{result.output}  {result.seconds * 1e3:.1f} ms", highlight=False)
+            line = f"{result.output}  {result.seconds * 1e3:.1f} ms"
+            stderr.print(line, highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs))
 

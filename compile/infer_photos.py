@@ -64,10 +64,6 @@ def plan_outputs(photos: Sequence[Path], output: Path) -> list[tuple[Path, Path]
     if len(set(targets)) < len(targets):
         twice = next(target for target in targets if targets.count(target) > 1)
         raise OutputError(f"two photographs would be written to {twice}: rename one of them")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {output}: {error.strerror}") from None
     return list(zip(photos, targets, strict=True))
 
 
@@ -96,8 +92,9 @@ def infer_photos(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    several = len(outputs) > 1
-    with Progress(*columns, console=console, disable=not several, transient=True) as progress:
+    # In a log a bar that is erased at the end leaves an empty line.
+    hidden = len(outputs) == 1 or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
         task = progress.add_task("photographs", total=len(outputs))
         for photo, output in outputs:
             progress.update(task, description=photo.name)

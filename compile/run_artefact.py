@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.artefact import Artefact, check_runs_here
-from compile.errors import ArtefactError
+from compile.errors import ArtefactError, MqnetError
 
 # Values of TVM's ThreadGroup::AffinityMode: the system places the threads.
 _AFFINITY_NONE = -2
@@ -25,12 +25,14 @@ class Session:
 
     def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
         check_runs_here(artefact)
-        self.threads = threads or artefact.manifest["threads"]
+        self.threads = artefact.manifest["threads"] if threads is None else threads
+        if self.threads < 1:
+            raise MqnetError(f"threads {self.threads} is not a positive number")
         self.artefact = artefact
         try:
             library = tvm.runtime.load_module(str(artefact.library.absolute()))
             self._vm = relax.VirtualMachine(library, tvm.cpu())
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, AttributeError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ArtefactError(
                 f"{artefact.library} does not load ({reason}): build it again"

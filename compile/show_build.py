@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from compile.artefact import Artefact
@@ -10,7 +11,7 @@ from compile.artefact import Artefact
 
 def show_build(artefact: Artefact, console: Console) -> None:
     """Print what ``artefact`` holds, part by part."""
-    table = Table(title=str(artefact.library), title_justify="left", title_style="bold")
+    table = Table(title=escape(str(artefact.library)), title_justify="left", title_style="bold")
     table.add_column("part")
     for column in ("ops", "MMAC", "weights kB", "activations MB", "tuned", "built-in"):
         table.add_column(column, justify="right")
@@ -26,4 +27,5 @@ def show_build(artefact: Artefact, console: Console) -> None:
         )
     console.print(table)
     linker = artefact.manifest["linker"]
-    console.print(f"linked with {linker['linker']} ({linker['version']})", highlight=False)
+    line = f"linked with {linker['linker']} ({linker['version']})"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
