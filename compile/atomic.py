@@ -85,7 +85,7 @@ def _sentence(path: Path, error: OSError) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the ``folder`` and those above it.
+    """Make ``folder`` and those above it.
 
     Raises:
         OutputError: it cannot be made.
