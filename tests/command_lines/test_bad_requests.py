@@ -1,0 +1,132 @@
+"""Builds that cannot be: unknown targets, sizes, options and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import (
+    CA,
+    QUICK,
+    Command,
+    as_user,
+    check_sentence,
+    contents,
+    write_nothing,
+    write_text,
+)
+from safetensors.torch import save_file
+
+from compile.build_artefact import parse_size
+from compile.errors import MqnetError
+from targets.load_target import list_targets
+
+
+def test_unknown_target(out: Path):
+    outcome = as_user("build", "--target", "cortex-a77", "--out", out / "new")
+    check_sentence(outcome, "cortex-a77", "cortex-a76")
+    assert contents(out) == {}
+
+
+def test_unknown_target_with_no_near_name(here: Command, out: Path):
+    outcome = here("build", "--target", "zzzzzzzz", "--out", out / "new")
+    check_sentence(outcome, *list_targets())
+    assert contents(out) == {}
+
+
+def test_size_below_32(out: Path):
+    outcome = as_user("build", "--target", "host", "--size", "31x64", "--out", out / "new")
+    check_sentence(outcome, "31x64", "32x32")
+    assert contents(out) == {}
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["768", "x", "", "0x64", "64x0", "-64x64", "64x96x3", "64 x 96", "6.4x64", "axb", "64X64"],
+)
+def test_malformed_size(here: Command, out: Path, size: str):
+    check_sentence(here("build", "--target", "host", f"--size={size}", "--out", out / "new"), size)
+    assert contents(out) == {}
+
+
+def test_size_that_no_machine_holds():
+    """Without the command around it: a build that did start would ask for 30 GB."""
+    with pytest.raises(MqnetError, match="99999x99999"):
+        parse_size("99999x99999")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--target", "host", "--scheme", "int4"),
+        ("--target", "host", "--attention", "cab"),
+        ("--target", "host", "--threads", "many"),
+        ("--target", "host", "--no-such-option"),
+    ],
+)
+def test_options_that_the_parser_refuses(here: Command, options: tuple[str, ...]):
+    outcome = here("build", *options)
+    assert outcome.code == 2 and outcome.out == ""
+    assert outcome.err and "Traceback" not in outcome.err
+
+
+def _other_architecture(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path, {"architecture": "resnet", "attention": "ca"})
+
+
+def _without_metadata(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(CA.read_bytes()[:100_000])
+
+
+def _missing(path: Path) -> None:
+    assert not path.exists()
+
+
+def test_checkpoint_of_another_architecture(tmp_path: Path, out: Path):
+    path = tmp_path / "resnet.safetensors"
+    _other_architecture(path)
+    outcome = as_user("build", *QUICK, "--checkpoint", path, "--out", out / "new")
+    check_sentence(outcome, str(path), "resnet", "mqnet")
+    assert contents(out) == {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_without_metadata, "architecture"),
+        (_truncated, "copy it again"),
+        (_missing, "does not exist"),
+        (write_text, "safetensors"),
+        (write_nothing, "safetensors"),
+    ],
+)
+def test_bad_checkpoint(
+    here: Command, tmp_path: Path, out: Path, spoil: Callable[[Path], None], words: str
+):
+    path = tmp_path / "weights.safetensors"
+    spoil(path)
+    outcome = here("build", *QUICK, "--checkpoint", path, "--out", out / "new")
+    check_sentence(outcome, str(path), words)
+    assert contents(out) == {}
+
+
+def test_checkpoint_that_is_a_pickle(here: Command, tmp_path: Path, out: Path):
+    path = tmp_path / "weights.pt"
+    torch.save({"weight": torch.zeros(3)}, path)
+    outcome = here("build", *QUICK, "--checkpoint", path, "--out", out / "new")
+    check_sentence(outcome, str(path), "pickle")
+    assert contents(out) == {}
+
+
+def test_checkpoint_of_another_attention(here: Command, out: Path):
+    outcome = here("build", *QUICK, "--attention", "sa", "--checkpoint", CA, "--out", out / "new")
+    check_sentence(outcome, str(CA), "'ca'", "'sa'")
+    check_sentence(here("build", *QUICK, "--attention", "sa", "--out", out / "new"), "'sa'")
+    assert contents(out) == {}
