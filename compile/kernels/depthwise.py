@@ -8,9 +8,9 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
 from compile.kernels.kernel_function import create_kernel
-from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
-from compile.kernels.tiling import VectorUnit, register_tile
-from compile.kernels.window import Window, pad_rows, split_rows
+from compile.kernels.register_loops import accumulate_in_registers
+from compile.kernels.tiling import VectorUnit, column_tile
+from compile.kernels.window import Window, tile_window
 
 FAMILY = "depthwise"
 
@@ -48,18 +48,9 @@ def create_depthwise(
 
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     """Rows to threads; a tile of columns and channels accumulates over the whole window."""
-    epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
-    task, row, column, channel = split_rows(sch, epilogue, unit)
-    tile = register_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
-
-    column_outer, column = sch.split(column, [None, tile.pixels])
-    channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
-    sch.reorder(row, channel_outer, column_outer, column, vector, lane)
-    sch.compute_at(conv, column_outer, preserve_unit_loops=True)
-    pad_rows(sch, pad, task, unit)
-    keep_in_registers(sch, [column, vector], lane)
-
-    *_, column, channel, ky, kx = sch.get_loops(conv)
-    for loop in (ky, kx):
+    tiled = tile_window(sch, unit, column_tile)
+    for loop in tiled.reduction:
         sch.unroll(loop)
-    accumulate_in_registers(sch, conv, [column], channel, [ky, kx], tile.lanes)
+    accumulate_in_registers(
+        sch, tiled.block, [tiled.column], tiled.channel, tiled.reduction, tiled.lanes
+    )

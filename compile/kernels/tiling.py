@@ -43,15 +43,20 @@ class RegisterTile:
 
 
 def vector_lanes(channels: int, unit: VectorUnit) -> int:
-    """32-bit lanes of the vectors that ``channels`` are cut into.
+    """32-bit lanes of the vectors that ``channels`` are cut into."""
+    return even_lanes(channels, unit.lanes)
 
-    A power of two, since LLVM takes any other width apart again; only channel counts that have
-    no factor 4 are one odd vector (or odd pieces of at most a register).
+
+def even_lanes(extent: int, limit: int) -> int:
+    """The vector length, at most ``limit`` (a power of two), that ``extent`` is cut into.
+
+    A power of two, since LLVM takes any other width apart again; only an extent that has no
+    factor 4 is one odd vector (or odd pieces).
     """
-    lanes = unit.lanes
-    while lanes > 4 and channels % lanes:
+    lanes = limit
+    while lanes > 4 and extent % lanes:
         lanes //= 2
-    return lanes if channels % lanes == 0 else largest_divisor(channels, unit.lanes)
+    return lanes if extent % lanes == 0 else largest_divisor(extent, limit)
 
 
 def register_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
@@ -69,6 +74,12 @@ def register_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
             tile_pixels = largest_divisor(pixels, min(budget // vectors, 8))
             tiles.append(RegisterTile(tile_pixels, vectors, lanes))
     return max(tiles, key=lambda t: t.pixels * t.vectors / (t.pixels + t.vectors))
+
+
+def column_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
+    """The tile for a kernel without a broadcast operand (depthwise): one vector of channels over
+    many pixels, so that its weights are loaded once for all of them."""
+    return RegisterTile(largest_divisor(pixels, 8), 1, vector_lanes(channels, unit))
 
 
 def rows_per_task(rows: int, unit: VectorUnit, limit: int = 8) -> int:

@@ -6,12 +6,14 @@ then read without a condition.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from compile.kernels.tiling import VectorUnit, largest_divisor, rows_per_task
+from compile.kernels.register_loops import keep_in_registers
+from compile.kernels.tiling import RegisterTile, VectorUnit, even_lanes, rows_per_task
 
 
 @dataclass(frozen=True)
@@ -49,24 +51,57 @@ class Window:
         return te.compute(shape, padded, name="pad")
 
 
-def split_rows(
-    sch: s_tir.Schedule, epilogue: SBlockRV, unit: VectorUnit
-) -> tuple[LoopRV, LoopRV, LoopRV, LoopRV]:
-    """Cut the output rows into blocks: the loops (task, row, column, channel) of ``epilogue``."""
-    batch, row, column, channel = sch.get_loops(epilogue)
-    rows = rows_per_task(int(sch.get(row).extent), unit)
-    task, row = sch.split(row, [None, rows])
-    return sch.fuse(batch, task), row, column, channel
+@dataclass(frozen=True)
+class TiledWindow:
+    """A convolution block whose accumulators are one register tile.
 
-
-def pad_rows(sch: s_tir.Schedule, pad: SBlockRV, task: LoopRV, unit: VectorUnit) -> None:
-    """Pad the input rows of a ``task`` inside of it and run the tasks in parallel.
-
-    Called once the convolution, which reads the padded rows, stands inside of the task.
+    Attributes:
+        block: the convolution.
+        column, channel: its loops inside the tile.
+        reduction: its loops over the window (and the input channels).
+        lanes: of the channels' vectors.
     """
+
+    block: SBlockRV
+    column: LoopRV
+    channel: LoopRV
+    reduction: list[LoopRV]
+    lanes: int
+
+
+def tile_window(
+    sch: s_tir.Schedule,
+    unit: VectorUnit,
+    choose_tile: Callable[[int, int, VectorUnit], RegisterTile],
+) -> TiledWindow:
+    """Rows to threads, with the input rows that they need padded inside of the task; columns and
+    channels to the register tile that ``choose_tile`` gives for (columns, channels, unit), which
+    the blocks "conv" and "epilogue" share."""
+    epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
+    batch, row, column, channel = sch.get_loops(epilogue)
+    tile = choose_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
+    task, row = sch.split(row, [None, rows_per_task(int(sch.get(row).extent), unit)])
+    task = sch.fuse(batch, task)
+    column_outer, column = sch.split(column, [None, tile.pixels])
+    channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
+    sch.reorder(row, column_outer, channel_outer, column, vector, lane)
+    sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
     sch.compute_at(pad, task, preserve_unit_loops=True)
     sch.parallel(task)
+    keep_in_registers(sch, [column, vector], lane)
+    _vectorize_copy(sch, pad, unit)
+    *outer, column, channel = sch.get_loops(conv)[: -_reduction_axes(sch, conv)]
+    reduction = sch.get_loops(conv)[len(outer) + 2 :]
+    return TiledWindow(conv, column, channel, reduction, tile.lanes)
+
+
+def _reduction_axes(sch: s_tir.Schedule, block: SBlockRV) -> int:
+    axes = sch.get(block).iter_vars
+    return sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
+
+
+def _vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, unit: VectorUnit) -> None:
     channels = sch.get_loops(pad)[-1]
     extent = int(sch.get(channels).extent)
-    _, lane = sch.split(channels, [None, largest_divisor(extent, unit.bits // 8)])
+    _, lane = sch.split(channels, [None, even_lanes(extent, unit.bits // 8)])
     sch.vectorize(lane)
