@@ -13,7 +13,8 @@ demo: $(STAMP)
 	$(BIN)/python compile/demo.py
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -m "slow or not slow" --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "slow or not slow" --durations 10 \
+		--numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

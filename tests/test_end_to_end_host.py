@@ -12,55 +12,24 @@ import torch
 import tvm
 from fixtures_artefacts import SIZE, ArtefactFactory, ProgramFactory
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from photographs import PHOTOS, scaled
 from tvm import relax
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
-from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import H_MAX, H_MIN
-from compile.imaging.fit_size import fit_photo, padded_size, unfit
 from compile.imaging.metrics import psnr
-from compile.imaging.read_photo import read_photo
 from compile.pipeline import PipelineOptions, plan_network
 from compile.run_artefact import Session
 from compile.run_pytorch import run_module
 from targets.load_target import load_target
 
 REPOSITORY = Path(__file__).parent.parent
-PHOTOS = bundled_photos("test") + bundled_photos("calibration")
-
-
-def scaled(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """The middle of a photograph, as much as fits, at exactly that size."""
-    photo = Image.fromarray(read_photo(path))
-    return np.asarray(ImageOps.fit(photo, (width, height), Image.Resampling.LANCZOS))
 
 
 def gradient(height: int, width: int) -> NDArray[np.uint8]:
     """Smooth ramps, another direction in each channel."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     return np.rint(255 * np.stack([x, y, (x + y) / 2], -1)).astype(np.uint8)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(256, 256), (250, 333), (768, 1280)], ids=str)
-def test_mixed_agrees_with_pytorch_on_every_photograph(
-    artefact: ArtefactFactory, quantized_program: ProgramFactory, size: tuple[int, int]
-):
-    frame_size = padded_size(*size)
-    session = Session(artefact(size=frame_size))
-    module = quantized_program(size=frame_size).module()
-    figures = {}
-    for path in PHOTOS:
-        frame, placement = fit_photo(scaled(path, *size), *frame_size)
-        got = unfit(session.run(frame)[0], placement)
-        assert got.shape == (*size, 3) and got.dtype == np.float32
-        expected = unfit(run_module(module, frame), placement)
-        figures[path.name] = psnr(got, expected)
-        # A picture without contrast would be near to anything.
-        assert np.std(expected) > 0.02, path.name
-    assert len(figures) == len(PHOTOS) == 10
-    assert min(figures.values()) >= 45, figures
 
 
 @pytest.mark.parametrize(
