@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +62,6 @@ def _demo(options: Options) -> None:
     picture = options.out / f"{path.stem}-side-by-side.png"
     side_by_side(photo, linear, picture)
 
-    logging.getLogger(__name__).info("running PyTorch for comparison")
     reference = run_float_network(load_checkpoint(None, "ca"), photo)
     agreement = psnr(encode_hdr(linear), encode_hdr(reference))
     for output in (*outputs, picture):

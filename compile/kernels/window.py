@@ -90,14 +90,10 @@ def tile_window(
     sch.parallel(task)
     keep_in_registers(sch, [column, vector], lane)
     _vectorize_copy(sch, pad, unit)
-    *outer, column, channel = sch.get_loops(conv)[: -_reduction_axes(sch, conv)]
-    reduction = sch.get_loops(conv)[len(outer) + 2 :]
-    return TiledWindow(conv, column, channel, reduction, tile.lanes)
-
-
-def _reduction_axes(sch: s_tir.Schedule, block: SBlockRV) -> int:
-    axes = sch.get(block).iter_vars
-    return sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
+    loops = sch.get_loops(conv)
+    axes = sch.get(conv).iter_vars
+    first = len(loops) - sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
+    return TiledWindow(conv, loops[first - 2], loops[first - 1], loops[first:], tile.lanes)
 
 
 def _vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, unit: VectorUnit) -> None:
