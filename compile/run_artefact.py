@@ -37,7 +37,7 @@ class Session:
             raise ArtefactError(
                 f"{artefact.library} does not load ({reason}): build it again"
             ) from None
-        tvm.get_global_func("runtime.config_threadpool")(_AFFINITY_NONE, self.threads)
+        use_threads(self.threads)
 
     def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         """The network's output H, float32 [H,W,3], for ``image`` uint8 [H,W,3] of the artefact's
@@ -53,3 +53,12 @@ class Session:
         result = self._vm[name](*(tvm.runtime.tensor(value) for value in inputs))
         results = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
         return [tensor.numpy() for tensor in results]
+
+
+def use_threads(threads: int) -> None:
+    """Let TVM's kernels of this process run on ``threads`` threads, placed by the system.
+
+    TVM's other modes bind the calling thread to one core for good, and with it every process that
+    it starts later.
+    """
+    tvm.get_global_func("runtime.config_threadpool")(_AFFINITY_NONE, threads)

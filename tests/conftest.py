@@ -1,5 +1,9 @@
 """Fixtures that every test may use."""
 
+import os
+from collections.abc import Iterator
+
+import pytest
 import torch
 from fixtures_artefacts import artefact, checkpoint_of, quantized_program, shared_folder
 from fixtures_emulator import arm64_root
@@ -9,3 +13,11 @@ __all__ = ["arm64_root", "artefact", "checkpoint_of", "quantized_program", "shar
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def cores_are_left_alone() -> Iterator[None]:
+    """No test may bind this process to fewer cores: a later build would see another machine."""
+    before = os.sched_getaffinity(0)
+    yield
+    assert os.sched_getaffinity(0) == before

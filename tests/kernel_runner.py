@@ -13,6 +13,7 @@ from tvm import tirx
 
 from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target
 
 #: Whatever this machine has: LLVM takes vectors apart that are wider than its registers.
@@ -32,7 +33,7 @@ def built_kernel(
     shape, dtype = [int(extent) for extent in result.shape], str(result.dtype.dtype)
 
     def run(*inputs: NDArray) -> NDArray:
-        tvm.get_global_func("runtime.config_threadpool")(1, unit.threads)
+        use_threads(unit.threads)
         # Not zeros: an element that the kernel forgets must not be right by chance.
         out = tvm.runtime.tensor(np.full(shape, 85, dtype))
         library["kernel"](*(tvm.runtime.tensor(array) for array in inputs), out)
