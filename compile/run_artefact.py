@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -12,12 +13,16 @@ from tvm import relax
 from compile.artefact import Artefact, check_runs_here
 from compile.errors import ArtefactError, MqnetError
 
-# Values of TVM's ThreadGroup::AffinityMode: the system places the threads.
-_AFFINITY_NONE = -2
+# TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
+_SHARE_ALL_CORES = -3
 
 
 class Session:
     """A loaded artefact.
+
+    Attributes:
+        threads: that run a frame: those asked for, or those of the manifest where the process may
+            use as many cores.
 
     Raises:
         ArtefactError: another machine's artefact, or a library that does not load.
@@ -25,9 +30,15 @@ class Session:
 
     def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
         check_runs_here(artefact)
-        self.threads = artefact.manifest["threads"] if threads is None else threads
-        if self.threads < 1:
-            raise MqnetError(f"threads {self.threads} is not a positive number")
+        wanted = artefact.manifest["threads"] if threads is None else threads
+        if wanted < 1:
+            raise MqnetError(f"threads {wanted} is not a positive number")
+        self.threads = use_threads(wanted)
+        if threads is not None and self.threads < threads:
+            raise MqnetError(
+                f"threads {threads} is more than the {self.threads} cores that this process may "
+                "use: ask for fewer"
+            )
         self.artefact = artefact
         try:
             library = tvm.runtime.load_module(str(artefact.library.absolute()))
@@ -37,7 +48,6 @@ class Session:
             raise ArtefactError(
                 f"{artefact.library} does not load ({reason}): build it again"
             ) from None
-        use_threads(self.threads)
 
     def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         """The network's output H, float32 [H,W,3], for ``image`` uint8 [H,W,3] of the artefact's
@@ -55,10 +65,15 @@ class Session:
         return [tensor.numpy() for tensor in results]
 
 
-def use_threads(threads: int) -> None:
-    """Let TVM's kernels of this process run on ``threads`` threads, placed by the system.
+def use_threads(threads: int) -> int:
+    """Let TVM's kernels run on ``threads`` threads when called from this one, placed by the system
+    on the cores that the process may use; how many they are, which is no more than those cores.
 
-    TVM's other modes bind the calling thread to one core for good, and with it every process that
-    it starts later.
+    Left alone, TVM takes half of the cores of an x86-64 machine (it takes the rest for
+    hyper-threads), counts those that the process may not use, and binds the calling thread to the
+    first of them for good, and with it every process that is started later. The pool is made on
+    its first use and never grows, so this must come first.
     """
-    tvm.get_global_func("runtime.config_threadpool")(_AFFINITY_NONE, threads)
+    cores = [str(core) for core in sorted(os.sched_getaffinity(0))]
+    tvm.get_global_func("runtime.config_threadpool")(_SHARE_ALL_CORES, threads, cores)
+    return tvm.get_global_func("runtime.NumThreads")()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,4 +134,10 @@ def test_bad_number_of_threads(here: Command, host: Path, photo: Path, out: Path
     outcome = here("infer", host, photo, "-o", out / "x.avif", "--threads", threads)
     check_sentence(outcome, threads, "threads")
     check_sentence(here("build", *QUICK, "--threads", threads, "--out", out / "new"), "threads")
+    assert contents(out) == {}
+
+
+def test_more_threads_than_cores(here: Command, host: Path, photo: Path, out: Path):
+    outcome = here("infer", host, photo, "-o", out / "x.avif", "--threads", "4096")
+    check_sentence(outcome, "4096", str(len(os.sched_getaffinity(0))), "cores")
     assert contents(out) == {}
