@@ -14,6 +14,10 @@ class PhotoError(MqnetError):
     """A photograph that is missing, truncated, of an unknown format or too small."""
 
 
+class DataError(MqnetError):
+    """Training data that cannot be fetched or read, or a folder without any."""
+
+
 class CheckpointError(MqnetError):
     """A checkpoint that is missing, damaged or of another architecture."""
 

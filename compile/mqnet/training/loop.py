@@ -1,0 +1,174 @@
+"""The training loop: one process per core, gradients averaged over them.
+
+Small convolutions do not share out over threads; crops share out over processes. Rank 0 is the
+process of the command line itself: it keeps the average, the log and the checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, multiprocessing
+from torch.nn.parallel import DistributedDataParallel
+
+from compile.atomic import make_folder
+from compile.mqnet.network import MQNet
+from compile.mqnet.scenes.catalogue import TRAIN, VALIDATION
+from compile.mqnet.scenes.load import load_panoramas
+from compile.mqnet.scenes.views import Panorama
+from compile.mqnet.training.log import Row, TrainingLog
+from compile.mqnet.training.loss import training_loss
+from compile.mqnet.training.pairs import fixed_pairs, random_batch
+from compile.mqnet.training.plan import Stage, TrainingPlan
+from compile.mqnet.training.state import TrainingState
+from compile.mqnet.training.tone_curve import fit_tone_curve
+from compile.mqnet.training.validate import Validation
+
+_VALIDATION_SIZE, _VALIDATION_EACH, _CURVE_EACH, _FIXED_SEED = 256, 8, 8, 1
+_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a training.
+
+    Attributes:
+        plan: what is trained and how.
+        scenes: folder with panoramas.
+        out: folder for ``state.pt``, ``log.csv`` and ``log.png``.
+        start: checkpoint's network to start from, or None.
+        workers: processes.
+        log_every: steps between two rows of the log; the state is saved with each.
+    """
+
+    plan: TrainingPlan
+    scenes: Path
+    out: Path
+    start: MQNet | None
+    workers: int
+    log_every: int
+
+    @property
+    def state_file(self) -> Path:
+        """Where the state is kept."""
+        return self.out / "state.pt"
+
+
+def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
+    """Train to the end of the plan, from where the state in ``run.out`` stands.
+
+    ``report`` is called after every step with its number and a new row, if there is one; where it
+    returns False, the state is saved and training stops there.
+
+    Raises:
+        MqnetError: data or state that cannot be used, or a file that cannot be written.
+    """
+    make_folder(run.out)
+    state = _start(run)
+    panoramas = list(load_panoramas(run.scenes, TRAIN).values())
+    held = list(load_panoramas(run.scenes, VALIDATION).values())
+    curve = fit_tone_curve(fixed_pairs(panoramas, _VALIDATION_SIZE, _CURVE_EACH, _FIXED_SEED))
+    validation = Validation(
+        fixed_pairs(held, _VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED), curve
+    )
+    log = TrainingLog(run.out, state.step)
+    begin, terms = time.monotonic(), []
+    with _workers(run) as rendezvous:
+        for loss_terms in _steps(run, state, panoramas, 0, rendezvous):
+            state.count_step()
+            terms.append(loss_terms)
+            row = None
+            if state.step % run.log_every == 0 or state.step == run.plan.steps:
+                row = Row(
+                    state.step,
+                    run.plan.crops_until(state.step),
+                    (time.monotonic() - begin) / 60,
+                    run.plan.rate_at(state.step - 1),
+                    *torch.stack(terms).mean(0).tolist(),
+                    *validation.score(state.average),
+                    *validation.of_curve,
+                )
+                terms.clear()
+                log.add(row)
+                state.save(run.state_file)
+            if not report(state.step, row):
+                state.save(run.state_file)
+                break
+    return state
+
+
+def _start(run: Run) -> TrainingState:
+    state = TrainingState(run.plan, run.start)
+    if run.state_file.exists():
+        state.load(run.state_file)
+    return state
+
+
+@contextmanager
+def _workers(run: Run) -> Iterator[str]:
+    """The other processes, ranks 1 and up; the file by which they find each other."""
+    with tempfile.TemporaryDirectory(prefix="mqnet-train-") as folder:
+        rendezvous = f"file://{folder}/store"
+        context = multiprocessing.get_context("spawn")
+        others = [
+            context.Process(target=_work, args=(run, rank, rendezvous), daemon=True)
+            for rank in range(1, run.workers)
+        ]
+        for process in others:
+            process.start()
+        try:
+            yield rendezvous
+        finally:
+            for process in others:
+                process.terminate()
+                process.join()
+
+
+def _work(run: Run, rank: int, rendezvous: str) -> None:
+    # Ctrl-C reaches every process of a terminal; rank 0 alone decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    state = _start(run)
+    panoramas = list(load_panoramas(run.scenes, TRAIN).values())
+    for _ in _steps(run, state, panoramas, rank, rendezvous):
+        state.step += 1
+
+
+def _steps(
+    run: Run, state: TrainingState, panoramas: list[Panorama], rank: int, rendezvous: str
+) -> Iterator[Tensor]:
+    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [4]. The
+    caller counts it in ``state``."""
+    torch.set_num_threads(1)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    dist.init_process_group("gloo", rendezvous, rank=rank, world_size=run.workers)
+    net = DistributedDataParallel(state.net)
+    try:
+        while state.step < run.plan.steps:
+            stage = run.plan.stage_at(state.step)
+            seed = (run.plan.seed, state.step, rank)
+            photos, targets = random_batch(panoramas, stage.size, stage.batch // run.workers, seed)
+            for group in state.optimizer.param_groups:
+                group["lr"] = run.plan.rate_at(state.step)
+            loss = training_loss(_forward(net, photos, stage), targets)
+            state.optimizer.zero_grad()
+            loss.total.backward()
+            torch.nn.utils.clip_grad_norm_(state.net.parameters(), _GRADIENT_NORM)
+            state.optimizer.step()
+            yield torch.stack([loss.total, loss.l1, loss.square, loss.cosine]).detach()
+    finally:
+        dist.destroy_process_group()
+
+
+def _forward(net: DistributedDataParallel, photos: Tensor, stage: Stage) -> Tensor:
+    photos = photos.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=stage.bfloat16):
+        return net(photos).float()

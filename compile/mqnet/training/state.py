@@ -1,0 +1,96 @@
+"""Everything that a training needs to go on, in one file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from compile.atomic import atomic_path
+from compile.errors import CheckpointError
+from compile.mqnet.network import MQNet
+from compile.mqnet.training.plan import TrainingPlan
+
+_BETAS = (0.9, 0.99)
+# The average looks back this share of the steps, at most 1,000 of them.
+_AVERAGE_MEMORY, _LONGEST_MEMORY = 0.1, 1000
+
+
+class TrainingState:
+    """The network, its moving average, the optimizer and the number of steps made.
+
+    Attributes:
+        net: in training mode.
+        average: exponential moving average of ``net``, in evaluation mode: what is kept in the end.
+        step: steps made so far.
+    """
+
+    def __init__(self, plan: TrainingPlan, start: MQNet | None = None) -> None:
+        """At the beginning of ``plan``, from the weights of ``start`` or seeded random ones."""
+        self.plan = plan
+        if start is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(plan.seed)
+                start = MQNet(plan.attention)
+        self.net = start.train().to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).eval()
+        self.optimizer = torch.optim.Adam(self.net.parameters(), betas=_BETAS, fused=True)
+        self.step = 0
+
+    def count_step(self) -> None:
+        """After an optimizer's step: follow the network with its average."""
+        self.step += 1
+        memory = min(_LONGEST_MEMORY, 1 + _AVERAGE_MEMORY * self.step)
+        pairs = zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True)
+        for average, current in pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 / memory)
+            else:
+                average.copy_(current)
+
+    def save(self, path: Path) -> None:
+        """Write the state.
+
+        Raises:
+            OutputError: it cannot be written; an older file is untouched.
+        """
+        state = {
+            "plan": asdict(self.plan),
+            "step": self.step,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with atomic_path(path) as beside:
+            torch.save(state, beside)
+
+    def load(self, path: Path) -> None:
+        """Go on from a file that :meth:`save` has written.
+
+        Raises:
+            CheckpointError: the file is damaged or of another plan.
+        """
+        try:
+            state = torch.load(path, weights_only=True)
+            plan = state["plan"]
+        except Exception as error:  # torch raises whatever its unpickler meets.
+            raise CheckpointError(
+                f"{path} is damaged: delete it to start again, or give another --out"
+            ) from error
+        mine = asdict(self.plan)
+        for key in mine:
+            if mine[key] != _as_tuples(plan.get(key)):
+                raise CheckpointError(
+                    f"{path} is of a training with {key} {plan.get(key)}, not {mine[key]}: give "
+                    "the same options to go on, or another --out"
+                )
+        self.step = state["step"]
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _as_tuples(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

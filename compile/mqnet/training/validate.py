@@ -1,0 +1,38 @@
+"""How well a network does on fixed pairs, beside the best global tone curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compile.imaging.decode_hdr import H_MAX, H_MIN
+from compile.mqnet.training.loss import mu_law_psnr
+from compile.mqnet.training.pairs import Pair, as_batch
+
+CLIPPED = 250
+"""A pixel counts as clipped from this value on in its brightest channel."""
+
+
+class Validation:
+    """Fixed pairs, ready to be run."""
+
+    def __init__(self, pairs: Sequence[Pair], curve: np.ndarray) -> None:
+        """Of ``pairs`` of one size, with the tone curve, float32 [256], to compare with."""
+        self._photos, self._targets = as_batch(pairs)
+        bytes_ = (self._photos * 255).round().long()
+        self._clipped = (bytes_.amax(1, keepdim=True) >= CLIPPED).expand_as(self._targets)
+        self.of_curve = self._score(torch.from_numpy(curve)[bytes_])
+
+    def score(self, net: nn.Module) -> tuple[float, float]:
+        """Mean mu-law PSNR over the pairs, and PSNR over all clipped pixels, both in dB."""
+        with torch.inference_mode():
+            outputs = [net(photo[None]) for photo in self._photos]
+        return self._score(torch.cat(outputs))
+
+    def _score(self, outputs: Tensor) -> tuple[float, float]:
+        error = ((outputs - self._targets) / (H_MAX - H_MIN)).square()
+        clipped = error[self._clipped].mean()
+        return float(mu_law_psnr(outputs, self._targets).mean()), float(-10 * clipped.log10())

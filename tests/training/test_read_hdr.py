@@ -1,0 +1,96 @@
+"""HDR files: those that are read as they are, and what is said of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import OpenEXR
+import pytest
+
+from compile.errors import DataError, PhotoError
+from compile.mqnet.scenes.load import load_panoramas
+from compile.mqnet.scenes.read_hdr import read_hdr, read_panorama
+from compile.mqnet.scenes.write_exr import write_exr
+
+LIGHT = np.random.default_rng(0).uniform(0, 50, (16, 32, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_openexr_as_written(tmp_path: Path, dtype: type):
+    write_exr(tmp_path / "a.exr", LIGHT.astype(dtype))
+    np.testing.assert_array_equal(read_hdr(tmp_path / "a.exr"), LIGHT.astype(dtype))
+
+
+def test_radiance_to_its_precision(tmp_path: Path):
+    (tmp_path / "a.hdr").write_bytes(imagecodecs.rgbe_encode(LIGHT, header=True))
+    # One exponent for three mantissas of 8 bits.
+    largest = LIGHT.max(-1, keepdims=True)
+    assert np.all(np.abs(read_hdr(tmp_path / "a.hdr") - LIGHT) <= largest / 128)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(np.nan, "not a number"), (np.inf, "infinite"), (-0.25, "negative")],
+)
+def test_values_that_no_light_has(tmp_path: Path, value: float, words: str):
+    light = LIGHT.copy()
+    light[3, 5, 2] = value
+    write_exr(tmp_path / "a.exr", light)
+    with pytest.raises(PhotoError, match=f"a.exr has 1 values that are {words}.*column 5, row 3"):
+        read_hdr(tmp_path / "a.exr")
+
+
+@pytest.mark.parametrize("names", ["Y", "RGBA"])
+def test_other_channels(tmp_path: Path, names: str):
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    channels = {name: LIGHT[..., 0].copy() for name in names}
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(tmp_path / "a.exr"))
+    with pytest.raises(PhotoError, match="a.exr has the channels .* not R, G, B"):
+        read_hdr(tmp_path / "a.exr")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.exr", b"", "damaged"),
+        ("a.exr", b"not a picture", "damaged"),
+        ("a.hdr", b"", "damaged"),
+        ("a.hdr", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n", "damaged"),
+        ("a.tif", b"II*", "no HDR picture by its name"),
+    ],
+)
+def test_damaged_files(tmp_path: Path, name: str, data: bytes, words: str):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(PhotoError, match=words):
+        read_hdr(tmp_path / name)
+
+
+def test_missing_file(tmp_path: Path):
+    with pytest.raises(PhotoError, match=r"a\.exr does not exist"):
+        read_hdr(tmp_path / "a.exr")
+
+
+def test_panoramas_are_two_to_one(tmp_path: Path):
+    write_exr(tmp_path / "a.exr", LIGHT[:, :30])
+    with pytest.raises(PhotoError, match=r"a\.exr is 30x16 pixels, not 2:1"):
+        read_panorama(tmp_path / "a.exr")
+
+
+def test_a_folder_without_bad_files(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_exr(tmp_path / "mine.exr", LIGHT)
+    write_exr(tmp_path / "narrow.exr", LIGHT[:, :30])
+    write_exr(tmp_path / "rooitou_park.exr", LIGHT)
+    (tmp_path / "notes.txt").write_text("not a panorama")
+    assert list(load_panoramas(tmp_path, "train")) == ["mine"]
+    assert list(load_panoramas(tmp_path, "test")) == ["rooitou_park"]
+    assert "skipped" in caplog.text and "narrow.exr" in caplog.text
+
+
+def test_folders_without_panoramas(tmp_path: Path):
+    with pytest.raises(DataError, match="holds no train panorama"):
+        load_panoramas(tmp_path, "train")
+    with pytest.raises(DataError, match="is no folder"):
+        load_panoramas(tmp_path / "missing", "train")

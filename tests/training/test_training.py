@@ -1,0 +1,176 @@
+"""The training loop: plan, loss, checkpoints, stopping and going on."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compile.errors import CheckpointError, DataError
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.decode_hdr import H_MAX, H_MIN
+from compile.imaging.read_photo import read_photo
+from compile.imaging.transfer import srgb_decode
+from compile.mqnet.scenes.write_exr import write_exr
+from compile.mqnet.training.log import Row, TrainingLog
+from compile.mqnet.training.loop import Run, train
+from compile.mqnet.training.loss import mu_law_psnr, training_loss
+from compile.mqnet.training.pairs import as_batch
+from compile.mqnet.training.plan import Stage, TrainingPlan
+from compile.mqnet.training.state import TrainingState
+from compile.mqnet.training.tone_curve import fit_tone_curve
+from compile.mqnet.training.validate import Validation
+from compile.mqnet.transfer_weights import transfer_weights
+from compile.mqnet.weights import inference_state, random_network, save_checkpoint
+
+PLAN = TrainingPlan(
+    "ca", 4, 1e-3, 0, (Stage(0.5, 32, 4, bfloat16=True), Stage(1, 64, 2, bfloat16=False))
+)
+NAMES = ("one", "two", "crossroads")
+ROW = Row(10, 160, 0.5, 1e-3, 0.2, 0.1, 0.02, 0.01, 20.0, 15.0, 28.0, 20.0)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Panoramas of a sort, made of photographs: two to train on and one for validation."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for name, photo in zip(NAMES, bundled_photos("calibration"), strict=False):
+        light = srgb_decode(read_photo(photo)[:256, :512] / 255).astype(np.float32)
+        write_exr(folder / f"{name}.exr", light)
+    return folder
+
+
+def test_a_perfect_output_has_no_loss():
+    target = torch.rand(2, 3, 8, 8) * (H_MAX - H_MIN) + H_MIN
+    loss = training_loss(target, target)
+    assert loss.l1 == loss.square == 0
+    assert abs(loss.total) < 1e-6
+
+
+def test_terms_of_the_loss_by_hand():
+    y, wanted = torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.5, 0.5, 0.2])
+    output, target = ((v * (H_MAX - H_MIN) + H_MIN).reshape(1, 3, 1, 1) for v in (y, wanted))
+    loss = training_loss(output, target)
+    cosine = 1 - torch.dot(y, wanted) / (y.norm() * wanted.norm())
+    torch.testing.assert_close(loss.l1, torch.tensor(0.1))
+    torch.testing.assert_close(loss.square, torch.tensor(0.03))
+    torch.testing.assert_close(loss.cosine, cosine)
+    torch.testing.assert_close(loss.total, 0.1 + 4 * 0.03 + 0.5 * cosine)
+    torch.testing.assert_close(mu_law_psnr(output, target), -10 * torch.log10(torch.tensor([0.03])))
+
+
+def test_plan_by_hand():
+    plan = TrainingPlan("ca", 1000, 1.0, 0, (Stage(0.8, 128, 16, True), Stage(1, 256, 8, False)))
+    assert plan.stage_at(0).size == plan.stage_at(799).size == 128
+    assert plan.stage_at(800).size == plan.stage_at(999).size == 256
+    assert [plan.crops_until(step) for step in (0, 1, 800, 801, 1000)] == [
+        *(0, 16, 12800, 12808, 14400)
+    ]
+    assert plan.rate_at(0) == pytest.approx(1 / 200)
+    assert plan.rate_at(400) == 1
+    assert plan.rate_at(550) == pytest.approx(0.33)
+    assert plan.rate_at(999) == pytest.approx(0.33**4)
+
+
+def test_validation_by_hand():
+    photo = np.zeros((32, 32, 3), np.uint8)
+    photo[:16] = 255
+    light = np.where(photo > 0, np.float32(4), np.float32(0))
+    pairs = [(photo, light)]
+    perfect = fit_tone_curve(pairs)
+    curve = perfect.copy()
+    curve[255] -= 0.1 * (H_MAX - H_MIN)
+    overall, clipped = Validation(pairs, curve).of_curve
+    assert clipped == pytest.approx(20, abs=1e-3)
+    assert overall == pytest.approx(20 + 10 * np.log10(2), abs=1e-3)
+
+    class Curve(nn.Module):
+        def forward(self, photos: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(curve)[(photos * 255).round().long()]
+
+    assert Validation(pairs, perfect).score(Curve()) == pytest.approx((overall, clipped))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_and_gone_on_is_as_never_stopped(scenes: Path, tmp_path: Path, workers: int):
+    whole = train(Run(PLAN, scenes, tmp_path / "whole", None, workers, 2), lambda step, row: True)
+    broken = Run(PLAN, scenes, tmp_path / "broken", None, workers, 2)
+    seen = []
+    stopped = train(broken, lambda step, row: step < 3)
+    assert stopped.step == 3
+    finished = train(broken, lambda step, row: seen.append((step, row)) or True)
+    assert [step for step, _ in seen] == [4]
+    assert finished.step == whole.step == 4
+    for name, tensor in whole.average.state_dict().items():
+        assert torch.equal(tensor, finished.average.state_dict()[name]), name
+    with (tmp_path / "broken" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert (tmp_path / "broken" / "log.png").stat().st_size > 1000
+    assert [row["crops"] for row in rows] == ["8", "12"]
+
+
+def test_a_few_steps_learn_something(scenes: Path, tmp_path: Path):
+    """On one batch, over and over: if the gradient went astray the loss would not fall."""
+    photo = read_photo(bundled_photos("test")[0])[:64, :64]
+    light = srgb_decode(photo / 255).astype(np.float32)
+    photos, targets = as_batch([(photo, light)] * 2)
+    state = TrainingState(PLAN)
+    losses = []
+    for _ in range(12):
+        loss = training_loss(state.net(photos), targets)
+        state.optimizer.zero_grad()
+        loss.total.backward()
+        state.optimizer.step()
+        state.count_step()
+        losses.append(loss.total.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_state_of_another_plan_is_refused(tmp_path: Path):
+    TrainingState(PLAN).save(tmp_path / "state.pt")
+    other = TrainingPlan("ca", 5, PLAN.learning_rate, PLAN.seed, PLAN.stages)
+    with pytest.raises(CheckpointError, match=r"state\.pt is of a training with steps 4, not 5"):
+        TrainingState(other).load(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize("kept", [0, 100, 50_000])
+def test_damaged_state(tmp_path: Path, kept: int):
+    TrainingState(PLAN).save(tmp_path / "whole.pt")
+    path = tmp_path / "state.pt"
+    path.write_bytes((tmp_path / "whole.pt").read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"state\.pt is damaged"):
+        TrainingState(PLAN).load(path)
+
+
+def test_log_forgets_what_the_checkpoint_never_saw(tmp_path: Path):
+    log = TrainingLog(tmp_path, 0)
+    for step in (10, 20, 30):
+        log.add(Row(**{**vars(ROW), "step": step}))
+    assert TrainingLog(tmp_path, 20).rows == [
+        Row(**{**vars(ROW), "step": step}) for step in (10, 20)
+    ]
+
+
+def test_damaged_log(tmp_path: Path):
+    (tmp_path / "log.csv").write_text("step,crops\n1,two\n")
+    with pytest.raises(DataError, match=r"log\.csv is damaged"):
+        TrainingLog(tmp_path, 0)
+
+
+def test_weights_go_over_to_another_attention(tmp_path: Path):
+    source = random_network("ca", 1)
+    save_checkpoint(source, tmp_path / "ca.safetensors", "for a test")
+    net = transfer_weights(tmp_path / "ca.safetensors", "sa", 0)
+    assert net.attention == "sa"
+    theirs, mine = inference_state(source), inference_state(net)
+    shared = [name for name in mine if ".attention." not in name]
+    assert len(shared) > 200
+    assert all(torch.equal(mine[name], theirs[name]) for name in shared)
+    with pytest.raises(CheckpointError, match=r"missing\.safetensors"):
+        transfer_weights(tmp_path / "missing.safetensors", "sa", 0)
