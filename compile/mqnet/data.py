@@ -40,7 +40,8 @@ class Preview:
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Write the pairs of the held-out scenes that accuracy is measured on.
+    """Write the pairs of the held-out scenes that accuracy is measured on, and the tone curve of
+    the training scenes that they are compared with.
 
     This is how compile/mqnet/held_out/ was made.
     """
@@ -49,7 +50,7 @@ class HoldOut:
     """Folder with panoramas."""
 
     out: Path = Path("held_out")
-    """Folder to write NAME.png, NAME.exr and sources.toml to."""
+    """Folder to write NAME.png, NAME.exr, sources.toml and tone_curve.txt to."""
 
 
 Options = (
@@ -100,12 +101,13 @@ def _preview(options: Preview) -> None:
 
 
 def _hold_out(options: HoldOut) -> None:
-    from compile.mqnet.held_out import write_held_out
-    from compile.mqnet.scenes.catalogue import TEST
+    from compile.mqnet.held_out import write_held_out, write_tone_curve
+    from compile.mqnet.scenes.catalogue import TEST, TRAIN
     from compile.mqnet.scenes.load import load_panoramas
 
     count = write_held_out(load_panoramas(options.scenes, TEST), options.out)
-    print(f"{count} pairs are in {options.out}")
+    write_tone_curve(load_panoramas(options.scenes, TRAIN), options.out)
+    print(f"{count} pairs and the tone curve are in {options.out}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,16 @@ def test_openexr_as_written(tmp_path: Path, dtype: type):
     np.testing.assert_array_equal(read_hdr(tmp_path / "a.exr"), LIGHT.astype(dtype))
 
 
+def test_openexr_of_a_view(tmp_path: Path):
+    for view in (
+        LIGHT[:, ::-1],
+        LIGHT[::2, 3:],
+        np.moveaxis(LIGHT.transpose(2, 1, 0).copy(), 0, 2),
+    ):
+        write_exr(tmp_path / "a.exr", view)
+        np.testing.assert_array_equal(read_hdr(tmp_path / "a.exr"), view)
+
+
 def test_radiance_to_its_precision(tmp_path: Path):
     (tmp_path / "a.hdr").write_bytes(imagecodecs.rgbe_encode(LIGHT, header=True))
     # One exponent for three mantissas of 8 bits.

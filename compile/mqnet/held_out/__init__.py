@@ -1,4 +1,5 @@
-"""The pairs of held-out scenes that accuracy is measured on; each with its source and licence."""
+"""The pairs of held-out scenes that accuracy is measured on, each with its source and licence, and
+the tone curve that was fitted on the training scenes: what ``data.py hold-out`` writes."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from compile.atomic import atomic_path, make_folder, write_atomically
@@ -15,13 +17,15 @@ from compile.mqnet.scenes.read_hdr import read_hdr
 from compile.mqnet.scenes.views import Panorama
 from compile.mqnet.scenes.write_exr import write_exr
 from compile.mqnet.training.pairs import Pair, fixed_pairs
+from compile.mqnet.training.tone_curve import fit_tone_curve
 
 SIZE = 256
 """Height and width of a pair in pixels."""
 
 _EACH, _SEED = 4, 2
+_CURVE_EACH, _CURVE_SEED = 8, 1
 _FOLDER = Path(__file__).parent
-_SOURCES = "sources.toml"
+_SOURCES, _CURVE = "sources.toml", "tone_curve.txt"
 
 
 def held_out_pairs() -> dict[str, Pair]:
@@ -32,6 +36,26 @@ def held_out_pairs() -> dict[str, Pair]:
         name: (np.asarray(Image.open(_FOLDER / f"{name}.png")), read_hdr(_FOLDER / f"{name}.exr"))
         for name in sources
     }
+
+
+def tone_curve() -> NDArray[np.float32]:
+    """float32 [256]: the H of each 8-bit value under the best global curve of the training
+    scenes (:func:`compile.mqnet.training.tone_curve.fit_tone_curve`)."""
+    return np.loadtxt(_FOLDER / _CURVE, dtype=np.float32)
+
+
+def write_tone_curve(panoramas: Mapping[str, Panorama], folder: Path) -> None:
+    """Fit the tone curve on ``panoramas``, those of the training scenes, and write it to
+    ``folder``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    make_folder(folder)
+    curve = fit_tone_curve(fixed_pairs(list(panoramas.values()), SIZE, _CURVE_EACH, _CURVE_SEED))
+    lines = ["# H of the 8-bit values 0 to 255; written by compile/mqnet/data.py hold-out."]
+    lines += [f"{value:.6f}" for value in curve]
+    write_atomically(folder / _CURVE, ("\n".join(lines) + "\n").encode())
 
 
 def write_held_out(panoramas: Mapping[str, Panorama], folder: Path) -> int:

@@ -18,5 +18,7 @@ def write_exr(path: Path, light: NDArray[np.floating]) -> None:
         OutputError: it cannot be written.
     """
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    # OpenEXR's binding reads the memory of a view as if it were a whole array.
+    light = np.ascontiguousarray(light)
     with atomic_path(path) as beside, OpenEXR.File(header, {"RGB": light}) as file:
         file.write(str(beside))

@@ -1,0 +1,71 @@
+"""What a network has to beat: four ways from a photograph to light that learn nothing from it.
+
+Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
+parameters of the two classical operators were fitted on training scenes, by mu-law PSNR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+from skimage.restoration import denoise_bilateral
+
+from compile.imaging.decode_hdr import PEAK, decode_hdr
+from compile.imaging.transfer import srgb_decode
+from compile.mqnet.held_out import tone_curve
+from compile.mqnet.training.virtual_camera import LUMINANCE
+
+Photo = NDArray[np.uint8]
+Light = NDArray[np.float32]
+
+_AKYUZ_GAMMA = 2.0
+_BRIGHT, _BOOST = 230 / 255, 3.0
+_DARKEST = 1e-6
+
+
+def linearize(photo: Photo) -> Light:
+    """The inverse of sRGB's curve: nothing is brighter than white."""
+    return srgb_decode(photo / 255).astype(np.float32)
+
+
+def apply_tone_curve(photo: Photo) -> Light:
+    """The best of all global curves, fitted on the training scenes."""
+    return decode_hdr(tone_curve()[photo])
+
+
+def stretch(photo: Photo) -> Light:
+    """Akyüz et al., "Do HDR displays support LDR content? A psychophysical evaluation" (SIGGRAPH
+    2007), eq. 1: the luminance stretched to the whole range, ``Lmax ((Y - Ymin) / (Ymax -
+    Ymin))^gamma``."""
+    linear = linearize(photo)
+    luminance = linear @ LUMINANCE
+    low, high = luminance.min(), luminance.max()
+    share = (luminance - low) / max(high - low, _DARKEST)
+    gain = PEAK * share**_AKYUZ_GAMMA / np.maximum(luminance, _DARKEST)
+    return np.clip(linear * gain[..., None], 0, PEAK).astype(np.float32)
+
+
+def enhance_brightness(photo: Photo) -> Light:
+    """After Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of
+    Exposures" (SIBGRAPI 2014): light is boosted where an edge-aware map says that a bright area is.
+
+    The map is the blurred mask of bright pixels, weighted by how bright a bilateral filter finds
+    the pixel; simplified from the paper's bilateral grid.
+    """
+    brightest = photo.max(-1) / 255
+    smooth = denoise_bilateral(brightest, win_size=9, sigma_color=0.15, sigma_spatial=4)
+    area = uniform_filter((brightest > _BRIGHT).astype(np.float64), 25)
+    share = area * np.exp(-(((smooth - 1) / 0.12) ** 2))
+    gain = 1 + (_BOOST - 1) * share
+    return np.clip(linearize(photo) * gain[..., None], 0, PEAK).astype(np.float32)
+
+
+BASELINES: dict[str, Callable[[Photo], Light]] = {
+    "srgb": linearize,
+    "tone-curve": apply_tone_curve,
+    "akyuz": stretch,
+    "kovaleski": enhance_brightness,
+}
