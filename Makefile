@@ -23,8 +23,9 @@ lint: $(STAMP)
 clean:
 	rm -rf build demo
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-no-deps.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-no-deps.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

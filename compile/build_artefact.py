@@ -103,7 +103,7 @@ def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
     _check_scratch_space()
     with staged_artefact(folder) as work:
         with phases.phase("quantize"):
-            program = _quantized_program(request)
+            program = quantized_program(request)
         options = PipelineOptions(
             spec,
             threads,
@@ -146,7 +146,12 @@ def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
     return open_artefact(folder)
 
 
-def _quantized_program(request: BuildRequest) -> ExportedProgram:
+def quantized_program(request: BuildRequest) -> ExportedProgram:
+    """The network of ``request``, quantized by its scheme: what is compiled.
+
+    Raises:
+        MqnetError: the checkpoint or the scheme is at fault.
+    """
     network = load_checkpoint(request.checkpoint, request.attention)
     photos = [read_photo(path) for path in bundled_photos("calibration")]
     return quantize_network(network, scheme_named(request.scheme), photos, *request.size)

@@ -71,7 +71,7 @@ def quantized_program(checkpoint_of: Callable[[str], Path | None]) -> ProgramFac
             )
             with pytest.MonkeyPatch.context() as patch:
                 _calibrate_once(patch, converted, key)
-                programs[(*key, size)] = building._quantized_program(request)
+                programs[(*key, size)] = building.quantized_program(request)
         return programs[(*key, size)]
 
     return make
@@ -120,7 +120,7 @@ def artefact(
                 )
                 program = quantized_program(scheme, attention, size)
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(building, "_quantized_program", lambda request: program)
+                    patch.setattr(building, "quantized_program", lambda request: program)
                     building.build_artefact(request, Phases(Console(quiet=True)))
         return open_artefact(folder)
 

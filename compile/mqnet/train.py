@@ -31,7 +31,7 @@ class Options:
     """Checkpoint to start from, also of another attention; random weights unless given."""
 
     steps: int = 24_000
-    """Optimizer steps: four fifths of 16 crops of 128 pixels, then of 8 crops of 256 pixels."""
+    """Optimizer steps, of 16 crops of 128 pixels to 2 crops of 512 pixels."""
 
     learning_rate: float = 2e-3
     """Adam's, before its drops."""
@@ -39,11 +39,11 @@ class Options:
     seed: int = 0
     """Of the weights and of the data."""
 
-    workers: int = 2
-    """Processes that share each step's crops; as many as there are cores."""
+    workers: Literal[1, 2] = 2
+    """Processes that share each step's crops, one core each."""
 
     bfloat16: bool = False
-    """Compute in bfloat16 but for the last stage: half the time where the CPU has AVX512-BF16."""
+    """Compute in bfloat16 but for the last eighth: half the time where the CPU has AVX512-BF16."""
 
     log_every: int = 500
     """Steps between two rows of the log, with each of which the state is saved."""
@@ -58,12 +58,12 @@ def _train(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.errors import MqnetError
     from compile.mqnet.training.loop import Run, train
-    from compile.mqnet.training.plan import Stage, TrainingPlan
+    from compile.mqnet.training.plan import CROPS, Stage, TrainingPlan
     from compile.mqnet.training.show import Progress
     from compile.mqnet.transfer_weights import transfer_weights
     from compile.mqnet.weights import save_checkpoint
 
-    for name in ("steps", "workers", "log_every"):
+    for name in ("steps", "log_every"):
         if getattr(options, name) < 1:
             raise MqnetError(f"{name} {getattr(options, name)} is not a positive number")
     plan = TrainingPlan(
@@ -71,11 +71,7 @@ def _train(options: Options) -> None:
         steps=options.steps,
         learning_rate=options.learning_rate,
         seed=options.seed,
-        stages=(
-            Stage(until=0.8, size=128, batch=16, bfloat16=options.bfloat16),
-            Stage(until=0.92, size=256, batch=8, bfloat16=options.bfloat16),
-            Stage(until=1, size=256, batch=8, bfloat16=False),
-        ),
+        stages=(Stage(0.88, CROPS, options.bfloat16), Stage(1, CROPS, bfloat16=False)),
     )
     start = options.start and transfer_weights(options.start, options.attention, options.seed)
     run = Run(plan, options.scenes, options.out, start, options.workers, options.log_every)

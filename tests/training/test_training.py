@@ -20,7 +20,7 @@ from compile.mqnet.training.log import Row, TrainingLog
 from compile.mqnet.training.loop import Run, train
 from compile.mqnet.training.loss import mu_law_psnr, training_loss
 from compile.mqnet.training.pairs import as_batch
-from compile.mqnet.training.plan import Stage, TrainingPlan
+from compile.mqnet.training.plan import Crops, Stage, TrainingPlan
 from compile.mqnet.training.state import TrainingState
 from compile.mqnet.training.tone_curve import fit_tone_curve
 from compile.mqnet.training.validate import Validation
@@ -28,7 +28,7 @@ from compile.mqnet.transfer_weights import transfer_weights
 from compile.mqnet.weights import inference_state, random_network, save_checkpoint
 
 PLAN = TrainingPlan(
-    "ca", 4, 1e-3, 0, (Stage(0.5, 32, 4, bfloat16=True), Stage(1, 64, 2, bfloat16=False))
+    "ca", 4, 1e-3, 0, (Stage(0.5, (Crops(32, 4),), True), Stage(1, (Crops(64, 2),), False))
 )
 NAMES = ("one", "two", "crossroads")
 ROW = Row(10, 160, 0.5, 1e-3, 0.2, 0.1, 0.02, 0.01, 20.0, 15.0, 28.0, 20.0)
@@ -64,12 +64,14 @@ def test_terms_of_the_loss_by_hand():
 
 
 def test_plan_by_hand():
-    plan = TrainingPlan("ca", 1000, 1.0, 0, (Stage(0.8, 128, 16, True), Stage(1, 256, 8, False)))
-    assert plan.stage_at(0).size == plan.stage_at(799).size == 128
-    assert plan.stage_at(800).size == plan.stage_at(999).size == 256
-    assert [plan.crops_until(step) for step in (0, 1, 800, 801, 1000)] == [
-        *(0, 16, 12800, 12808, 14400)
+    small, large = Crops(128, 16), Crops(256, 4)
+    stages = (Stage(0.8, (small, large), True), Stage(1, (large,), False))
+    plan = TrainingPlan("ca", 1000, 1.0, 0, stages)
+    assert plan.stage_at(799) is stages[0] and plan.stage_at(800) is stages[1]
+    assert [plan.crops_at(step) for step in (0, 1, 2, 799, 800)] == [
+        *(small, large, small, large, large)
     ]
+    assert [plan.crops_until(step) for step in (0, 1, 2, 800, 1000)] == [0, 16, 20, 8000, 8800]
     assert plan.rate_at(0) == pytest.approx(1 / 200)
     assert plan.rate_at(400) == 1
     assert plan.rate_at(550) == pytest.approx(0.33)

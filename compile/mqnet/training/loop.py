@@ -155,7 +155,8 @@ def _steps(
         while state.step < run.plan.steps:
             stage = run.plan.stage_at(state.step)
             seed = (run.plan.seed, state.step, rank)
-            photos, targets = random_batch(panoramas, stage.size, stage.batch // run.workers, seed)
+            crops = run.plan.crops_at(state.step)
+            photos, targets = random_batch(panoramas, crops.size, crops.batch // run.workers, seed)
             for group in state.optimizer.param_groups:
                 group["lr"] = run.plan.rate_at(state.step)
             loss = training_loss(_forward(net, photos, stage), targets)

@@ -10,19 +10,37 @@ _WARM_UP_STEPS = 200
 
 
 @dataclass(frozen=True)
+class Crops:
+    """The crops of one step.
+
+    Attributes:
+        size: height and width in pixels.
+        batch: how many, over all workers.
+    """
+
+    size: int
+    batch: int
+
+
+# InstanceNorm takes a picture's level away, and what the network finds to bring it back depends on
+# the size: zeros beyond the edges are a mark of known strength, and the fewer the larger the
+# picture. A network that had seen 32,000 crops of 128 pixels was 1.3 dB better than the best tone
+# curve on training scenes at that size, and 1.0 dB worse at 256. So sizes take turns.
+CROPS = (Crops(128, 16), Crops(384, 2), Crops(192, 8), Crops(512, 2), Crops(256, 4))
+
+
+@dataclass(frozen=True)
 class Stage:
-    """Part of a training with crops of one size.
+    """Part of a training.
 
     Attributes:
         until: share of all steps at which it ends.
-        size: height and width of a crop.
-        batch: crops of a step, over all workers.
-        bfloat16: convolutions of the backbone compute in bfloat16.
+        crops: sizes that take turns, step by step.
+        bfloat16: convolutions compute in bfloat16.
     """
 
     until: float
-    size: int
-    batch: int
+    crops: tuple[Crops, ...]
     bfloat16: bool
 
 
@@ -53,11 +71,11 @@ class TrainingPlan:
         drops = sum(step >= share * self.steps for share in _DROPS)
         return self.learning_rate * _DROP**drops * min(1, (step + 1) / _WARM_UP_STEPS)
 
+    def crops_at(self, step: int) -> Crops:
+        """What ``step`` (from 0) trains on."""
+        crops = self.stage_at(step).crops
+        return crops[step % len(crops)]
+
     def crops_until(self, step: int) -> int:
         """How many crops the steps before ``step`` take."""
-        total, start = 0, 0
-        for stage in self.stages:
-            end = min(step, -int(-stage.until * self.steps // 1))
-            total += max(0, end - start) * stage.batch
-            start = max(start, end)
-        return total
+        return sum(self.crops_at(before).batch for before in range(step))

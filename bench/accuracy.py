@@ -1,0 +1,125 @@
+"""Picture quality of every scheme on held-out scenes, in PyTorch and compiled, beside baselines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from compile.cli import run_command, set_up_logging, stderr
+
+if TYPE_CHECKING:
+    from bench.quality.evaluate import Result
+
+_LARGEST_DISAGREEMENT_DB = 0.1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure picture quality on the 24 held-out pairs: baselines, then each scheme in PyTorch and
+    compiled for this machine, which must agree to 0.1 dB.
+
+    Writes accuracy.csv and strips.png.
+    """
+
+    schemes: tuple[Literal["fp32", "w8a32", "int8", "mixed"], ...] = (
+        "fp32",
+        "w8a32",
+        "int8",
+        "mixed",
+    )
+    """Quantization schemes to measure."""
+
+    attentions: tuple[Literal["ca", "csa", "sa", "none"], ...] = ("ca",)
+    """Attentions to measure."""
+
+    checkpoint: Path | None = None
+    """Weights (.safetensors) of the one attention measured; the bundled ones unless given."""
+
+    out: Path = Path("build/accuracy")
+    """Folder to write to; artefacts are built below it."""
+
+    json: bool = False
+    """Print the rows as JSON to stdout instead of a table."""
+
+
+def main() -> None:
+    """Entry point of `python bench/accuracy.py`."""
+    run_command(Options, _measure)
+
+
+def _measure(options: Options) -> None:
+    set_up_logging(verbose=False)
+    import pandas as pd
+    import torch
+
+    from bench.quality.evaluate import evaluate_baselines, evaluate_network, request_for
+    from bench.quality.strips import draw_strips
+    from compile.atomic import make_folder, write_atomically
+    from compile.mqnet.held_out import held_out_pairs
+    from compile.phases import Phases
+
+    make_folder(options.out)
+    torch.set_num_threads(1)
+    pairs = held_out_pairs()
+    results: list[Result] = []
+    with stderr.status("baselines"):
+        results += evaluate_baselines(list(pairs.values()))
+    for attention in options.attentions:
+        for scheme in options.schemes:
+            stderr.print(f"{attention}, {scheme}", highlight=False)
+            folder = options.out / f"{attention}-{scheme}"
+            request = request_for(scheme, attention, options.checkpoint, folder)
+            results += evaluate_network(request, list(pairs.values()), Phases(stderr))
+    rows = [result.row() for result in results]
+    write_atomically(options.out / "accuracy.csv", pd.DataFrame(rows).to_csv(index=False).encode())
+    compiled = {
+        f"{result.attention} {result.scheme}": result.lights
+        for result in results
+        if result.engine == "tvm"
+    }
+    draw_strips(options.out / "strips.png", pairs, compiled, list(compiled)[-1])
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+    _check_agreement(rows)
+
+
+def _print_table(rows: list[dict]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.quality.metrics import METRICS
+
+    table = Table()
+    for column in ("engine", "scheme", "attention"):
+        table.add_column(column, no_wrap=True)
+    for column in (*(m.title for m in METRICS.values()), "clipped mu-PSNR dB", "weights kB"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        size = row["weight_bytes"]
+        table.add_row(
+            *(row[name] for name in ("engine", "scheme", "attention")),
+            *(f"{row[name]:.{metric.decimals}f}" for name, metric in METRICS.items()),
+            f"{row['clipped_mu_psnr_db']:.2f}",
+            "" if size is None else f"{size / 1e3:,.0f}",
+        )
+    Console(width=120).print(table)
+
+
+def _check_agreement(rows: list[dict]) -> None:
+    """Raise where a compiled network differs from its PyTorch reference."""
+    by_engine = {(r["engine"], r["attention"], r["scheme"]): r["mu_psnr_db"] for r in rows}
+    for (engine, *network), compiled in by_engine.items():
+        difference = compiled - by_engine[("pytorch", *network)] if engine == "tvm" else 0.0
+        if abs(difference) > _LARGEST_DISAGREEMENT_DB:
+            raise RuntimeError(
+                f"compiled {' '.join(network)} differs from PyTorch by {difference:+.2f} dB"
+                ": the compiler is wrong"
+            )
+
+
+if __name__ == "__main__":
+    main()

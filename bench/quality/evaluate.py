@@ -1,0 +1,120 @@
+"""Every baseline and every scheme over the held-out pairs: one row of metrics each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.quality.baselines import BASELINES
+from bench.quality.metrics import METRICS, mu_law
+from compile.build_artefact import BuildRequest, build_artefact, quantized_program
+from compile.imaging.decode_hdr import decode_hdr
+from compile.mqnet.held_out import SIZE
+from compile.mqnet.training.pairs import Pair
+from compile.mqnet.training.validate import CLIPPED
+from compile.phases import Phases
+from compile.run_artefact import Session
+from compile.run_pytorch import run_module
+
+Photo = NDArray[np.uint8]
+Light = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One engine over all pairs.
+
+    Attributes:
+        engine: "baseline", "pytorch" or "tvm".
+        scheme: quantization scheme, or the baseline's name.
+        attention: of the network; "" for a baseline.
+        weight_bytes: constants of the compiled module; None for the others.
+        lights: what it made of each photograph.
+        scores: metric by name, one value per pair.
+        clipped_psnr_db: mu-law PSNR over the clipped pixels of all pairs together.
+    """
+
+    engine: str
+    scheme: str
+    attention: str
+    weight_bytes: int | None
+    lights: list[Light]
+    scores: dict[str, list[float]]
+    clipped_psnr_db: float
+
+    def row(self) -> dict[str, Any]:
+        """The means, as one row of the CSV."""
+        return {
+            "engine": self.engine,
+            "scheme": self.scheme,
+            "attention": self.attention,
+            **{name: float(np.mean(values)) for name, values in self.scores.items()},
+            "clipped_mu_psnr_db": self.clipped_psnr_db,
+            "weight_bytes": self.weight_bytes,
+        }
+
+
+def evaluate_baselines(pairs: Sequence[Pair]) -> Iterator[Result]:
+    """Each of :data:`bench.quality.baselines.BASELINES`."""
+    for name, operator in BASELINES.items():
+        yield _evaluate("baseline", name, "", None, pairs, operator)
+
+
+def evaluate_network(
+    request: BuildRequest, pairs: Sequence[Pair], phases: Phases
+) -> Iterator[Result]:
+    """The network of ``request`` (its size is that of the pairs), in PyTorch and compiled."""
+    program = quantized_program(request)
+    # PT2E's converted graph is a simulation in float: what its own reference kernels compute.
+    module = program.module()
+    yield _evaluate(
+        "pytorch",
+        request.scheme,
+        request.attention,
+        None,
+        pairs,
+        lambda photo: decode_hdr(run_module(module, photo)),
+    )
+    artefact = build_artefact(request, phases)
+    session = Session(artefact)
+    yield _evaluate(
+        "tvm",
+        request.scheme,
+        request.attention,
+        sum(part["weight_bytes"] for part in artefact.manifest["parts"]),
+        pairs,
+        lambda photo: decode_hdr(session.run(photo)[0]),
+    )
+
+
+def request_for(scheme: str, attention: str, checkpoint: Path | None, out: Path) -> BuildRequest:
+    """The build for this machine whose accuracy is measured."""
+    return BuildRequest("host", scheme, attention, (SIZE, SIZE), checkpoint=checkpoint, out=out)
+
+
+def _evaluate(
+    engine: str,
+    scheme: str,
+    attention: str,
+    weight_bytes: int | None,
+    pairs: Sequence[Pair],
+    operator: Callable[[Photo], Light],
+) -> Result:
+    lights = [operator(photo) for photo, _ in pairs]
+    scores: Mapping[str, list[float]] = {
+        name: [
+            metric.measure(light, truth) for light, (_, truth) in zip(lights, pairs, strict=True)
+        ]
+        for name, metric in METRICS.items()
+    }
+    errors = [
+        np.square(mu_law(light) - mu_law(truth))[photo.max(-1) >= CLIPPED]
+        for light, (photo, truth) in zip(lights, pairs, strict=True)
+    ]
+    clipped = float(-10 * np.log10(np.concatenate(errors).mean()))
+    return Result(engine, scheme, attention, weight_bytes, lights, dict(scores), clipped)
