@@ -83,7 +83,9 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     log = TrainingLog(run.out, state.step)
     begin, terms = time.monotonic(), []
     with _workers(run) as rendezvous:
-        for loss_terms in _steps(run, state, panoramas, 0, rendezvous):
+        # Held by name: leaving the group before the workers have ended would make them complain.
+        steps = _steps(run, state, panoramas, 0, rendezvous)
+        for loss_terms in steps:
             state.count_step()
             terms.append(loss_terms)
             row = None
