@@ -23,9 +23,11 @@ class Options:
     Writes accuracy.csv and strips.png.
     """
 
-    schemes: tuple[Literal["fp32", "w8a32", "int8", "mixed"], ...] = (
+    schemes: tuple[Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed"], ...] = (
         "fp32",
+        "fp16",
         "w8a32",
+        "w8a16",
         "int8",
         "mixed",
     )

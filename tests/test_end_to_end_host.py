@@ -40,6 +40,9 @@ def gradient(height: int, width: int) -> NDArray[np.uint8]:
         ("mixed", "ca", 0.1, 57),
         ("fp32", "ca", 1e-5, 120),
         ("w8a32", "ca", 1e-5, 120),
+        # A step of float16 below 1 is 2^-11: rounding at other places shows in the last bit or two.
+        ("fp16", "ca", 1e-3, 72),
+        ("w8a16", "ca", 1e-3, 72),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (

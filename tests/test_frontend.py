@@ -72,7 +72,7 @@ def test_quantize_and_dequantize_are_kept() -> None:
                 q = R.quantize(x, R.const(0.1, "float32"), R.const(3, "int8"), axis=-1)
                 d = R.dequantize(q, R.const(0.1, "float32"), R.const(3, "int8"), axis=-1)
                 w = R.dequantize(R.const(weight), R.const(scale), R.const(0, "int8"), axis=0)
-                conv = R.nn.conv2d(d, w, out_dtype="float32")
+                conv = R.nn.conv2d(d, w)
                 biased = R.add(conv, R.reshape(R.const(bias), R.shape([1, 2, 1, 1])))
                 out = biased
                 R.output(out)
@@ -197,3 +197,17 @@ def test_batch_of_two_is_refused() -> None:
     program = torch.export.export(nn.Conv2d(3, 4, 1).eval(), (torch.zeros(2, 3, 8, 8),))
     with pytest.raises(GraphError, match="holds 2 pictures"):
         check_program(program)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_convolutions_keep_their_dtype(dtype: torch.dtype, bias: bool) -> None:
+    """TVM's own converter gives float32 and adds a bias of another type to it."""
+    conv = nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=bias).to(dtype)
+    mod = import_program(torch.export.export(conv, (torch.zeros(1, 3, 7, 9, dtype=dtype),)))
+    name = str(dtype).removeprefix("torch.")
+    types = {
+        str(binding.var.ty.dtype) for block in mod["main"].body.blocks for binding in block.bindings
+    }
+    assert types == {name}
+    assert [int(extent) for extent in mod["main"].ret_ty.shape] == [1, 4, 4, 5]

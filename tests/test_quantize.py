@@ -162,6 +162,24 @@ def test_no_photographs_are_needed_without_int8_activations() -> None:
     assert quantize_network(network("none"), SCHEMES["fp32"], [], 32, 32)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_floats_are_held_in_the_dtype_of_their_scheme(scheme: str) -> None:
+    """But for the output, whose 10 bits and more are the point, and scales of weights."""
+    built = program(scheme, "ca")
+    expected = getattr(torch, SCHEMES[scheme].float_dtype)
+    *inner, output = [
+        node.meta["val"]
+        for node in built.graph.nodes
+        if node.op == "call_function" and isinstance(node.meta.get("val"), torch.Tensor)
+    ]
+    assert {value.dtype for value in inner if value.is_floating_point()} == {expected}
+    assert output.dtype is torch.float32
+    held = [t for t in built.state_dict.values() if t.is_floating_point() and t.ndim > 1]
+    assert {tensor.dtype for tensor in held} <= {expected}
+    scales = [t for name, t in built.state_dict.items() if name.endswith("weight_scale")]
+    assert {scale.dtype for scale in scales} <= {torch.float32}
+
+
 def test_int8_weights_are_all_that_is_kept() -> None:
     net = network("ca")
     weights = sum(m.weight.numel() for m in net.modules() if isinstance(m, torch.nn.Conv2d))
@@ -228,7 +246,11 @@ def held_out() -> list[tuple[np.ndarray, torch.Tensor]]:
 
 @pytest.mark.parametrize(
     ("scheme", "least", "mean"),
-    [("fp32", 120, 120), ("w8a32", 52, 57), ("mixed", 46, 49.5), ("int8", 36, 37.5)],
+    [
+        *(("fp32", 120, 120), ("fp16", 66, 70)),
+        *(("w8a32", 52, 57), ("w8a16", 52, 57)),
+        *(("mixed", 46, 49.5), ("int8", 36, 37.5)),
+    ],
 )
 def test_accuracy_on_photographs(scheme: str, least: float, mean: float) -> None:
     """Against float32, in dB; no photograph is in both sets."""
@@ -266,7 +288,9 @@ def test_missed_convolutions_are_an_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_unknown_scheme_lists_the_known_ones() -> None:
     assert scheme_named("mixed") is SCHEMES["mixed"]
-    with pytest.raises(MqnetError, match="'int4': choose one of fp32, w8a32, int8, mixed"):
+    with pytest.raises(
+        MqnetError, match="'int4': choose one of fp32, fp16, w8a32, w8a16, int8, mixed"
+    ):
         scheme_named("int4")
 
 

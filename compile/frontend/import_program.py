@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from tvm.relax.frontend.torch import from_exported_program
 
 from compile.frontend.check_program import check_program
+from compile.frontend.convolution import CONVOLUTION
 from compile.frontend.quantized_ops import QUANTIZED_OPS
 
 
@@ -23,7 +24,7 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
     check_program(program)
     return from_exported_program(
         program,
-        custom_convert_map=QUANTIZED_OPS,
+        custom_convert_map={**QUANTIZED_OPS, **CONVOLUTION},
         run_ep_decomposition=False,
         unwrap_unit_return_tuple=True,
     )

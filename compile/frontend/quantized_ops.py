@@ -39,15 +39,20 @@ def dequantize_per_tensor(node: fx.Node, importer: Any) -> relax.Var:
 
 
 def dequantize_per_channel(node: fx.Node, importer: Any) -> relax.Var:
-    """``dequantize_per_channel(q, scales, zero_points, axis, quant_min, quant_max, dtype)``.
+    """``dequantize_per_channel(q, scales, zero_points, axis, min, max, dtype, *, out_dtype)``.
 
     The zero points are dropped: :func:`compile.frontend.check_program.check_program` has seen that
     they are zero (weights are symmetric).
     """
     data, scales, _, axis, _, _, dtype = node.args
     _check_int8(node, *_INT8_RANGE, dtype)
+    out_dtype = node.kwargs.get("out_dtype") or torch.float32
     call = relax.op.dequantize(
-        importer.env[data], importer.env[scales], _zero_point(0), axis=axis, out_dtype="float32"
+        importer.env[data],
+        importer.env[scales],
+        _zero_point(0),
+        axis=axis,
+        out_dtype=str(out_dtype).removeprefix("torch."),
     )
     return importer.block_builder.emit(call)
 

@@ -6,9 +6,9 @@ Three epilogues serve all schemes:
 epilogue       accumulator  result
 =============  ===========  ======================================================================
 ``requantize`` int32        int8, see :mod:`compile.kernels.requantize`
-``scale``      int32 or     float32: ``f32(acc + offset[c]) * multiplier[c] + bias[c]``; the offset
+``scale``      int32 or     float: ``f32(acc + offset[c]) * multiplier[c] + bias[c]``; the offset
                float32      (-z_x * sum of the weights) exists for int32 accumulators only
-``bias``       float32      float32: ``acc + bias[c]``
+``bias``       float32      float: ``acc + bias[c]``
 =============  ===========  ======================================================================
 
 ``scale`` and ``bias`` end in the activation (none, ReLU or a clip); for ``requantize`` it is part
@@ -42,11 +42,13 @@ class ConvEpilogue:
         kind: see the module's table.
         low: lower limit of a float result (0.0 for ReLU), or None.
         high: upper limit of a float result (6.0 for ReLU6), or None.
+        dtype: of a float result; it is computed in float32.
     """
 
     kind: EpilogueKind
     low: float | None = None
     high: float | None = None
+    dtype: str = "float32"
 
     def operands(self, channels: int, accumulator_dtype: str) -> list[te.Tensor]:
         """Placeholders behind data and weights, in the order in which the kernel takes them."""
@@ -82,7 +84,7 @@ class ConvEpilogue:
                 result = tirx.max(result, tirx.const(self.low, "float32"))
             if self.high is not None:
                 result = tirx.min(result, tirx.const(self.high, "float32"))
-            return result
+            return result.astype(self.dtype)
 
         return requantized if self.kind is EpilogueKind.REQUANTIZE else floating
 

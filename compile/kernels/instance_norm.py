@@ -1,4 +1,4 @@
-"""InstanceNorm, NHWC float32: statistics over the picture, then one multiply-add per element.
+"""InstanceNorm, NHWC float: statistics over the picture, then one multiply-add per element.
 
 The variance is not E[x^2] - E[x]^2, which cancels, but is put together from the rows by the formula
 of Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample
@@ -18,14 +18,17 @@ from compile.kernels.tiling import VectorUnit, vector_lanes
 FAMILY = "instance_norm_statistics"
 
 
-def create_statistics(data_shape: tuple[int, int, int, int], epsilon: float) -> tirx.PrimFunc:
-    """The kernel (data [1,H,W,C], gamma [C], beta [C]) -> float32 [2,C]: scale and shift.
+def create_statistics(
+    data_shape: tuple[int, int, int, int], epsilon: float, dtype: str
+) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [1,H,W,C], gamma float32 [C], beta float32 [C]) -> float32 [2,C]:
+    scale and shift.
 
     scale = gamma / sqrt(var + epsilon), shift = beta - mean * scale, with the biased variance of
     ``torch.nn.InstanceNorm2d``.
     """
     _, height, width, channels = data_shape
-    data = te.placeholder(data_shape, "float32", name="data")
+    data = te.placeholder(data_shape, dtype, name="data")
     gamma = te.placeholder((channels,), "float32", name="gamma")
     beta = te.placeholder((channels,), "float32", name="beta")
     rows = (height, channels)
@@ -33,12 +36,15 @@ def create_statistics(data_shape: tuple[int, int, int, int], epsilon: float) -> 
     def reduce_axis(extent: int) -> tirx.IterVar:
         return te.reduce_axis((0, extent), name="r")
 
+    def value(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+        return data[0, y, x, c].astype("float32")
+
     x = reduce_axis(width)
-    row_sum = te.compute(rows, lambda y, c: te.sum(data[0, y, x, c], axis=x), name="row_sum")
+    row_sum = te.compute(rows, lambda y, c: te.sum(value(y, x, c), axis=x), name="row_sum")
     x2 = reduce_axis(width)
 
     def square(y: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-        deviation = data[0, y, x2, c] - row_sum[y, c] * (1.0 / width)
+        deviation = value(y, x2, c) - row_sum[y, c] * (1.0 / width)
         return te.sum(deviation * deviation, axis=x2)
 
     row_square = te.compute(rows, square, name="row_square")
@@ -64,14 +70,19 @@ def create_statistics(data_shape: tuple[int, int, int, int], epsilon: float) -> 
     return create_kernel(FAMILY, [data, gamma, beta], out)
 
 
-def create_normalize(data_shape: tuple[int, int, int, int], low: float | None) -> tirx.PrimFunc:
-    """The kernel (data [1,H,W,C], scale_shift [2,C]) -> max(data * scale + shift, low)."""
-    data = te.placeholder(data_shape, "float32", name="data")
+def create_normalize(
+    data_shape: tuple[int, int, int, int], low: float | None, dtype: str
+) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [1,H,W,C], scale_shift float32 [2,C]) ->
+    max(data * scale + shift, low), ``dtype``."""
+    data = te.placeholder(data_shape, dtype, name="data")
     scale_shift = te.placeholder((2, data_shape[3]), "float32", name="scale_shift")
 
     def normalize(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-        value = data[b, y, x, c] * scale_shift[0, c] + scale_shift[1, c]
-        return value if low is None else tirx.max(value, tirx.const(low, "float32"))
+        value = data[b, y, x, c].astype("float32") * scale_shift[0, c] + scale_shift[1, c]
+        if low is not None:
+            value = tirx.max(value, tirx.const(low, "float32"))
+        return value.astype(dtype)
 
     out = te.compute(data_shape, normalize, name="normalize")
     return create_kernel(ELEMENTWISE, [data, scale_shift], out)

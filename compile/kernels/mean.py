@@ -1,4 +1,4 @@
-"""Mean over the picture (global average pooling): int8 through an int32 sum, or float32."""
+"""Mean over the picture (global average pooling): int8 through an int32 sum, or float."""
 
 from __future__ import annotations
 
@@ -31,11 +31,15 @@ def create_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
     return create_kernel(FAMILY, [data, multiplier, quant], _mean(data, "int32", finish))
 
 
-def create_float_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
-    """The kernel data float32 [1,H,W,C] -> float32 [1,1,1,C]."""
-    data = te.placeholder(data_shape, "float32", name="data")
+def create_float_mean(data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+    """The kernel data ``dtype`` [1,H,W,C] -> ``dtype`` [1,1,1,C], through a float32 sum."""
+    data = te.placeholder(data_shape, dtype, name="data")
     pixels = data_shape[1] * data_shape[2]
-    return create_kernel(FAMILY, [data], _mean(data, "float32", lambda sum: sum * (1.0 / pixels)))
+
+    def finish(total: tirx.Expr) -> tirx.Expr:
+        return (total * (1.0 / pixels)).astype(dtype)
+
+    return create_kernel(FAMILY, [data], _mean(data, "float32", finish))
 
 
 def _mean(data: te.Tensor, acc_dtype: str, finish: Callable[[tirx.Expr], tirx.Expr]) -> te.Tensor:

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 class Deployed(nn.Module):
     """uint8 image [1, H, W, 3] (NHWC, RGB) to MQNet's H, float32 [1, H, W, 3] (NHWC)."""
 
-    def __init__(self, net: nn.Module) -> None:
-        """Wrap ``net``, which maps float32 [1, 3, H, W] in [0, 1] to the same shape."""
+    def __init__(self, net: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+        """Wrap ``net``, which maps ``dtype`` [1, 3, H, W] in [0, 1] to the same."""
         super().__init__()
         self.net = net
+        self.dtype = dtype
 
     def forward(self, image: Tensor) -> Tensor:
         """H of the photograph ``image``."""
-        x = image.permute(0, 3, 1, 2).to(torch.float32) / 255
-        return self.net(x).permute(0, 2, 3, 1)
+        x = image.permute(0, 3, 1, 2).to(self.dtype) / 255
+        return self.net(x).permute(0, 2, 3, 1).to(torch.float32)

@@ -44,15 +44,26 @@ def fast_exp(x: tirx.Expr) -> tirx.Expr:
 
 
 def sigmoid(x: te.Tensor) -> te.Tensor:
-    """1 / (1 + e^-x)."""
+    """1 / (1 + e^-x), in float32 whatever the type of ``x``."""
     one = _float(1.0)
-    return te.compute(x.shape, lambda *i: one / (one + fast_exp(-x(*i))), name="sigmoid")
+
+    def compute(*index: tirx.Expr) -> tirx.Expr:
+        value = x(*index).astype("float32")
+        return (one / (one + fast_exp(-value))).astype(x.dtype)
+
+    return te.compute(x.shape, compute, name="sigmoid")
 
 
 def tanh(x: te.Tensor) -> te.Tensor:
-    """1 - 2 / (e^2x + 1); its absolute error stays below 2e-7, which the head needs."""
+    """1 - 2 / (e^2x + 1), in float32 whatever the type of ``x``; its absolute error stays below
+    2e-7, which the head needs."""
     one, two = _float(1.0), _float(2.0)
-    return te.compute(x.shape, lambda *i: one - two / (fast_exp(two * x(*i)) + one), name="tanh")
+
+    def compute(*index: tirx.Expr) -> tirx.Expr:
+        value = x(*index).astype("float32")
+        return (one - two / (fast_exp(two * value) + one)).astype(x.dtype)
+
+    return te.compute(x.shape, compute, name="tanh")
 
 
 @tvm.transform.module_pass(opt_level=0, name="LegalizeFloatOps")

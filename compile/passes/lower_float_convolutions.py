@@ -82,7 +82,8 @@ class _ConvolutionLowering(FunctionRewriter):
         data = self.renewed(convolution.data.tensor if is_integer else convolution.data)
         shape = tuple(int(extent) for extent in data.ty.shape)
         kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE
-        epilogue = ConvEpilogue(kind, convolution.low, convolution.high)
+        dtype = "float32" if is_integer else str(data.ty.dtype)
+        epilogue = ConvEpilogue(kind, convolution.low, convolution.high, dtype)
         kernel, out_shape = create_convolution(convolution, shape, data.ty.dtype, epilogue)
         operands = [pack_weight(convolution), convolution.bias]
         if is_integer:
@@ -96,7 +97,7 @@ class _ConvolutionLowering(FunctionRewriter):
             operands.append(convolution.weight_scale)
         function = self.builder.add_func(kernel, "conv2d_float")
         args = [data, *(relax.const(operand) for operand in operands)]
-        return relax.op.call_tir(function, args, relax.TensorType(out_shape, "float32"))
+        return relax.op.call_tir(function, args, relax.TensorType(out_shape, dtype))
 
 
 def _only_user(var: relax.Var, users: dict) -> relax.Var | None:

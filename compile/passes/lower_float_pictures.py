@@ -1,6 +1,6 @@
 """Lower the float ops that are neither convolutions nor elementwise: mean, upsampling, concat.
 
-The kernels are those of the int8 backbone, on float32: pooling sums by rows, the others move runs
+The kernels are those of the int8 backbone, on floats: pooling sums by rows, the others move runs
 of channels.
 """
 
@@ -18,7 +18,7 @@ from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatPictures")
 class LowerFloatPictures:
-    """Replace global average pooling, nearest upsampling and concat of two float32 tensors."""
+    """Replace global average pooling, nearest upsampling and concat of two float tensors."""
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
@@ -37,19 +37,20 @@ class _PictureLowering(FunctionRewriter):
 
     def _kernel(self, value: relax.Expr) -> tirx.PrimFunc | None:
         name = op_name(value)
-        if not name or value.ty.dtype != "float32":
+        if not name or str(value.ty.dtype) not in ("float32", "float16"):
             return None
+        dtype = str(value.ty.dtype)
         if name == "nn.adaptive_avg_pool2d" and _shape(value)[1:3] == (1, 1):
-            return create_float_mean(_shape(value.args[0]))
+            return create_float_mean(_shape(value.args[0]), dtype)
         if name == "image.resize2d":
             try:
                 factor = upsampling_factor(value)
             except NotLowerable:
                 return None
-            return create_upsample(_shape(value.args[0]), factor, "float32")
+            return create_upsample(_shape(value.args[0]), factor, dtype)
         if name == "concat" and int(value.attrs.axis) == 3 and len(value.args[0].fields) == 2:
             left, right = (_shape(field) for field in value.args[0].fields)
-            return create_concat(left[1], left[2], (left[3], right[3]), "float32")
+            return create_concat(left[1], left[2], (left[3], right[3]), dtype)
         return None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tvm
 from tvm import relax
 
 from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.passes.constants import constant_value
 from compile.passes.quantized_graph import op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
@@ -30,9 +32,10 @@ class _InstanceNormLowering(FunctionRewriter):
         return self.renewed(value)
 
     def _normalize(self, call: relax.Call, low: float | None) -> relax.Expr:
-        data, gamma, beta = (self.renewed(arg) for arg in call.args)
-        shape = tuple(int(extent) for extent in data.ty.shape)
-        statistics = create_statistics(shape, float(call.attrs.epsilon))
+        data = self.renewed(call.args[0])
+        gamma, beta = (self._in_float32(arg) for arg in call.args[1:])
+        shape, dtype = tuple(int(extent) for extent in data.ty.shape), str(data.ty.dtype)
+        statistics = create_statistics(shape, float(call.attrs.epsilon), dtype)
         scale_shift = self.builder.emit(
             relax.op.call_tir(
                 self.builder.add_func(statistics, "instance_norm_statistics"),
@@ -40,5 +43,10 @@ class _InstanceNormLowering(FunctionRewriter):
                 relax.TensorType((2, shape[3]), "float32"),
             )
         )
-        normalize = self.builder.add_func(create_normalize(shape, low), "normalize")
+        normalize = self.builder.add_func(create_normalize(shape, low, dtype), "normalize")
         return relax.op.call_tir(normalize, [data, scale_shift], data.ty)
+
+    def _in_float32(self, expr: relax.Expr) -> relax.Expr:
+        """``expr``, or a constant of another type as float32."""
+        value = constant_value(expr, self.definitions)
+        return self.renewed(expr) if value is None else relax.const(value.astype(np.float32))

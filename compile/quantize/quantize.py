@@ -61,7 +61,8 @@ def quantize_network(
             f"the network cannot be built for {height}x{width}: "
             f"height and width must be multiples of {SIZE_MULTIPLE}"
         )
-    deployed = Deployed(fold_batch_norms(net)).eval()
+    dtype = getattr(torch, scheme.float_dtype)
+    deployed = Deployed(fold_batch_norms(net).to(dtype), dtype).eval()
     with _one_thread():
         program = _quantized(deployed, scheme, photos)
     return torch.export.export(program, (torch.zeros(1, height, width, 3, dtype=torch.uint8),))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from compile.errors import MqnetError
 
@@ -14,8 +15,8 @@ from compile.errors import MqnetError
 class Precision(Enum):
     """How a part of the network is computed."""
 
-    FLOAT = "float32 weights and activations"
-    WEIGHT_ONLY_INT8 = "int8 weights, float32 activations"
+    FLOAT = "float weights and activations"
+    WEIGHT_ONLY_INT8 = "int8 weights, float activations"
     INT8 = "int8 weights and activations"
 
 
@@ -28,21 +29,31 @@ class Scheme:
         summary: one line for help texts.
         backbone: precision of encoder and decoder.
         head: precision of the head, the sum with the image and the final sigmoid.
+        float_dtype: what the float tensors of both parts are held in; sums are float32 always.
     """
 
     name: str
     summary: str
     backbone: Precision
     head: Precision
+    float_dtype: Literal["float32", "float16"] = "float32"
 
 
 _ALL = (
     Scheme("fp32", "float32 throughout", Precision.FLOAT, Precision.FLOAT),
+    Scheme("fp16", "float16 throughout", Precision.FLOAT, Precision.FLOAT, "float16"),
     Scheme(
         "w8a32",
         "int8 weights, float32 activations",
         Precision.WEIGHT_ONLY_INT8,
         Precision.WEIGHT_ONLY_INT8,
+    ),
+    Scheme(
+        "w8a16",
+        "int8 weights, float16 activations",
+        Precision.WEIGHT_ONLY_INT8,
+        Precision.WEIGHT_ONLY_INT8,
+        "float16",
     ),
     Scheme("int8", "int8 weights and activations throughout", Precision.INT8, Precision.INT8),
     Scheme(

@@ -140,7 +140,7 @@ KERNELS = {
     "depthwise": create_depthwise((1, 5, 7, 6), WINDOW, "float32", "float32", BIAS),
     "elementwise": create_add((1, 5, 7, 6), (1, 1, 1, 6)),
     "mean": create_mean((1, 5, 7, 6)),
-    "instance_norm_statistics": create_statistics((1, 5, 7, 6), 1e-5),
+    "instance_norm_statistics": create_statistics((1, 5, 7, 6), 1e-5, "float32"),
 }
 
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import tvm
+from scipy.special import expit
 from tvm import relax, tirx
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
@@ -69,7 +70,7 @@ def test_chain_of_ops_is_one_kernel() -> None:
 def test_our_own_kernels_are_not_fused() -> None:
     """A kernel with a family keeps its TIR, since a record is found by it; what follows it is
     fused without it."""
-    kernel = create_normalize(SHAPE, None)
+    kernel = create_normalize(SHAPE, None, "float32")
     builder = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType(SHAPE, "float32"))
     with builder.function("main", [x]):
@@ -131,6 +132,26 @@ def test_exponentials_are_arithmetic(before, reference, error: float, unit) -> N
     result = machine["main"](tvm.runtime.tensor(x)).numpy()
     with np.errstate(over="ignore"):
         np.testing.assert_allclose(result, reference(x.astype("float64")), atol=error, rtol=0)
+
+
+@pytest.mark.parametrize(("op", "reference"), [("sigmoid", expit), ("tanh", np.tanh)])
+def test_exponentials_of_half_floats_are_rounded_once(op: str, reference, unit) -> None:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 64, 64, 4), "float16"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit_output(getattr(relax.op, op)(x))
+        builder.emit_func_output(result)
+    scheduled = apply_builtin_schedule(unit)(LegalizeFloatOps()(builder.get()))
+    machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
+    data = np.linspace(-12, 12, 64 * 64 * 4).astype("float16").reshape(1, 64, 64, 4)
+    result = machine["main"](tvm.runtime.tensor(data)).numpy()
+    assert result.dtype == np.float16
+    expected = reference(data.astype("float64")).astype("float16")
+    # Where float32's own error crosses a rounding point, the neighbour.
+    different = result != expected
+    assert different.mean() < 2e-3
+    np.testing.assert_array_max_ulp(result, expected, maxulp=1)
 
 
 def kernel_names(mod: tvm.IRModule) -> list[str]:

@@ -49,7 +49,7 @@ class Concat:
 @pytest.mark.parametrize(
     ("before", "kernel", "name", "out_shape"),
     [
-        (Mean, create_float_mean((1, 2, 3, 4)), "adaptive_avg_pool2d", (1, 1, 1, 4)),
+        (Mean, create_float_mean((1, 2, 3, 4), "float32"), "adaptive_avg_pool2d", (1, 1, 1, 4)),
         (Upsample, create_upsample((1, 2, 3, 4), 3, "float32"), "resize2d", (1, 6, 9, 4)),
         (Concat, create_concat(2, 3, (4, 5), "float32"), "concat", (1, 2, 3, 9)),
     ],

@@ -12,6 +12,8 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.kernels.tiling import VectorUnit
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.lower_instance_norm import LowerInstanceNorm
 
 SHAPE = (1, 5, 7, 3)
@@ -94,8 +96,38 @@ def test_norm_that_is_also_read_without_its_relu() -> None:
     assert total.value.op.name == "relax.add"
     calls = {b.var: b.value for b in after["main"].body.blocks[0].bindings}
     plain, active = (after[calls[operand].args[0]] for operand in total.value.args)
-    assert_structural_equal(plain, create_normalize(SHAPE, None))
-    assert_structural_equal(active, create_normalize(SHAPE, 0.0))
+    assert_structural_equal(plain, create_normalize(SHAPE, None, "float32"))
+    assert_structural_equal(active, create_normalize(SHAPE, 0.0, "float32"))
+
+
+def test_half_floats_go_through_float32() -> None:
+    """The statistics of 35 large numbers would overflow float16; gamma and beta are widened."""
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(SHAPE, "float16"))
+    gamma, beta = (relax.const(value.astype("float16")) for value in (GAMMA, BETA))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            norm = relax.op.nn.instance_norm(
+                x, gamma, beta, channel_axis=3, axes=[1, 2], epsilon=EPSILON
+            )
+            result = builder.emit_output(builder.emit(norm))
+        builder.emit_func_output(result)
+    after = LowerInstanceNorm()(builder.get())
+    statistics, normalize = (binding.value for binding in after["main"].body.blocks[0].bindings[:2])
+    expected_statistics = create_statistics(SHAPE, EPSILON, "float16")
+    assert_structural_equal(after[statistics.args[0]], expected_statistics)
+    assert_structural_equal(after[normalize.args[0]], create_normalize(SHAPE, None, "float16"))
+    assert [arg.ty.dtype for arg in statistics.args[1].fields] == ["float16", "float32", "float32"]
+    assert after["main"].ret_ty.dtype == "float16"
+    unit = VectorUnit(256, 16, 1)
+    scheduled = apply_builtin_schedule(unit)(after)
+    machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
+    data = np.random.default_rng(0).normal(9000, 3000, SHAPE).astype("float16")
+    got = machine["main"](tvm.runtime.tensor(data)).numpy()
+    wide = data.astype("float64")
+    mean, variance = (f(wide, axis=(1, 2), keepdims=True) for f in (np.mean, np.var))
+    reference = (wide - mean) / np.sqrt(variance + EPSILON) * GAMMA.astype("float16")
+    np.testing.assert_allclose(got, reference + BETA.astype("float16"), atol=4e-3, rtol=2e-3)
 
 
 def test_other_relus_stay() -> None:
@@ -116,14 +148,14 @@ def expected(low: float | None) -> tvm.IRModule:
     x = relax.Var("x", relax.TensorType(SHAPE, "float32"))
     with builder.function("main", [x]):
         with builder.dataflow():
-            statistics = create_statistics(SHAPE, EPSILON)
+            statistics = create_statistics(SHAPE, EPSILON, "float32")
             statistics = builder.add_func(statistics, "instance_norm_statistics")
             args = [x, relax.const(GAMMA), relax.const(BETA)]
             ty = relax.TensorType((2, 3), "float32")
             scale_shift = builder.emit(relax.op.call_tir(statistics, args, ty))
             # The norm's own kernel is made first and goes when only its ReLU is read.
             name = "normalize" if low is None else "normalize1"
-            normalize = builder.add_func(create_normalize(SHAPE, low), name)
+            normalize = builder.add_func(create_normalize(SHAPE, low, "float32"), name)
             result = builder.emit_output(relax.op.call_tir(normalize, [x, scale_shift], x.ty))
         builder.emit_func_output(result)
     return builder.get()
