@@ -17,11 +17,17 @@ import pytest
 
 from compile import build, infer
 from compile.artefact import MANIFEST
+from compile.mqnet import data, train
 from compile.mqnet.weights import BUNDLED
 from targets.linkers import find_lld
 
 REPOSITORY = Path(__file__).parent.parent
-MAINS = {"build": build.main, "infer": infer.main}
+MAINS = {
+    "build": build.main,
+    "infer": infer.main,
+    "mqnet/data": data.main,
+    "mqnet/train": train.main,
+}
 CA = BUNDLED / "ca.safetensors"
 
 # The cheapest build: nothing is calibrated, and the kernels are the fewest.

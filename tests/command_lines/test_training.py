@@ -1,0 +1,96 @@
+"""Training and its data by the command lines: bad input, and a run that is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import REPOSITORY, Command, as_user, check_sentence, contents
+from PIL import Image
+
+from compile.mqnet.held_out import held_out_pairs
+from compile.mqnet.scenes.write_exr import write_exr
+from compile.mqnet.weights import load_checkpoint
+
+TRAINING = ("--workers", "1", "--steps", "2", "--log-every", "2")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small panoramas for both sides of the split, and one that cannot be used."""
+    folder = tmp_path_factory.mktemp("scenes")
+    light = held_out_pairs()["forest-1"][1]
+    for name in ("one", "crossroads", "forest"):
+        write_exr(folder / f"{name}.exr", light[:128])
+    write_exr(folder / "broken.exr", np.where(light[:128] > 1, np.float32(np.nan), light[:128]))
+    return folder
+
+
+@pytest.mark.parametrize("command", [("mqnet/data", "preview"), ("mqnet/train",)])
+def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str, ...]):
+    option = "--output" if "preview" in command else "--out"
+    target = out / "x.png"
+    missing = here(*command, "--scenes", tmp_path / "none", option, target)
+    check_sentence(missing, str(tmp_path / "none"), "is no folder", "data.py fetch")
+    (tmp_path / "empty").mkdir()
+    empty = here(*command, "--scenes", tmp_path / "empty", option, target)
+    check_sentence(empty, str(tmp_path / "empty"), "no train panorama")
+
+
+@pytest.mark.parametrize("option", ["--steps", "--log-every"])
+def test_training_of_no_steps(here: Command, out: Path, option: str):
+    check_sentence(here("mqnet/train", "--out", out, option, "0"), "0", "positive")
+    assert contents(out) == {}
+
+
+def test_training_from_what_is_no_checkpoint(here: Command, scenes: Path, out: Path):
+    (out / "a.safetensors").write_bytes(b"no weights")
+    start = here("mqnet/train", "--scenes", scenes, "--out", out, "--start", out / "a.safetensors")
+    check_sentence(start, "a.safetensors", "safetensors")
+
+
+def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
+    outcome = as_user("mqnet/data", "preview", "--scenes", scenes, "-o", out / "pairs.png")
+    assert outcome.code == 0, outcome.err
+    said = " ".join(outcome.err.split())
+    assert "skipped" in said and "broken.exr" in said and "not a number" in said
+    with Image.open(out / "pairs.png") as picture:
+        assert picture.size == (5 * 2 * 160, 160)
+
+
+@pytest.mark.slow
+def test_training_by_the_command_line(scenes: Path, tmp_path: Path):
+    command = ("--scenes", scenes, "--out", tmp_path / "run", *TRAINING)
+    outcome = as_user("mqnet/train", *command)
+    assert outcome.code == 0, outcome.err
+    assert "step 2 (18 crops" in outcome.err
+    path = Path(outcome.out.strip())
+    assert path == tmp_path / "run" / "ca.safetensors"
+    assert load_checkpoint(path, "ca").attention == "ca"
+    again = as_user("mqnet/train", *command)
+    assert (again.code, again.out) == (0, outcome.out)
+    other = as_user("mqnet/train", *command, "--seed", "1")
+    assert other.code == 2 and "of a training with seed 0, not 1" in other.err
+
+
+@pytest.mark.slow
+def test_interrupted_training_goes_on(scenes: Path, tmp_path: Path):
+    command = [sys.executable, "compile/mqnet/train.py", "--scenes", str(scenes)]
+    command += ["--out", str(tmp_path), "--workers", "2", "--steps", "500", "--log-every", "1"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "state.pt").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.2)
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on from there" in err and "Traceback" not in err
+    assert not list(tmp_path.glob("*.safetensors"))
+    steps = int(err.split("stopped at step ")[1].split(";")[0])
+    assert 1 <= steps < 500
