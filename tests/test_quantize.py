@@ -248,8 +248,9 @@ def held_out() -> list[tuple[np.ndarray, torch.Tensor]]:
     ("scheme", "least", "mean"),
     [
         *(("fp32", 120, 120), ("fp16", 66, 70)),
-        *(("w8a32", 52, 57), ("w8a16", 52, 57)),
-        *(("mixed", 46, 49.5), ("int8", 36, 37.5)),
+        *(("w8a32", 50, 56), ("w8a16", 50, 55)),
+        # Trained for long, the network puts peaks before InstanceNorm that 8 bits cannot hold.
+        *(("mixed", 43, 50), ("int8", 26, 28.5)),
     ],
 )
 def test_accuracy_on_photographs(scheme: str, least: float, mean: float) -> None:
