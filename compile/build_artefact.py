@@ -88,8 +88,13 @@ def parse_size(text: str) -> tuple[int, int]:
     return padded_size(height, width)
 
 
-def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
+def build_artefact(
+    request: BuildRequest, phases: Phases, program: ExportedProgram | None = None
+) -> Artefact:
     """Compile, link and describe; the folder that results, opened again.
+
+    ``program`` is what :func:`quantized_program` has given for ``request``, where the caller has it
+    already: calibration takes as long as the rest.
 
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
@@ -103,7 +108,7 @@ def build_artefact(request: BuildRequest, phases: Phases) -> Artefact:
     _check_scratch_space()
     with staged_artefact(folder) as work:
         with phases.phase("quantize"):
-            program = quantized_program(request)
+            program = program or quantized_program(request)
         options = PipelineOptions(
             spec,
             threads,

@@ -119,9 +119,7 @@ def artefact(
                     target, scheme, attention, size, checkpoint=checkpoint_of(attention), out=folder
                 )
                 program = quantized_program(scheme, attention, size)
-                with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(building, "quantized_program", lambda request: program)
-                    building.build_artefact(request, Phases(Console(quiet=True)))
+                building.build_artefact(request, Phases(Console(quiet=True)), program)
         return open_artefact(folder)
 
     return make

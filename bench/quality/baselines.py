@@ -1,7 +1,7 @@
 """What a network has to beat: four ways from a photograph to light that learn nothing from it.
 
-Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
-parameters of the two classical operators were fitted on training scenes, by mu-law PSNR.
+Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. Only
+the tone curve is fitted to anything; the parameters of the two classical operators are fixed.
 """
 
 from __future__ import annotations

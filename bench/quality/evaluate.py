@@ -80,7 +80,7 @@ def evaluate_network(
         pairs,
         lambda photo: decode_hdr(run_module(module, photo)),
     )
-    artefact = build_artefact(request, phases)
+    artefact = build_artefact(request, phases, program)
     session = Session(artefact)
     yield _evaluate(
         "tvm",
