@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from compile.cli import run_command, set_up_logging, stderr
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from bench.quality.evaluate import Result
 
 _LARGEST_DISAGREEMENT_DB = 0.1
+
+SchemeName = Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed", "mixed-qat"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,7 @@ class Options:
     Writes accuracy.csv and strips.png.
     """
 
-    schemes: tuple[Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed"], ...] = (
-        "fp32",
-        "fp16",
-        "w8a32",
-        "w8a16",
-        "int8",
-        "mixed",
-    )
+    schemes: tuple[SchemeName, ...] = get_args(SchemeName)
     """Quantization schemes to measure."""
 
     attentions: tuple[Literal["ca", "csa", "sa", "none"], ...] = ("ca",)

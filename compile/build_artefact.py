@@ -28,7 +28,7 @@ from compile.errors import MqnetError, OutputError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
-from compile.mqnet.weights import BUNDLED, load_checkpoint
+from compile.mqnet.weights import bundled_weights, load_checkpoint
 from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
@@ -130,7 +130,7 @@ def build_artefact(
         with phases.phase("link"):
             executable.export_library(str(work / LIBRARY), fcompile=linker)
         main = planned["main"]
-        checkpoint = request.checkpoint or BUNDLED / f"{request.attention}.safetensors"
+        checkpoint = _weights_of(request)
         write_manifest(
             work,
             {
@@ -157,9 +157,14 @@ def quantized_program(request: BuildRequest) -> ExportedProgram:
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
     """
-    network = load_checkpoint(request.checkpoint, request.attention)
+    network = load_checkpoint(_weights_of(request), request.attention)
     photos = [read_photo(path) for path in bundled_photos("calibration")]
     return quantize_network(network, scheme_named(request.scheme), photos, *request.size)
+
+
+def _weights_of(request: BuildRequest) -> Path:
+    fine_tuned = scheme_named(request.scheme).fine_tuned
+    return request.checkpoint or bundled_weights(request.attention, fine_tuned)
 
 
 def _check_scratch_space() -> None:

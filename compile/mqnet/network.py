@@ -238,6 +238,13 @@ class Head(nn.Module):
         return torch.tanh(self.conv3(y))
 
 
+def check_attention(name: str) -> None:
+    """Raise MqnetError where ``name`` is none of :data:`compile.mqnet.attention.ATTENTIONS`."""
+    if name not in ATTENTIONS:
+        known = ", ".join(ATTENTIONS)
+        raise MqnetError(f"unknown attention {name!r}: choose one of {known}")
+
+
 class MQNet(nn.Module):
     """``H = sigmoid(image + head(backbone(image)))``: float32 [N, 3, H, W] in [0, 1] to the same.
 
@@ -252,9 +259,7 @@ class MQNet(nn.Module):
             MqnetError: ``attention`` is none of them.
         """
         super().__init__()
-        if attention not in ATTENTIONS:
-            known = ", ".join(ATTENTIONS)
-            raise MqnetError(f"unknown attention {attention!r}: choose one of {known}")
+        check_attention(attention)
         self.attention = attention
         self.backbone = Backbone(attention)
         self.head = Head()

@@ -22,13 +22,16 @@ class Options:
     """Folder with panoramas, from `python compile/mqnet/data.py fetch`."""
 
     out: Path = Path("runs/ca")
-    """Folder for ATTENTION.safetensors, state.pt, log.csv and log.png."""
+    """Folder for ATTENTION.safetensors (or ATTENTION-qat), state.pt, log.csv and log.png."""
 
     attention: Literal["ca", "csa", "sa", "none"] = "ca"
     """Attention of the decoder: channel, both, spatial or none."""
 
     start: Path | None = None
     """Checkpoint to start from, also of another attention; random weights unless given."""
+
+    quantization_aware: bool = False
+    """Fine-tune --start under the fake quantization of `mixed`, towards its own float output."""
 
     steps: int = 24_000
     """Optimizer steps, of 16 crops of 128 pixels to 2 crops of 512 pixels."""
@@ -62,16 +65,23 @@ def _train(options: Options) -> None:
     from compile.mqnet.training.show import Progress
     from compile.mqnet.transfer_weights import transfer_weights
     from compile.mqnet.weights import save_checkpoint
+    from compile.quantize.fake_quantize import trained_network
 
     for name in ("steps", "log_every"):
         if getattr(options, name) < 1:
             raise MqnetError(f"{name} {getattr(options, name)} is not a positive number")
+    if options.quantization_aware and (options.start is None or options.bfloat16):
+        raise MqnetError(
+            "--quantization-aware fine-tunes weights in float32: give them by --start FILE and "
+            "leave --bfloat16 away"
+        )
     plan = TrainingPlan(
         attention=options.attention,
         steps=options.steps,
         learning_rate=options.learning_rate,
         seed=options.seed,
         stages=(Stage(0.88, CROPS, options.bfloat16), Stage(1, CROPS, bfloat16=False)),
+        scheme="mixed" if options.quantization_aware else None,
     )
     start = options.start and transfer_weights(options.start, options.attention, options.seed)
     run = Run(plan, options.scenes, options.out, start, options.workers, options.log_every)
@@ -80,11 +90,13 @@ def _train(options: Options) -> None:
     if state.step < plan.steps:
         stderr.print(f"stopped at step {state.step}; the same command goes on from there")
         raise KeyboardInterrupt
-    path = options.out / f"{options.attention}.safetensors"
-    sentence = (
-        f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
-    )
-    save_checkpoint(state.average, path, sentence)
+    network, name = state.average, options.attention
+    how = f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
+    if options.quantization_aware:
+        network, name = trained_network(network, name), f"{name}-qat"
+        how += f", under the fake quantization of {plan.scheme}"
+    path = options.out / f"{name}.safetensors"
+    save_checkpoint(network, path, how)
     print(path)
 
 

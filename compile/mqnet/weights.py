@@ -15,30 +15,40 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from compile.errors import CheckpointError
-from compile.mqnet.network import MQNet
+from compile.mqnet.network import MQNet, check_attention
 
 ARCHITECTURE = "mqnet"
 BUNDLED = Path(__file__).parent / "weights"
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
 
 
+def bundled_weights(attention: str, fine_tuned: bool = False) -> Path:
+    """The checkpoint that comes with this package; that of quantization-aware training on request.
+
+    Raises:
+        CheckpointError: there is none.
+        MqnetError: ``attention`` is unknown.
+    """
+    check_attention(attention)
+    path = BUNDLED / f"{attention}{'-qat' if fine_tuned else ''}.safetensors"
+    if not path.exists():
+        raise CheckpointError(
+            f"no weights of attention {attention!r} that were fine-tuned under quantization are "
+            "bundled: give a checkpoint of your own with --checkpoint FILE, or choose scheme mixed"
+        )
+    return path
+
+
 def load_checkpoint(path: Path | str | None, attention: str) -> MQNet:
     """MQNet in evaluation mode with the weights of ``path``, or the bundled ones for None.
 
     Raises:
-        CheckpointError: no weights are bundled for ``attention``; the file is missing, damaged,
-            not safetensors, or holds another architecture or attention.
+        CheckpointError: the file is missing, damaged, not safetensors, or holds another
+            architecture or attention.
         MqnetError: ``attention`` is unknown.
     """
     net = MQNet(attention)
-    if path is None:
-        path = BUNDLED / f"{attention}.safetensors"
-        if not path.exists():
-            raise CheckpointError(
-                f"no trained weights for attention {attention!r} are bundled yet: "
-                "give a checkpoint of your own with --checkpoint FILE"
-            )
-    path = Path(path)
+    path = bundled_weights(attention) if path is None else Path(path)
     tensors, metadata = _read(path)
     _check_metadata(path, metadata, attention)
     expected = inference_state(net)

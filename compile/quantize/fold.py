@@ -22,3 +22,19 @@ def fold_batch_norms(net: MQNet) -> MQNet:
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
     return net
+
+
+def unfold_batch_norms(folded: MQNet) -> MQNet:
+    """MQNet in evaluation mode that computes what ``folded`` does, whose batch norms were folded.
+
+    Each norm adds the bias and is the identity otherwise: mean 0, variance 1 - eps, gamma 1.
+    """
+    net = MQNet(folded.attention).eval()
+    state = folded.state_dict()
+    for name, module in net.named_modules():
+        if isinstance(getattr(module, "norm", None), nn.BatchNorm2d):
+            nn.init.constant_(module.norm.running_var, 1 - module.norm.eps)
+            state[f"{name}.norm.bias"] = state.pop(f"{name}.conv.bias")
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    assert not unexpected and all(".norm." in name for name in missing)
+    return net

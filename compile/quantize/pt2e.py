@@ -28,11 +28,17 @@ def _only_errors_from(*names: str) -> Iterator[None]:
 
 with _only_errors_from("torchao", "torch.utils._pytree"):
     from torchao.quantization.pt2e import (
+        FakeQuantize,
         HistogramObserver,
         MinMaxObserver,
+        MovingAveragePerChannelMinMaxObserver,
         PerChannelMinMaxObserver,
     )
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantize_pt2e import (
+        convert_pt2e,
+        prepare_pt2e,
+        prepare_qat_pt2e,
+    )
     from torchao.quantization.pt2e.quantizer import (
         FixedQParamsQuantizationSpec,
         QuantizationAnnotation,
@@ -51,9 +57,11 @@ __all__ = [
     "DEQUANTIZE",
     "DEQUANTIZE_PER_CHANNEL",
     "QUANTIZE",
+    "FakeQuantize",
     "FixedQParamsQuantizationSpec",
     "HistogramObserver",
     "MinMaxObserver",
+    "MovingAveragePerChannelMinMaxObserver",
     "PerChannelMinMaxObserver",
     "QuantizationAnnotation",
     "QuantizationSpec",
@@ -62,4 +70,5 @@ __all__ = [
     "SharedQuantizationSpec",
     "convert_pt2e",
     "prepare_pt2e",
+    "prepare_qat_pt2e",
 ]

@@ -63,7 +63,7 @@ def quantize_network(
         )
     dtype = getattr(torch, scheme.float_dtype)
     deployed = Deployed(fold_batch_norms(net).to(dtype), dtype).eval()
-    with _one_thread():
+    with one_thread():
         program = _quantized(deployed, scheme, photos)
     return torch.export.export(program, (torch.zeros(1, height, width, 3, dtype=torch.uint8),))
 
@@ -82,7 +82,7 @@ def _quantized(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """PyTorch on one thread: sums in another order would give other scales on another machine, and
     beside other work its threads wait for each other ten times longer than they compute."""
     threads = torch.get_num_threads()
@@ -99,7 +99,7 @@ def _quantize(deployed: Deployed, scheme: Scheme, crops: Tensor) -> GraphModule:
     graph = torch.export.export(deployed, (crops[:1],)).module(check_guards=False)
     quantizer = MQNetQuantizer(scheme)
     prepared = prepare_pt2e(graph, quantizer)
-    _check_complete(deployed.net, scheme, quantizer.convolutions)
+    check_complete(deployed.net, scheme, quantizer.convolutions)
     with torch.no_grad():
         for crop in crops:
             prepared(crop[None])
@@ -109,7 +109,7 @@ def _quantize(deployed: Deployed, scheme: Scheme, crops: Tensor) -> GraphModule:
     return converted
 
 
-def _check_complete(net: MQNet, scheme: Scheme, quantized: Counter[str]) -> None:
+def check_complete(net: MQNet, scheme: Scheme, quantized: Counter[str]) -> None:
     """Compare with the modules: a quantizer that matches nothing would raise nothing by itself."""
     for part, precision in (("backbone", scheme.backbone), ("head", scheme.head)):
         convolutions = [m for m in getattr(net, part).modules() if isinstance(m, nn.Conv2d)]

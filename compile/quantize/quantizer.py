@@ -15,7 +15,7 @@ int8 part therefore has int8 tensors on every edge:
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch.fx import GraphModule, Node
@@ -114,6 +114,25 @@ WEIGHTS = QuantizationSpec(
 )
 
 
+@dataclass(frozen=True)
+class Specifications:
+    """How tensors whose range is not known beforehand are watched or quantized.
+
+    Attributes:
+        activations: for most of them.
+        once_per_image: for those of one pixel.
+        weights: of convolutions.
+    """
+
+    activations: QuantizationSpec
+    once_per_image: QuantizationSpec
+    weights: QuantizationSpec
+
+
+OBSERVERS = Specifications(OBSERVED, OBSERVED_ONCE_PER_IMAGE, WEIGHTS)
+"""For quantization after training."""
+
+
 def module_path(node: Node) -> str:
     """Where in the network ``node`` was called, such as ``net.head.conv1``; "" if unknown."""
     stack = node.meta.get("nn_module_stack") or {}
@@ -135,21 +154,22 @@ class MQNetQuantizer(Quantizer):
         convolutions: after ``annotate``, how many convolutions of each part have int8 weights.
     """
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: Scheme, specifications: Specifications = OBSERVERS) -> None:
         """For one scheme and one graph."""
         super().__init__()
+        self._specifications = specifications
         self._precisions = {"backbone": scheme.backbone, "head": scheme.head}
         self.convolutions: Counter[str] = Counter()
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Say of every operation which of its tensors are quantized, and how."""
         nodes = [node for node in model.graph.nodes if self._is_ours(node)]
-        groups = _sharing_groups([node for node in nodes if self._in_int8(node)])
+        groups = self._sharing_groups([node for node in nodes if self._in_int8(node)])
         for node in nodes:
             inputs: dict[Node, QuantizationSpecBase] = {}
             output = None
             if node.target is aten.conv2d.default:
-                inputs[node.args[1]] = WEIGHTS
+                inputs[node.args[1]] = self._specifications.weights
                 self.convolutions[part_of(node)] += 1
             if self._in_int8(node):
                 if not _is_scaling(node):
@@ -171,6 +191,50 @@ class MQNetQuantizer(Quantizer):
 
     def _in_int8(self, node: Node) -> bool:
         return self._is_ours(node) and self._precisions[part_of(node)] is Precision.INT8
+
+    def _sharing_groups(self, nodes: list[Node]) -> dict[Node, QuantizationSpecBase]:
+        """How the output of each of ``nodes`` (in the graph's order) is quantized.
+
+        Bytes that are only moved keep scale and zero point, so the outputs fall into groups; the
+        first of a group holds the specification and the others refer to it.
+        """
+        first: dict[Node, Node] = {node: node for node in nodes if _is_output_quantized(node)}
+        fixed: dict[Node, QuantizationSpecBase] = {}
+
+        def root(node: Node) -> Node:
+            while first[node] is not node:
+                node = first[node]
+            return node
+
+        order = {node: position for position, node in enumerate(nodes)}
+        for node in first:
+            if node.target in FIXED_OUTPUTS:
+                fixed[node] = FIXED_OUTPUTS[node.target]
+            elif _is_scaling(node):
+                fixed[node] = ENCODER_INPUT
+        for node in nodes:
+            if node.target not in MOVERS:
+                continue
+            for source in _activations_of(node):
+                if source not in first:
+                    fixed[root(node)] = IMAGE
+                    continue
+                low, high = sorted((root(source), root(node)), key=order.__getitem__)
+                first[high] = low
+                if high in fixed:
+                    fixed[low] = fixed.pop(high)
+        return {
+            node: fixed.get(node, self._observed(node))
+            if root(node) is node
+            else SharedQuantizationSpec(root(node))
+            for node in first
+        }
+
+    def _observed(self, node: Node) -> QuantizationSpec:
+        one_pixel = tuple(node.meta["val"].shape[-2:]) == (1, 1)
+        return (
+            self._specifications.once_per_image if one_pixel else self._specifications.activations
+        )
 
 
 def _activations_of(node: Node) -> list[Node]:
@@ -194,47 +258,3 @@ def _is_output_quantized(node: Node) -> bool:
     if _is_scaling(node):
         return not any(_is_scaling(user) for user in users)
     return True
-
-
-def _observed(node: Node) -> QuantizationSpec:
-    one_pixel = tuple(node.meta["val"].shape[-2:]) == (1, 1)
-    return OBSERVED_ONCE_PER_IMAGE if one_pixel else OBSERVED
-
-
-def _sharing_groups(nodes: list[Node]) -> dict[Node, QuantizationSpecBase]:
-    """How the output of each of ``nodes`` (in the graph's order) is quantized.
-
-    Bytes that are only moved keep scale and zero point, so the outputs fall into groups; the first
-    of a group holds the specification and the others refer to it.
-    """
-    first: dict[Node, Node] = {node: node for node in nodes if _is_output_quantized(node)}
-    fixed: dict[Node, QuantizationSpecBase] = {}
-
-    def root(node: Node) -> Node:
-        while first[node] is not node:
-            node = first[node]
-        return node
-
-    order = {node: position for position, node in enumerate(nodes)}
-    for node in first:
-        if node.target in FIXED_OUTPUTS:
-            fixed[node] = FIXED_OUTPUTS[node.target]
-        elif _is_scaling(node):
-            fixed[node] = ENCODER_INPUT
-    for node in nodes:
-        if node.target not in MOVERS:
-            continue
-        for source in _activations_of(node):
-            if source not in first:
-                fixed[root(node)] = IMAGE
-                continue
-            low, high = sorted((root(source), root(node)), key=order.__getitem__)
-            first[high] = low
-            if high in fixed:
-                fixed[low] = fixed.pop(high)
-    return {
-        node: fixed.get(node, _observed(node))
-        if root(node) is node
-        else SharedQuantizationSpec(root(node))
-        for node in first
-    }

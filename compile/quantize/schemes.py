@@ -30,6 +30,7 @@ class Scheme:
         backbone: precision of encoder and decoder.
         head: precision of the head, the sum with the image and the final sigmoid.
         float_dtype: what the float tensors of both parts are held in; sums are float32 always.
+        fine_tuned: the bundled weights to use are those that were fine-tuned under quantization.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Scheme:
     backbone: Precision
     head: Precision
     float_dtype: Literal["float32", "float16"] = "float32"
+    fine_tuned: bool = False
 
 
 _ALL = (
@@ -61,6 +63,13 @@ _ALL = (
         "the paper's: int8 backbone, head with int8 weights and float32 activations",
         Precision.INT8,
         Precision.WEIGHT_ONLY_INT8,
+    ),
+    Scheme(
+        "mixed-qat",
+        "mixed, from weights that were fine-tuned under its quantization",
+        Precision.INT8,
+        Precision.WEIGHT_ONLY_INT8,
+        fine_tuned=True,
     ),
 )
 

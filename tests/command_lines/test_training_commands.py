@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import REPOSITORY, Command, as_user, check_sentence, contents
+from command_line import CA, REPOSITORY, Command, as_user, check_sentence, contents
 from PIL import Image
 
 from compile.mqnet.held_out import held_out_pairs
@@ -53,6 +53,13 @@ def test_training_from_what_is_no_checkpoint(here: Command, scenes: Path, out: P
     (out / "a.safetensors").write_bytes(b"no weights")
     start = here("mqnet/train", "--scenes", scenes, "--out", out, "--start", out / "a.safetensors")
     check_sentence(start, "a.safetensors", "safetensors")
+
+
+@pytest.mark.parametrize("more", [(), ("--start", CA, "--bfloat16")])
+def test_fine_tuning_without_weights_or_in_bfloat16(here: Command, out: Path, more: tuple):
+    outcome = here("mqnet/train", "--out", out, "--quantization-aware", *more)
+    check_sentence(outcome, "--quantization-aware", "--start", "--bfloat16")
+    assert contents(out) == {}
 
 
 def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):

@@ -25,11 +25,18 @@ from compile.mqnet.training.state import TrainingState
 from compile.mqnet.training.tone_curve import fit_tone_curve
 from compile.mqnet.training.validate import Validation
 from compile.mqnet.transfer_weights import transfer_weights
-from compile.mqnet.weights import inference_state, random_network, save_checkpoint
+from compile.mqnet.weights import (
+    inference_state,
+    load_checkpoint,
+    random_network,
+    save_checkpoint,
+)
+from compile.quantize.fake_quantize import trained_network
 
 PLAN = TrainingPlan(
     "ca", 4, 1e-3, 0, (Stage(0.5, (Crops(32, 4),), True), Stage(1, (Crops(64, 2),), False))
 )
+FINE_TUNING = TrainingPlan("ca", 4, 1e-5, 0, (Stage(1, (Crops(64, 2),), False),), "mixed")
 NAMES = ("one", "two", "crossroads")
 ROW = Row(10, 160, 0.5, 1e-3, 0.2, 0.1, 0.02, 0.01, 20.0, 15.0, 28.0, 20.0)
 
@@ -59,7 +66,7 @@ def test_terms_of_the_loss_by_hand():
     torch.testing.assert_close(loss.l1, torch.tensor(0.1))
     torch.testing.assert_close(loss.square, torch.tensor(0.03))
     torch.testing.assert_close(loss.cosine, cosine)
-    torch.testing.assert_close(loss.total, 0.1 + 4 * 0.03 + 0.5 * cosine)
+    torch.testing.assert_close(loss.total, 0.1 + 16 * 0.03 + 0.5 * cosine)
     torch.testing.assert_close(mu_law_psnr(output, target), -10 * torch.log10(torch.tensor([0.03])))
 
 
@@ -115,6 +122,25 @@ def test_stopped_and_gone_on_is_as_never_stopped(scenes: Path, tmp_path: Path, w
     assert [row["step"] for row in rows] == ["2", "4"]
     assert (tmp_path / "broken" / "log.png").stat().st_size > 1000
     assert [row["crops"] for row in rows] == ["8", "12"]
+
+
+@pytest.mark.slow
+def test_fine_tuning_under_quantization_goes_on_too(scenes: Path, tmp_path: Path):
+    def run(name: str, until: int) -> TrainingState:
+        teacher = load_checkpoint(None, "ca")
+        return train(
+            Run(FINE_TUNING, scenes, tmp_path / name, teacher, 2, 2), lambda step, _: step < until
+        )
+
+    whole = trained_network(run("whole", 4).average, "ca")
+    run("broken", 3)
+    broken = trained_network(run("broken", 4).average, "ca")
+    start = load_checkpoint(None, "ca")
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(broken(image), whole(image), rtol=0, atol=1e-6)
+        change = (whole(image) - start(image)).abs().max()
+    assert 1e-5 < change < 0.1
 
 
 def test_a_few_steps_learn_something(scenes: Path, tmp_path: Path):

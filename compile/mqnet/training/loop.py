@@ -17,10 +17,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, multiprocessing
+from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from compile.atomic import make_folder
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.read_photo import read_photo
 from compile.mqnet.network import MQNet
 from compile.mqnet.scenes.catalogue import TRAIN, VALIDATION
 from compile.mqnet.scenes.load import load_panoramas
@@ -32,6 +34,8 @@ from compile.mqnet.training.plan import Stage, TrainingPlan
 from compile.mqnet.training.state import TrainingState
 from compile.mqnet.training.tone_curve import fit_tone_curve
 from compile.mqnet.training.validate import Validation
+from compile.quantize.fake_quantize import fake_quantized
+from compile.quantize.schemes import SCHEMES
 
 _VALIDATION_SIZE, _VALIDATION_EACH, _CURVE_EACH, _FIXED_SEED = 256, 8, 8, 1
 _GRADIENT_NORM = 1.0
@@ -45,7 +49,7 @@ class Run:
         plan: what is trained and how.
         scenes: folder with panoramas.
         out: folder for ``state.pt``, ``log.csv`` and ``log.png``.
-        start: checkpoint's network to start from, or None.
+        start: network to start from, or None; under fake quantization the teacher, too.
         workers: processes.
         log_every: steps between two rows of the log; the state is saved with each.
     """
@@ -109,7 +113,11 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
 
 
 def _start(run: Run) -> TrainingState:
-    state = TrainingState(run.plan, run.start)
+    start: nn.Module | None = run.start
+    if run.plan.scheme is not None:
+        photos = [read_photo(path) for path in bundled_photos("calibration")]
+        start = fake_quantized(run.start, SCHEMES[run.plan.scheme], photos)
+    state = TrainingState(run.plan, start)
     if run.state_file.exists():
         state.load(run.state_file)
     return state
@@ -159,6 +167,10 @@ def _steps(
             seed = (run.plan.seed, state.step, rank)
             crops = run.plan.crops_at(state.step)
             photos, targets = random_batch(panoramas, crops.size, crops.batch // run.workers, seed)
+            if run.plan.scheme is not None:
+                # What is wanted is the network itself, not another that does as well.
+                with torch.no_grad():
+                    targets = run.start(photos)
             for group in state.optimizer.param_groups:
                 group["lr"] = run.plan.rate_at(state.step)
             loss = training_loss(_forward(net, photos, stage), targets)

@@ -54,6 +54,7 @@ class TrainingPlan:
         learning_rate: Adam's, after the warm-up.
         seed: of the weights and of the data.
         stages: in order; the last one's ``until`` is 1.
+        scheme: under whose fake quantization the network is fine-tuned, or None.
     """
 
     attention: str
@@ -61,6 +62,7 @@ class TrainingPlan:
     learning_rate: float
     seed: int
     stages: tuple[Stage, ...]
+    scheme: str | None = None
 
     def stage_at(self, step: int) -> Stage:
         """The stage that ``step`` (from 0) belongs to."""

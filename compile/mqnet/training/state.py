@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.fx import GraphModule
 
 from compile.atomic import atomic_path
 from compile.errors import CheckpointError
@@ -22,20 +25,24 @@ class TrainingState:
     """The network, its moving average, the optimizer and the number of steps made.
 
     Attributes:
-        net: in training mode.
+        net: in training mode, where it has modes.
         average: exponential moving average of ``net``, in evaluation mode: what is kept in the end.
         step: steps made so far.
     """
 
-    def __init__(self, plan: TrainingPlan, start: MQNet | None = None) -> None:
-        """At the beginning of ``plan``, from the weights of ``start`` or seeded random ones."""
+    def __init__(self, plan: TrainingPlan, start: nn.Module | None = None) -> None:
+        """At the beginning of ``plan``: to train ``start``, or MQNet with seeded random weights."""
         self.plan = plan
         if start is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(plan.seed)
                 start = MQNet(plan.attention)
-        self.net = start.train().to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.net).eval()
+        # A graph that torch.export has made has no modes, and says so by raising.
+        if isinstance(start, GraphModule):
+            self.net, self.average = start, _copy_of_graph(start)
+        else:
+            self.net = start.train().to(memory_format=torch.channels_last)
+            self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.Adam(self.net.parameters(), betas=_BETAS, fused=True)
         self.step = 0
 
@@ -43,8 +50,9 @@ class TrainingState:
         """After an optimizer's step: follow the network with its average."""
         self.step += 1
         memory = min(_LONGEST_MEMORY, 1 + _AVERAGE_MEMORY * self.step)
-        pairs = zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True)
-        for average, current in pairs:
+        now = self.net.state_dict()
+        for name, average in self.average.state_dict().items():
+            current = now[name]
             if average.is_floating_point():
                 average.lerp_(current, 1 / memory)
             else:
@@ -90,6 +98,13 @@ class TrainingState:
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _copy_of_graph(graph: GraphModule) -> GraphModule:
+    with warnings.catch_warnings():
+        # Of torch itself, about how it compares its own trees while it copies them.
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+        return copy.deepcopy(graph)
 
 
 def _as_tuples(value: object) -> object:
