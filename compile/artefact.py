@@ -6,7 +6,6 @@ The manifest is written last, so a folder with a manifest that matches its libra
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from compile.atomic import write_atomically
+from compile.checksum import sha256_of
 from compile.errors import ArtefactError, OutputError
 from targets.elf import read_machine
 from targets.runs_here import why_not_here
@@ -142,9 +142,3 @@ def check_runs_here(artefact: Artefact) -> None:
             f"{artefact.library} was built for target {target['name']}, but {reason}: build it "
             "here with --target host"
         )
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of the file at ``path``."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

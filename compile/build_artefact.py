@@ -17,11 +17,11 @@ from compile.artefact import (
     LIBRARY,
     Artefact,
     open_artefact,
-    sha256_of,
     staged_artefact,
     write_manifest,
 )
 from compile.atomic import make_folder, write_atomically
+from compile.checksum import sha256_of
 from compile.describe_boundary import BoundaryTensor, describe_boundary
 from compile.describe_parts import describe_parts, kernel_origins
 from compile.errors import MqnetError, OutputError

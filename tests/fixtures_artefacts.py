@@ -18,7 +18,6 @@ from torch.fx import GraphModule
 
 from compile import build_artefact as building
 from compile.artefact import MANIFEST, Artefact, open_artefact
-from compile.mqnet.weights import random_network, save_checkpoint
 from compile.phases import Phases
 from compile.quantize import quantize
 
@@ -27,9 +26,6 @@ SIZE = (64, 96)
 
 ArtefactFactory = Callable[..., Artefact]
 ProgramFactory = Callable[..., ExportedProgram]
-
-_BUNDLED_ATTENTION = "ca"
-_CROPS_OF_RANDOM_WEIGHTS = 4
 
 
 @pytest.fixture(scope="session")
@@ -40,23 +36,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path | None]:
-    """The weights of an attention: None for bundled ones, else a file with random weights."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-
-    def find(attention: str) -> Path | None:
-        if attention == _BUNDLED_ATTENTION:
-            return None
-        path = folder / f"{attention}.safetensors"
-        if not path.exists():
-            save_checkpoint(random_network(attention, 0), path, "random weights, for tests")
-        return path
-
-    return find
-
-
-@pytest.fixture(scope="session")
-def quantized_program(checkpoint_of: Callable[[str], Path | None]) -> ProgramFactory:
+def quantized_program() -> ProgramFactory:
     """``quantized_program(scheme, attention, size)``: what a build of that request compiles."""
     converted: dict[tuple[str, str], GraphModule] = {}
     programs: dict[tuple[str, str, tuple[int, int]], ExportedProgram] = {}
@@ -66,9 +46,7 @@ def quantized_program(checkpoint_of: Callable[[str], Path | None]) -> ProgramFac
     ) -> ExportedProgram:
         key = scheme, attention
         if (*key, size) not in programs:
-            request = building.BuildRequest(
-                "host", scheme, attention, size, checkpoint=checkpoint_of(attention)
-            )
+            request = building.BuildRequest("host", scheme, attention, size)
             with pytest.MonkeyPatch.context() as patch:
                 _calibrate_once(patch, converted, key)
                 programs[(*key, size)] = building.quantized_program(request)
@@ -81,8 +59,6 @@ def _calibrate_once(
     patch: pytest.MonkeyPatch, converted: dict[tuple[str, str], GraphModule], key: tuple[str, str]
 ) -> None:
     """Calibration does not depend on the size: a second size exports the same graph again."""
-    if key[1] != _BUNDLED_ATTENTION:
-        patch.setattr(quantize, "CROPS", _CROPS_OF_RANDOM_WEIGHTS)
     if key in converted:
         patch.setattr(quantize, "equalize_concats", lambda net, images: None)
         patch.setattr(quantize, "_quantize", lambda *args: converted[key])
@@ -99,7 +75,6 @@ def _calibrate_once(
 @pytest.fixture(scope="session")
 def artefact(
     shared_folder: Path,
-    checkpoint_of: Callable[[str], Path | None],
     quantized_program: ProgramFactory,
 ) -> ArtefactFactory:
     """``artefact(target, scheme, attention, size)``: a build. Do not write into its folder."""
@@ -115,9 +90,7 @@ def artefact(
         folder.parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{name}.lock")):
             if not (folder / MANIFEST).exists():
-                request = building.BuildRequest(
-                    target, scheme, attention, size, checkpoint=checkpoint_of(attention), out=folder
-                )
+                request = building.BuildRequest(target, scheme, attention, size, out=folder)
                 program = quantized_program(scheme, attention, size)
                 building.build_artefact(request, Phases(Console(quiet=True)), program)
         return open_artefact(folder)

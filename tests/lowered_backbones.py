@@ -22,7 +22,7 @@ from compile.frontend.import_program import import_program
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.mqnet.attention import ATTENTIONS
-from compile.mqnet.weights import load_checkpoint, random_network
+from compile.mqnet.weights import load_checkpoint
 from compile.pipeline import PipelineOptions, emit, phases
 from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
@@ -35,7 +35,7 @@ _CROPS = 2
 @cache
 def quantized_program(attention: str, height: int, width: int) -> ExportedProgram:
     """``mixed`` MQNet for uint8 [1, height, width, 3]; weights as bundled or else random."""
-    net = load_checkpoint(None, "ca") if attention == "ca" else random_network(attention, 0)
+    net = load_checkpoint(None, attention)
     photos = [read_photo(path) for path in bundled_photos("calibration")[:_CROPS]]
     with mock.patch.object(quantize, "CROPS", _CROPS):
         return quantize.quantize_network(net, scheme_named("mixed"), photos, height, width)

@@ -18,7 +18,7 @@ from compile.imaging.read_photo import read_photo
 from compile.mqnet.attention import ATTENTIONS
 from compile.mqnet.deployed import Deployed
 from compile.mqnet.network import MQNet
-from compile.mqnet.weights import load_checkpoint, random_network
+from compile.mqnet.weights import load_checkpoint
 from compile.quantize import quantize
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
@@ -53,7 +53,7 @@ PHOTOS = [photo(seed) for seed in range(4)]
 
 
 def network(attention: str) -> MQNet:
-    return load_checkpoint(None, "ca") if attention == "ca" else random_network(attention, 0)
+    return load_checkpoint(None, attention)
 
 
 @cache

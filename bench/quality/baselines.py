@@ -1,7 +1,8 @@
 """What a network has to beat: four ways from a photograph to light that learn nothing from it.
 
-Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. Only
-the tone curve is fitted to anything; the parameters of the two classical operators are fixed.
+Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
+tone curve is fitted on the training scenes, and so are the parameters of the two classical
+operators: their defaults are what `python bench/fit_baselines.py` found.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from compile.mqnet.training.virtual_camera import LUMINANCE
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]
 
-_AKYUZ_GAMMA = 2.0
-_BRIGHT, _BOOST = 230 / 255, 3.0
 _DARKEST = 1e-6
 
 
@@ -36,19 +35,18 @@ def apply_tone_curve(photo: Photo) -> Light:
     return decode_hdr(tone_curve()[photo])
 
 
-def stretch(photo: Photo) -> Light:
+def stretch(photo: Photo, gamma: float = 1.0, peak: float = 1.4) -> Light:
     """Akyüz et al., "Do HDR displays support LDR content? A psychophysical evaluation" (SIGGRAPH
-    2007), eq. 1: the luminance stretched to the whole range, ``Lmax ((Y - Ymin) / (Ymax -
-    Ymin))^gamma``."""
+    2007), eq. 1: the luminance stretched to ``peak ((Y - Ymin) / (Ymax - Ymin))^gamma``."""
     linear = linearize(photo)
     luminance = linear @ LUMINANCE
     low, high = luminance.min(), luminance.max()
     share = (luminance - low) / max(high - low, _DARKEST)
-    gain = PEAK * share**_AKYUZ_GAMMA / np.maximum(luminance, _DARKEST)
+    gain = peak * share**gamma / np.maximum(luminance, _DARKEST)
     return np.clip(linear * gain[..., None], 0, PEAK).astype(np.float32)
 
 
-def enhance_brightness(photo: Photo) -> Light:
+def enhance_brightness(photo: Photo, boost: float = 3.0, bright: float = 230) -> Light:
     """After Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of
     Exposures" (SIBGRAPI 2014): light is boosted where an edge-aware map says that a bright area is.
 
@@ -57,9 +55,9 @@ def enhance_brightness(photo: Photo) -> Light:
     """
     brightest = photo.max(-1) / 255
     smooth = denoise_bilateral(brightest, win_size=9, sigma_color=0.15, sigma_spatial=4)
-    area = uniform_filter((brightest > _BRIGHT).astype(np.float64), 25)
+    area = uniform_filter((brightest > bright / 255).astype(np.float64), 25)
     share = area * np.exp(-(((smooth - 1) / 0.12) ** 2))
-    gain = 1 + (_BOOST - 1) * share
+    gain = 1 + (boost - 1) * share
     return np.clip(linearize(photo) * gain[..., None], 0, PEAK).astype(np.float32)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.quality.baselines import BASELINES
-from bench.quality.metrics import METRICS, mu_law
+from bench.quality.metrics import METRICS
 from compile.build_artefact import BuildRequest, build_artefact, quantized_program
-from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.mqnet.held_out import SIZE
 from compile.mqnet.training.pairs import Pair
 from compile.mqnet.training.validate import CLIPPED

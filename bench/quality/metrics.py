@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from bench.quality.jod import jod
-from compile.imaging.decode_hdr import H_MAX, H_MIN, WHITE_NITS, encode_hdr
+from compile.imaging.decode_hdr import WHITE_NITS, mu_law
 from compile.imaging.metrics import psnr
 from compile.mqnet.training.virtual_camera import LUMINANCE
 
@@ -45,11 +45,6 @@ class Metric:
     measure: Callable[[Light, Light], float]
     decimals: int
     higher_is_better: bool = True
-
-
-def mu_law(light: Light) -> NDArray[np.float32]:
-    """Mu-law light y in [0, 1]; see :func:`compile.imaging.decode_hdr.decode_hdr`."""
-    return (encode_hdr(light) - H_MIN) / (H_MAX - H_MIN)
 
 
 def pu21(nits: NDArray) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.quality.evaluate import Light
-from bench.quality.metrics import mu_law
 from compile.atomic import atomic_path
+from compile.imaging.decode_hdr import mu_law
 from compile.imaging.tone_map import tone_map
 from compile.mqnet.training.pairs import Pair
 

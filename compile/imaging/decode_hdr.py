@@ -44,6 +44,10 @@ def encode_hdr(linear: np.ndarray) -> np.ndarray:
 
     This is the target that the network is trained against, in H instead of y.
     """
+    return mu_law(linear) * np.float32(H_MAX - H_MIN) + np.float32(H_MIN)
+
+
+def mu_law(linear: np.ndarray) -> np.ndarray:
+    """The y of :func:`decode_hdr`, float32 in [0, 1], of linear relative light."""
     h = np.clip(np.asarray(linear, np.float32), 0, PEAK) / PEAK
-    y = np.log1p(h * MU) / math.log1p(MU)
-    return (y * (H_MAX - H_MIN) + H_MIN).astype(np.float32)
+    return (np.log1p(h * MU) / math.log1p(MU)).astype(np.float32)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.artefact import sha256_of
 from compile.atomic import make_folder
+from compile.checksum import sha256_of
 from compile.errors import DataError, PhotoError
 from compile.mqnet.scenes.catalogue import Package, Scene
 from compile.mqnet.scenes.cube_map import cube_to_equirectangular, read_cube_map

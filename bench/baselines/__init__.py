@@ -1,0 +1,38 @@
+"""The engines that are timed, one file each, and the registry that names them.
+
+Each file has one class, an :class:`bench.baselines.engine.Engine`, and imports its own runtime: an
+engine that is not installed is a row that says so.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from bench.baselines.engine import Engine
+
+_CLASSES = {
+    "tvm": "bench.baselines.tvm_artefact:TvmArtefact",
+    "litert": "bench.baselines.litert:LiteRT",
+    "onnxruntime": "bench.baselines.onnx_runtime:OnnxRuntime",
+    "openvino": "bench.baselines.open_vino:OpenVino",
+    "pytorch": "bench.baselines.pytorch_eager:PyTorchEager",
+}
+
+SCHEMES: dict[str, tuple[str, ...]] = {
+    "tvm": ("mixed", "fp32", "fp16", "w8a32", "int8"),
+    "litert": ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8"),
+    "onnxruntime": ("mixed", "fp32", "int8"),
+    "openvino": ("mixed", "fp32", "int8"),
+    "pytorch": ("fp32",),
+}
+"""Engine by name, and the quantization schemes that it has of the network."""
+
+
+def engine_class(name: str) -> type[Engine]:
+    """The class of the engine called ``name``.
+
+    Raises:
+        ImportError: its runtime is not installed.
+    """
+    module, _, attribute = _CLASSES[name].partition(":")
+    return getattr(import_module(module), attribute)

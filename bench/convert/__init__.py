@@ -1,0 +1,1 @@
+"""Makes the files that other engines run, in an environment of its own."""

@@ -1,0 +1,59 @@
+"""Choose the parameters of the classical operators on the training scenes, as the tone curve is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.cli import run_command, set_up_logging, stderr
+
+_SIZE, _EACH, _SEED = 256, 2, 3
+_GRIDS = {
+    "stretch": {"gamma": (0.5, 0.7, 1.0, 1.4, 2.0), "peak": (1.0, 1.4, 2.0, 4.0, 8.0, 16.0)},
+    "enhance_brightness": {"boost": (1.0, 1.5, 2.0, 3.0, 5.0, 8.0), "bright": (200, 230, 245)},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Try the parameters of the classical operators on views of the training scenes and print those
+    of the best mean mu-law PSNR: the defaults in bench/quality/baselines.py."""
+
+    scenes: Path = Path("data/scenes")
+    """Folder with panoramas, from `python compile/mqnet/data.py fetch`."""
+
+
+def main() -> None:
+    """Entry point of `python bench/fit_baselines.py`."""
+    run_command(Options, _fit)
+
+
+def _fit(options: Options) -> None:
+    set_up_logging(verbose=False)
+    import numpy as np
+    from rich.progress import track
+
+    from bench.quality import baselines
+    from bench.quality.metrics import mu_psnr
+    from compile.mqnet.scenes.catalogue import TRAIN
+    from compile.mqnet.scenes.load import load_panoramas
+    from compile.mqnet.training.pairs import fixed_pairs
+
+    panoramas = list(load_panoramas(options.scenes, TRAIN).values())
+    pairs = fixed_pairs(panoramas, _SIZE, _EACH, _SEED)
+    best = {}
+    for name, grid in _GRIDS.items():
+        operator = getattr(baselines, name)
+        scores = {}
+        for values in track(list(itertools.product(*grid.values())), name, console=stderr):
+            chosen = dict(zip(grid, values, strict=True))
+            scores[values] = np.mean([mu_psnr(operator(p, **chosen), light) for p, light in pairs])
+        values = max(scores, key=scores.__getitem__)
+        best[name] = dict(zip(grid, values, strict=True)) | {"mu_psnr_db": float(scores[values])}
+    print(json.dumps(best, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The converted files that other engines run: where they are, and that they are the right ones."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from compile.atomic import write_atomically
+from compile.checksum import sha256_of
+from compile.errors import MqnetError
+from compile.mqnet.weights import bundled_weights
+
+PEER_FILES = Path(__file__).parent / "peer_files"
+"""One file per engine, scheme and size; checksums.toml beside them."""
+
+SIZES = ((256, 256), (768, 1280))
+"""Heights and widths that there are files for."""
+
+_CHECKSUMS = PEER_FILES / "checksums.toml"
+
+
+def peer_file(name: str) -> Path:
+    """The file called ``name``.
+
+    Raises:
+        MqnetError: it is missing, damaged, or of other weights than those that are bundled.
+    """
+    remedy = "make it again with `make peers`"
+    try:
+        known = tomllib.loads(_CHECKSUMS.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise MqnetError(f"{_CHECKSUMS} cannot be read ({error}): {remedy}") from None
+    path = PEER_FILES / name
+    if name not in known["files"] or not path.exists():
+        raise MqnetError(f"{path} is not there: {remedy}")
+    if sha256_of(path) != known["files"][name]:
+        raise MqnetError(f"{path} is damaged: {remedy}")
+    if sha256_of(bundled_weights("ca")) != known["weights"]:
+        raise MqnetError(f"{path} is of other weights than the bundled ones: {remedy}")
+    return path
+
+
+def write_checksums() -> None:
+    """Note the files that there are, and the weights that they were made of."""
+    names = sorted(path.name for path in PEER_FILES.iterdir() if path != _CHECKSUMS)
+    lines = [
+        "# Made by `make peers`: the bundled weights and what was converted from them.",
+        f'weights = "{sha256_of(bundled_weights("ca"))}"',
+        "",
+        "[files]",
+        *(f'"{name}" = "{sha256_of(PEER_FILES / name)}"' for name in names),
+    ]
+    write_atomically(_CHECKSUMS, ("\n".join(lines) + "\n").encode())

@@ -1,0 +1,48 @@
+"""A report of a latency session, to be handed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from compile.cli import run_command, set_up_logging
+
+
+@dataclass(frozen=True)
+class Options:
+    """Make a report of a session of bench/latency.py: one HTML page that prints well, the rows as
+    CSV, the figures as PNG.
+
+    Example: python bench/report.py build/latency/run.json -o report/
+    """
+
+    run: tyro.conf.Positional[Path]
+    """File that bench/latency.py has written."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("build/report")
+    """Folder to write to."""
+
+    baseline: Path | None = None
+    """Earlier file of the same machine, to say what changed and whether it is more than noise."""
+
+
+def main() -> None:
+    """Entry point of `python bench/report.py`."""
+    run_command(Options, _report)
+
+
+def _report(options: Options) -> None:
+    set_up_logging(verbose=False)
+    from bench.reporting.run_file import read_run
+    from bench.reporting.write_report import write_report
+
+    run = read_run(options.run)
+    baseline = None if options.baseline is None else read_run(options.baseline)
+    print(write_report(run, baseline, options.output))
+
+
+if __name__ == "__main__":
+    main()

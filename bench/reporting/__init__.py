@@ -1,0 +1,1 @@
+"""From the file of a latency session to a page that can be handed on."""

@@ -1,0 +1,80 @@
+"""Writes a report: one page that needs nothing beside it, and its parts as CSV and PNG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from bench.reporting.compare_runs import compare_runs
+from bench.reporting.figures import FIGURES
+from bench.reporting.run_file import RunFile
+from bench.reporting.table import table_of
+from compile.atomic import make_folder, write_atomically
+
+_TEMPLATE = Path(__file__).parent / "page.html.jinja"
+
+
+def write_report(run: RunFile, baseline: RunFile | None, folder: Path) -> Path:
+    """Write ``report.html``, ``latency.csv`` and a PNG per figure; returns the page's path.
+
+    Raises:
+        MqnetError: the baseline cannot be compared, or the folder cannot be written.
+    """
+    comparison = None if baseline is None else compare_runs(baseline, run)
+    make_folder(folder)
+    pictures = []
+    for name, (title, draw) in FIGURES.items():
+        figure = draw(run)
+        if figure is None:
+            continue
+        png = io.BytesIO()
+        figure.savefig(png, dpi=110)
+        write_atomically(folder / f"{name}.png", png.getvalue())
+        pictures.append((title, base64.b64encode(png.getvalue()).decode()))
+    write_atomically(folder / "latency.csv", run.rows.to_csv(index=False).encode())
+    template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
+    page = template.render(
+        headlines=headlines(run),
+        flagged=int(run.rows["flags"].map(bool).sum()),
+        count=len(run.rows),
+        comparison=None if comparison is None else _as_html(comparison),
+        pictures=pictures,
+        table=table_of(run.rows),
+        environment=run.environment,
+    )
+    write_atomically(folder / "report.html", page.encode())
+    return folder / "report.html"
+
+
+def headlines(run: RunFile) -> list[str]:
+    """A sentence for each size and number of threads: who is ahead, by how much."""
+    lines = []
+    for (size, threads), rows in run.measured.groupby(["size", "threads"], sort=False):
+        ours = rows[(rows["engine"] == "tvm") & (rows["scheme"] == "mixed")]
+        where = f"{size}, {threads} thread{'s' if threads > 1 else ''}: "
+        if ours.empty or "ratio_to_litert_mixed" not in ours or ours.iloc[0].isna().any():
+            fastest = rows.loc[rows["p50_ms"].idxmin()]
+            lines.append(f"{where}{fastest['engine']} {fastest['scheme']} is the fastest")
+            continue
+        row = ours.iloc[0]
+        ratio, (low, high) = row["ratio_to_litert_mixed"], row["ratio_interval"]
+        word = "faster than" if ratio >= 1 else "as fast as"
+        lines.append(
+            f"{where}tvm mixed is {ratio:.2f} times {word} LiteRT mixed ({low:.2f} to {high:.2f}): "
+            f"{row['p50_ms']:.1f} ms"
+        )
+    return lines
+
+
+def _as_html(comparison: pd.DataFrame) -> jinja2.utils.markupsafe.Markup:
+    formatters = {
+        "old ratio": "{:.2f}".format,
+        "new ratio": "{:.2f}".format,
+        "change": "{:+.1%}".format,
+    }
+    table = comparison.to_html(index=False, border=0, formatters=formatters)
+    return jinja2.utils.markupsafe.Markup(table)

@@ -1,0 +1,135 @@
+"""Times several engines in turns, so that whatever the machine does, it does to all of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.baselines.engine import Job
+from bench.timing.environment import MachineTimes
+from bench.timing.worker import Memory, Worker, WorkerError
+from compile.imaging.decode_hdr import decode_hdr, mu_law
+from compile.imaging.metrics import psnr
+
+_SEED = 0
+# Long enough that the caches are the engine's own again, short enough for many turns.
+_VISIT_SECONDS, _MOST_FRAMES = 0.25, 8
+_WARM_UP_FRAMES = 3
+
+
+@dataclass
+class Measured:
+    """What a session found out about one job.
+
+    Attributes:
+        job: what was timed.
+        version: of the engine.
+        wall, cpu: seconds of every frame, a list for every visit.
+        memory: of the process.
+        psnr_db: mean over the photographs against PyTorch float32, in mu-law light.
+        problem: why there is nothing, or nothing more; "" where all went well.
+        doubts: of the machine while it was measured.
+    """
+
+    job: Job
+    version: str = ""
+    wall: list[list[float]] = field(default_factory=list)
+    cpu: list[list[float]] = field(default_factory=list)
+    memory: Memory | None = None
+    psnr_db: float | None = None
+    problem: str = ""
+    doubts: list[str] = field(default_factory=list)
+
+
+def measure(
+    jobs: Sequence[Job],
+    photos: Sequence[NDArray[np.uint8]],
+    references: Sequence[NDArray[np.float32]],
+    seconds: float,
+    report: Callable[[str], None],
+) -> list[Measured]:
+    """Time ``jobs``, all of one size and number of threads, about ``seconds`` each.
+
+    ``photos`` are uint8 [H,W,3] of that size and ``references`` what PyTorch makes of them, H
+    float32. ``report`` is told what happens. Ctrl-C ends the session; what there is by then is
+    returned, and marked.
+    """
+    cores = sorted(os.sched_getaffinity(0))[: jobs[0].threads]
+    results = [Measured(job) for job in jobs]
+    workers: dict[int, Worker] = {}
+    machine = MachineTimes()
+    try:
+        for index, result in enumerate(results):
+            report(f"{result.job.engine} {result.job.scheme} starts")
+            try:
+                workers[index] = Worker(result.job, cores)
+                _prepare(workers[index], result, photos, references)
+            except WorkerError as error:
+                _drop(workers, index, result, error)
+        frames = {index: _frames_per_visit(worker) for index, worker in workers.items()}
+        _take_turns(workers, results, frames, seconds, report)
+    except KeyboardInterrupt:
+        for result in results:
+            result.problem = result.problem or "interrupted"
+    finally:
+        for worker in workers.values():
+            worker.close()
+    for result in results:
+        result.doubts = machine.doubts()
+    return results
+
+
+def _prepare(
+    worker: Worker,
+    result: Measured,
+    photos: Sequence[NDArray[np.uint8]],
+    references: Sequence[NDArray[np.float32]],
+) -> None:
+    result.version = worker.version
+    agreements = [
+        psnr(mu_law(decode_hdr(worker.output(photo))), mu_law(decode_hdr(reference)))
+        for photo, reference in zip(photos, references, strict=True)
+    ]
+    result.psnr_db = float(np.mean(agreements))
+    result.memory = worker.memory()
+
+
+def _frames_per_visit(worker: Worker) -> int:
+    wall, _ = worker.time_frames(_WARM_UP_FRAMES)
+    return int(np.clip(_VISIT_SECONDS / min(wall), 1, _MOST_FRAMES))
+
+
+def _take_turns(
+    workers: dict[int, Worker],
+    results: list[Measured],
+    frames: dict[int, int],
+    seconds: float,
+    report: Callable[[str], None],
+) -> None:
+    """Visit all workers, in another order each time, until each has had its seconds."""
+    order = random.Random(_SEED)
+    end = time.monotonic() + seconds * len(workers)
+    visit = 0
+    while workers and time.monotonic() < end:
+        visit += 1
+        report(f"round {visit}, {max(0, end - time.monotonic()):.0f} s left")
+        for index in order.sample(sorted(workers), len(workers)):
+            try:
+                wall, cpu = workers[index].time_frames(frames[index])
+            except WorkerError as error:
+                _drop(workers, index, results[index], error)
+                continue
+            results[index].wall.append(wall)
+            results[index].cpu.append(cpu)
+
+
+def _drop(workers: dict[int, Worker], index: int, result: Measured, error: WorkerError) -> None:
+    result.problem = str(error)
+    if index in workers:
+        workers.pop(index).close()

@@ -1,0 +1,195 @@
+"""Reports: every figure is the session's, bad files are named, and a browser shows the page."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.reporting.compare_runs import compare_runs
+from bench.reporting.run_file import read_run
+from bench.reporting.table import table_of
+from bench.reporting.write_report import headlines, write_report
+from compile.errors import MqnetError
+
+CHROMIUM = shutil.which("chromium")
+
+
+def row(engine: str, scheme: str, size: str, threads: int, p50: float, ratio: float | None) -> dict:
+    return {
+        **{"engine": engine, "scheme": scheme, "size": size, "threads": threads, "version": "1"},
+        **{"p10_ms": 0.9 * p50, "p50_ms": p50, "p90_ms": 1.2 * p50, "min_ms": 0.8 * p50},
+        **{"cpu_ms": p50 * threads, "peak_rss_mb": 300.4, "activation_mb": 20.6, "psnr_db": 59.87},
+        "ratio_to_litert_mixed": ratio,
+        "ratio_interval": None if ratio is None else [ratio - 0.02, ratio + 0.02],
+        "flags": [],
+    }
+
+
+def session() -> dict:
+    """A file of two sizes, two numbers of threads, and an engine that is not installed."""
+    rows = []
+    for size, factor in (("256x256", 1), ("768x1280", 15)):
+        for threads in (1, 2):
+            rows += [
+                row("tvm", "mixed", size, threads, 6.25 * factor / threads, 2.0),
+                row("litert", "mixed", size, threads, 12.5 * factor / threads, 1.0),
+                row("litert", "fp32", size, threads, 17.5 * factor / threads, 0.71),
+            ]
+    missing = {k: rows[0][k] for k in ("engine", "scheme", "size", "threads", "version")}
+    rows.append(missing | {"engine": "openvino", "flags": ["not installed (openvino)"]})
+    return {
+        "format": 1,
+        "rows": rows,
+        "environment": {"cpu": "Some CPU <b>", "cores": 2, "versions": {"torch": "2.13.0"}},
+        "samples": [
+            {k: r[k] for k in ("engine", "scheme", "size", "threads")}
+            | {"seconds": [[r.get("p50_ms", 0) / 1e3] * 4] * 3}
+            for r in rows
+        ],
+    }
+
+
+@pytest.fixture
+def run_json(tmp_path: Path) -> Path:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(session()))
+    return path
+
+
+def test_every_figure_of_the_page_is_of_the_file(run_json: Path, tmp_path: Path):
+    run = read_run(run_json)
+    page = write_report(run, None, tmp_path / "report").read_text()
+    (shown,) = pd.read_html(StringIO(page), keep_default_na=False)
+    assert len(shown) == len(session()["rows"])
+    for text, expected in zip(shown.astype(str).to_numpy(), session()["rows"], strict=True):
+        line = dict(zip(shown.columns, text, strict=True))
+        assert line["engine"] == expected["engine"] and line["size"] == expected["size"]
+        assert line["flags"] == ", ".join(expected["flags"])
+        if "p50_ms" not in expected:
+            assert line["p50"] == line["ratio"] == ""
+            continue
+        assert float(line["p50"]) == pytest.approx(expected["p50_ms"], abs=0.051)
+        assert float(line["CPU"]) == pytest.approx(expected["cpu_ms"], abs=0.051)
+        assert float(line["act. MB"]) == 21 and float(line["PSNR dB"]) == 59.9
+        assert float(line["ratio"]) == pytest.approx(expected["ratio_to_litert_mixed"], abs=0.005)
+    assert "Some CPU &lt;b&gt;" in page and "<b>" not in page
+    assert "1 of 13 rows carry flags" in page
+    assert "src=" in page and "http" not in page.replace("http-equiv", "")
+
+
+def test_parts_are_beside_the_page(run_json: Path, tmp_path: Path):
+    write_report(read_run(run_json), None, tmp_path / "report")
+    files = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert files == [
+        *("accuracy.png", "latency.csv", "latency.png", "memory.png", "report.html", "scaling.png"),
+    ]
+    table = pd.read_csv(tmp_path / "report" / "latency.csv")
+    assert list(table["p50_ms"].dropna()) == [
+        r["p50_ms"] for r in session()["rows"] if "cpu_ms" in r
+    ]
+
+
+def test_headlines_say_who_is_ahead(run_json: Path):
+    first, *others = headlines(read_run(run_json))
+    assert first == (
+        "256x256, 1 thread: tvm mixed is 2.00 times faster than LiteRT mixed (1.98 to 2.02): 6.2 ms"
+    )
+    assert len(others) == 3
+
+
+def test_headlines_where_we_are_behind_or_litert_is_missing(tmp_path: Path):
+    behind, alone = session(), session()
+    behind["rows"] = [row("tvm", "mixed", "256x256", 1, 25.0, 0.5)]
+    alone["rows"] = [row("tvm", "mixed", "256x256", 2, 25.0, None)]
+    for run, text in ((behind, "0.50 times as fast as"), (alone, "tvm mixed is the fastest")):
+        (tmp_path / "run.json").write_text(json.dumps(run))
+        (line,) = headlines(read_run(tmp_path / "run.json"))
+        assert text in line
+
+
+def test_a_session_without_litert_has_no_ratios(tmp_path: Path):
+    run = session()
+    run["rows"] = [r | {"ratio_to_litert_mixed": None, "ratio_interval": None} for r in run["rows"]]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert set(table_of(read_run(tmp_path / "run.json").rows)["ratio"]) == {""}
+    write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"run\.json cannot be read \(No such file"),
+        (json.dumps(session())[:-300], "truncated or not JSON"),
+        (json.dumps(session() | {"format": 0}), "has format 0, not 1"),
+        ("[1, 2]", "has format None, not 1"),
+        (json.dumps({"format": 1, "rows": []}), "has no 'environment'"),
+        (json.dumps(session() | {"rows": session()["rows"][-1:]}), "has no row with a figure"),
+    ],
+)
+def test_files_that_are_no_session(tmp_path: Path, content: str | None, message: str):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(MqnetError, match=message):
+        read_run(tmp_path / "run.json")
+
+
+def test_a_change_counts_where_the_intervals_part(tmp_path: Path, run_json: Path):
+    changed = copy.deepcopy(session())
+    ours = [r for r in changed["rows"] if r["engine"] == "tvm"]
+    for r, ratio in zip(ours, (2.5, 2.01, 1.5, 2.0), strict=True):
+        r["ratio_to_litert_mixed"], r["ratio_interval"] = ratio, [ratio - 0.02, ratio + 0.02]
+    (tmp_path / "new.json").write_text(json.dumps(changed))
+    old, new = read_run(run_json), read_run(tmp_path / "new.json")
+    table = compare_runs(old, new)
+    assert list(table[table["engine"] == "tvm"]["verdict"]) == [
+        *("faster", "within noise", "slower", "within noise"),
+    ]
+    assert list(table["change"])[0] == pytest.approx(0.25)
+    page = write_report(new, old, tmp_path / "report").read_text()
+    assert "+25.0%" in page and "within noise" in page
+
+
+def test_sessions_of_two_machines_are_not_compared(tmp_path: Path, run_json: Path):
+    other = session()
+    other["environment"]["cpu"] = "Another CPU"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(MqnetError, match="'Another CPU'.*sessions of one machine"):
+        compare_runs(read_run(tmp_path / "other.json"), read_run(run_json))
+
+
+def test_sessions_without_a_ratio_in_common(tmp_path: Path, run_json: Path):
+    other = session()
+    for r in other["rows"]:
+        r["size"] = "32x32"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(MqnetError, match="no ratio in common"):
+        compare_runs(read_run(tmp_path / "other.json"), read_run(run_json))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_shows_and_prints_it(run_json: Path, tmp_path: Path):
+    page = write_report(read_run(run_json), None, tmp_path / "report")
+    browser = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=2000",
+    ]
+    seen = subprocess.run(
+        [*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True
+    ).stdout
+    assert seen.count('<tr class="ours">') == 4
+    assert seen.count("<img") == 4
+    pdf = tmp_path / "page.pdf"
+    subprocess.run(
+        [*browser, f"--print-to-pdf={pdf}", page.as_uri()], capture_output=True, check=True
+    )
+    assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 50_000
