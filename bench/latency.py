@@ -35,7 +35,8 @@ class Options:
     """Threads per frame, and cores that each process is pinned to."""
 
     against: str = "litert"
-    """Other engines, by commas (litert,onnxruntime,openvino,pytorch), or all."""
+    """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
+    tvm-stock."""
 
     schemes: str = "all"
     """Quantization schemes, by commas, or all that an engine has."""

@@ -23,7 +23,7 @@ from compile.artefact import (
 from compile.atomic import make_folder, write_atomically
 from compile.checksum import sha256_of
 from compile.describe_boundary import BoundaryTensor, describe_boundary
-from compile.describe_parts import describe_parts, kernel_origins
+from compile.describe_parts import describe_kernels, describe_parts
 from compile.errors import MqnetError, OutputError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
@@ -143,7 +143,7 @@ def build_artefact(
                 "output": _tensor("h", main.ret_ty),
                 "boundary": [asdict(tensor) for tensor in boundary],
                 "parts": [asdict(part) for part in describe_parts(planned)],
-                "kernels": kernel_origins(planned),
+                "kernels": [asdict(kernel) for kernel in describe_kernels(planned)],
                 "linker": asdict(linker.report),
                 "versions": {package: version(package) for package in _PACKAGES},
             },

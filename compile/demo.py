@@ -33,7 +33,7 @@ def _demo(options: Options) -> None:
     from compile.build_artefact import BuildRequest, build_artefact
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.compare import side_by_side
-    from compile.imaging.decode_hdr import encode_hdr
+    from compile.imaging.decode_hdr import mu_law
     from compile.imaging.fit_size import padded_size
     from compile.imaging.metrics import psnr
     from compile.imaging.read_photo import read_photo
@@ -63,14 +63,14 @@ def _demo(options: Options) -> None:
     side_by_side(photo, linear, picture)
 
     reference = run_float_network(load_checkpoint(None, "ca"), photo)
-    agreement = psnr(encode_hdr(linear), encode_hdr(reference))
+    agreement = psnr(mu_law(linear), mu_law(reference))
     for output in (*outputs, picture):
         print(output)
     print(
         f"{np.median(seconds) * 1e3:.1f} ms per frame at {size[0]}x{size[1]} with "
         f"{session.threads} threads (median of {_FRAMES})"
     )
-    print(f"{agreement:.1f} dB PSNR against the PyTorch float32 network (mu-law light, peak 1)")
+    print(f"{agreement:.1f} dB PSNR against the PyTorch float32 network (mu-law light)")
 
 
 if __name__ == "__main__":

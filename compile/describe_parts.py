@@ -9,8 +9,8 @@ import tvm
 from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
-from compile.kernels.kernel_function import MACS_ATTR
-from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
+from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
+from compile.passes.schedule_attrs import RECORD, schedule_origin
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,33 @@ def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
     return summaries
 
 
-def kernel_origins(planned: tvm.IRModule) -> dict[str, list[str]]:
-    """Names of the distinct kernels with a tuning record ("record") and without ("built-in")."""
-    origins: dict[str, list[str]] = {RECORD: [], BUILT_IN: []}
-    for name, function in planned.functions_items():
+@dataclass(frozen=True)
+class KernelSummary:
+    """One kernel, which may be called more than once per frame.
+
+    Attributes:
+        name: of the function in the library.
+        family: of kernels, by which its built-in schedule is chosen; "" for those TVM has fused.
+        schedule: "record" (tuned) or "built-in".
+        macs: multiply-accumulates of one call.
+    """
+
+    name: str
+    family: str
+    schedule: str
+    macs: int
+
+
+def describe_kernels(planned: tvm.IRModule) -> list[KernelSummary]:
+    """Summaries of the distinct kernels, by name."""
+    summaries = []
+    for var, function in planned.functions_items():
         if isinstance(function, tirx.PrimFunc):
-            origins[schedule_origin(function)].append(name.name_hint)
-    return {origin: sorted(names) for origin, names in origins.items()}
+            attributes = function.attrs or {}
+            family, macs = str(attributes.get(FAMILY_ATTR, "")), int(attributes.get(MACS_ATTR, 0))
+            origin = schedule_origin(function)
+            summaries.append(KernelSummary(var.name_hint, family, origin, macs))
+    return sorted(summaries, key=lambda kernel: kernel.name)
 
 
 def _describe(planned: tvm.IRModule, name: str) -> PartSummary:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tvm
@@ -15,6 +17,8 @@ from compile.errors import ArtefactError, MqnetError
 
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
 _SHARE_ALL_CORES = -3
+# VMInstrumentReturnKind: make the call that was announced.
+_GO_ON = 0
 
 
 class Session:
@@ -57,6 +61,23 @@ class Session:
         output = self._vm["main"](tensor)
         seconds = time.perf_counter() - start
         return output.numpy()[0], seconds
+
+    def run_observed(
+        self, image: NDArray[np.uint8], observe: Callable[[str, bool, Sequence[Any]], None]
+    ) -> None:
+        """One frame, with ``observe(name, before, arguments)`` before and after every call of the
+        virtual machine: kernels, with inputs and output among their arguments, and its own."""
+
+        def instrument(_: Any, name: str, before: bool, __: Any, *arguments: Any) -> int:
+            observe(name, before, arguments)
+            return _GO_ON
+
+        tensor = tvm.runtime.tensor(np.ascontiguousarray(image)[None])
+        self._vm.set_instrument(instrument)
+        try:
+            self._vm["main"](tensor)
+        finally:
+            self._vm.set_instrument(lambda *_: _GO_ON)
 
     def run_part(self, name: str, *inputs: NDArray) -> list[NDArray]:
         """The results of function ``name`` ("backbone", "head" or "main") of the library."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import accuracy, kernel_times, latency, report
 from compile import build, infer
 from compile.artefact import MANIFEST
 from compile.mqnet import data, train
@@ -23,10 +24,14 @@ from targets.linkers import find_lld
 
 REPOSITORY = Path(__file__).parent.parent
 MAINS = {
-    "build": build.main,
-    "infer": infer.main,
-    "mqnet/data": data.main,
-    "mqnet/train": train.main,
+    "compile/build": build.main,
+    "compile/infer": infer.main,
+    "compile/mqnet/data": data.main,
+    "compile/mqnet/train": train.main,
+    "bench/accuracy": accuracy.main,
+    "bench/kernel_times": kernel_times.main,
+    "bench/latency": latency.main,
+    "bench/report": report.main,
 }
 CA = BUNDLED / "ca.safetensors"
 
@@ -61,13 +66,13 @@ def as_user(
     file_limit: int | None = None,
     prefix: tuple[str, ...] = (),
 ) -> Outcome:
-    """Runs ``python compile/COMMAND.py`` from the repository's root."""
+    """Runs ``python COMMAND.py`` from the repository's root."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
     done = subprocess.run(
-        [*prefix, sys.executable, f"compile/{command}.py", *map(str, args)],
+        [*prefix, sys.executable, f"{command}.py", *map(str, args)],
         cwd=REPOSITORY,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,

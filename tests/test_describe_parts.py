@@ -9,7 +9,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.describe_parts import PartSummary, describe_parts
+from compile.describe_parts import PartSummary, describe_kernels, describe_parts
 from compile.kernels.kernel_function import MACS_ATTR
 from compile.passes.plan_memory import plan_memory
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled
@@ -119,6 +119,15 @@ def test_parts_in_order_with_their_counts(planned: tvm.IRModule) -> None:
         kernels_with_record=1,
         kernels_without_record=1,
     )
+
+
+def test_kernels_by_name(planned: tvm.IRModule) -> None:
+    kernels = describe_kernels(planned)
+    assert [kernel.name for kernel in kernels] == ["double", "negate", "scale", "widen"]
+    assert [(kernel.family, kernel.macs) for kernel in kernels] == [
+        *(("", 0), ("", 0), ("", 15), ("", 30)),
+    ]
+    assert sorted(kernel.schedule for kernel in kernels) == [BUILT_IN] * 2 + [RECORD] * 2
 
 
 @I.ir_module

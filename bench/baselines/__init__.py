@@ -16,6 +16,8 @@ _CLASSES = {
     "onnxruntime": "bench.baselines.onnx_runtime:OnnxRuntime",
     "openvino": "bench.baselines.open_vino:OpenVino",
     "pytorch": "bench.baselines.pytorch_eager:PyTorchEager",
+    "pytorch-compiled": "bench.baselines.pytorch_compiled:PyTorchCompiled",
+    "tvm-stock": "bench.baselines.tvm_stock:TvmStock",
 }
 
 SCHEMES: dict[str, tuple[str, ...]] = {
@@ -24,6 +26,8 @@ SCHEMES: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("mixed", "fp32", "int8"),
     "openvino": ("mixed", "fp32", "int8"),
     "pytorch": ("fp32",),
+    "pytorch-compiled": ("fp32",),
+    "tvm-stock": ("fp32",),
 }
 """Engine by name, and the quantization schemes that it has of the network."""
 

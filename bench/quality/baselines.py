@@ -35,7 +35,7 @@ def apply_tone_curve(photo: Photo) -> Light:
     return decode_hdr(tone_curve()[photo])
 
 
-def stretch(photo: Photo, gamma: float = 1.0, peak: float = 1.4) -> Light:
+def stretch(photo: Photo, gamma: float = 1.0, peak: float = 1.0) -> Light:
     """Akyüz et al., "Do HDR displays support LDR content? A psychophysical evaluation" (SIGGRAPH
     2007), eq. 1: the luminance stretched to ``peak ((Y - Ymin) / (Ymax - Ymin))^gamma``."""
     linear = linearize(photo)
@@ -46,7 +46,7 @@ def stretch(photo: Photo, gamma: float = 1.0, peak: float = 1.4) -> Light:
     return np.clip(linear * gain[..., None], 0, PEAK).astype(np.float32)
 
 
-def enhance_brightness(photo: Photo, boost: float = 3.0, bright: float = 230) -> Light:
+def enhance_brightness(photo: Photo, boost: float = 1.5, bright: float = 250) -> Light:
     """After Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of
     Exposures" (SIBGRAPI 2014): light is boosted where an edge-aware map says that a bright area is.
 

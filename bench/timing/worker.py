@@ -23,8 +23,8 @@ from bench.baselines import engine_class
 from bench.baselines.engine import Engine, Job
 from compile.errors import MqnetError
 
-_LONGEST_START_SECONDS = 300
-_LONGEST_FRAME_SECONDS = 120
+# Some compile the network when they start, or with their first frame.
+_LONGEST_SECONDS = 600
 
 
 class WorkerError(Exception):
@@ -64,7 +64,7 @@ class Worker:
             signal.signal(signal.SIGINT, before)
         theirs.close()
         try:
-            self.version: str = self._answer(_LONGEST_START_SECONDS)
+            self.version: str = self._answer()
         except WorkerError:
             self.close()
             raise
@@ -96,14 +96,14 @@ class Worker:
     def _ask(self, question: str, value: object) -> Any:
         os.kill(self._process.pid, signal.SIGCONT)
         self._pipe.send((question, value))
-        answer = self._answer(_LONGEST_FRAME_SECONDS)
+        answer = self._answer()
         self.sleep()
         return answer
 
-    def _answer(self, longest_seconds: float) -> Any:
+    def _answer(self) -> Any:
         try:
-            if not self._pipe.poll(longest_seconds):
-                raise WorkerError(f"no answer within {longest_seconds:g} s")
+            if not self._pipe.poll(_LONGEST_SECONDS):
+                raise WorkerError(f"no answer within {_LONGEST_SECONDS} s")
             failed, answer = self._pipe.recv()
         except (EOFError, OSError):
             self._process.join(5)

@@ -74,7 +74,9 @@ def _quantized(
     precisions = (scheme.backbone, scheme.head)
     if Precision.INT8 in precisions:
         crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS))
-        equalize_concats(deployed.net, crops.permute(0, 3, 1, 2) / 255)
+        if not scheme.fine_tuned:
+            # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
+            equalize_concats(deployed.net, crops.permute(0, 3, 1, 2) / 255)
         return _quantize(deployed, scheme, crops)
     if Precision.WEIGHT_ONLY_INT8 in precisions:
         return _quantize(deployed, scheme, torch.zeros(1, CROP, CROP, 3, dtype=torch.uint8))

@@ -25,12 +25,12 @@ from PIL import Image
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Iterator[Command]:
-    """Runs a command in this process: ``here("infer", artefact, photo, "-o", output)``."""
+    """Runs a command in this process: ``here("compile/infer", artefact, photo, "-o", output)``."""
     loggers = [logging.getLogger(name) for name in ("compile", "torch")]
     before = [logger.level for logger in loggers]
 
     def run(command: str, *args: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", [f"compile/{command}.py", *map(str, args)])
+        monkeypatch.setattr(sys, "argv", [f"{command}.py", *map(str, args)])
         capfd.readouterr()
         code = 0
         try:
@@ -97,4 +97,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def quick_build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """A whole build by the command line, and what it printed."""
     folder = tmp_path_factory.mktemp("quick") / "artefact"
-    return folder, as_user("build", *QUICK, "--out", folder, "--json")
+    return folder, as_user("compile/build", *QUICK, "--out", folder, "--json")

@@ -28,7 +28,7 @@ def test_changed_library(copy: Path, photo: Path, out: Path):
     library = bytearray((copy / LIBRARY).read_bytes())
     library[len(library) // 2] ^= 1
     (copy / LIBRARY).write_bytes(library)
-    outcome = as_user("infer", copy, photo, "-o", out / "x.avif")
+    outcome = as_user("compile/infer", copy, photo, "-o", out / "x.avif")
     check_sentence(outcome, str(copy / LIBRARY), "sha256", "build it again")
     assert contents(out) == {}
 
@@ -93,7 +93,7 @@ def test_damaged_artefact(
     here: Command, copy: Path, photo: Path, out: Path, damage: Callable[[Path], None]
 ):
     damage(copy)
-    check_sentence(here("infer", copy, photo, "-o", out / "x.avif"), str(copy), "build")
+    check_sentence(here("compile/infer", copy, photo, "-o", out / "x.avif"), str(copy), "build")
     assert contents(out) == {}
 
 
@@ -101,14 +101,14 @@ def test_damaged_artefact(
 @needs_lld
 def test_artefact_of_another_machine(artefact: ArtefactFactory, photo: Path, out: Path):
     built = artefact("linux-arm64")
-    outcome = as_user("infer", built.library.parent, photo, "-o", out / "x.avif")
+    outcome = as_user("compile/infer", built.library.parent, photo, "-o", out / "x.avif")
     check_sentence(outcome, "linux-arm64", "EM_AARCH64", "x86_64", "--target host")
     assert contents(out) == {}
 
 
 def test_artefact_for_a_cpu_with_more_features(here: Command, copy: Path, photo: Path, out: Path):
     edit_manifest(copy, lambda manifest: manifest["target"]["requires"].append("amx_future"))
-    outcome = here("infer", copy, photo, "-o", out / "x.avif")
+    outcome = here("compile/infer", copy, photo, "-o", out / "x.avif")
     check_sentence(outcome, "amx_future", "lacks", "--target host")
     assert contents(out) == {}
 
@@ -125,19 +125,21 @@ def test_library_that_does_not_load(
     (copy / LIBRARY).write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     edit_manifest(copy, lambda manifest: manifest["files"][LIBRARY].update(sha256=digest))
-    check_sentence(here("infer", copy, photo, "-o", out / "x.avif"), str(copy / LIBRARY))
+    check_sentence(here("compile/infer", copy, photo, "-o", out / "x.avif"), str(copy / LIBRARY))
     assert contents(out) == {}
 
 
 @pytest.mark.parametrize("threads", ["0", "-1"])
 def test_bad_number_of_threads(here: Command, host: Path, photo: Path, out: Path, threads: str):
-    outcome = here("infer", host, photo, "-o", out / "x.avif", "--threads", threads)
+    outcome = here("compile/infer", host, photo, "-o", out / "x.avif", "--threads", threads)
     check_sentence(outcome, threads, "threads")
-    check_sentence(here("build", *QUICK, "--threads", threads, "--out", out / "new"), "threads")
+    check_sentence(
+        here("compile/build", *QUICK, "--threads", threads, "--out", out / "new"), "threads"
+    )
     assert contents(out) == {}
 
 
 def test_more_threads_than_cores(here: Command, host: Path, photo: Path, out: Path):
-    outcome = here("infer", host, photo, "-o", out / "x.avif", "--threads", "4096")
+    outcome = here("compile/infer", host, photo, "-o", out / "x.avif", "--threads", "4096")
     check_sentence(outcome, "4096", str(len(os.sched_getaffinity(0))), "cores")
     assert contents(out) == {}

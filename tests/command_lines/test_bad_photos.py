@@ -25,7 +25,7 @@ from PIL import Image
 def test_a_good_photograph_first(here: Command, host: Path, photo: Path, out: Path):
     """What the errors are compared with: the same command succeeds when nothing is wrong."""
     for ending in (".avif", ".exr", ".png"):
-        outcome = here("infer", host, photo, "-o", out / f"hdr{ending}")
+        outcome = here("compile/infer", host, photo, "-o", out / f"hdr{ending}")
         assert outcome.code == 0 and outcome.out == "", outcome
     assert sorted(contents(out)) == ["hdr.avif", "hdr.exr", "hdr.png"]
     with Image.open(out / "hdr.png") as picture:
@@ -33,13 +33,17 @@ def test_a_good_photograph_first(here: Command, host: Path, photo: Path, out: Pa
 
 
 def test_missing_photo(host: Path, out: Path):
-    check_sentence(as_user("infer", host, "nowhere.jpg", "-o", out / "x.avif"), "nowhere.jpg")
+    check_sentence(
+        as_user("compile/infer", host, "nowhere.jpg", "-o", out / "x.avif"), "nowhere.jpg"
+    )
     assert contents(out) == {}
 
 
 def test_truncated_photo(host: Path, photo: Path, out: Path):
     photo.write_bytes(photo.read_bytes()[:-600])
-    check_sentence(as_user("infer", host, photo, "-o", out / "x.avif"), str(photo), "truncated")
+    check_sentence(
+        as_user("compile/infer", host, photo, "-o", out / "x.avif"), str(photo), "truncated"
+    )
     assert contents(out) == {}
 
 
@@ -70,31 +74,31 @@ def test_no_photo(
     words: str,
 ):
     spoil(photo)
-    check_sentence(here("infer", host, photo, "-o", out / "x.avif"), str(photo), words)
+    check_sentence(here("compile/infer", host, photo, "-o", out / "x.avif"), str(photo), words)
     assert contents(out) == {}
 
 
 @pytest.mark.parametrize("name", ["[bold]photo[x].jpg", "p[/b]hoto.jpg", "[link=x].jpg"])
 def test_names_are_told_as_they_are(here: Command, host: Path, out: Path, name: str):
     """Brackets are markup to what prints the sentence."""
-    check_sentence(here("infer", host, name, "-o", out / "x.avif"), name)
+    check_sentence(here("compile/infer", host, name, "-o", out / "x.avif"), name)
 
 
 def test_results_are_told_as_they_are(here: Command, host: Path, photo: Path, out: Path):
     """In one line each, however long, so that a script can read them."""
     folder = out / "[bold]" / ("x" * 90)
     folder.mkdir(parents=True)
-    outcome = here("infer", host, photo, "-o", folder / "x.png")
+    outcome = here("compile/infer", host, photo, "-o", folder / "x.png")
     (line,) = outcome.err.splitlines()
     assert line.startswith(f"{folder / 'x.png'}  ") and line.endswith(" ms")
 
 
 def test_photo_larger_than_the_artefact(here: Command, host: Path, photo: Path, out: Path):
     Image.new("RGB", (300, 100), "gray").save(photo)
-    outcome = here("infer", host, photo, "-o", out / "x.png")
+    outcome = here("compile/infer", host, photo, "-o", out / "x.png")
     check_sentence(outcome, "300x100", "96x64", "--resize")
     assert contents(out) == {}
-    assert here("infer", host, photo, "-o", out / "x.png", "--resize").code == 0
+    assert here("compile/infer", host, photo, "-o", out / "x.png", "--resize").code == 0
     with Image.open(out / "x.png") as picture:
         assert picture.size == (96, 32)
 
@@ -107,7 +111,7 @@ def test_one_bad_photo_does_not_stop_the_others(host: Path, photo: Path, out: Pa
     bad.write_text("no picture")
     other = photo.with_name("other.png")
     Image.new("RGB", (96, 64), "white").save(other)
-    outcome = as_user("infer", host, photo, bad, other, "-o", out, "--json")
+    outcome = as_user("compile/infer", host, photo, bad, other, "-o", out, "--json")
     assert outcome.code == 2
     lines = [json.loads(line) for line in outcome.out.splitlines()]
     assert [line["photo"] for line in lines] == [str(path) for path in (photo, bad, other)]
@@ -121,14 +125,14 @@ def test_one_bad_photo_does_not_stop_the_others(host: Path, photo: Path, out: Pa
 def test_two_photos_for_one_output(here: Command, host: Path, photo: Path, out: Path):
     twin = photo.with_suffix(".png")
     Image.new("RGB", (40, 40)).save(twin)
-    check_sentence(here("infer", host, photo, twin, "-o", out), str(out / "photo.avif"))
-    check_sentence(here("infer", host, photo, twin, "-o", out / "x.avif"), "one file for 2")
-    check_sentence(here("infer", host, photo, photo, "-o", out), str(out / "photo.avif"))
-    check_sentence(here("infer", host, "-o", out), "no photograph")
+    check_sentence(here("compile/infer", host, photo, twin, "-o", out), str(out / "photo.avif"))
+    check_sentence(here("compile/infer", host, photo, twin, "-o", out / "x.avif"), "one file for 2")
+    check_sentence(here("compile/infer", host, photo, photo, "-o", out), str(out / "photo.avif"))
+    check_sentence(here("compile/infer", host, "-o", out), "no photograph")
     assert contents(out) == {}
 
 
 def test_bad_artefact_makes_no_folder(here: Command, tmp_path: Path, photo: Path, out: Path):
-    outcome = here("infer", tmp_path / "nothing", photo, "other.jpg", "-o", out / "new")
+    outcome = here("compile/infer", tmp_path / "nothing", photo, "other.jpg", "-o", out / "new")
     check_sentence(outcome, str(tmp_path / "nothing"))
     assert contents(out) == {}

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from command_line import (
+    MAINS,
     REPOSITORY,
     Command,
 )
@@ -16,14 +17,14 @@ from command_line import (
 from targets.load_target import list_targets
 
 
-@pytest.mark.parametrize("command", ["build", "infer"])
+@pytest.mark.parametrize("command", MAINS)
 def test_help_is_quick(command: str):
     """It imports neither torch nor TVM, which take seconds."""
     script = (
         "import runpy, sys\n"
-        f"sys.argv = ['compile/{command}.py', '--help']\n"
+        f"sys.argv = ['{command}.py', '--help']\n"
         "try:\n"
-        f"    runpy.run_path('compile/{command}.py', run_name='__main__')\n"
+        f"    runpy.run_path('{command}.py', run_name='__main__')\n"
         "finally:\n"
         "    print('heavy:', sorted({'torch', 'tvm', 'numpy'} & set(sys.modules)))\n"
     )
@@ -35,12 +36,12 @@ def test_help_is_quick(command: str):
 
 
 def test_target_help(here: Command):
-    outcome = here("build", "--target", "help")
+    outcome = here("compile/build", "--target", "help")
     assert outcome.code == 0
     assert all(re.search(rf"\b{name}\b", outcome.out) for name in list_targets()), outcome.out
 
 
 def test_target_help_as_json(here: Command):
-    outcome = here("build", "--target", "help", "--json")
+    outcome = here("compile/build", "--target", "help", "--json")
     assert outcome.code == 0
     assert [target["name"] for target in json.loads(outcome.out)] == list(list_targets())

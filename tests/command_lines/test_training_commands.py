@@ -32,7 +32,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", [("mqnet/data", "preview"), ("mqnet/train",)])
+@pytest.mark.parametrize("command", [("compile/mqnet/data", "preview"), ("compile/mqnet/train",)])
 def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str, ...]):
     option = "--output" if "preview" in command else "--out"
     target = out / "x.png"
@@ -45,25 +45,27 @@ def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str,
 
 @pytest.mark.parametrize("option", ["--steps", "--log-every"])
 def test_training_of_no_steps(here: Command, out: Path, option: str):
-    check_sentence(here("mqnet/train", "--out", out, option, "0"), "0", "positive")
+    check_sentence(here("compile/mqnet/train", "--out", out, option, "0"), "0", "positive")
     assert contents(out) == {}
 
 
 def test_training_from_what_is_no_checkpoint(here: Command, scenes: Path, out: Path):
     (out / "a.safetensors").write_bytes(b"no weights")
-    start = here("mqnet/train", "--scenes", scenes, "--out", out, "--start", out / "a.safetensors")
+    start = here(
+        "compile/mqnet/train", "--scenes", scenes, "--out", out, "--start", out / "a.safetensors"
+    )
     check_sentence(start, "a.safetensors", "safetensors")
 
 
 @pytest.mark.parametrize("more", [(), ("--start", CA, "--bfloat16")])
 def test_fine_tuning_without_weights_or_in_bfloat16(here: Command, out: Path, more: tuple):
-    outcome = here("mqnet/train", "--out", out, "--quantization-aware", *more)
+    outcome = here("compile/mqnet/train", "--out", out, "--quantization-aware", *more)
     check_sentence(outcome, "--quantization-aware", "--start", "--bfloat16")
     assert contents(out) == {}
 
 
 def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
-    outcome = as_user("mqnet/data", "preview", "--scenes", scenes, "-o", out / "pairs.png")
+    outcome = as_user("compile/mqnet/data", "preview", "--scenes", scenes, "-o", out / "pairs.png")
     assert outcome.code == 0, outcome.err
     said = " ".join(outcome.err.split())
     assert "skipped" in said and "broken.exr" in said and "not a number" in said
@@ -74,15 +76,15 @@ def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
 @pytest.mark.slow
 def test_training_by_the_command_line(scenes: Path, tmp_path: Path):
     command = ("--scenes", scenes, "--out", tmp_path / "run", *TRAINING)
-    outcome = as_user("mqnet/train", *command)
+    outcome = as_user("compile/mqnet/train", *command)
     assert outcome.code == 0, outcome.err
     assert "step 2 (18 crops" in outcome.err
     path = Path(outcome.out.strip())
     assert path == tmp_path / "run" / "ca.safetensors"
     assert load_checkpoint(path, "ca").attention == "ca"
-    again = as_user("mqnet/train", *command)
+    again = as_user("compile/mqnet/train", *command)
     assert (again.code, again.out) == (0, outcome.out)
-    other = as_user("mqnet/train", *command, "--seed", "1")
+    other = as_user("compile/mqnet/train", *command, "--seed", "1")
     assert other.code == 2 and "of a training with seed 0, not 1" in other.err
 
 

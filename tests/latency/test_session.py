@@ -63,6 +63,8 @@ def no_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("openvino", "fp32", 80),
         ("openvino", "int8", 18),
         ("openvino", "mixed", 45),
+        ("pytorch-compiled", "fp32", 80),
+        ("tvm-stock", "fp32", 80),
     ],
 )
 def test_every_peer_computes_the_network(engine: str, scheme: str, least_db: float):

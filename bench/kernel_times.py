@@ -1,0 +1,206 @@
+"""Where the time of a frame goes: kernel by kernel, beside what the machine can do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from compile.cli import run_command, set_up_logging
+
+if TYPE_CHECKING:
+    from bench.timing.kernel_calls import KernelCall
+
+
+# Our kernel families (compile/kernels/) and XNNPACK's operators, by common names.
+_FAMILIES = {
+    "pointwise": "1x1 convolution",
+    "depthwise": "depthwise convolution",
+    "spatial_conv": "3x3 convolution",
+    "instance_norm_statistics": "means",
+    "mean": "means",
+    "move": "copies",
+}
+_XNNPACK = (
+    ("Fully Connected", "pointwise"),
+    ("DWConv", "depthwise"),
+    ("IGEMM", "spatial_conv"),
+    ("Mean|Reduce", "mean"),
+    ("Copy|Reshape|Concat|Pad", "move"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Time every kernel of an artefact on one core: share of the frame, multiply-accumulates per
+    second, and share of the core's peak at the clock that it really has.
+
+    Example: python bench/kernel_times.py build/host-mixed-ca-768x1280 --plot roofline.png
+    """
+
+    artefact: tyro.conf.Positional[Path]
+    """Folder of a build for this machine."""
+
+    frames: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
+    """Timed frames, after 3 that are not."""
+
+    rows: int = 15
+    """Rows of the table; the JSON has all."""
+
+    litert: bool = False
+    """Also the kernels of LiteRT's network of the same scheme, as it times them itself."""
+
+    plot: Path | None = None
+    """PNG to write: each kernel's speed over its arithmetic intensity, under the rooflines."""
+
+    json: bool = False
+    """Print all calls as JSON to stdout instead of a table."""
+
+
+def main() -> None:
+    """Entry point of `python bench/kernel_times.py`."""
+    run_command(Options, _time)
+
+
+def _time(options: Options) -> None:
+    set_up_logging(verbose=False)
+    import os
+
+    from bench.baselines.litert_profile import profile_litert
+    from bench.peer_files import peer_file
+    from bench.timing.clock import clock_hz, copy_bytes_per_second
+    from bench.timing.kernel_calls import time_kernel_calls
+    from compile.artefact import open_artefact
+    from compile.errors import MqnetError
+    from compile.imaging.bundled import bundled_photos
+    from compile.imaging.fit_size import fit_photo
+    from compile.imaging.read_photo import read_photo
+    from compile.run_artefact import Session
+
+    if options.frames < 1:
+        raise MqnetError(f"frames {options.frames} is not a positive number")
+    artefact = open_artefact(options.artefact)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    session = Session(artefact, 1)
+    manifest = session.artefact.manifest
+    height, width = manifest["input"]["shape"][1:3]
+    photo, _ = fit_photo(read_photo(bundled_photos("test")[0]), height, width, "resize")
+    calls = time_kernel_calls(session, photo, options.frames)
+    hz, bandwidth = clock_hz(), copy_bytes_per_second()
+    target = manifest["target"]
+    peaks = {kind: target[f"peak_{kind}_macs"] * hz for kind in ("int8", "fp32")}
+    families = {"tvm": _by_family((call.family, call.seconds) for call in calls)}
+    if options.litert:
+        name = f"litert-{manifest['scheme']}-{height}x{width}.tflite"
+        families["litert"] = _litert_families(profile_litert(peer_file(name), options.frames))
+    machine = {"clock_hz": hz, "copy_bytes_per_second": bandwidth, "peak_macs_per_second": peaks}
+    if options.plot is not None:
+        _plot(calls, peaks, bandwidth, options.plot)
+    if options.json:
+        run = {"calls": [asdict(call) for call in calls], "families": families, "machine": machine}
+        print(json.dumps(run, indent=1))
+    else:
+        _print_table(calls, peaks, options.rows)
+        _print_families(families)
+        print(f"{hz / 1e9:.2f} GHz, copies {bandwidth / 1e9:.1f} GB/s")
+
+
+def _print_table(calls: list[KernelCall], peaks: dict[str, float], rows: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    total = sum(call.seconds for call in calls)
+    table = Table(
+        title=f"{total * 1e3:.1f} ms in {len(calls)} kernel calls, one thread",
+        caption="peak: of int8 arithmetic, also for kernels that compute in float",
+    )
+    for column in ("kernel", "reads", "writes"):
+        table.add_column(column, overflow="fold")
+    for column in ("ms", "share", "MMAC", "GMAC/s", "peak", "schedule"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for call in sorted(calls, key=lambda call: -call.seconds)[:rows]:
+        speed = call.macs / call.seconds
+        table.add_row(
+            call.name,
+            ", ".join(call.inputs[:2]),
+            call.output,
+            f"{call.seconds * 1e3:.2f}",
+            f"{call.seconds / total:.1%}",
+            f"{call.macs / 1e6:.1f}" if call.macs else "",
+            f"{speed / 1e9:.1f}" if call.macs else "",
+            f"{speed / peaks['int8']:.0%}" if call.macs else "",
+            call.schedule,
+        )
+    Console(width=140).print(table)
+
+
+def _by_family(times: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Seconds by kind of kernel, the longest first."""
+    sums: dict[str, float] = {}
+    for family, seconds in times:
+        name = _FAMILIES.get(family, "elementwise")
+        sums[name] = sums.get(name, 0) + seconds
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def _litert_families(types: dict[str, float]) -> dict[str, float]:
+    """LiteRT's times by the kinds that our kernels have, from XNNPACK's names for its own."""
+    return _by_family(
+        (next((f for pattern, f in _XNNPACK if re.search(pattern, name)), ""), seconds)
+        for name, seconds in types.items()
+    )
+
+
+def _print_families(families: dict[str, dict[str, float]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="milliseconds per frame by kind of kernel, one thread")
+    table.add_column("kind")
+    for engine in families:
+        table.add_column(engine, justify="right")
+    for kind in dict.fromkeys(kind for times in families.values() for kind in times):
+        table.add_row(kind, *(f"{times.get(kind, 0) * 1e3:.2f}" for times in families.values()))
+    table.add_row("all", *(f"{sum(times.values()) * 1e3:.2f}" for times in families.values()))
+    Console(width=140).print(table)
+
+
+def _plot(calls: list[KernelCall], peaks: dict[str, float], bandwidth: float, path: Path) -> None:
+    """Roofline (Williams, Waterman and Patterson, CACM 2009): speed over MACs per byte moved."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from compile.atomic import atomic_path
+
+    counted = [call for call in calls if call.macs]
+    intensity = np.array([call.macs / call.moved_bytes for call in counted])
+    speed = np.array([call.macs / call.seconds for call in counted]) / 1e9
+    area = np.array([call.seconds for call in counted])
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    panel = figure.subplots()
+    x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
+    for kind, peak in peaks.items():
+        roof = np.minimum(peak, x * bandwidth) / 1e9
+        panel.loglog(x, roof, label=f"{kind}: {peak / 1e9:.0f} GMAC/s, {bandwidth / 1e9:.0f} GB/s")
+    families = sorted({call.family for call in counted})
+    for family in families:
+        chosen = [index for index, call in enumerate(counted) if call.family == family]
+        sizes = 3000 * area[chosen] / area.sum()
+        panel.scatter(intensity[chosen], speed[chosen], sizes, alpha=0.6, label=family)
+    panel.set(xlabel="multiply-accumulates per byte of the arguments", ylabel="GMAC/s, one thread")
+    panel.set_title("Area: share of the frame's time")
+    legend = panel.legend(fontsize=8, loc="lower right")
+    for handle in legend.legend_handles:
+        if hasattr(handle, "set_sizes"):
+            handle.set_sizes([40])
+    with atomic_path(path) as beside:
+        figure.savefig(beside, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
