@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
@@ -21,6 +22,9 @@ _SEED = 0
 # Long enough that the caches are the engine's own again, short enough for many turns.
 _VISIT_SECONDS, _MOST_FRAMES = 0.25, 8
 _WARM_UP_FRAMES = 3
+# A round lets every engine have this much more time; one whose visit takes longer waits for its
+# next until it is due again.
+_ROUND_SECONDS = 0.4
 
 
 @dataclass
@@ -63,6 +67,7 @@ def measure(
     cores = sorted(os.sched_getaffinity(0))[: jobs[0].threads]
     results = [Measured(job) for job in jobs]
     workers: dict[int, Worker] = {}
+    frames: dict[int, int] = {}
     machine = MachineTimes()
     try:
         for index, result in enumerate(results):
@@ -70,9 +75,9 @@ def measure(
             try:
                 workers[index] = Worker(result.job, cores)
                 _prepare(workers[index], result, photos, references)
+                frames[index] = _frames_per_visit(workers[index])
             except WorkerError as error:
                 _drop(workers, index, result, error)
-        frames = {index: _frames_per_visit(worker) for index, worker in workers.items()}
         _take_turns(workers, results, frames, seconds, report)
     except KeyboardInterrupt:
         for result in results:
@@ -101,7 +106,9 @@ def _prepare(
 
 
 def _frames_per_visit(worker: Worker) -> int:
-    wall, _ = worker.time_frames(_WARM_UP_FRAMES)
+    wall, _ = worker.time_frames(1)
+    if wall[0] < _VISIT_SECONDS:
+        wall, _ = worker.time_frames(_WARM_UP_FRAMES)
     return int(np.clip(_VISIT_SECONDS / min(wall), 1, _MOST_FRAMES))
 
 
@@ -114,17 +121,19 @@ def _take_turns(
 ) -> None:
     """Visit all workers, in another order each time, until each has had its seconds."""
     order = random.Random(_SEED)
-    end = time.monotonic() + seconds * len(workers)
-    visit = 0
-    while workers and time.monotonic() < end:
-        visit += 1
-        report(f"round {visit}, {max(0, end - time.monotonic()):.0f} s left")
-        for index in order.sample(sorted(workers), len(workers)):
+    used = dict.fromkeys(workers, 0.0)
+    rounds = math.ceil(seconds / _ROUND_SECONDS)
+    for number in range(rounds):
+        report(f"round {number + 1} of {rounds}")
+        due = [index for index in workers if used[index] <= number * _ROUND_SECONDS]
+        for index in order.sample(due, len(due)):
+            begin = time.monotonic()
             try:
                 wall, cpu = workers[index].time_frames(frames[index])
             except WorkerError as error:
                 _drop(workers, index, results[index], error)
                 continue
+            used[index] += time.monotonic() - begin
             results[index].wall.append(wall)
             results[index].cpu.append(cpu)
 

@@ -113,17 +113,19 @@ def test_a_size_that_no_file_was_converted_for():
         Worker(Job("litert", "mixed", SIZE, 1), [0])
 
 
-def test_an_engine_that_dies_leaves_the_others_running(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("turn", [2, 6])
+def test_an_engine_that_dies_leaves_the_others_running(monkeypatch: pytest.MonkeyPatch, turn: int):
+    """While it warms up, or later in a turn."""
     turns = []
 
-    def killed_in_its_second_turn(self: Worker, count: int) -> tuple[list[float], list[float]]:
+    def killed_in_a_turn(self: Worker, count: int) -> tuple[list[float], list[float]]:
         turns.append(self)
-        if len(turns) == 4:
+        if len(turns) == turn:
             os.kill(self._process.pid, signal.SIGKILL)
         return time_frames(self, count)
 
     time_frames = Worker.time_frames
-    monkeypatch.setattr(Worker, "time_frames", killed_in_its_second_turn)
+    monkeypatch.setattr(Worker, "time_frames", killed_in_a_turn)
     results = measure([PYTORCH, PYTORCH], [photo(SIZE)], [reference(SIZE)], 0.5, lambda _: None)
     dead, alive = sorted(results, key=lambda result: not result.problem)
     assert dead.problem == "its process ended with code -9"
