@@ -204,7 +204,7 @@ def _rows(results: list[Measured], environment: dict[str, Any]) -> list[dict[str
                 "ratio_interval": ratio_interval(result.wall, base.wall) if has_base else None,
                 "frames": sum(map(len, result.wall)),
             }
-            flags += doubts(result.wall) + result.doubts + load_doubts(environment["load"])
+            flags += doubts(result.wall) + result.doubts + load_doubts(environment["busy_cores"])
         rows.append(row | {"flags": flags})
     return rows
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.reporting.run_file import RunFile
 
@@ -25,8 +27,12 @@ def latency(run: RunFile) -> Figure:
         errors = [rows["p50_ms"] - rows["p10_ms"], rows["p90_ms"] - rows["p50_ms"]]
         colors = [_OURS if engine == "tvm" else _OTHERS for engine in rows["engine"]]
         panel.barh(names, rows["p50_ms"], xerr=errors, color=colors, height=0.7)
-        panel.set(title=f"{size}, {_threads(threads)}", xlim=(0, None))
-    panels[-1].set_xlabel("ms per frame: median, with the 10th and the 90th percentile")
+        panel.set(title=f"{size}, {_threads(threads)}", xscale="log")
+        panel.set_xlim(rows["p10_ms"].min() / 2, rows["p90_ms"].max() * 1.3)
+        _plain_numbers(panel.xaxis)
+    panels[-1].set_xlabel(
+        "ms per frame (logarithmic): median, with the 10th and the 90th percentile"
+    )
     return figure
 
 
@@ -44,7 +50,8 @@ def accuracy(run: RunFile) -> Figure:
             panel.plot(x, y, _MARKERS.get(engine, "x"), color=color, label=engine)
             for scheme, at in zip(points["scheme"], zip(x, y, strict=True), strict=True):
                 panel.annotate(scheme, at, (4, 3), textcoords="offset points", fontsize=7)
-        panel.set(title=f"{size}, {_threads(threads)}", ylim=(0, None))
+        panel.set(title=f"{size}, {_threads(threads)}", yscale="log")
+        _plain_numbers(panel.yaxis)
         panel.set(xlabel="PSNR to PyTorch float32 (dB; 100 and more at 100)", ylabel="median, ms")
         panel.legend(fontsize=7)
     return figure
@@ -85,6 +92,8 @@ def scaling(run: RunFile) -> Figure | None:
             label=f"{engine} {scheme}, {_threads(threads)}",
         )
     panel.set(xlabel="megapixels", ylabel="nanoseconds per pixel (median)")
+    _plain_numbers(panel.xaxis)
+    _plain_numbers(panel.yaxis)
     panel.legend(fontsize=8)
     return figure
 
@@ -96,6 +105,13 @@ FIGURES: dict[str, tuple[str, Callable[[RunFile], Figure | None]]] = {
     "memory": ("Memory of activations", memory),
 }
 """File name -> title and how it is drawn, in the report's order."""
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Of a logarithmic axis: 20 and 50, not powers of ten, and none where they would collide."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _threads(count: int) -> str:

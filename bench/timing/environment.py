@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 _REPOSITORY = Path(__file__).parents[2]
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-# Beside these processes a core may have this share of other work.
-_HIGHEST_LOAD = 0.25
+# Other work that is still no reason to doubt, in cores; and how long it is watched for. The load
+# average would still show what ended a minute ago.
+_MOST_BUSY_CORES, _WATCH_SECONDS = 0.2, 1.0
 
 
 def describe_environment() -> dict[str, Any]:
-    """CPU, kernel, governor, load, versions and commit of this machine and repository."""
+    """CPU, kernel, governor, other work, versions and commit of this machine and repository."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "kernel": platform.release(),
         "governor": _GOVERNOR.read_text().strip() if _GOVERNOR.exists() else "not shown",
-        "load": os.getloadavg()[0],
+        "busy_cores": _busy_cores(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("apache-tvm", "torch", "numpy")},
         "commit": _commit(),
@@ -45,9 +47,19 @@ class MachineTimes:
         return []
 
 
-def load_doubts(load: float) -> list[str]:
+def load_doubts(busy_cores: float) -> list[str]:
     """A flag where other work ran before the session began."""
-    return [f"load {load:.1f} at the start"] if load > _HIGHEST_LOAD * os.cpu_count() else []
+    busy = busy_cores > _MOST_BUSY_CORES
+    return [f"{busy_cores:.1f} cores busy at the start"] if busy else []
+
+
+def _busy_cores() -> float:
+    """How many cores work at the moment."""
+    before = _jiffies()
+    time.sleep(_WATCH_SECONDS)
+    passed = {name: after - before[name] for name, after in _jiffies().items()}
+    idle = (passed["idle"] + passed["iowait"]) / max(1, sum(passed.values()))
+    return round((1 - idle) * os.cpu_count(), 2)
 
 
 def _jiffies() -> dict[str, int]:
