@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tyro
+
 from compile.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
@@ -22,17 +24,19 @@ class Options:
     """Time our build for this machine beside other engines: each in a process of its own, pinned,
     their frames taken in turns, with accuracy beside speed.
 
-    Example: python bench/latency.py --against all --size 256x256 768x1280 --threads 1 2
+    Example: python bench/latency.py --against all --size 256x256 --size 768x1280 --threads 2
     """
 
     target: str = "host"
     """Machine that our build is for; it must be this one."""
 
-    size: tuple[str, ...] = ("256x256",)
-    """Heights x widths in pixels; the other engines have files for 256x256 and 768x1280."""
+    size: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Height x width in pixels, 256x256 unless given; may be repeated. LiteRT has files for 256x256
+    and 768x1280."""
 
-    threads: tuple[int, ...] = (1,)
-    """Threads per frame, and cores that each process is pinned to."""
+    threads: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
+    """Threads per frame, and cores that each process is pinned to, 1 unless given; may be
+    repeated."""
 
     against: str = "litert"
     """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
@@ -68,16 +72,17 @@ def _measure(options: Options) -> None:
     if options.seconds <= 0:
         raise MqnetError(f"seconds {options.seconds:g} is not a positive number")
     cores = len(os.sched_getaffinity(0))
-    for threads in options.threads:
+    numbers = options.threads or (1,)
+    for threads in numbers:
         if not 1 <= threads <= cores:
             raise MqnetError(f"threads {threads} is not between 1 and the {cores} cores there are")
-    sizes = [parse_size(size) for size in options.size]
+    sizes = [parse_size(size) for size in options.size or ("256x256",)]
     networks = _networks(options)
     make_folder(options.out.parent)
     environment = describe_environment()
     results: list[Measured] = []
     for size in sizes:
-        for threads in options.threads:
+        for threads in numbers:
             jobs = _jobs(options, networks, size, threads)
             results += _session(jobs, options)
             if any(result.problem == "interrupted" for result in results):

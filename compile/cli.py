@@ -32,9 +32,8 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
     Exit codes: 0; 2 for a mistake of the user, said in one sentence without a traceback; 130 after
     Ctrl-C. Anything else is our bug and keeps its traceback.
     """
-    options = tyro.cli(options_type, config=(tyro.conf.FlagCreatePairsOff,))
     try:
-        command(options)
+        command(tyro.cli(options_type, config=(tyro.conf.FlagCreatePairsOff,)))
     except MqnetError as error:
         text = f"[bold red]error:[/] {escape(str(error))}"
         stderr.print(text, soft_wrap=True, highlight=False)

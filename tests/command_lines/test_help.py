@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from command_line import (
@@ -33,6 +34,16 @@ def test_help_is_quick(command: str):
     )
     assert done.returncode == 0, done.stderr
     assert "heavy: []" in done.stdout and "--" in done.stdout
+
+
+def test_whoever_reads_the_help_may_stop(tmp_path: Path):
+    """As `--help | head`: no traceback."""
+    command = f"{sys.executable} bench/latency.py --help 2> {tmp_path / 'err'} | head -c 10"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "usage: ben"
+    assert (tmp_path / "err").read_text() == ""
 
 
 def test_target_help(here: Command):

@@ -16,7 +16,7 @@ from command_line import Command, as_user, check_sentence, contents, x86_only
         (("--against", "tensorrt"), ("'tensorrt'", "litert", "all")),
         (("--schemes", "int4"), ("'int4'", "mixed", "all")),
         (("--threads", "0"), ("threads 0", "between 1 and")),
-        (("--threads", "1", "999"), ("threads 999", "between 1 and", "cores")),
+        (("--threads", "1", "--threads", "999"), ("threads 999", "between 1 and", "cores")),
         (("--seconds", "0"), ("seconds 0", "positive")),
         (("--size", "256"), ("'256'", "HEIGHTxWIDTH")),
         (("--target", "nokia-3310"), ("nokia-3310", "host")),
