@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,12 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     )
     log = TrainingLog(run.out, state.step)
     begin, terms = time.monotonic(), []
-    with _workers(run) as rendezvous:
-        # Held by name: leaving the group before the workers have ended would make them complain.
-        steps = _steps(run, state, panoramas, 0, rendezvous)
+    with (
+        tempfile.TemporaryDirectory(prefix="mqnet-train-") as folder,
+        # Closed after the workers: they would complain of a group that is left before they end.
+        closing(_steps(run, state, panoramas, 0, rendezvous := f"file://{folder}/store")) as steps,
+        _workers(run, rendezvous),
+    ):
         for loss_terms in steps:
             state.count_step()
             terms.append(loss_terms)
@@ -124,23 +127,21 @@ def _start(run: Run) -> TrainingState:
 
 
 @contextmanager
-def _workers(run: Run) -> Iterator[str]:
-    """The other processes, ranks 1 and up; the file by which they find each other."""
-    with tempfile.TemporaryDirectory(prefix="mqnet-train-") as folder:
-        rendezvous = f"file://{folder}/store"
-        context = multiprocessing.get_context("spawn")
-        others = [
-            context.Process(target=_work, args=(run, rank, rendezvous), daemon=True)
-            for rank in range(1, run.workers)
-        ]
+def _workers(run: Run, rendezvous: str) -> Iterator[None]:
+    """The other processes, ranks 1 and up, which find each other by the file ``rendezvous``."""
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_work, args=(run, rank, rendezvous), daemon=True)
+        for rank in range(1, run.workers)
+    ]
+    for process in others:
+        process.start()
+    try:
+        yield
+    finally:
         for process in others:
-            process.start()
-        try:
-            yield rendezvous
-        finally:
-            for process in others:
-                process.terminate()
-                process.join()
+            process.terminate()
+            process.join()
 
 
 def _work(run: Run, rank: int, rendezvous: str) -> None:
