@@ -30,6 +30,7 @@ from torch.export import ExportedProgram
 from tvm import relax
 
 from compile.frontend.import_program import import_program
+from compile.kernels.dot_products import dot_product_named
 from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
@@ -92,14 +93,15 @@ def plan_network(
 def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]]]:
     """The passes behind the import, by phase."""
     target = tvm_target(options.spec, options.threads)
+    dot = dot_product_named(options.spec.dot_product, options.spec.vector_bits)
     return [
         ("layout", [ConvertLayout()]),
         ("cut", [PartitionPrecision()] if options.split else []),
         (
             "lower",
             [
-                LowerIntegerIslands(),
-                LowerFloatConvolutions(),
+                LowerIntegerIslands(dot),
+                LowerFloatConvolutions(dot),
                 LowerInstanceNorm(),
                 LowerFloatPictures(),
                 LegalizeFloatOps(),
@@ -128,4 +130,5 @@ def vector_unit(spec: TargetSpec, threads: int) -> VectorUnit:
     AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
     """
     is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
-    return VectorUnit(spec.vector_bits, 32 if is_wide_file else 16, threads)
+    registers = 32 if is_wide_file else 16
+    return VectorUnit(spec.vector_bits, registers, threads, spec.l1d_bytes)

@@ -47,15 +47,19 @@ _THREADS = {256: 1, 512: 2}
 
 def options(bits: int) -> PipelineOptions:
     """The host with vectors of ``bits``: a narrower or, taken apart by LLVM, a wider machine."""
-    spec = _without_avx512(replace(load_target("host"), vector_bits=bits))
-    return PipelineOptions(spec, _THREADS[bits], split=True, records=Path("no records"))
+    return PipelineOptions(_with_vectors(bits), _THREADS[bits], True, Path("no records"))
 
 
-def _without_avx512(spec: TargetSpec) -> TargetSpec:
-    """For 256 bits the instruction set of a machine that has no wider one."""
-    if spec.machine == "EM_X86_64" and spec.vector_bits == 256:
-        return replace(spec, cpu="x86-64-v3", features=())
-    return spec
+def _with_vectors(bits: int) -> TargetSpec:
+    """Instructions are never taken apart: a wider machine has no dot product here, a narrower one
+    of x86 is AVX2's."""
+    host = load_target("host")
+    if bits > host.vector_bits:
+        return replace(host, vector_bits=bits, dot_product="none")
+    if bits < host.vector_bits and host.machine == "EM_X86_64":
+        avx2 = {"cpu": "x86-64-v3", "features": (), "dot_product": "pmaddwd"}
+        return replace(host, vector_bits=bits, **avx2)
+    return replace(host, vector_bits=bits)
 
 
 @cache

@@ -100,5 +100,5 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     for block in (row_sum, row_square, *totals):
         *_, channel, reduction = sch.get_loops(block)
         channel_outer, channel = sch.split(channel, [None, lanes])
-        accumulate_in_registers(sch, block, [], channel, [reduction], lanes, scope=None)
+        accumulate_in_registers(sch, block, [], channel, [reduction], lanes)
     sch.vectorize(sch.get_loops(sch.get_sblock("scale_shift"))[-1])

@@ -68,5 +68,5 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
         channel_outer, channel = sch.split(channel, [None, lanes])
         if outer:
             sch.parallel(loops[0])
-        accumulate_in_registers(sch, block, [], channel, [reduction], lanes, scope=None)
+        accumulate_in_registers(sch, block, [], channel, [reduction], lanes)
     sch.vectorize(sch.get_loops(epilogue)[-1])

@@ -20,14 +20,14 @@ def accumulate_in_registers(
     channel: LoopRV,
     reduction: list[LoopRV],
     lanes: int,
-    scope: str | None = "local",
 ) -> None:
-    """Put the ``reduction`` loops outside of the ``tile`` loops and the channel vectors, with the
-    accumulators of ``block`` as local variables that LLVM promotes to registers (unless its
-    result is read elsewhere: ``scope=None``)."""
+    """Put the ``reduction`` loops outside of the ``tile`` loops and the channel vectors, so that
+    the accumulators of ``block`` are variables that LLVM keeps in registers.
+
+    They stay in the scope "global": the buffers of any other are allocated at run time, which
+    LLVM cannot see through.
+    """
     vector, lane = sch.split(channel, [None, lanes])
     sch.reorder(*reduction, *tile, vector, lane)
     keep_in_registers(sch, [*tile, vector], lane)
     sch.decompose_reduction(block, reduction[0])
-    if scope is not None:
-        sch.set_scope(block, 0, scope)

@@ -9,9 +9,13 @@ tuning record is keyed by the kernel's TIR and must outlive a recalibration of t
 from __future__ import annotations
 
 from tvm import te, tirx
+from tvm.ir import register_op_attr
 
 #: Meaning of the elements of a kernel's ``quant`` argument, int32[4].
 INPUT_ZERO_POINT, OUTPUT_ZERO_POINT, CLAMP_LOW, CLAMP_HIGH = range(4)
+
+# LLVM rounds vectors, but TVM does not know, and would make a scalar loop of each that rounds.
+register_op_attr("tirx.nearbyint", "TVectorizable", True)
 
 
 def to_float(value: tirx.Expr) -> tirx.Expr:

@@ -16,11 +16,13 @@ class VectorUnit:
         bits: width of a vector register.
         registers: number of architectural vector registers.
         threads: threads that run the kernel.
+        l1d_bytes: level 1 data cache of a core.
     """
 
     bits: int
     registers: int
     threads: int
+    l1d_bytes: int = 32768
 
     @property
     def lanes(self) -> int:
@@ -86,3 +88,11 @@ def rows_per_task(rows: int, unit: VectorUnit, limit: int = 8) -> int:
     """Rows of the picture that one parallel task takes: many, so that the overlap of
     neighbouring windows is padded once, but enough tasks for every thread."""
     return largest_divisor(rows, min(limit, max(1, rows // (unit.threads * _TASKS_PER_THREAD))))
+
+
+def blocks_per_task(blocks: int, block_bytes: int, unit: VectorUnit) -> int:
+    """Of ``blocks``, each with a buffer of ``block_bytes``, how many one parallel task takes: as
+    many as fit half of the level 1 cache, but enough tasks for every thread."""
+    fitting = unit.l1d_bytes // 2 // block_bytes
+    sharing = blocks // (unit.threads * _TASKS_PER_THREAD)
+    return largest_divisor(blocks, min(fitting, sharing))

@@ -38,17 +38,21 @@ class Window:
             (width + left + right - self.kernel[1]) // self.stride[1] + 1,
         )
 
-    def pad(self, data: te.Tensor, value: tirx.Expr) -> te.Tensor:
-        """``data`` [1,H,W,C] with ``value`` around it, as a block named "pad"."""
-        _, height, width, channels = (int(extent) for extent in data.shape)
+    def pad(
+        self, data: te.Tensor, value: tirx.Expr, channels: int, dtype: str, name: str = "pad"
+    ) -> te.Tensor:
+        """``data`` [1,H,W,C] with ``value`` around it and behind its channels up to ``channels``,
+        as ``dtype``, in a block called ``name``."""
+        _, height, width, present = (int(extent) for extent in data.shape)
         top, left, bottom, right = self.padding
 
         def padded(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-            inside = tirx.all(y >= top, y < height + top, x >= left, x < width + left)
-            return tirx.if_then_else(inside, data[b, y - top, x - left, c], value)
+            inside = tirx.all(y >= top, y < height + top, x >= left, x < width + left, c < present)
+            found = tirx.if_then_else(inside, data[b, y - top, x - left, c], value)
+            return found.astype(dtype)
 
         shape = (1, height + top + bottom, width + left + right, channels)
-        return te.compute(shape, padded, name="pad")
+        return te.compute(shape, padded, name=name)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from compile.kernels import (
     instance_norm,
     mean,
     move,
+    packed_conv,
+    packed_pointwise,
     pointwise,
     spatial_conv,
 )
@@ -25,7 +27,16 @@ from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 
 _SCHEDULES = {
     kernels.FAMILY: kernels.schedule
-    for kernels in (pointwise, spatial_conv, depthwise, elementwise, mean, instance_norm)
+    for kernels in (
+        packed_pointwise,
+        packed_conv,
+        pointwise,
+        spatial_conv,
+        depthwise,
+        elementwise,
+        mean,
+        instance_norm,
+    )
 }
 
 

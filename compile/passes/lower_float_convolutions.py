@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import tvm
@@ -16,13 +17,12 @@ from tvm import relax
 
 from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.dot_product import DotProduct
 from compile.passes.constants import variables_of
 from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
 from compile.passes.pack_convolution import (
     accumulator_scale,
-    create_convolution,
-    pack_weight,
-    zero_point_offset,
+    pack_convolution,
 )
 from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
@@ -32,18 +32,25 @@ from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 class LowerFloatConvolutions:
     """Replace conv2d, its bias and its activation by one kernel, in every Relax function.
 
+    Args:
+        dot: the dot product instruction that int8 data is multiplied by, if the target has one.
+
     Raises:
         GraphError: a convolution that no kernel serves (dilated, grouped, unknown weights).
     """
 
+    def __init__(self, dot: DotProduct | None = None) -> None:
+        self.dot = dot
+
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, _ConvolutionLowering)
+        return rewrite_functions(mod, partial(_ConvolutionLowering, self.dot))
 
 
 class _ConvolutionLowering(FunctionRewriter):
-    def __init__(self, mod: tvm.IRModule, function: relax.Function) -> None:
+    def __init__(self, dot: DotProduct | None, mod: tvm.IRModule, function: relax.Function) -> None:
         super().__init__(mod, function)
+        self.dot = dot
         users = defaultdict(list)
         for var, value in self.definitions.items():
             for operand in variables_of(value):
@@ -84,20 +91,20 @@ class _ConvolutionLowering(FunctionRewriter):
         kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE
         dtype = "float32" if is_integer else str(data.ty.dtype)
         epilogue = ConvEpilogue(kind, convolution.low, convolution.high, dtype)
-        kernel, out_shape = create_convolution(convolution, shape, data.ty.dtype, epilogue)
-        operands = [pack_weight(convolution), convolution.bias]
+        packed = pack_convolution(convolution, shape, data.ty.dtype, epilogue, self.dot)
+        operands = [packed.weight, convolution.bias]
         if is_integer:
             zero_point = convolution.data.quantization.zero_point
             operands += [
                 accumulator_scale(convolution).astype(np.float32),
-                zero_point_offset(convolution).astype(np.int32),
+                packed.offset.astype(np.int32),
                 np.array([zero_point, 0, 0, 0], np.int32),
             ]
         elif convolution.weight_scale is not None:
             operands.append(convolution.weight_scale)
-        function = self.builder.add_func(kernel, "conv2d_float")
+        function = self.builder.add_func(packed.kernel, "conv2d_float")
         args = [data, *(relax.const(operand) for operand in operands)]
-        return relax.op.call_tir(function, args, relax.TensorType(out_shape, dtype))
+        return relax.op.call_tir(function, args, relax.TensorType(packed.shape, dtype))
 
 
 def _only_user(var: relax.Var, users: dict) -> relax.Var | None:

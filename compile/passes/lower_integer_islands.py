@@ -7,21 +7,22 @@ in, int32 accumulator, requantize in a register, int8 out.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import numpy as np
 import tvm
 from tvm import relax, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import create_add, create_multiply, create_table_lookup
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
 from compile.passes.match_island import Island, match_island
 from compile.passes.pack_convolution import (
     accumulator_scale,
-    create_convolution,
     integer_bias,
-    pack_weight,
+    pack_convolution,
 )
 from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
@@ -31,14 +32,25 @@ log = logging.getLogger(__name__)
 
 @tvm.transform.module_pass(opt_level=0, name="LowerIntegerIslands")
 class LowerIntegerIslands:
-    """Replace dequantize-op-quantize islands by integer kernels, in every Relax function."""
+    """Replace dequantize-op-quantize islands by integer kernels, in every Relax function.
+
+    Args:
+        dot: the dot product instruction that convolutions use, if the target has one.
+    """
+
+    def __init__(self, dot: DotProduct | None = None) -> None:
+        self.dot = dot
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, _IslandLowering)
+        return rewrite_functions(mod, partial(_IslandLowering, self.dot))
 
 
 class _IslandLowering(FunctionRewriter):
+    def __init__(self, dot: DotProduct | None, mod: tvm.IRModule, function: relax.Function) -> None:
+        super().__init__(mod, function)
+        self.dot = dot
+
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         if op_name(value) != "quantize":
             return self.renewed(value)
@@ -66,16 +78,16 @@ class _IslandLowering(FunctionRewriter):
         (data,), (shape,) = self.inputs(island)
         convolution = island.convolution
         epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
-        kernel, out_shape = create_convolution(convolution, shape, "int8", epilogue)
+        packed = pack_convolution(convolution, shape, "int8", epilogue, self.dot)
         multiplier = accumulator_scale(convolution) / np.float64(island.output.scale)
         args = [
             data,
-            pack_weight(convolution),
-            integer_bias(convolution),
+            packed.weight,
+            integer_bias(convolution, packed.offset),
             multiplier.astype(np.float32),
             _quant(island),
         ]
-        return self.call(kernel, "conv2d_requantize", args, out_shape)
+        return self.call(packed.kernel, "conv2d_requantize", args, packed.shape)
 
     def _add(self, island: Island) -> relax.Expr:
         operands, shapes = self.inputs(island)

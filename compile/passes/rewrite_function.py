@@ -6,7 +6,7 @@ over the bindings then says more than a mutator. Not a pass itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tvm
 from tvm import relax
@@ -73,7 +73,9 @@ def substitute(expr: relax.Expr, values: Mapping[relax.Var, relax.Expr]) -> rela
     return expr
 
 
-def rewrite_functions(mod: tvm.IRModule, rewriter: type[FunctionRewriter]) -> tvm.IRModule:
+def rewrite_functions(
+    mod: tvm.IRModule, rewriter: Callable[[tvm.IRModule, relax.Function], FunctionRewriter]
+) -> tvm.IRModule:
     """Every Relax function of ``mod`` rebuilt by ``rewriter``, without what has become unused."""
     names = [name for name, f in mod.functions_items() if isinstance(f, relax.Function)]
     for name in names:

@@ -89,7 +89,7 @@ def test_pointwise_accumulates_in_registers(unit) -> None:
                     "mqnet.schedule": "built-in",
                 }
             )
-            acc = T.sblock_alloc_buffer((8, 8), scope="local")
+            acc = T.sblock_alloc_buffer((8, 8))
             for tile in T.parallel(2):
                 for channels in range(1):
                     for pixel in T.unroll(4):

@@ -1,0 +1,20 @@
+"""The instruction that a target file's `dot_product` stands for."""
+
+from __future__ import annotations
+
+from compile.kernels.arm_sdot import sdot
+from compile.kernels.dot_product import DotProduct
+from compile.kernels.x86_pmaddwd import pmaddwd
+from compile.kernels.x86_vnni import vnni
+
+
+def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
+    """By name, on registers of up to ``vector_bits``; None for cores that have none.
+
+    A core with smmla has sdot too, which is what its kernels use.
+    """
+    if name == "pmaddwd":
+        return pmaddwd(vector_bits)
+    if name == "vnni":
+        return vnni(vector_bits)
+    return sdot() if name in ("sdot", "smmla") else None

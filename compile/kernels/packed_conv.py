@@ -1,0 +1,87 @@
+"""Dense KxK convolution of int8 by a dot product instruction, NHWC."""
+
+from __future__ import annotations
+
+from math import prod
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.dot_product import DotProduct
+from compile.kernels.kernel_function import create_kernel
+from compile.kernels.packed_loops import (
+    DOT_PRODUCT_ATTR,
+    accumulate_dot_products,
+    dot_product_tile,
+    finish_in_registers,
+    take_dot_product,
+    vectorize_operand,
+)
+from compile.kernels.packed_weight import packed_shape
+from compile.kernels.tiling import VectorUnit, rows_per_task
+from compile.kernels.window import Window
+
+FAMILY = "packed_conv"
+
+
+def create_packed_conv(
+    data_shape: tuple[int, int, int, int],
+    channels_out: int,
+    window: Window,
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data int8 [1,H,W,I], weight as :mod:`compile.kernels.packed_weight` has it,
+    epilogue operands) -> [1,OH,OW,O].
+
+    Beyond the edge stands the data's zero point, so that its share of the accumulator is the
+    constant that the packer has folded into the bias.
+    """
+    _, height, width, channels_in = data_shape
+    data = te.placeholder(data_shape, "int8", name="data")
+    shape = packed_shape(channels_out, window.kernel, channels_in, dot)
+    weight = te.placeholder(shape, dot.weight_dtype, name="weight")
+    vectors, *_, groups, lanes, group = shape
+    operands = epilogue.operands(channels_out, "int32")
+    finish = epilogue.apply(operands)
+    # The weights behind the last channel are zero: what they multiply does not matter.
+    operand = window.pad(
+        data, padding_value("int8", operands), groups * group, dot.data_dtype, name="operand"
+    )
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+    k = te.reduce_axis((0, groups * group), name="k")
+
+    def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        value = operand[0, y * window.stride[0] + ky, x * window.stride[1] + kx, k]
+        by = weight[n // lanes, ky, kx, k // group, n % lanes, k % group]
+        return te.sum(dot.product(value, by), axis=[ky, kx, k])
+
+    size = window.output_size(height, width)
+    attrs = {DOT_PRODUCT_ATTR: dot.name}
+    conv = te.compute((*size, vectors * lanes), multiply, name="conv", attrs=attrs)
+    out = te.compute(
+        (1, *size, channels_out), lambda b, y, x, n: finish(conv[y, x, n], n), name="epilogue"
+    )
+    macs = prod(size) * channels_out * prod(window.kernel) * channels_in
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+    """Rows to threads, columns and channels to registers."""
+    epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
+    dot = take_dot_product(sch, conv, unit)
+    row, column, channel, *_ = sch.get_loops(conv)
+    rows, columns = int(sch.get(row).extent), int(sch.get(column).extent)
+    channels = int(sch.get(sch.get_loops(epilogue)[-1]).extent)
+    tile = dot_product_tile(columns, channels, dot, unit)
+    task, row = sch.split(row, [None, rows_per_task(rows, unit)])
+    outer_column, column = sch.split(column, [None, tile.pixels])
+    outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
+    sch.reorder(task, row, outer, outer_column, column, vector, lane)
+    sch.reverse_compute_at(epilogue, outer_column, preserve_unit_loops=True)
+    sch.compute_at(operand, task, preserve_unit_loops=True)
+    sch.parallel(task)
+    vectorize_operand(sch, operand, unit)
+    finish_in_registers(sch, epilogue, tile.lanes)
+    accumulate_dot_products(sch, conv, dot, [column, vector, lane])

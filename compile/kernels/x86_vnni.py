@@ -1,0 +1,39 @@
+"""x86 with VNNI (AVX512 with VL, or AVX): ``vpdpbusd`` multiplies four uint8 by four int8.
+
+The data has to be unsigned: 128 is added to it, which is an xor of the bytes' upper bits (with
+AVX-512 the instruction that also broadcasts the group), and the packer takes 128 times the sum of
+the weights off the bias. Unlike ``vpdpbusds`` it does not saturate (Intel's
+manual, volume 2, VPDPBUSD).
+"""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from compile.kernels.dot_product import DotProduct, broadcast_group
+
+_GROUP = 4
+_LANES = (16, 8, 4)
+
+#: The upper bit of each of four bytes, as int32.
+_SIGN_BITS = 0x80808080 - (1 << 32)
+
+
+def vnni(bits: int) -> DotProduct:
+    """The instruction on registers of up to ``bits``."""
+    lanes = tuple(n for n in _LANES if n * 32 <= bits)
+    return DotProduct("vnni", _GROUP, "int8", "int8", 128, lanes, (1,), _emit)
+
+
+def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
+    unsigned = data ^ T.int32(_SIGN_BITS)
+    # LLVM takes both operands as bytes since its version 22; TVM's own intrinsics still pass int32,
+    # which the verifier refuses.
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.vpdpbusd.{lanes * 32}"),
+        accumulator,
+        broadcast_group(unsigned, lanes, "int8", _GROUP),
+        weights,
+        dtype=f"int32x{lanes}",
+    )
