@@ -6,12 +6,22 @@ draws zero points, limits, multipliers and data for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
+from kernel_draws import (
+    SAME_3X3,
+    Conv,
+    Multipliers,
+    Output,
+    draw_int8,
+    draw_multiplier,
+    draws,
+    multipliers,
+    outputs,
+    seeds,
+    zero_points,
+)
 from kernel_runner import UNITS, built_kernel
 from numpy.typing import NDArray
 from reference import ops
@@ -24,90 +34,10 @@ from compile.kernels.move import create_concat, create_upsample
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.tiling import VectorUnit
-from compile.kernels.window import Window
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
-SAME_3X3 = (1, 1, 1, 1)
 
 units = pytest.mark.parametrize("unit", UNITS, ids=lambda u: f"{u.bits}x{u.registers}t{u.threads}")
-draws = settings(deadline=None, max_examples=6)
-zero_points = st.sampled_from([-128, 127, 0]) | st.integers(-128, 127)
-seeds = st.integers(0, 2**32 - 1)
-
-
-@dataclass(frozen=True)
-class Output:
-    """How a kernel's result is quantized."""
-
-    zero_point: int
-    low: int
-    high: int
-
-
-@st.composite
-def outputs(draw: st.DrawFn) -> Output:
-    """Limits as a ReLU, a ReLU6 or no activation gives them, and narrow ones."""
-    zero_point = draw(zero_points)
-    low = draw(st.sampled_from([-128, zero_point]) | st.integers(-128, 127))
-    high = draw(st.sampled_from([127]) | st.integers(low, 127))
-    return Output(zero_point, low, high)
-
-
-@dataclass(frozen=True)
-class Multipliers:
-    """How :func:`draw_multiplier` makes its float32 numbers.
-
-    Attributes:
-        spread: the standard deviation of ``acc * multiplier``: from next to nothing to saturation.
-        power_of_two: rounds them down to powers of two, so that half of an odd accumulator is a
-            tie.
-    """
-
-    spread: float
-    power_of_two: bool
-
-
-multipliers = st.builds(Multipliers, st.sampled_from([0.7, 60.0, 1e4]), st.booleans())
-
-
-def draw_multiplier(
-    random: np.random.Generator, kind: Multipliers, accumulator: NDArray, count: int
-) -> NDArray[np.float32]:
-    """float32 [count] that suit the size of ``accumulator``."""
-    scale = kind.spread / max(1.0, float(np.abs(accumulator).mean()))
-    multiplier = (scale * random.uniform(0.5, 1.5, count)).astype(np.float32)
-    return np.exp2(np.floor(np.log2(multiplier))) if kind.power_of_two else multiplier
-
-
-def draw_int8(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int8]:
-    """Uniform or the two ends only, which make the largest accumulators."""
-    if random.random() < 0.3:
-        return random.choice(np.array([-128, 127], np.int8), shape)
-    return random.integers(-128, 128, shape, dtype=np.int8)
-
-
-@dataclass(frozen=True)
-class Conv:
-    """A convolution's shapes; ``channels_out`` is None for a depthwise one."""
-
-    data: tuple[int, int, int]
-    channels_out: int | None
-    kernel: int = 1
-    stride: int = 1
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    @property
-    def window(self) -> Window:
-        return Window((self.kernel, self.kernel), (self.stride, self.stride), self.padding)
-
-    @property
-    def weight_shape(self) -> tuple[int, int, int, int]:
-        """OIHW, as PyTorch has it."""
-        channels = self.data[2]
-        outer = (channels, 1) if self.channels_out is None else (self.channels_out, channels)
-        return (*outer, self.kernel, self.kernel)
-
-
 POINTWISE = [
     Conv((1, 1, 1), 1),
     Conv((1, 1, 5), 3),

@@ -1,0 +1,256 @@
+"""Dot product instructions: what they compute, and the kernels around them, bit for bit.
+
+Those of this machine are run. For the others the assembly is looked at; sdot is run under the
+emulator by the arm64 tests, which compare the whole backbone.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import tvm
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_draws import (
+    SAME_3X3,
+    Conv,
+    Multipliers,
+    Output,
+    draw_int8,
+    draw_multiplier,
+    draws,
+    multipliers,
+    outputs,
+    seeds,
+    zero_points,
+)
+from kernel_runner import built_kernel
+from numpy.typing import NDArray
+from reference import ops
+from tvm import tirx
+
+from compile.kernels.arm_sdot import sdot
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.dot_product import DotProduct
+from compile.kernels.dot_products import dot_product_named
+from compile.kernels.packed_conv import create_packed_conv
+from compile.kernels.packed_pointwise import create_packed_pointwise
+from compile.kernels.packed_weight import pack_for_dot_product, packed_shape
+from compile.kernels.tiling import VectorUnit
+from compile.kernels.x86_pmaddwd import pmaddwd
+from compile.kernels.x86_vnni import vnni
+from targets.detect_host import read_host_machine
+from targets.load_target import load_target, tvm_target
+
+REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
+
+
+def runnable() -> list[tuple[DotProduct, VectorUnit]]:
+    """The instructions of this machine on its registers, and on the narrower ones that it has."""
+    flags = read_host_machine().flags
+    found = []
+    if "sse2" in flags:
+        found.append((pmaddwd(128), VectorUnit(128, 16, 1)))
+    if "avx2" in flags:
+        found.append((pmaddwd(256), VectorUnit(256, 16, 2)))
+    spec = load_target("host")
+    dot = dot_product_named(spec.dot_product, spec.vector_bits)
+    if dot is not None:
+        registers = 32 if spec.vector_bits == 512 else 16
+        found.append((dot, VectorUnit(spec.vector_bits, registers, 1, l1d_bytes=4096)))
+    return found
+
+
+dots = pytest.mark.parametrize(
+    ("dot", "unit"), runnable(), ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit"
+)
+
+
+@cache
+def compiled(dot: DotProduct, lanes: int, steps: int, described: bool) -> tvm.runtime.Module:
+    make = dot.describe if described else dot.implement
+    function = make(lanes, steps).with_attr("global_symbol", "dot")
+    return tvm.compile(tvm.IRModule({"dot": function}), target=tvm_target(load_target("host"), 1))
+
+
+@dots
+@given(seed=seeds, pick=st.integers(0, 99))
+@draws
+def test_instruction_computes_its_description(
+    dot: DotProduct, unit: VectorUnit, seed: int, pick: int
+) -> None:
+    random = np.random.default_rng(seed)
+    lanes, steps = dot.lanes[pick % len(dot.lanes)], dot.steps[pick % len(dot.steps)]
+    data = draw_int8(random, (steps * dot.group,)).astype(dot.data_dtype)
+    weight = draw_int8(random, (steps, lanes, dot.group)).astype(dot.weight_dtype)
+    start = random.integers(-(2**31), 2**31, lanes).astype(np.int32)
+    results = []
+    for described in (True, False):
+        total = tvm.runtime.tensor(start)
+        operands = (tvm.runtime.tensor(array) for array in (data, weight))
+        compiled(dot, lanes, steps, described)["dot"](*operands, total)
+        results.append(total.numpy())
+    np.testing.assert_array_equal(*results)
+    # And the description is the sum that it says.
+    by_hand = (data.astype(np.int64) + dot.shift).reshape(steps, 1, dot.group) * weight
+    expected = (start + by_hand.sum(axis=(0, 2))).astype(np.int32)
+    np.testing.assert_array_equal(results[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("dot", "target", "mnemonic"),
+    [
+        (pmaddwd(512), {"mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v4"}, "vpmaddwd"),
+        (
+            vnni(512),
+            {"mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v4", "mattr": ["+avx512vnni"]},
+            "vpdpbusd",
+        ),
+        (
+            vnni(256),
+            {"mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v3", "mattr": ["+avxvnni"]},
+            "vpdpbusd",
+        ),
+        (
+            sdot(),
+            {"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a76", "mattr": ["+dotprod"]},
+            "sdot",
+        ),
+    ],
+    ids=lambda p: f"{p.name}{p.lanes[0] * 32}" if isinstance(p, DotProduct) else None,
+)
+def test_instruction_is_in_the_assembly(dot: DotProduct, target: dict, mnemonic: str) -> None:
+    for lanes in dot.lanes:
+        for steps in dot.steps:
+            function = dot.implement(lanes, steps).with_attr("global_symbol", "dot")
+            mod = tvm.IRModule({"dot": function})
+            built = tvm.tirx.build(mod, target=tvm.target.Target({"kind": "llvm", **target}))
+            lines = built.inspect_source("asm").splitlines()
+            # AVX-VNNI's is spelled "{vex} vpdpbusd".
+            assert sum(mnemonic in line.split()[:2] for line in lines) == steps
+
+
+def test_lanes_take_the_fewest_instructions() -> None:
+    wide = vnni(512)
+    # 24 channels: two vectors of 16 beat three of 8; of 12, 16 lanes lie a quarter idle.
+    chosen = {n: wide.lanes_for(n) for n in (1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 720)}
+    assert chosen == {
+        **{1: None, 2: None, 3: 4, 4: 4, 6: 8, 8: 8},
+        **{12: 16, 16: 16, 17: 8, 24: 16, 720: 16},
+    }
+
+
+@pytest.mark.parametrize("dot", [pmaddwd(256), vnni(512), sdot()], ids=lambda d: d.name)
+def test_packed_weights_lie_as_the_instruction_reads_them(dot: DotProduct) -> None:
+    random = np.random.default_rng(0)
+    weight = draw_int8(random, (12, 5, 3, 2))
+    packed = pack_for_dot_product(weight, dot)
+    assert packed.dtype == dot.weight_dtype
+    assert packed.shape == packed_shape(12, (3, 2), 5, dot)
+    lanes = dot.lanes_for(12)
+    for (vector, ky, kx, groups, lane, member), value in np.ndenumerate(packed):
+        n, k = vector * lanes + lane, groups * dot.group + member
+        assert value == (weight[n, k, ky, kx] if n < 12 and k < 5 else 0)
+
+
+CONVOLUTIONS = [
+    Conv((1, 1, 1), 3),
+    Conv((1, 1, 5), 6),
+    Conv((7, 11, 13), 24),
+    Conv((33, 47, 3), 56),
+    Conv((8, 12, 56), 16),
+    Conv((4, 4, 16), 48),
+    Conv((7, 3, 8), 240),
+    Conv((1, 1, 3), 6, 3, 1, SAME_3X3),
+    Conv((7, 11, 5), 13, 3, 1, SAME_3X3),
+    Conv((33, 47, 3), 16, 3, 2, SAME_3X3),
+    Conv((8, 12, 1), 24, 3, 2, (0, 0, 1, 1)),
+    Conv((8, 12, 16), 12, 3, 1, SAME_3X3),
+    Conv((9, 10, 3), 7, 5, 1, (2, 2, 2, 2)),
+    Conv((7, 11, 8), 8, 1, 2),
+]
+
+
+def create(conv: Conv, dot: DotProduct, epilogue: ConvEpilogue) -> tirx.PrimFunc:
+    shape = (1, *conv.data)
+    if conv.kernel == conv.stride == 1:
+        return create_packed_pointwise(shape, conv.channels_out, dot, epilogue)
+    return create_packed_conv(shape, conv.channels_out, conv.window, dot, epilogue)
+
+
+def accumulated(
+    conv: Conv, data: NDArray[np.int8], zero_point: int, weight: NDArray[np.int8]
+) -> NDArray:
+    return ops.conv2d(
+        data,
+        zero_point,
+        weight,
+        np.zeros(len(weight), np.int64),
+        (conv.stride, conv.stride),
+        conv.padding,
+        depthwise=False,
+    )
+
+
+@dots
+@pytest.mark.parametrize("conv", CONVOLUTIONS, ids=str)
+@given(zero_point=zero_points, output=outputs(), kind=multipliers, seed=seeds)
+@draws
+def test_requantized_convolution(
+    conv: Conv,
+    dot: DotProduct,
+    unit: VectorUnit,
+    zero_point: int,
+    output: Output,
+    kind: Multipliers,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    data = draw_int8(random, (1, *conv.data))
+    weight = draw_int8(random, conv.weight_shape)
+    channels = len(weight)
+    bias = random.integers(-1, 2, channels) * random.integers(0, 2 ** random.integers(1, 31))
+    accumulator = accumulated(conv, data, zero_point, weight) + bias
+    multiplier = draw_multiplier(random, kind, accumulator, channels)
+    limits = output.zero_point, output.low, output.high
+    expected = ops.requantize(accumulator, multiplier, *limits)
+    offset = (zero_point + dot.shift) * weight.astype(np.int64).sum(axis=(1, 2, 3))
+    kernel = built_kernel(unit, create, conv, dot, REQUANTIZE)
+    found = kernel(
+        data,
+        pack_for_dot_product(weight, dot),
+        (bias - offset).astype(np.int32),
+        multiplier,
+        np.array([zero_point, *limits], np.int32),
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+@dots
+@pytest.mark.parametrize("conv", CONVOLUTIONS[-4:], ids=str)
+@given(zero_point=zero_points, seed=seeds)
+@draws
+def test_convolution_with_a_float_result(
+    conv: Conv, dot: DotProduct, unit: VectorUnit, zero_point: int, seed: int
+) -> None:
+    """The head's first convolution: the accumulator is exact, two float operations follow."""
+    random = np.random.default_rng(seed)
+    data = draw_int8(random, (1, *conv.data))
+    weight = draw_int8(random, conv.weight_shape)
+    bias, multiplier = random.uniform(-1, 1, (2, len(weight))).astype(np.float32)
+    accumulator = accumulated(conv, data, zero_point, weight)
+    exact = accumulator * multiplier.astype(np.float64) + bias
+    offset = -(zero_point + dot.shift) * weight.astype(np.int64).sum(axis=(1, 2, 3))
+    kernel = built_kernel(unit, create, conv, dot, ConvEpilogue(EpilogueKind.SCALE, 0.0, 1e3))
+    found = kernel(
+        data,
+        pack_for_dot_product(weight, dot),
+        bias,
+        multiplier,
+        offset.astype(np.int32),
+        np.array([zero_point, 0, 0, 0], np.int32),
+    )
+    rounding = 2.0**-23 * (np.abs(exact) + np.abs(bias))
+    assert np.all(np.abs(found - np.clip(exact, 0.0, 1e3)) <= rounding)
