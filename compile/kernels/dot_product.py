@@ -95,7 +95,17 @@ class DotProduct:
     def implement(self, lanes: int, steps: int) -> tirx.PrimFunc:
         """The same by the instruction."""
         group, data_dtype, weight_dtype = self.group, self.data_dtype, self.weight_dtype
-        operand_dtype, emit = f"{data_dtype}x{group}", self.emit
+
+        def total(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> tirx.Expr:
+            # One load for all steps: the instruction may take any group out of a register.
+            data = A.vload([0], f"{data_dtype}x{steps * group}")
+            groups = T.reinterpret(data, dtype=f"int32x{steps}" if steps > 1 else "int32")
+            result = C.vload([0], f"int32x{lanes}")
+            for step in range(steps):
+                one = tirx.Shuffle([groups], [step]) if steps > 1 else groups
+                weights = B.vload([step, 0, 0], f"{weight_dtype}x{lanes * group}")
+                result = self.emit(result, one, weights, lanes)
+            return result
 
         @T.prim_func(s_tir=True)
         def implementation(
@@ -106,13 +116,7 @@ class DotProduct:
             with T.sblock("root"):
                 T.reads(C[0:lanes], A[0 : steps * group], B[0:steps, 0:lanes, 0:group])
                 T.writes(C[0:lanes])
-                for step in T.unroll(steps):
-                    C[T.ramp(0, 1, lanes)] = emit(
-                        C.vload([0], f"int32x{lanes}"),
-                        T.reinterpret(A.vload([step * group], operand_dtype), dtype="int32"),
-                        B.vload([step, 0, 0], f"{weight_dtype}x{lanes * group}"),
-                        lanes,
-                    )
+                C[T.ramp(0, 1, lanes)] = total(A, B, C)
 
         return implementation
 
