@@ -20,7 +20,7 @@ LEFT_ZERO_POINT, RIGHT_ZERO_POINT = 0, 4
 
 _INT8_MIN = -128
 
-#: Fewer channels than this do not fill a vector: pixels and channels become one axis, at the price
+#: Fewer channels than this do not fill a vector: columns and channels become one axis, at the price
 #: that an operand with one value per channel is gathered.
 _FEWEST_CHANNELS = 4
 
@@ -92,8 +92,9 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     *outer, innermost = sch.get_loops(last)
     extent = int(sch.get(innermost).extent)
     if outer and extent < _FEWEST_CHANNELS:
-        innermost = sch.fuse(*outer, innermost)
-        outer, extent = [], int(sch.get(innermost).extent)
+        # Not the rows too: TVM would not see that the loop runs through memory, and gather.
+        innermost = sch.fuse(outer.pop(), innermost)
+        extent = int(sch.get(innermost).extent)
     rest, lane = sch.split(innermost, [None, vector_lanes(extent, unit)])
     sch.parallel(sch.fuse(*outer, rest))
     sch.vectorize(lane)
