@@ -11,6 +11,7 @@ lower   int8 islands to integer kernels                          passes/lower_in
         InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
         float pooling, upsampling, concat                        passes/lower_float_pictures.py
         other float ops, fused                                   passes/legalize_float_ops.py
+        float convolutions and their neighbours, row by row      passes/fuse_row_kernels.py
 loops   tuning records where they fit                            passes/apply_tuning_records.py
         the built-in schedule elsewhere                          passes/apply_builtin_schedule.py
 plan    order of kernels and memory                              passes/plan_memory.py
@@ -35,6 +36,7 @@ from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.convert_layout import ConvertLayout
+from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_float_pictures import LowerFloatPictures
@@ -105,6 +107,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
                 LowerInstanceNorm(),
                 LowerFloatPictures(),
                 LegalizeFloatOps(),
+                FuseRowKernels(),
             ],
         ),
         (

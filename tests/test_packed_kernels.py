@@ -6,6 +6,7 @@ emulator by the arm64 tests, which compare the whole backbone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -33,9 +34,11 @@ from tvm import tirx
 
 from compile.kernels.arm_sdot import sdot
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.dot_intrinsics import broadcast_pair, lanewise_pair
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.packed_conv import create_packed_conv
+from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
 from compile.kernels.packed_weight import pack_for_dot_product, packed_shape
 from compile.kernels.tiling import VectorUnit
@@ -69,10 +72,24 @@ dots = pytest.mark.parametrize(
 
 
 @cache
-def compiled(dot: DotProduct, lanes: int, steps: int, described: bool) -> tvm.runtime.Module:
-    make = dot.describe if described else dot.implement
-    function = make(lanes, steps).with_attr("global_symbol", "dot")
-    return tvm.compile(tvm.IRModule({"dot": function}), target=tvm_target(load_target("host"), 1))
+def compiled(
+    pair: Callable[..., tuple[tirx.PrimFunc, tirx.PrimFunc]], *args: object
+) -> list[tvm.runtime.Module]:
+    """An intrinsic's description and its implementation, for this machine."""
+    functions = (function.with_attr("global_symbol", "dot") for function in pair(*args))
+    target = tvm_target(load_target("host"), 1)
+    return [tvm.compile(tvm.IRModule({"dot": function}), target=target) for function in functions]
+
+
+def run_both(modules: list[tvm.runtime.Module], start: NDArray, *operands: NDArray) -> NDArray:
+    """What both compute from ``start``, which is checked to be the same."""
+    results = []
+    for module in modules:
+        total = tvm.runtime.tensor(start)
+        module["dot"](*(tvm.runtime.tensor(array) for array in operands), total)
+        results.append(total.numpy())
+    np.testing.assert_array_equal(*results)
+    return results[0]
 
 
 @dots
@@ -86,17 +103,27 @@ def test_instruction_computes_its_description(
     data = draw_int8(random, (steps * dot.group,)).astype(dot.data_dtype)
     weight = draw_int8(random, (steps, lanes, dot.group)).astype(dot.weight_dtype)
     start = random.integers(-(2**31), 2**31, lanes).astype(np.int32)
-    results = []
-    for described in (True, False):
-        total = tvm.runtime.tensor(start)
-        operands = (tvm.runtime.tensor(array) for array in (data, weight))
-        compiled(dot, lanes, steps, described)["dot"](*operands, total)
-        results.append(total.numpy())
-    np.testing.assert_array_equal(*results)
+    found = run_both(compiled(broadcast_pair, dot, lanes, steps), start, data, weight)
     # And the description is the sum that it says.
     by_hand = (data.astype(np.int64) + dot.shift).reshape(steps, 1, dot.group) * weight
-    expected = (start + by_hand.sum(axis=(0, 2))).astype(np.int32)
-    np.testing.assert_array_equal(results[0], expected)
+    np.testing.assert_array_equal(found, (start + by_hand.sum(axis=(0, 2))).astype(np.int32))
+
+
+@dots
+@given(seed=seeds, pick=st.integers(0, 99))
+@draws
+def test_instruction_by_lane_computes_its_description(
+    dot: DotProduct, unit: VectorUnit, seed: int, pick: int
+) -> None:
+    random = np.random.default_rng(seed)
+    lanes = dot.lanes[pick % len(dot.lanes)]
+    data = draw_int8(random, (lanes, dot.group)).astype(f"int{32 // dot.group}")
+    weight = draw_int8(random, (lanes, dot.group)).astype(dot.weight_dtype)
+    start = random.integers(-(2**31), 2**31, lanes).astype(np.int32)
+    words = data.view(np.int32)[:, 0]
+    found = run_both(compiled(lanewise_pair, dot, lanes), start, words, weight)
+    by_hand = (data.astype(np.int64) + dot.shift) * weight
+    np.testing.assert_array_equal(found, (start + by_hand.sum(axis=1)).astype(np.int32))
 
 
 @pytest.mark.parametrize(
@@ -124,8 +151,8 @@ def test_instruction_computes_its_description(
 def test_instruction_is_in_the_assembly(dot: DotProduct, target: dict, mnemonic: str) -> None:
     for lanes in dot.lanes:
         for steps in dot.steps:
-            function = dot.implement(lanes, steps).with_attr("global_symbol", "dot")
-            mod = tvm.IRModule({"dot": function})
+            _, function = broadcast_pair(dot, lanes, steps)
+            mod = tvm.IRModule({"dot": function.with_attr("global_symbol", "dot")})
             built = tvm.tirx.build(mod, target=tvm.target.Target({"kind": "llvm", **target}))
             lines = built.inspect_source("asm").splitlines()
             # AVX-VNNI's is spelled "{vex} vpdpbusd".
@@ -171,13 +198,29 @@ CONVOLUTIONS = [
     Conv((9, 10, 3), 7, 5, 1, (2, 2, 2, 2)),
     Conv((7, 11, 8), 8, 1, 2),
 ]
+DEPTHWISE = [
+    Conv((1, 1, 8), None, 3, 1, SAME_3X3),
+    Conv((7, 11, 16), None, 3, 1, SAME_3X3),
+    Conv((33, 47, 4), None, 3, 2, SAME_3X3),
+    Conv((8, 12, 48), None, 3, 2, SAME_3X3),
+    Conv((9, 10, 24), None, 5, 1, (2, 2, 2, 2)),
+    Conv((9, 10, 16), None, 5, 3, (2, 2, 2, 2)),
+    Conv((7, 11, 8), None, 1),
+]
 
 
 def create(conv: Conv, dot: DotProduct, epilogue: ConvEpilogue) -> tirx.PrimFunc:
     shape = (1, *conv.data)
+    if conv.channels_out is None:
+        return create_packed_depthwise(shape, conv.window, dot, epilogue)
     if conv.kernel == conv.stride == 1:
         return create_packed_pointwise(shape, conv.channels_out, dot, epilogue)
     return create_packed_conv(shape, conv.channels_out, conv.window, dot, epilogue)
+
+
+def packed(conv: Conv, weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
+    pack = pack_depthwise if conv.channels_out is None else pack_for_dot_product
+    return pack(weight, dot)
 
 
 def accumulated(
@@ -190,12 +233,12 @@ def accumulated(
         np.zeros(len(weight), np.int64),
         (conv.stride, conv.stride),
         conv.padding,
-        depthwise=False,
+        depthwise=conv.channels_out is None,
     )
 
 
 @dots
-@pytest.mark.parametrize("conv", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("conv", [*CONVOLUTIONS, *DEPTHWISE], ids=str)
 @given(zero_point=zero_points, output=outputs(), kind=multipliers, seed=seeds)
 @draws
 def test_requantized_convolution(
@@ -220,7 +263,7 @@ def test_requantized_convolution(
     kernel = built_kernel(unit, create, conv, dot, REQUANTIZE)
     found = kernel(
         data,
-        pack_for_dot_product(weight, dot),
+        packed(conv, weight, dot),
         (bias - offset).astype(np.int32),
         multiplier,
         np.array([zero_point, *limits], np.int32),
@@ -229,7 +272,7 @@ def test_requantized_convolution(
 
 
 @dots
-@pytest.mark.parametrize("conv", CONVOLUTIONS[-4:], ids=str)
+@pytest.mark.parametrize("conv", [*CONVOLUTIONS[-4:], *DEPTHWISE[:2]], ids=str)
 @given(zero_point=zero_points, seed=seeds)
 @draws
 def test_convolution_with_a_float_result(
@@ -246,7 +289,7 @@ def test_convolution_with_a_float_result(
     kernel = built_kernel(unit, create, conv, dot, ConvEpilogue(EpilogueKind.SCALE, 0.0, 1e3))
     found = kernel(
         data,
-        pack_for_dot_product(weight, dot),
+        packed(conv, weight, dot),
         bias,
         multiplier,
         offset.astype(np.int32),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.script import tirx as T
 
-from compile.kernels.dot_product import DotProduct, broadcast_group
+from compile.kernels.dot_product import DotProduct
 
 _GROUP = 4
 
@@ -24,6 +24,6 @@ def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: in
         T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.sdot"),
         accumulator,
         weights,
-        broadcast_group(data, lanes, "int8", _GROUP),
+        T.reinterpret(data, dtype=f"int8x{lanes * _GROUP}"),
         dtype=f"int32x{lanes}",
     )

@@ -9,6 +9,7 @@ from tvm import s_tir, te, tirx
 from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.kernel_function import create_kernel
+from compile.kernels.neighbours import place_neighbours
 from compile.kernels.packed_loops import (
     DOT_PRODUCT_ATTR,
     accumulate_dot_products,
@@ -84,4 +85,5 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     sch.parallel(task)
     vectorize_operand(sch, operand, unit)
     finish_in_registers(sch, epilogue, tile.lanes)
+    place_neighbours(sch, row, unit)
     accumulate_dot_products(sch, conv, dot, [column, vector, lane])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels.dot_intrinsics import broadcast_intrinsic
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.register_loops import keep_in_registers
@@ -24,7 +25,7 @@ DOT_PRODUCT_ATTR = "mqnet.dot_product"
 _OTHER_REGISTERS = 3
 
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
-_MOST_BYTES = 1023
+MOST_BYTES = 1023
 
 #: More pixels than this save hardly a load, but make remainders and code.
 _MOST_PIXELS = 8
@@ -48,7 +49,7 @@ def dot_product_tile(pixels: int, channels: int, dot: DotProduct, unit: VectorUn
     """
     lanes = dot.lanes_for(channels)
     all_vectors = -(-channels // lanes)
-    budget = min(unit.registers - _OTHER_REGISTERS, _MOST_BYTES // (lanes * 4))
+    budget = min(unit.registers - _OTHER_REGISTERS, MOST_BYTES // (lanes * 4))
     counts = [n for n in range(1, min(budget, all_vectors) + 1) if all_vectors % n == 0]
     if channels % lanes:
         counts = [all_vectors]
@@ -108,7 +109,7 @@ def accumulate_dot_products(
         sch.unroll(loop)
     init = sch.decompose_reduction(conv, [*window, outer][0])
     keep_in_registers(sch, sch.get_loops(init)[-len(tile) : -1], sch.get_loops(init)[-1])
-    sch.tensorize(lane, dot.intrinsic(int(sch.get(lane).extent), steps))
+    sch.tensorize(lane, broadcast_intrinsic(dot, int(sch.get(lane).extent), steps))
 
 
 def _reduction_loops(sch: s_tir.Schedule, block: SBlockRV) -> list[LoopRV]:

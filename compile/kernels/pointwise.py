@@ -1,4 +1,4 @@
-"""1x1 convolution, NHWC: a matrix product of pixels by channels with its epilogue in registers."""
+"""1x1 convolution, NHWC: of floats, or of int8 on cores without a dot product instruction."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype
 from compile.kernels.kernel_function import create_kernel
+from compile.kernels.neighbours import place_neighbours, row_loop
 from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.tiling import VectorUnit, register_tile
 
@@ -32,15 +33,14 @@ def create_pointwise(
 
     k = te.reduce_axis((0, channels_in), name="k")
 
-    def multiply(pixel: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        value = data[0, pixel // width, pixel % width, k]
+    def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        value = data[0, y, x, k]
         return te.sum(value.astype(acc_dtype) * weight[k, n].astype(acc_dtype), axis=k)
 
-    # Rows do not exist for a 1x1 convolution: a register tile may run over the end of a row.
-    conv = te.compute((height * width, channels_out), multiply, name="conv")
+    conv = te.compute((height, width, channels_out), multiply, name="conv")
     out = te.compute(
         (1, height, width, channels_out),
-        lambda b, y, x, n: finish(conv[y * width + x, n], n),
+        lambda b, y, x, n: finish(conv[y, x, n], n),
         name="epilogue",
     )
     return create_kernel(
@@ -49,19 +49,18 @@ def create_pointwise(
 
 
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Tile pixels and channels into registers, keep the epilogue in the same tile."""
+    """Rows to threads, columns and channels to registers with the epilogue in the same tile."""
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
-    width = int(sch.get(sch.get_loops(epilogue)[2]).extent)
-    sch.transform_block_layout(epilogue, lambda b, y, x, n: (y * width + x, n))
-    pixel, channel = sch.get_loops(epilogue)
-    tile = register_tile(int(sch.get(pixel).extent), int(sch.get(channel).extent), unit)
-
-    pixel_outer, pixel = sch.split(pixel, [None, tile.pixels])
+    row = row_loop(sch, epilogue, unit)
+    *_, column, channel = sch.get_loops(epilogue)
+    tile = register_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
+    column_outer, column = sch.split(column, [None, tile.pixels])
     channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
-    sch.reorder(pixel_outer, channel_outer, pixel, vector, lane)
+    sch.reorder(column_outer, channel_outer, column, vector, lane)
     sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
-    sch.parallel(pixel_outer)
-    keep_in_registers(sch, [pixel, vector], lane)
+    sch.parallel(row)
+    keep_in_registers(sch, [column, vector], lane)
+    place_neighbours(sch, row, unit)
 
-    *_, pixel, channel, k = sch.get_loops(conv)
-    accumulate_in_registers(sch, conv, [pixel], channel, [k], tile.lanes)
+    *_, column, channel, k = sch.get_loops(conv)
+    accumulate_in_registers(sch, conv, [column], channel, [k], tile.lanes)

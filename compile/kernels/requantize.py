@@ -15,7 +15,7 @@ from tvm.ir import register_op_attr
 INPUT_ZERO_POINT, OUTPUT_ZERO_POINT, CLAMP_LOW, CLAMP_HIGH = range(4)
 
 # LLVM rounds vectors, but TVM does not know, and would make a scalar loop of each that rounds.
-register_op_attr("tirx.nearbyint", "TVectorizable", True)
+register_op_attr("tirx.nearbyint", "TVectorizable", True, level=11)
 
 
 def to_float(value: tirx.Expr) -> tirx.Expr:

@@ -8,6 +8,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
 from compile.kernels.kernel_function import create_kernel
+from compile.kernels.neighbours import place_neighbours
 from compile.kernels.register_loops import accumulate_in_registers
 from compile.kernels.tiling import VectorUnit, register_tile
 from compile.kernels.window import Window, tile_window
@@ -55,6 +56,7 @@ def create_spatial_conv(
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     """Rows to threads, columns and channels to registers."""
     tiled = tile_window(sch, unit, register_tile)
+    place_neighbours(sch, tiled.row, unit)
     accumulate_in_registers(
         sch, tiled.block, [tiled.column], tiled.channel, tiled.reduction, tiled.lanes
     )

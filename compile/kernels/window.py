@@ -61,12 +61,14 @@ class TiledWindow:
 
     Attributes:
         block: the convolution.
+        row: the loop over output rows.
         column, channel: its loops inside the tile.
         reduction: its loops over the window (and the input channels).
         lanes: of the channels' vectors.
     """
 
     block: SBlockRV
+    row: LoopRV
     column: LoopRV
     channel: LoopRV
     reduction: list[LoopRV]
@@ -80,7 +82,7 @@ def tile_window(
 ) -> TiledWindow:
     """Rows to threads, with the input rows that they need padded inside of the task; columns and
     channels to the register tile that ``choose_tile`` gives for (columns, channels, unit), which
-    the blocks "conv" and "epilogue" share."""
+    the blocks "conv" and "epilogue" share, and any block between them and "pad"."""
     epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
     batch, row, column, channel = sch.get_loops(epilogue)
     tile = choose_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
@@ -90,6 +92,9 @@ def tile_window(
     channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
     sch.reorder(row, column_outer, channel_outer, column, vector, lane)
     sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
+    for producer in sch.get_producers(conv):
+        if str(sch.get(producer).name_hint) != "pad":
+            sch.compute_at(producer, channel_outer, preserve_unit_loops=True)
     sch.compute_at(pad, task, preserve_unit_loops=True)
     sch.parallel(task)
     keep_in_registers(sch, [column, vector], lane)
@@ -97,7 +102,7 @@ def tile_window(
     loops = sch.get_loops(conv)
     axes = sch.get(conv).iter_vars
     first = len(loops) - sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
-    return TiledWindow(conv, loops[first - 2], loops[first - 1], loops[first:], tile.lanes)
+    return TiledWindow(conv, row, loops[first - 2], loops[first - 1], loops[first:], tile.lanes)
 
 
 def _vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, unit: VectorUnit) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.script import tirx as T
 
-from compile.kernels.dot_product import DotProduct, broadcast_group
+from compile.kernels.dot_product import DotProduct
 
 _GROUP = 2
 _INTRINSICS = {
@@ -28,7 +28,7 @@ def pmaddwd(bits: int) -> DotProduct:
 def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
     products = T.call_llvm_pure_intrin(
         T.llvm_lookup_intrinsic_id(_INTRINSICS[lanes]),
-        broadcast_group(data, lanes, "int16", _GROUP),
+        T.reinterpret(data, dtype=f"int16x{lanes * _GROUP}"),
         weights,
         dtype=f"int32x{lanes}",
     )

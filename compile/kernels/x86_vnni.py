@@ -11,13 +11,10 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.script import tirx as T
 
-from compile.kernels.dot_product import DotProduct, broadcast_group
+from compile.kernels.dot_product import DotProduct
 
 _GROUP = 4
 _LANES = (16, 8, 4)
-
-#: The upper bit of each of four bytes, as int32.
-_SIGN_BITS = 0x80808080 - (1 << 32)
 
 
 def vnni(bits: int) -> DotProduct:
@@ -27,13 +24,12 @@ def vnni(bits: int) -> DotProduct:
 
 
 def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
-    unsigned = data ^ T.int32(_SIGN_BITS)
     # LLVM takes both operands as bytes since its version 22; TVM's own intrinsics still pass int32,
     # which the verifier refuses.
     return T.call_llvm_pure_intrin(
         T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.vpdpbusd.{lanes * 32}"),
         accumulator,
-        broadcast_group(unsigned, lanes, "int8", _GROUP),
+        T.reinterpret(data, dtype=f"int8x{lanes * _GROUP}"),
         weights,
         dtype=f"int32x{lanes}",
     )

@@ -17,8 +17,10 @@ from compile.kernels import (
     mean,
     move,
     packed_conv,
+    packed_depthwise,
     packed_pointwise,
     pointwise,
+    row_statistics,
     spatial_conv,
 )
 from compile.kernels.kernel_function import FAMILY_ATTR
@@ -30,14 +32,16 @@ _SCHEDULES = {
     for kernels in (
         packed_pointwise,
         packed_conv,
+        packed_depthwise,
         pointwise,
         spatial_conv,
         depthwise,
         elementwise,
         mean,
+        row_statistics,
         instance_norm,
     )
-}
+} | {instance_norm.NORMALIZE: instance_norm.schedule_normalize}
 
 
 def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:

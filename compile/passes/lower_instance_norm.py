@@ -1,12 +1,13 @@
-"""Lower InstanceNorm to a statistics kernel and a multiply-add with the ReLU behind it."""
+"""Lower InstanceNorm to statistics (by rows, then merged) and a multiply-add with the ReLU."""
 
 from __future__ import annotations
 
 import numpy as np
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
-from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.kernels.instance_norm import create_normalize, create_statistics, repeated_columns
+from compile.kernels.row_statistics import create_row_statistics
 from compile.passes.constants import constant_value
 from compile.passes.quantized_graph import op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
@@ -35,16 +36,26 @@ class _InstanceNormLowering(FunctionRewriter):
         data = self.renewed(call.args[0])
         gamma, beta = (self._in_float32(arg) for arg in call.args[1:])
         shape, dtype = tuple(int(extent) for extent in data.ty.shape), str(data.ty.dtype)
-        statistics = create_statistics(shape, float(call.attrs.epsilon), dtype)
-        scale_shift = self.builder.emit(
-            relax.op.call_tir(
-                self.builder.add_func(statistics, "instance_norm_statistics"),
-                [data, gamma, beta],
-                relax.TensorType((2, shape[3]), "float32"),
-            )
+        _, height, width, channels = shape
+        rows = self._emit_call(
+            create_row_statistics(shape, dtype), "row_statistics", [data], (height, 2, channels)
+        )
+        statistics = create_statistics(height, width, channels, float(call.attrs.epsilon))
+        scale_shift = self._emit_call(
+            statistics,
+            "instance_norm_statistics",
+            [rows, gamma, beta],
+            (2, repeated_columns(width), channels),
         )
         normalize = self.builder.add_func(create_normalize(shape, low, dtype), "normalize")
         return relax.op.call_tir(normalize, [data, scale_shift], data.ty)
+
+    def _emit_call(
+        self, kernel: tirx.PrimFunc, name: str, args: list[relax.Expr], shape: tuple[int, ...]
+    ) -> relax.Var:
+        function = self.builder.add_func(kernel, name)
+        call = relax.op.call_tir(function, args, relax.TensorType(shape, "float32"))
+        return self.builder.emit(call)
 
     def _in_float32(self, expr: relax.Expr) -> relax.Expr:
         """``expr``, or a constant of another type as float32."""

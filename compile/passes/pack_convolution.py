@@ -16,6 +16,7 @@ from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.packed_conv import create_packed_conv
+from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
 from compile.kernels.packed_weight import pack_for_dot_product
 from compile.kernels.pointwise import create_pointwise
@@ -60,7 +61,16 @@ def pack_convolution(
     is_pointwise = window == Window((1, 1), (1, 1), (0, 0, 0, 0))
     is_integer = data_dtype == str(weight.dtype) == "int8"
     shift = 0
-    if convolution.groups > 1:
+    if (
+        convolution.groups > 1
+        and is_integer
+        and dot is not None
+        and dot.dividing_lanes(channels_out)
+    ):
+        shift = dot.shift
+        packed = pack_depthwise(weight, dot)
+        kernel = create_packed_depthwise(data_shape, window, dot, epilogue)
+    elif convolution.groups > 1:
         kernel = create_depthwise(data_shape, window, data_dtype, str(weight.dtype), epilogue)
         packed = weight[:, 0].transpose(1, 2, 0)
     elif is_integer and dot is not None and dot.lanes_for(channels_out):

@@ -40,6 +40,10 @@ class FunctionRewriter:
         """The original ``expr`` over the new variables."""
         return substitute(expr, self._replacements)
 
+    def replace(self, var: relax.Var, value: relax.Expr) -> None:
+        """Have the original ``var``, bound earlier, stand for ``value`` from here on."""
+        self._replacements[var] = value
+
     def rewrite(self) -> tuple[relax.Function, tvm.IRModule]:
         """The new function, and the module with the kernels that it calls."""
         function = self.function

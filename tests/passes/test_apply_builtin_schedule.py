@@ -15,12 +15,17 @@ from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.elementwise import create_add
-from compile.kernels.instance_norm import create_statistics
+from compile.kernels.instance_norm import create_normalize
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_upsample
+from compile.kernels.packed_conv import create_packed_conv
+from compile.kernels.packed_depthwise import create_packed_depthwise
+from compile.kernels.packed_pointwise import create_packed_pointwise
 from compile.kernels.pointwise import create_pointwise
+from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
+from compile.kernels.x86_pmaddwd import pmaddwd
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
 
@@ -89,50 +94,57 @@ def test_pointwise_accumulates_in_registers(unit) -> None:
                     "mqnet.schedule": "built-in",
                 }
             )
-            acc = T.sblock_alloc_buffer((8, 8))
-            for tile in T.parallel(2):
-                for channels in range(1):
-                    for pixel in T.unroll(4):
-                        for vector in T.unroll(2):
-                            for lane in T.vectorized(4):
-                                with T.sblock("conv_init"):
-                                    vp = T.axis.spatial(8, tile * 4 + pixel)
-                                    vn = T.axis.spatial(8, vector * 4 + lane)
-                                    T.reads()
-                                    T.writes(acc[vp, vn])
-                                    acc[vp, vn] = T.float32(0.0)
-                    for k in range(3):
+            acc = T.sblock_alloc_buffer((2, 4, 8))
+            for b in range(1):
+                for y in T.parallel(2):
+                    for tile, channels in T.grid(1, 1):
+                        for row in range(1):
+                            for pixel in T.unroll(4):
+                                for vector in T.unroll(2):
+                                    for lane in T.vectorized(4):
+                                        with T.sblock("conv_init"):
+                                            vy = T.axis.spatial(2, y + row)
+                                            vx = T.axis.spatial(4, pixel)
+                                            vn = T.axis.spatial(8, vector * 4 + lane)
+                                            T.reads()
+                                            T.writes(acc[vy, vx, vn])
+                                            acc[vy, vx, vn] = T.float32(0.0)
+                            for k in range(3):
+                                for pixel in T.unroll(4):
+                                    for vector in T.unroll(2):
+                                        for lane in T.vectorized(4):
+                                            with T.sblock("conv_update"):
+                                                vy = T.axis.spatial(2, y + row)
+                                                vx = T.axis.spatial(4, pixel)
+                                                vn = T.axis.spatial(8, vector * 4 + lane)
+                                                vk = T.axis.reduce(3, k)
+                                                T.reads(
+                                                    acc[vy, vx, vn],
+                                                    data[0, vy, vx, vk],
+                                                    weight[vk, vn],
+                                                )
+                                                T.writes(acc[vy, vx, vn])
+                                                acc[vy, vx, vn] = (
+                                                    acc[vy, vx, vn]
+                                                    + data[0, vy, vx, vk] * weight[vk, vn]
+                                                )
                         for pixel in T.unroll(4):
                             for vector in T.unroll(2):
                                 for lane in T.vectorized(4):
-                                    with T.sblock("conv_update"):
-                                        vp = T.axis.spatial(8, tile * 4 + pixel)
-                                        vn = T.axis.spatial(8, vector * 4 + lane)
-                                        vk = T.axis.reduce(3, k)
-                                        T.reads(
-                                            acc[vp, vn],
-                                            data[0, vp // 4, vp % 4, vk],
-                                            weight[vk, vn],
-                                        )
-                                        T.writes(acc[vp, vn])
-                                        acc[vp, vn] = (
-                                            acc[vp, vn]
-                                            + data[0, vp // 4, vp % 4, vk] * weight[vk, vn]
-                                        )
-                    for pixel in T.unroll(4):
-                        for vector in T.unroll(2):
-                            for lane in T.vectorized(4):
-                                with T.sblock("epilogue"):
-                                    vp = T.axis.spatial(8, tile * 4 + pixel)
-                                    vn = T.axis.spatial(8, channels * 8 + vector * 4 + lane)
-                                    T.reads(acc[vp, vn], bias[vn])
-                                    T.writes(epilogue[0, vp // 4, vp % 4, vn])
-                                    epilogue[0, vp // 4, vp % 4, vn] = acc[vp, vn] + bias[vn]
+                                    with T.sblock("epilogue"):
+                                        vb, vy = T.axis.remap("SS", [b, y])
+                                        vx = T.axis.spatial(4, tile * 4 + pixel)
+                                        vn = T.axis.spatial(8, channels * 8 + vector * 4 + lane)
+                                        T.reads(acc[vy, vx, vn], bias[vn])
+                                        T.writes(epilogue[vb, vy, vx, vn])
+                                        epilogue[vb, vy, vx, vn] = acc[vy, vx, vn] + bias[vn]
 
     assert_structural_equal(apply_builtin_schedule(unit)(before), After)
 
 
 BIAS = ConvEpilogue(EpilogueKind.BIAS)
+SCALE = ConvEpilogue(EpilogueKind.SCALE)
+DOT = pmaddwd(128)
 WINDOW = Window((3, 3), (2, 2), (1, 1, 1, 1))
 KERNELS = {
     "pointwise": create_pointwise((1, 5, 7, 3), 6, "float32", "float32", BIAS),
@@ -140,7 +152,11 @@ KERNELS = {
     "depthwise": create_depthwise((1, 5, 7, 6), WINDOW, "float32", "float32", BIAS),
     "elementwise": create_add((1, 5, 7, 6), (1, 1, 1, 6)),
     "mean": create_mean((1, 5, 7, 6)),
-    "instance_norm_statistics": create_statistics((1, 5, 7, 6), 1e-5, "float32"),
+    "row_statistics": create_row_statistics((1, 5, 7, 6), "float32"),
+    "normalize": create_normalize((1, 5, 7, 6), 0.0, "float32"),
+    "packed_pointwise": create_packed_pointwise((1, 5, 7, 3), 6, DOT, SCALE),
+    "packed_conv": create_packed_conv((1, 5, 7, 3), 6, WINDOW, DOT, SCALE),
+    "packed_depthwise": create_packed_depthwise((1, 5, 7, 8), WINDOW, DOT, SCALE),
 }
 
 

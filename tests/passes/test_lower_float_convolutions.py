@@ -63,23 +63,21 @@ def test_bias_and_relu_end_the_float_kernel() -> None:
             epilogue: T.Buffer((1, 5, 7, 2), "float32"),
         ):
             T.func_attr({"tirx.noalias": True, "mqnet.family": "pointwise", "mqnet.macs": 210})
-            conv = T.sblock_alloc_buffer((35, 2), "float32")
-            for pixel, n, k in T.grid(35, 2, 3):
+            conv = T.sblock_alloc_buffer((5, 7, 2), "float32")
+            for y, x, n, k in T.grid(5, 7, 2, 3):
                 with T.sblock("conv"):
-                    vp, vn, vk = T.axis.remap("SSR", [pixel, n, k])
-                    T.reads(data[0, vp // 7, vp % 7, vk], weight[vk, vn])
-                    T.writes(conv[vp, vn])
+                    vy, vx, vn, vk = T.axis.remap("SSSR", [y, x, n, k])
+                    T.reads(data[0, vy, vx, vk], weight[vk, vn])
+                    T.writes(conv[vy, vx, vn])
                     with T.init():
-                        conv[vp, vn] = T.float32(0.0)
-                    conv[vp, vn] = conv[vp, vn] + data[0, vp // 7, vp % 7, vk] * weight[vk, vn]
+                        conv[vy, vx, vn] = T.float32(0.0)
+                    conv[vy, vx, vn] = conv[vy, vx, vn] + data[0, vy, vx, vk] * weight[vk, vn]
             for b, y, x, n in T.grid(1, 5, 7, 2):
                 with T.sblock("epilogue"):
                     vb, vy, vx, vn = T.axis.remap("SSSS", [b, y, x, n])
-                    T.reads(conv[vy * 7 + vx, vn], bias[vn])
+                    T.reads(conv[vy, vx, vn], bias[vn])
                     T.writes(epilogue[vb, vy, vx, vn])
-                    epilogue[vb, vy, vx, vn] = T.max(
-                        conv[vy * 7 + vx, vn] + bias[vn], T.float32(0.0)
-                    )
+                    epilogue[vb, vy, vx, vn] = T.max(conv[vy, vx, vn] + bias[vn], T.float32(0.0))
 
         @R.function
         def main(x: R.Tensor((1, 5, 7, 3), "float32")) -> R.Tensor((1, 5, 7, 2), "float32"):

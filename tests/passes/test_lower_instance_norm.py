@@ -1,4 +1,4 @@
-"""LowerInstanceNorm: a statistics kernel, and a multiply-add that takes the ReLU along."""
+"""LowerInstanceNorm: statistics by rows, then of all, and a multiply-add with the ReLU behind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.lower_instance_norm import LowerInstanceNorm
@@ -56,17 +57,17 @@ def test_kernel_of_the_multiply_add_with_relu() -> None:
     @T.prim_func(private=True, s_tir=True)
     def normalize(
         data: T.Buffer((1, 5, 7, 3), "float32"),
-        scale_shift: T.Buffer((2, 3), "float32"),
+        scale_shift: T.Buffer((2, 7, 3), "float32"),
         out: T.Buffer((1, 5, 7, 3), "float32"),
     ):
-        T.func_attr({"tirx.noalias": True, "mqnet.family": "elementwise", "mqnet.macs": 0})
+        T.func_attr({"tirx.noalias": True, "mqnet.family": "normalize", "mqnet.macs": 0})
         for b, y, x, c in T.grid(1, 5, 7, 3):
             with T.sblock("normalize"):
                 vb, vy, vx, vc = T.axis.remap("SSSS", [b, y, x, c])
-                T.reads(data[vb, vy, vx, vc], scale_shift[0:2, vc])
+                T.reads(data[vb, vy, vx, vc], scale_shift[0:2, vx % 7, vc])
                 T.writes(out[vb, vy, vx, vc])
                 out[vb, vy, vx, vc] = T.max(
-                    data[vb, vy, vx, vc] * scale_shift[0, vc] + scale_shift[1, vc],
+                    data[vb, vy, vx, vc] * scale_shift[0, vx % 7, vc] + scale_shift[1, vx % 7, vc],
                     T.float32(0.0),
                 )
 
@@ -113,11 +114,13 @@ def test_half_floats_go_through_float32() -> None:
             result = builder.emit_output(builder.emit(norm))
         builder.emit_func_output(result)
     after = LowerInstanceNorm()(builder.get())
-    statistics, normalize = (binding.value for binding in after["main"].body.blocks[0].bindings[:2])
-    expected_statistics = create_statistics(SHAPE, EPSILON, "float16")
-    assert_structural_equal(after[statistics.args[0]], expected_statistics)
+    rows, statistics, normalize = (
+        binding.value for binding in after["main"].body.blocks[0].bindings[:3]
+    )
+    assert_structural_equal(after[rows.args[0]], create_row_statistics(SHAPE, "float16"))
+    assert_structural_equal(after[statistics.args[0]], create_statistics(5, 7, 3, EPSILON))
     assert_structural_equal(after[normalize.args[0]], create_normalize(SHAPE, None, "float16"))
-    assert [arg.ty.dtype for arg in statistics.args[1].fields] == ["float16", "float32", "float32"]
+    assert [arg.ty.dtype for arg in statistics.args[1].fields] == ["float32"] * 3
     assert after["main"].ret_ty.dtype == "float16"
     unit = VectorUnit(256, 16, 1)
     scheduled = apply_builtin_schedule(unit)(after)
@@ -148,10 +151,14 @@ def expected(low: float | None) -> tvm.IRModule:
     x = relax.Var("x", relax.TensorType(SHAPE, "float32"))
     with builder.function("main", [x]):
         with builder.dataflow():
-            statistics = create_statistics(SHAPE, EPSILON, "float32")
+            rows = builder.add_func(create_row_statistics(SHAPE, "float32"), "row_statistics")
+            rows_ty = relax.TensorType((5, 2, 3), "float32")
+            row_values = builder.emit(relax.op.call_tir(rows, [x], rows_ty))
+            statistics = create_statistics(5, 7, 3, EPSILON)
             statistics = builder.add_func(statistics, "instance_norm_statistics")
-            args = [x, relax.const(GAMMA), relax.const(BETA)]
-            ty = relax.TensorType((2, 3), "float32")
+            args = [row_values, relax.const(GAMMA), relax.const(BETA)]
+            # For all seven columns side by side.
+            ty = relax.TensorType((2, 7, 3), "float32")
             scale_shift = builder.emit(relax.op.call_tir(statistics, args, ty))
             # The norm's own kernel is made first and goes when only its ReLU is read.
             name = "normalize" if low is None else "normalize1"

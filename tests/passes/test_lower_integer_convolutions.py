@@ -62,21 +62,21 @@ def test_pointwise_convolution_with_bias_and_relu6() -> None:
             epilogue: T.Buffer((1, 5, 7, 2), "int8"),
         ):
             T.func_attr({"tirx.noalias": True, "mqnet.family": "pointwise", "mqnet.macs": 210})
-            conv = T.sblock_alloc_buffer((35, 2), "int32")
-            for pixel, n, k in T.grid(35, 2, 3):
+            conv = T.sblock_alloc_buffer((5, 7, 2), "int32")
+            for y, x, n, k in T.grid(5, 7, 2, 3):
                 with T.sblock("conv"):
-                    vp, vn, vk = T.axis.remap("SSR", [pixel, n, k])
-                    T.reads(data[0, vp // 7, vp % 7, vk], weight[vk, vn])
-                    T.writes(conv[vp, vn])
+                    vy, vx, vn, vk = T.axis.remap("SSSR", [y, x, n, k])
+                    T.reads(data[0, vy, vx, vk], weight[vk, vn])
+                    T.writes(conv[vy, vx, vn])
                     with T.init():
-                        conv[vp, vn] = 0
-                    conv[vp, vn] = conv[vp, vn] + T.Cast(
-                        "int32", data[0, vp // 7, vp % 7, vk]
+                        conv[vy, vx, vn] = 0
+                    conv[vy, vx, vn] = conv[vy, vx, vn] + T.Cast(
+                        "int32", data[0, vy, vx, vk]
                     ) * T.Cast("int32", weight[vk, vn])
             for b, y, x, n in T.grid(1, 5, 7, 2):
                 with T.sblock("epilogue"):
                     vb, vy, vx, vn = T.axis.remap("SSSS", [b, y, x, n])
-                    T.reads(conv[vy * 7 + vx, vn], bias[vn], multiplier[vn], quant[1:4])
+                    T.reads(conv[vy, vx, vn], bias[vn], multiplier[vn], quant[1:4])
                     T.writes(epilogue[vb, vy, vx, vn])
                     epilogue[vb, vy, vx, vn] = T.Cast(
                         "int8",
@@ -85,7 +85,7 @@ def test_pointwise_convolution_with_bias_and_relu6() -> None:
                             T.max(
                                 T.min(
                                     T.nearbyint(
-                                        T.Cast("float32", conv[vy * 7 + vx, vn] + bias[vn])
+                                        T.Cast("float32", conv[vy, vx, vn] + bias[vn])
                                         * multiplier[vn]
                                     ),
                                     T.Cast("float32", quant[3] - quant[1]),

@@ -1,0 +1,153 @@
+"""Make one kernel of a convolution with a float result and its neighbours.
+
+A full-resolution float tensor is larger than the caches, so what matters is how often it crosses
+memory. Into the convolution's loop over rows go
+
+- the normalization of its data, where it is a 1x1 convolution and the only reader;
+- the row statistics of its result, which InstanceNorm starts with;
+- the elementwise kernel behind a 1x1 convolution, where that is the only reader of its result.
+
+Nothing is computed otherwise than before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax, tirx
+
+from compile.kernels import instance_norm, packed_conv, pointwise, row_statistics, spatial_conv
+from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
+from compile.passes.constants import variables_of
+from compile.passes.quantized_graph import op_name
+from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+
+#: Those whose schedule knows of neighbours.
+_CONVOLUTIONS = (packed_conv.FAMILY, pointwise.FAMILY, spatial_conv.FAMILY)
+
+
+@tvm.transform.module_pass(opt_level=0, name="FuseRowKernels")
+class FuseRowKernels:
+    """Fuse convolutions with a float result with their neighbours, in every Relax function."""
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """IRModule-level transformation."""
+        anchors: dict[str, tirx.PrimFunc] = {}
+        mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors))
+        mod = tirx.transform.ForceNarrowIndexToInt32()(mod)
+        mod = relax.transform.FuseTIR()(mod)
+        for name, anchor in anchors.items():
+            attrs = {attr: anchor.attrs[attr] for attr in (FAMILY_ATTR, MACS_ATTR)}
+            mod.update_func(mod.get_global_var(name), mod[name].with_attrs(attrs))
+        return relax.transform.DeadCodeElimination()(mod)
+
+
+@dataclass
+class _Group:
+    """Kernel calls that become one.
+
+    Attributes:
+        anchor: what the convolution is bound to.
+        members: the variables of all calls in order.
+        results: those of them that are read outside.
+    """
+
+    anchor: relax.Var
+    members: list[relax.Var]
+    results: list[relax.Var]
+
+
+class _RowFusion(FunctionRewriter):
+    def __init__(
+        self, mod: tvm.IRModule, function: relax.Function, anchors: dict[str, tirx.PrimFunc]
+    ) -> None:
+        super().__init__(mod, function)
+        self._mod, self._anchors = mod, anchors
+        self._users: dict[relax.Var, list[relax.Var | None]] = defaultdict(list)
+        for var, value in self.definitions.items():
+            for operand in set(variables_of(value)):
+                self._users[operand].append(var)
+        for result in variables_of(function.body.body):
+            self._users[result].append(None)
+        groups = [self._group(var) for var in self.definitions if self._is_convolution(var)]
+        self._groups = {group.members[-1]: group for group in groups if len(group.members) > 1}
+
+    def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
+        # The calls of the other members stay, without a reader.
+        return self._fused(self._groups[var]) if var in self._groups else self.renewed(value)
+
+    def _is_convolution(self, var: relax.Var) -> bool:
+        return self._family(var) in _CONVOLUTIONS and var.ty.dtype != "int8"
+
+    def _group(self, anchor: relax.Var) -> _Group:
+        members = [anchor]
+        data = self.definitions[anchor].args[1].fields[0]
+        is_pointwise = self._family(anchor) == pointwise.FAMILY
+        if (
+            is_pointwise
+            and self._family(data) == instance_norm.NORMALIZE
+            and self._users[data] == [anchor]
+        ):
+            members.insert(0, data)
+        readers = self._users[anchor]
+        statistics = [user for user in readers if self._family(user) == row_statistics.FAMILY]
+        if statistics:
+            members.append(statistics[0])
+        elif is_pointwise and len(readers) == 1 and self._is_elementwise(readers[0], anchor):
+            members.append(readers[0])
+        results = [var for var in members if not set(self._users[var]) <= set(members)]
+        return _Group(anchor, members, results)
+
+    def _is_elementwise(self, var: relax.Var | None, anchor: relax.Var) -> bool:
+        """Whether ``var`` is an elementwise kernel's result of the size of ``anchor``."""
+        kernel = self._kernel(var)
+        if kernel is None or FAMILY_ATTR in (kernel.attrs or {}):
+            return False
+        operands = [anchor, var, *self.definitions[var].args[1].fields]
+        return len({tuple(int(extent) for extent in v.ty.shape) for v in operands}) == 1
+
+    def _kernel(self, var: relax.Var | None) -> tirx.PrimFunc | None:
+        call = self.definitions.get(var)
+        return self._mod[call.args[0]] if op_name(call) == "call_tir" else None
+
+    def _family(self, var: relax.Expr | None) -> str | None:
+        kernel = self._kernel(var)
+        return None if kernel is None else (kernel.attrs or {}).get(FAMILY_ATTR)
+
+    def _fused(self, group: _Group) -> relax.Expr:
+        """One call of the group's kernels."""
+        function, operands = self._primitive(group)
+        anchor = self.definitions[group.anchor]
+        name = self.builder.add_func(function, f"{anchor.args[0].name_hint}_rows")
+        self._anchors[name.name_hint] = self._mod[anchor.args[0]]
+        call = relax.Call(name, [self.renewed(operand) for operand in operands])
+        if len(group.results) == 1:
+            return call
+        values = self.builder.emit(call)
+        for index, var in enumerate(group.results):
+            self.replace(var, self.builder.emit(relax.TupleGetItem(values, index)))
+        return self.renewed(group.results[-1])
+
+    def _primitive(self, group: _Group) -> tuple[relax.Function, list[relax.Expr]]:
+        """A function of the group's calls, which FuseTIR makes a kernel of, and the operands that
+        it takes from outside."""
+        operands = {}
+        for var in group.members:
+            for operand in self.definitions[var].args[1].fields:
+                if operand not in group.members:
+                    operands[operand] = relax.Var(f"operand{len(operands)}", operand.ty)
+        values: dict[relax.Expr, relax.Expr] = dict(operands)
+        builder = relax.BlockBuilder()
+        attrs = {"Primitive": True}
+        with builder.function("fused", list(operands.values()), attrs=attrs, private=True):
+            with builder.dataflow():
+                for var in group.members:
+                    call = self.definitions[var]
+                    args = [values[operand] for operand in call.args[1].fields]
+                    inner = relax.op.call_tir(call.args[0], args, call.ty_args[0])
+                    values[var] = builder.emit(inner)
+                results = [builder.emit_output(values[var]) for var in group.results]
+            builder.emit_func_output(results[0] if len(results) == 1 else relax.Tuple(results))
+        return builder.get()["fused"], list(operands)

@@ -1,0 +1,163 @@
+"""FuseRowKernels: a float convolution takes its neighbours into its loop over rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax, tirx
+
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.kernels.pointwise import create_pointwise
+from compile.kernels.row_statistics import create_row_statistics
+from compile.kernels.spatial_conv import create_spatial_conv
+from compile.kernels.tiling import VectorUnit
+from compile.kernels.window import Window
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.fuse_row_kernels import FuseRowKernels
+from compile.passes.legalize_float_ops import LegalizeFloatOps
+
+HEIGHT, WIDTH = 5, 12
+BIAS = ConvEpilogue(EpilogueKind.BIAS)
+
+
+class Head:
+    """Builds convolutions of float pictures, InstanceNorm and what follows, kernel by kernel."""
+
+    def __init__(self) -> None:
+        self.builder = relax.BlockBuilder()
+        self.random = np.random.default_rng(0)
+
+    def constant(self, *shape: int) -> relax.Expr:
+        return relax.const(self.random.uniform(-1, 1, shape).astype("float32"))
+
+    def call(self, kernel: tirx.PrimFunc, name: str, *args: relax.Expr) -> relax.Var:
+        result = kernel.params[-1].ty
+        shape = [int(extent) for extent in result.shape]
+        ty = relax.TensorType(shape, str(result.dtype.dtype))
+        name = self.builder.add_func(kernel, name)
+        return self.builder.emit(relax.op.call_tir(name, list(args), ty))
+
+    def pointwise(self, data: relax.Expr, channels: int) -> relax.Var:
+        shape = tuple(int(extent) for extent in data.ty.shape)
+        kernel = create_pointwise(shape, channels, "float32", "float32", BIAS)
+        weight, bias = self.constant(shape[3], channels), self.constant(channels)
+        return self.call(kernel, "conv2d_float", data, weight, bias)
+
+    def norm(self, data: relax.Expr) -> relax.Var:
+        shape = tuple(int(extent) for extent in data.ty.shape)
+        rows = self.call(create_row_statistics(shape, "float32"), "row_statistics", data)
+        statistics = create_statistics(*shape[1:], 1e-5)
+        gamma, beta = self.constant(shape[3]), self.constant(shape[3])
+        scale_shift = self.call(statistics, "instance_norm_statistics", rows, gamma, beta)
+        return self.call(create_normalize(shape, 0.0, "float32"), "normalize", data, scale_shift)
+
+
+def picture(name: str, channels: int) -> relax.Var:
+    return relax.Var(name, relax.TensorType((1, HEIGHT, WIDTH, channels), "float32"))
+
+
+def network() -> tvm.IRModule:
+    """As MQNet's head behind its first convolution: 1x1, norm, 1x1, norm, 1x1, elementwise."""
+    head = Head()
+    x, image = picture("x", 4), picture("image", 3)
+    with head.builder.function("main", [x, image]):
+        with head.builder.dataflow():
+            first = head.pointwise(x, 6)
+            second = head.pointwise(head.norm(first), 5)
+            third = head.pointwise(head.norm(second), 3)
+            total = head.builder.emit(relax.op.add(relax.op.tanh(third), image))
+            out = head.builder.emit_output(relax.op.sigmoid(total))
+        head.builder.emit_func_output(out)
+    return LegalizeFloatOps()(head.builder.get())
+
+
+def kernels(mod: tvm.IRModule) -> list[str]:
+    """The names of the kernels that main calls, in order."""
+    return [
+        binding.value.args[0].name_hint
+        for block in mod["main"].body.blocks
+        for binding in block.bindings
+        if isinstance(binding.value, relax.Call)
+    ]
+
+
+def blocks(kernel: tirx.PrimFunc) -> list[str]:
+    schedule = tvm.s_tir.Schedule(kernel)
+    children = schedule.get_child_blocks(schedule.get_sblock("root"))
+    return [str(schedule.get(block).name_hint) for block in children]
+
+
+def test_norms_and_elementwise_go_into_their_convolutions() -> None:
+    before = network()
+    assert len(kernels(before)) == 10
+    after = FuseRowKernels()(before)
+    assert kernels(after) == [
+        "conv2d_float_rows",
+        "instance_norm_statistics",
+        "conv2d_float1_rows",
+        "instance_norm_statistics1",
+        "conv2d_float2_rows",
+    ]
+    rows = ["partial_sum", "row_sum", "row_mean", "partial_square", "row_square", "rows"]
+    assert blocks(after["conv2d_float_rows"]) == ["conv", "epilogue", *rows]
+    assert blocks(after["conv2d_float1_rows"]) == ["normalize", "conv", "epilogue", *rows]
+    assert blocks(after["conv2d_float2_rows"])[:3] == ["normalize", "conv", "epilogue"]
+    for index, name in enumerate(name for name in kernels(after) if name.endswith("_rows")):
+        alone = before["conv2d_float" + (str(index) if index else "")]
+        for attr in ("mqnet.family", "mqnet.macs"):
+            assert after[name].attrs[attr] == alone.attrs[attr]
+
+
+@pytest.mark.parametrize("unit", [VectorUnit(256, 16, 2), VectorUnit(128, 32, 1)], ids=str)
+def test_fused_kernels_compute_the_same(unit: VectorUnit) -> None:
+    random = np.random.default_rng(1)
+    inputs = [random.uniform(-2, 2, (1, HEIGHT, WIDTH, c)).astype("float32") for c in (4, 3)]
+    results = []
+    for mod in (network(), FuseRowKernels()(network())):
+        scheduled = apply_builtin_schedule(unit)(mod)
+        machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
+        results.append(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy())
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-6)
+    assert np.ptp(results[0]) > 0.3
+
+
+def test_what_is_read_twice_stays() -> None:
+    """The normalized picture and the convolution's result have a second reader."""
+    head = Head()
+    x = picture("x", 4)
+    with head.builder.function("main", [x]):
+        with head.builder.dataflow():
+            normalized = head.norm(x)
+            conv = head.pointwise(normalized, 4)
+            out = head.builder.emit(relax.op.tanh(conv))
+            results = [head.builder.emit_output(var) for var in (out, conv, normalized)]
+        head.builder.emit_func_output(relax.Tuple(results))
+    before = LegalizeFloatOps()(head.builder.get())
+    assert kernels(before)[-3:] == ["normalize", "conv2d_float", "tanh"]
+    assert kernels(FuseRowKernels()(before)) == kernels(before)
+
+
+def test_dense_convolution_takes_statistics_but_nothing_elementwise() -> None:
+    head = Head()
+    x = picture("x", 4)
+    window = Window((3, 3), (1, 1), (1, 1, 1, 1))
+    kernel = create_spatial_conv((1, HEIGHT, WIDTH, 4), 4, window, "float32", "float32", BIAS)
+
+    def convolved(data: relax.Expr) -> relax.Var:
+        return head.call(kernel, "conv2d", data, head.constant(3, 3, 4, 4), head.constant(4))
+
+    with head.builder.function("main", [x]):
+        with head.builder.dataflow():
+            normalized = head.norm(convolved(x))
+            out = head.builder.emit_output(relax.op.tanh(convolved(normalized)))
+        head.builder.emit_func_output(out)
+    after = FuseRowKernels()(LegalizeFloatOps()(head.builder.get()))
+    assert kernels(after) == [
+        "conv2d_rows",
+        "instance_norm_statistics",
+        "normalize",
+        "conv2d",
+        "tanh",
+    ]
