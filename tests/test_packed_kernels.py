@@ -100,13 +100,16 @@ def test_instruction_computes_its_description(
 ) -> None:
     random = np.random.default_rng(seed)
     lanes, steps = dot.lanes[pick % len(dot.lanes)], dot.steps[pick % len(dot.steps)]
-    data = draw_int8(random, (steps * dot.group,)).astype(dot.data_dtype)
+    numbers = draw_int8(random, (steps * dot.group,))
     weight = draw_int8(random, (steps, lanes, dot.group)).astype(dot.weight_dtype)
     start = random.integers(-(2**31), 2**31, lanes).astype(np.int32)
-    found = run_both(compiled(broadcast_pair, dot, lanes, steps), start, data, weight)
-    # And the description is the sum that it says.
-    by_hand = (data.astype(np.int64) + dot.shift).reshape(steps, 1, dot.group) * weight
-    np.testing.assert_array_equal(found, (start + by_hand.sum(axis=(0, 2))).astype(np.int32))
+    shifted = numbers.astype(np.int64) + dot.shift
+    by_hand = shifted.reshape(steps, 1, dot.group) * weight
+    for dtype in {dot.data_dtype, "int8" if dot.takes_int8 else dot.data_dtype}:
+        data = numbers if dtype == "int8" else shifted.astype(dtype)
+        found = run_both(compiled(broadcast_pair, dot, lanes, steps, dtype), start, data, weight)
+        # And the description is the sum that it says.
+        np.testing.assert_array_equal(found, (start + by_hand.sum(axis=(0, 2))).astype(np.int32))
 
 
 @dots
@@ -151,7 +154,7 @@ def test_instruction_by_lane_computes_its_description(
 def test_instruction_is_in_the_assembly(dot: DotProduct, target: dict, mnemonic: str) -> None:
     for lanes in dot.lanes:
         for steps in dot.steps:
-            _, function = broadcast_pair(dot, lanes, steps)
+            _, function = broadcast_pair(dot, lanes, steps, dot.data_dtype)
             mod = tvm.IRModule({"dot": function.with_attr("global_symbol", "dot")})
             built = tvm.tirx.build(mod, target=tvm.target.Target({"kind": "llvm", **target}))
             lines = built.inspect_source("asm").splitlines()

@@ -29,7 +29,7 @@ def create_depthwise(
     weight = te.placeholder((*window.kernel, channels), weight_dtype, name="weight")
     operands = epilogue.operands(channels, acc_dtype)
     finish = epilogue.apply(operands)
-    padded = window.pad(data, padding_value(data_dtype, operands), channels, data_dtype)
+    padded = window.pad(data, padding_value(data_dtype, operands))
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")

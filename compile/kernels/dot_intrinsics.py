@@ -16,10 +16,11 @@ from tvm.script import tirx as T
 from compile.kernels.dot_product import DotProduct
 
 
-def broadcast_intrinsic(dot: DotProduct, lanes: int, steps: int) -> str:
-    """Name of the intrinsic ``C[l] += A[s, :] . B[s, l, :]`` for ``steps`` groups, registered."""
-    name = f"mqnet.{dot.name}_{lanes}x{steps}"
-    return _registered(name, lambda: broadcast_pair(dot, lanes, steps))
+def broadcast_intrinsic(dot: DotProduct, lanes: int, steps: int, data_dtype: str) -> str:
+    """Name of the intrinsic ``C[l] += A[s, :] . B[s, l, :]`` for ``steps`` groups of data in the
+    instruction's type or int8, registered."""
+    name = f"mqnet.{dot.name}_{lanes}x{steps}_{data_dtype}"
+    return _registered(name, lambda: broadcast_pair(dot, lanes, steps, data_dtype))
 
 
 def lanewise_intrinsic(dot: DotProduct, lanes: int) -> str:
@@ -28,15 +29,12 @@ def lanewise_intrinsic(dot: DotProduct, lanes: int) -> str:
 
 
 @cache
-def broadcast_pair(dot: DotProduct, lanes: int, steps: int) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
+def broadcast_pair(
+    dot: DotProduct, lanes: int, steps: int, data_dtype: str
+) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
     """Description and implementation of :func:`broadcast_intrinsic`: (A data [steps*group],
     B weights [steps,lanes,group], C int32 [lanes], in and out)."""
-    group, data_dtype, weight_dtype, product = (
-        dot.group,
-        dot.data_dtype,
-        dot.weight_dtype,
-        dot.product,
-    )
+    group, weight_dtype, product = dot.group, dot.weight_dtype, dot.product
 
     @T.prim_func(s_tir=True)
     def description(
@@ -50,7 +48,7 @@ def broadcast_pair(dot: DotProduct, lanes: int, steps: int) -> tuple[tirx.PrimFu
             for lane, k in T.grid(lanes, steps * group):
                 with T.sblock("update"):
                     vl, vk = T.axis.remap("SR", [lane, k])
-                    C[vl] = C[vl] + product(A[vk], B[vk // group, vl, vk % group])
+                    C[vl] = C[vl] + product(A[vk], B[vk // group, vl, vk % group], data_dtype)
 
     def total(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> tirx.Expr:
         # One load for all steps: the instruction may take any group out of a register.
@@ -59,9 +57,11 @@ def broadcast_pair(dot: DotProduct, lanes: int, steps: int) -> tuple[tirx.PrimFu
         result = C.vload([0], f"int32x{lanes}")
         for step in range(steps):
             one = tirx.Shuffle([groups], [step]) if steps > 1 else groups
+            if data_dtype == "int8":
+                # Before it is broadcast: LLVM 22 loops forever over the other order.
+                one = dot.shifted(one)
             weights = B.vload([step, 0, 0], f"{weight_dtype}x{lanes * group}")
-            # Shifted before it is broadcast: LLVM 22 loops forever over the other order.
-            result = dot.emit(result, T.broadcast(dot.shifted(one), lanes), weights, lanes)
+            result = dot.emit(result, T.broadcast(one, lanes), weights, lanes)
         return result
 
     @T.prim_func(s_tir=True)
@@ -96,7 +96,7 @@ def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
             for lane, g in T.grid(lanes, group):
                 with T.sblock("update"):
                     vl, vg = T.axis.remap("SR", [lane, g])
-                    C[vl] = C[vl] + product(member(A[vl], vg), B[vl, vg])
+                    C[vl] = C[vl] + product(member(A[vl], vg), B[vl, vg], "int8")
 
     def total(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> tirx.Expr:
         words, accumulator = (buffer.vload([0], f"int32x{lanes}") for buffer in (A, C))

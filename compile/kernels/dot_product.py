@@ -30,8 +30,8 @@ class DotProduct:
         group: input channels that one lane multiplies; they fill its 32 bits.
         data_dtype: type in which it takes the data.
         weight_dtype: type in which it takes the weights.
-        shift: what is added to the data to make it unsigned, the upper bit of its type, or 0. The
-            sums are too large by ``shift`` times the sum of the channel's weights, which the packer
+        shift: what is added to int8 to make it of ``data_dtype``: 128 for uint8, else 0. The sums
+            are too large by ``shift`` times the sum of the channel's weights, which the packer
             takes off the bias.
         lanes: vector lengths that exist, the longest first.
         steps: groups of data that one load brings in where the instruction can take any one of
@@ -60,10 +60,23 @@ class DotProduct:
         """The longest vector length that ``channels`` are cut into evenly, if any."""
         return next((n for n in self.lanes if channels % n == 0), None)
 
-    def product(self, data: tirx.Expr, weight: tirx.Expr) -> tirx.Expr:
-        """One summand, int32."""
+    @property
+    def takes_int8(self) -> bool:
+        """Whether int8 data need not be brought into another type in memory."""
+        return self.data_dtype in ("int8", "uint8")
+
+    def widened(self, value: tirx.Expr) -> tirx.Expr:
+        """An int8 ``value`` as ``data_dtype``."""
+        if self.shift:
+            value = value.astype("int16") + tirx.const(self.shift, "int16")
+        return value if self.data_dtype == "int8" else value.astype(self.data_dtype)
+
+    def product(self, data: tirx.Expr, weight: tirx.Expr, data_dtype: str) -> tirx.Expr:
+        """One summand, int32, of ``data`` that has the instruction's type or int8 values."""
         value = data.astype("int32")
-        return (value + self.shift if self.shift else value) * weight.astype("int32")
+        if self.shift and data_dtype == "int8":
+            value = value + self.shift
+        return value * weight.astype("int32")
 
     def shifted(self, words: tirx.Expr) -> tirx.Expr:
         """int32 ``words`` (or a vector of them) with ``shift`` added to each member."""

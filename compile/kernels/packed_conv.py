@@ -47,7 +47,7 @@ def create_packed_conv(
     finish = epilogue.apply(operands)
     # The weights behind the last channel are zero: what they multiply does not matter.
     operand = window.pad(
-        data, padding_value("int8", operands), groups * group, dot.data_dtype, name="operand"
+        data, padding_value("int8", operands), groups * group, dot.widened, name="operand"
     )
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")
@@ -56,7 +56,7 @@ def create_packed_conv(
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         value = operand[0, y * window.stride[0] + ky, x * window.stride[1] + kx, k]
         by = weight[n // lanes, ky, kx, k // group, n % lanes, k % group]
-        return te.sum(dot.product(value, by), axis=[ky, kx, k])
+        return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k])
 
     size = window.output_size(height, width)
     attrs = {DOT_PRODUCT_ATTR: dot.name}
@@ -86,4 +86,4 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     vectorize_operand(sch, operand, unit)
     finish_in_registers(sch, epilogue, tile.lanes)
     place_neighbours(sch, row, unit)
-    accumulate_dot_products(sch, conv, dot, [column, vector, lane])
+    accumulate_dot_products(sch, conv, dot, dot.data_dtype, [column, vector, lane])

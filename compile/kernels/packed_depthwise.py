@@ -44,7 +44,7 @@ def create_packed_depthwise(
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels, "int32")
     finish = epilogue.apply(operands)
-    padded = window.pad(data, padding_value("int8", operands), channels, "int8")
+    padded = window.pad(data, padding_value("int8", operands))
 
     def word(y: tirx.Expr, x: tirx.Expr, w: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         members = []
@@ -66,7 +66,7 @@ def create_packed_depthwise(
 
     def multiply(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         value = dot.member(operand[y, x * window.stride[1] + kx, w, c], g)
-        return te.sum(dot.product(value, weight[w, kx, c, g]), axis=[w, kx, g])
+        return te.sum(dot.product(value, weight[w, kx, c, g], "int8"), axis=[w, kx, g])
 
     conv = te.compute(
         (output_rows, output_columns, channels),

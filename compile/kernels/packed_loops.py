@@ -7,9 +7,7 @@ registers from the first product to the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tvm import s_tir, te, tirx
+from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.dot_intrinsics import broadcast_intrinsic
@@ -60,25 +58,6 @@ def dot_product_tile(pixels: int, channels: int, dot: DotProduct, unit: VectorUn
     return min(tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
 
 
-def dot_product_operand(
-    shape: tuple[int, ...], channels: int, value: Callable[..., tirx.Expr], dot: DotProduct
-) -> Callable[..., tirx.Expr]:
-    """The data as the instruction takes it: ``value(*indices)``, int8 of ``shape``, where that
-    will do, else a block "operand" of its type and with ``channels`` (its groups are whole)."""
-    *outer, present = shape
-    if dot.data_dtype == "int8" and present == channels:
-        return value
-
-    def widened(*indices: tirx.Expr) -> tirx.Expr:
-        # The weights behind the last channel are zero: what they multiply does not matter.
-        inside = indices[-1] < present
-        zero = tirx.const(0, dot.data_dtype)
-        return tirx.if_then_else(inside, value(*indices).astype(dot.data_dtype), zero)
-
-    operand = te.compute((*outer, channels), widened, name="operand")
-    return lambda *indices: operand[indices]
-
-
 def vectorize_operand(sch: s_tir.Schedule, operand: SBlockRV, unit: VectorUnit) -> None:
     """Bring the data into the instruction's type by vectors of channels."""
     channel = sch.get_loops(operand)[-1]
@@ -90,26 +69,32 @@ def finish_in_registers(sch: s_tir.Schedule, epilogue: SBlockRV, lanes: int) -> 
     """Unroll the tile of the block "epilogue" and vectorize its channels, of which the last vector
     may lack some."""
     *_, pixel, channel = sch.get_loops(epilogue)
-    vector, lane = sch.split(channel, [None, even_lanes(int(sch.get(channel).extent), lanes)])
+    extent = int(sch.get(channel).extent)
+    # A single vector that is not full stays one: it costs as much as a full one.
+    lanes = extent if extent <= lanes else even_lanes(extent, lanes)
+    vector, lane = sch.split(channel, [None, lanes])
     keep_in_registers(sch, [pixel, vector], lane)
 
 
 def accumulate_dot_products(
-    sch: s_tir.Schedule, conv: SBlockRV, dot: DotProduct, tile: list[LoopRV]
+    sch: s_tir.Schedule, conv: SBlockRV, dot: DotProduct, data_dtype: str, tile: list[LoopRV]
 ) -> None:
     """Put the reduction of "conv" around its ``tile`` (the loops over pixels, vectors and lanes),
-    and the instruction in the place of the innermost loops."""
+    and the instruction, on data of ``data_dtype``, in the place of the innermost loops."""
     *unrolled, lane = tile
-    *window, k = _reduction_loops(sch, conv)
+    *rows, k = _reduction_loops(sch, conv)
     groups = int(sch.get(k).extent) // dot.group
     steps = next(n for n in dot.steps if groups % n == 0)
     outer, k = sch.split(k, [None, steps * dot.group])
-    sch.reorder(*window, outer, *unrolled, lane, k)
-    for loop in unrolled:
+    # The columns of a window innermost: their data is loaded once for all outputs that it is in.
+    columns = [rows.pop()] if rows else []
+    sch.reorder(*rows, outer, *columns, *unrolled, lane, k)
+    for loop in (*columns, *unrolled):
         sch.unroll(loop)
-    init = sch.decompose_reduction(conv, [*window, outer][0])
+    init = sch.decompose_reduction(conv, [*rows, outer][0])
     keep_in_registers(sch, sch.get_loops(init)[-len(tile) : -1], sch.get_loops(init)[-1])
-    sch.tensorize(lane, broadcast_intrinsic(dot, int(sch.get(lane).extent), steps))
+    lanes = int(sch.get(lane).extent)
+    sch.tensorize(lane, broadcast_intrinsic(dot, lanes, steps, data_dtype))
 
 
 def _reduction_loops(sch: s_tir.Schedule, block: SBlockRV) -> list[LoopRV]:

@@ -6,7 +6,6 @@ multiplies them by all weights while they are in the level 1 cache.
 
 from __future__ import annotations
 
-import tvm
 from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue
@@ -15,7 +14,6 @@ from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_loops import (
     DOT_PRODUCT_ATTR,
     accumulate_dot_products,
-    dot_product_operand,
     dot_product_tile,
     finish_in_registers,
     take_dot_product,
@@ -44,16 +42,25 @@ def create_packed_pointwise(
     finish = epilogue.apply(operands)
     pixels = height * width
 
-    def channel_of(pixel: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
+    padded = groups * group
+    k = te.reduce_axis((0, padded), name="k")
+
+    def value(pixel: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
         return data[0, pixel // width, pixel % width, k]
 
-    padded = groups * group
-    operand = dot_product_operand((pixels, channels_in), padded, channel_of, dot)
-    k = te.reduce_axis((0, padded), name="k")
+    def widened(pixel: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
+        # The weights behind the last channel are zero: what they multiply does not matter.
+        zero = tirx.const(0, dot.data_dtype)
+        return tirx.if_then_else(k < channels_in, dot.widened(value(pixel, k)), zero)
+
+    if dot.takes_int8 and padded == channels_in:
+        operand, dtype = value, "int8"
+    else:
+        operand, dtype = te.compute((pixels, padded), widened, name="operand"), dot.data_dtype
 
     def multiply(pixel: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         by = weight[n // lanes, 0, 0, k // group, n % lanes, k % group]
-        return te.sum(dot.product(operand(pixel, k), by), axis=k)
+        return te.sum(dot.product(operand(pixel, k), by, dtype), axis=k)
 
     attrs = {DOT_PRODUCT_ATTR: dot.name}
     conv = te.compute((pixels, vectors * lanes), multiply, name="conv", attrs=attrs)
@@ -76,7 +83,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     pixel, channel, k = sch.get_loops(conv)
     pixels = int(sch.get(pixel).extent)
     tile = dot_product_tile(pixels, channels, dot, unit)
-    k_bytes = int(sch.get(k).extent) * tvm.DataType(dot.data_dtype).bits // 8
+    k_bytes = int(sch.get(k).extent) * 4 // dot.group
     blocks = blocks_per_task(pixels // tile.pixels, tile.pixels * k_bytes, unit)
 
     task, block, pixel = sch.split(pixel, [None, blocks, tile.pixels])
@@ -84,9 +91,11 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     sch.reorder(task, outer, block, pixel, vector, lane)
     sch.reverse_compute_at(epilogue, block, preserve_unit_loops=True)
     sch.parallel(task)
+    data_dtype = "int8"
     if sch.get_producers(conv):
         (operand,) = sch.get_producers(conv)
+        data_dtype = dot.data_dtype
         sch.compute_at(operand, task, preserve_unit_loops=True)
         vectorize_operand(sch, operand, unit)
     finish_in_registers(sch, epilogue, tile.lanes)
-    accumulate_dot_products(sch, conv, dot, [pixel, vector, lane])
+    accumulate_dot_products(sch, conv, dot, data_dtype, [pixel, vector, lane])

@@ -35,7 +35,7 @@ def create_spatial_conv(
     weight = te.placeholder((*window.kernel, channels_in, channels_out), weight_dtype, "weight")
     operands = epilogue.operands(channels_out, acc_dtype)
     finish = epilogue.apply(operands)
-    padded = window.pad(data, padding_value(data_dtype, operands), channels_in, data_dtype)
+    padded = window.pad(data, padding_value(data_dtype, operands))
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")

@@ -39,17 +39,22 @@ class Window:
         )
 
     def pad(
-        self, data: te.Tensor, value: tirx.Expr, channels: int, dtype: str, name: str = "pad"
+        self,
+        data: te.Tensor,
+        value: tirx.Expr,
+        channels: int | None = None,
+        convert: Callable[[tirx.Expr], tirx.Expr] = lambda value: value,
+        name: str = "pad",
     ) -> te.Tensor:
-        """``data`` [1,H,W,C] with ``value`` around it and behind its channels up to ``channels``,
-        as ``dtype``, in a block called ``name``."""
+        """``data`` [1,H,W,C] with ``value`` around it, and behind its channels up to ``channels``,
+        every element converted, in a block called ``name``."""
         _, height, width, present = (int(extent) for extent in data.shape)
+        channels = present if channels is None else channels
         top, left, bottom, right = self.padding
 
         def padded(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
             inside = tirx.all(y >= top, y < height + top, x >= left, x < width + left, c < present)
-            found = tirx.if_then_else(inside, data[b, y - top, x - left, c], value)
-            return found.astype(dtype)
+            return convert(tirx.if_then_else(inside, data[b, y - top, x - left, c], value))
 
         shape = (1, height + top + bottom, width + left + right, channels)
         return te.compute(shape, padded, name=name)

@@ -1,9 +1,9 @@
 """x86 with VNNI (AVX512 with VL, or AVX): ``vpdpbusd`` multiplies four uint8 by four int8.
 
-The data has to be unsigned: 128 is added to it, which is an xor of the bytes' upper bits (with
-AVX-512 the instruction that also broadcasts the group), and the packer takes 128 times the sum of
-the weights off the bias. Unlike ``vpdpbusds`` it does not saturate (Intel's
-manual, volume 2, VPDPBUSD).
+The data has to be unsigned: 128 is added to it, when it is copied anyway or else before each use,
+by an xor of the bytes' upper bits (with AVX-512 the instruction that also broadcasts the group);
+the packer takes 128 times the sum of the weights off the bias. Unlike ``vpdpbusds`` it does not
+saturate (Intel's manual, volume 2, VPDPBUSD).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LANES = (16, 8, 4)
 def vnni(bits: int) -> DotProduct:
     """The instruction on registers of up to ``bits``."""
     lanes = tuple(n for n in _LANES if n * 32 <= bits)
-    return DotProduct("vnni", _GROUP, "int8", "int8", 128, lanes, (1,), _emit)
+    return DotProduct("vnni", _GROUP, "uint8", "int8", 128, lanes, (1,), _emit)
 
 
 def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
