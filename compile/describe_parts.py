@@ -15,7 +15,7 @@ from compile.passes.schedule_attrs import RECORD, schedule_origin
 
 @dataclass(frozen=True)
 class PartSummary:
-    """One function of the module: the backbone, the head, or a network that is not split.
+    """One function of the module: the backbone, the head, or ``main``, the network as it is run.
 
     Attributes:
         name: of the function.
@@ -37,16 +37,15 @@ class PartSummary:
 
 
 def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
-    """Summaries of the functions that call kernels, in the order in which they run.
+    """Summaries of the functions: of the parts in the order in which they run, then of ``main``,
+    which is all of them in one plan.
 
     ``planned`` comes from :func:`compile.passes.plan_memory.plan_memory`.
     """
     summaries = []
     for name in ("backbone", "head", "main"):
         if any(var.name_hint == name for var in planned.get_global_vars()):
-            summary = _describe(planned, name)
-            if summary.ops:
-                summaries.append(summary)
+            summaries.append(_describe(planned, name))
     return summaries
 
 

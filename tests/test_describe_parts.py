@@ -99,8 +99,8 @@ def planned() -> tvm.IRModule:
 
 def test_parts_in_order_with_their_counts(planned: tvm.IRModule) -> None:
     """Two storages and the result of 15 bytes each, in float32 one storage and the result of 60;
-    a kernel's figures count once for each call. ``main`` calls no kernel of its own."""
-    backbone, head = describe_parts(planned)
+    a kernel's figures count once for each call."""
+    backbone, head, whole = describe_parts(planned)
     assert backbone == PartSummary(
         name="backbone",
         ops=3,
@@ -118,6 +118,16 @@ def test_parts_in_order_with_their_counts(planned: tvm.IRModule) -> None:
         activation_bytes=2 * 60,
         kernels_with_record=1,
         kernels_without_record=1,
+    )
+    # The backbone's tensors lie in the storage of the head's and in two of their own.
+    assert whole == PartSummary(
+        name="main",
+        ops=5,
+        macs=2 * 15 + 30,
+        weight_bytes=2 * 15 + 15 * 4,
+        activation_bytes=60 + 2 * 15 + 60,
+        kernels_with_record=2,
+        kernels_without_record=2,
     )
 
 

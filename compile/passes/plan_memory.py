@@ -9,15 +9,19 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from compile.passes.inline_parts import InlineParts
+from compile.passes.plan_storage import PlanStorage
+
 
 def plan_memory() -> tvm.transform.Pass:
     """Destination-passing kernel calls over statically planned storage."""
     passes = [
+        InlineParts(),
         relax.transform.RewriteDataflowReshape(),
         relax.transform.ToNonDataflow(),
         relax.transform.RemovePurityChecking(),
         relax.transform.CallTIRRewrite(),
-        relax.transform.StaticPlanBlockMemory(),
+        PlanStorage(),
     ]
     return tvm.transform.Sequential(passes, name="PlanMemory")
 

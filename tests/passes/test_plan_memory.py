@@ -1,9 +1,13 @@
-"""PlanMemory: kernel calls in order, over storage that tensors share once they are dead."""
+"""PlanMemory: kernel calls in order, over memory that tensors share once they are dead."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import tvm
+from hypothesis import given
+from hypothesis import strategies as st
 from tvm import relax
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
@@ -11,6 +15,7 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.passes.plan_memory import lower_to_vm, plan_memory
+from compile.passes.plan_storage import Lifetime, assign_storages
 
 
 @I.ir_module
@@ -57,16 +62,16 @@ def test_dead_storage_is_used_again() -> None:
             R.func_attr({"relax.force_pure": True})
             cls = After
             storage0 = R.memory.alloc_storage(
-                R.shape([64]), R.prim_value(0), R.str("global"), R.dtype("float32")
+                R.shape([64]), R.prim_value(0), R.str("global"), R.dtype("uint8")
+            )
+            storage1 = R.memory.alloc_storage(
+                R.shape([64]), R.prim_value(0), R.str("global"), R.dtype("uint8")
             )
             tensor0 = R.memory.alloc_tensor(
                 storage0, R.prim_value(0), R.shape([2, 8]), R.dtype("float32")
             )
             cls.double(x, tensor0)
             a = tensor0
-            storage1 = R.memory.alloc_storage(
-                R.shape([64]), R.prim_value(0), R.str("global"), R.dtype("float32")
-            )
             tensor1 = R.memory.alloc_tensor(
                 storage1, R.prim_value(0), R.shape([2, 8]), R.dtype("float32")
             )
@@ -83,6 +88,96 @@ def test_dead_storage_is_used_again() -> None:
             return d
 
     assert_structural_equal(plan_memory()(Chain), After)
+
+
+@I.ir_module
+class Parts:
+    """Two parts, the second of another type."""
+
+    @T.prim_func(private=True, s_tir=True)
+    def double(x: T.Buffer((100,), "int8"), y: T.Buffer((100,), "int8")):
+        for i in range(100):
+            with T.sblock("double"):
+                vi = T.axis.spatial(100, i)
+                y[vi] = x[vi] * T.int8(2)
+
+    @T.prim_func(private=True, s_tir=True)
+    def widen(x: T.Buffer((100,), "int8"), y: T.Buffer((100,), "float32")):
+        for i in range(100):
+            with T.sblock("widen"):
+                vi = T.axis.spatial(100, i)
+                y[vi] = T.Cast("float32", x[vi])
+
+    @T.prim_func(private=True, s_tir=True)
+    def halve(x: T.Buffer((100,), "float32"), y: T.Buffer((100,), "float32")):
+        for i in range(100):
+            with T.sblock("halve"):
+                vi = T.axis.spatial(100, i)
+                y[vi] = x[vi] * T.float32(0.5)
+
+    @R.function
+    def backbone(x: R.Tensor((100,), "int8")) -> R.Tensor((100,), "int8"):
+        cls = Parts
+        with R.dataflow():
+            a = R.call_tir(cls.double, (x,), out_ty=R.Tensor((100,), "int8"))
+            b = R.call_tir(cls.double, (a,), out_ty=R.Tensor((100,), "int8"))
+            R.output(b)
+        return b
+
+    @R.function
+    def head(x: R.Tensor((100,), "int8")) -> R.Tensor((100,), "float32"):
+        cls = Parts
+        with R.dataflow():
+            c = R.call_tir(cls.widen, (x,), out_ty=R.Tensor((100,), "float32"))
+            d = R.call_tir(cls.halve, (c,), out_ty=R.Tensor((100,), "float32"))
+            R.output(d)
+        return d
+
+    @R.function
+    def main(x: R.Tensor((100,), "int8")) -> R.Tensor((100,), "float32"):
+        cls = Parts
+        with R.dataflow():
+            out = cls.head(cls.backbone(x))
+            R.output(out)
+        return out
+
+
+def test_parts_share_one_plan_and_stay_callable() -> None:
+    """The float tensor lies where the first int8 one was; what crosses has another storage."""
+    after = plan_memory()(Parts)
+    (block,) = after["main"].body.blocks
+    calls = [b.value for b in block.bindings if isinstance(b.value, relax.Call)]
+    kernels = [call.op.name_hint for call in calls if isinstance(call.op, tvm.ir.GlobalVar)]
+    assert kernels == ["double", "double", "widen", "halve"]
+    storages = [
+        call.args[0].name
+        for call in calls
+        if getattr(call.op, "name", "") == "relax.memory.alloc_tensor"
+    ]
+    assert storages == ["storage0", "storage1", "storage0"]
+    executable = relax.build(after, "llvm", relax_pipeline=lower_to_vm())
+    machine = relax.VirtualMachine(executable, tvm.cpu())
+    x = np.arange(-50, 50).astype("int8")
+    middle = machine["backbone"](tvm.runtime.tensor(x))
+    np.testing.assert_array_equal(middle.numpy(), (4 * x).astype("int8"))
+    for result in (machine["head"](middle), machine["main"](tvm.runtime.tensor(x))):
+        np.testing.assert_array_equal(result.numpy(), (4 * x).astype("int8") / 2)
+
+
+lifetimes = st.builds(
+    lambda size, first, length: Lifetime(size, first, first + length),
+    st.integers(1, 500),
+    st.integers(0, 20),
+    st.integers(0, 8),
+)
+
+
+@given(st.lists(lifetimes, max_size=25))
+def test_tensors_that_live_together_have_other_storages(tensors: list[Lifetime]) -> None:
+    storages = assign_storages(tensors)
+    for (a, one), (b, other) in itertools.combinations(zip(tensors, storages, strict=True), 2):
+        assert one != other or a.last < b.first or b.last < a.first
+    assert set(storages) == set(range(len(set(storages))))
 
 
 def test_plan_runs_without_a_further_allocation_pass() -> None:
