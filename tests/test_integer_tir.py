@@ -13,7 +13,8 @@ from tvm import ir, relax, te, tirx
 from tvm.script import tirx as T
 
 from compile.kernels.elementwise import create_add, create_multiply
-from compile.kernels.requantize import clamp_to_int8, requantize, to_float
+from compile.kernels.quantize_op import quantize_int8
+from compile.kernels.requantize import quantize, requantize, to_float
 
 SHAPE = (4, 16)
 
@@ -36,40 +37,32 @@ def constant(value: float) -> tirx.Expr:
     return tirx.const(value, "float32")
 
 
-def rounded(acc: tirx.Expr, multiplier: tirx.Expr) -> tirx.Expr:
-    return tirx.nearbyint(to_float(acc) * multiplier)
+def scaled(acc: tirx.Expr, multiplier: tirx.Expr) -> tirx.Expr:
+    return to_float(acc) * multiplier
 
 
 def unfenced_sum(acc: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
-    total = to_float(acc) * multiplier + to_float(acc) * multiplier
-    return clamp_to_int8(tirx.nearbyint(total), quant)
+    return quantize(scaled(acc, multiplier) + scaled(acc, multiplier), quant)
 
 
 OFFENCES = {
-    "constant added": lambda a, m, q: clamp_to_int8(
-        tirx.nearbyint(to_float(a) * m + constant(0.5)), q
-    ),
-    "constant factor": lambda a, m, q: clamp_to_int8(
-        tirx.nearbyint(to_float(a) * constant(0.5)), q
-    ),
-    "two factors": lambda a, m, q: clamp_to_int8(tirx.nearbyint(to_float(a) * m * m), q),
-    "division": lambda a, m, q: clamp_to_int8(tirx.nearbyint(to_float(a) / m), q),
-    "exp": lambda a, m, q: clamp_to_int8(tirx.nearbyint(tirx.exp(to_float(a) * m)), q),
-    "floor": lambda a, m, q: clamp_to_int8(tirx.floor(to_float(a) * m), q),
+    "constant added": lambda a, m, q: quantize(scaled(a, m) + constant(0.5), q),
+    "constant factor": lambda a, m, q: quantize(to_float(a) * constant(0.5), q),
+    "two factors": lambda a, m, q: quantize(scaled(a, m) * m, q),
+    "division": lambda a, m, q: quantize(to_float(a) / m, q),
+    "exp": lambda a, m, q: quantize(tirx.exp(scaled(a, m)), q),
+    "floor": lambda a, m, q: quantize(tirx.floor(scaled(a, m)), q),
     "sum without fences": unfenced_sum,
-    "multiplier alone": lambda a, m, q: clamp_to_int8(tirx.nearbyint(m), q),
-    "float64": lambda a, m, q: clamp_to_int8(
-        tirx.nearbyint(a.astype("float64") * m.astype("float64")).astype("float32"), q
+    "multiplier alone": lambda a, m, q: quantize(m, q),
+    "float64": lambda a, m, q: quantize(
+        (a.astype("float64") * m.astype("float64")).astype("float32"), q
     ),
-    "no clamp": lambda a, m, q: rounded(a, m).astype("int32").astype("int8"),
-    "half a clamp": lambda a, m, q: tirx.min(rounded(a, m), to_float(q[3])).astype("int32"),
-    "constant limit": lambda a, m, q: tirx.max(
-        tirx.min(rounded(a, m), constant(127)), to_float(q[2])
-    ).astype("int32"),
-    "cast to int8": lambda a, m, q: tirx.max(
-        tirx.min(rounded(a, m), to_float(q[3])), to_float(q[2])
-    ).astype("int8"),
-    "float result": lambda a, m, q: rounded(a, m),
+    "float limit": lambda a, m, q: quantize_int8(
+        scaled(a, m), q[1], q[2], scaled(q[3], m).astype("int32")
+    ),
+    "cast to int32": lambda a, m, q: scaled(a, m).astype("int32"),
+    "cast to int8": lambda a, m, q: scaled(a, m).astype("int8"),
+    "float result": lambda a, m, q: scaled(a, m),
     "comparison": lambda a, m, q: tirx.Select(to_float(a) * m > constant(0), a, -a),
     "float in the index": lambda a, m, q: q[(to_float(a) * m).astype("int32")],
     "float in the accumulator": lambda a, m, q: requantize((to_float(a) * m).astype("int32"), m, q),

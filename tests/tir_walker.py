@@ -2,15 +2,13 @@
 
 Everything is forbidden but this, inside of one expression::
 
-    result     = cast<int32>(clamped)
-    clamped    = min(max(rounded, limit), limit), nested either way, operands in either order
-    rounded    = nearbyint(scaled)
+    result     = mqnet.quantize_int8(scaled, zero point, low, high), the last three int32
     scaled     = product | fence(product) + fence(product)
     product    = cast<float32>(an int32) * multiplier[...]
-    limit      = cast<float32>(an int32)
 
 ``multiplier`` is a 1-D float32 parameter of that name and ``fence`` is llvm.arithmetic.fence, which
-keeps LLVM from fusing a product with the sum behind it.
+keeps LLVM from fusing a product with the sum behind it. What the operator computes is tested by
+itself, on every float there is a rule for.
 """
 
 from __future__ import annotations
@@ -22,6 +20,8 @@ from tvm.runtime import Object
 from tvm.target.codegen import llvm_lookup_intrinsic_id
 from tvm.tirx.buffer import BufferType
 from tvm_ffi import Array, Map
+
+from compile.kernels.quantize_op import QUANTIZE_INT8
 
 MULTIPLIER = "multiplier"
 
@@ -46,10 +46,11 @@ class _Walker:
 
     def _walk(self, node: Object) -> None:
         """Report every float at and below ``node``, but for well-formed requantizations."""
-        if _is_cast(node, "int32") and _is_float(node.value):
-            integers = self._requantized(node.value)
+        if _callee(node) == QUANTIZE_INT8:
+            scaled, *quantization = node.args
+            integers = self._scaled(scaled)
             if integers is not None:
-                for integer in integers:
+                for integer in (*integers, *quantization):
                     self._walk(integer)
                 return
         if _is_float(node):
@@ -58,21 +59,6 @@ class _Walker:
             self.violations.append(f"{node} may compute anything")
         for child in _children(node):
             self._walk(child)
-
-    def _requantized(self, clamped: ir.Expr) -> list[ir.Expr] | None:
-        """The integer expressions inside of ``clamped``, or None if it is not of that form."""
-        limits: dict[type, ir.Expr] = {}
-        while isinstance(clamped, tirx.Min | tirx.Max):
-            kind = type(clamped)
-            first, second = (_widened_integer(side) for side in (clamped.a, clamped.b))
-            if kind in limits or (first is None) == (second is None):
-                return None
-            limits[kind] = second if first is None else first
-            clamped = clamped.a if first is None else clamped.b
-        if len(limits) != 2 or _callee(clamped) != "tirx.nearbyint":
-            return None
-        integers = self._scaled(clamped.args[0])
-        return None if integers is None else [*limits.values(), *integers]
 
     def _scaled(self, scaled: ir.Expr) -> list[ir.Expr] | None:
         if not isinstance(scaled, tirx.Add):

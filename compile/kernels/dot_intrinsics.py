@@ -1,12 +1,15 @@
 """Tensor intrinsics of a dot product instruction: a description that can be run, and the code.
 
-Two forms serve all convolutions. Dense ones take one group of the data for all lanes and another
-of the weights for each; depthwise ones another of both.
+Two forms serve all convolutions. Dense ones multiply a tile of pixels by vectors of weights: each
+load of a group of data or of a vector of weights serves many instructions, and which is loaded
+when decides what stays in registers, so the whole tile is one intrinsic. Depthwise ones multiply
+vector by vector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from functools import cache
 
 from tvm import tirx
@@ -16,11 +19,29 @@ from tvm.script import tirx as T
 from compile.kernels.dot_product import DotProduct
 
 
-def broadcast_intrinsic(dot: DotProduct, lanes: int, steps: int, data_dtype: str) -> str:
-    """Name of the intrinsic ``C[l] += A[s, :] . B[s, l, :]`` for ``steps`` groups of data in the
-    instruction's type or int8, registered."""
-    name = f"mqnet.{dot.name}_{lanes}x{steps}_{data_dtype}"
-    return _registered(name, lambda: broadcast_pair(dot, lanes, steps, data_dtype))
+@dataclass(frozen=True)
+class DotTile:
+    """A tile of accumulators and the data of one step of its reduction.
+
+    Attributes:
+        pixels, vectors, lanes: of the accumulators.
+        steps: groups of each pixel's data.
+        stride: columns of the data from pixel to pixel.
+        data_dtype: the instruction's type, or int8 where that will do.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+    steps: int
+    stride: int
+    data_dtype: str
+
+
+def tile_intrinsic(dot: DotProduct, tile: DotTile) -> str:
+    """Name of the intrinsic ``C[p, n] += A[p * stride, :] . B[n, :]``, registered."""
+    name = "_".join(str(value) for value in (dot.name, *astuple(tile)))
+    return _registered(f"mqnet.{name}", lambda: tile_pair(dot, tile))
 
 
 def lanewise_intrinsic(dot: DotProduct, lanes: int) -> str:
@@ -29,53 +50,115 @@ def lanewise_intrinsic(dot: DotProduct, lanes: int) -> str:
 
 
 @cache
-def broadcast_pair(
-    dot: DotProduct, lanes: int, steps: int, data_dtype: str
-) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
-    """Description and implementation of :func:`broadcast_intrinsic`: (A data [steps*group],
-    B weights [steps,lanes,group], C int32 [lanes], in and out)."""
+def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
+    """Description and implementation of :func:`tile_intrinsic`: (A data [columns,steps*group],
+    B weights [vectors,1,1,steps,lanes,group], C int32 [pixels,vectors*lanes], in and out)."""
+    pixels, vectors, lanes, steps, stride, data_dtype = astuple(tile)
     group, weight_dtype, product = dot.group, dot.weight_dtype, dot.product
+    columns, channels = (pixels - 1) * stride + 1, vectors * lanes
+    data_shape, result_shape = (columns, steps * group), (pixels, channels)
+    weight_shape = (vectors, 1, 1, steps, lanes, group)
 
     @T.prim_func(s_tir=True)
-    def description(
-        A: T.Buffer((steps * group,), data_dtype, offset_factor=1),
-        B: T.Buffer((steps, lanes, group), weight_dtype, offset_factor=1),
-        C: T.Buffer((lanes,), "int32", offset_factor=1),
-    ) -> None:
+    def description(a: T.handle, b: T.handle, c: T.handle) -> None:
+        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+        row_stride, column_stride = T.int32(), T.int32()
+        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+        B = T.match_buffer(
+            b,
+            weight_shape,
+            weight_dtype,
+            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+            offset_factor=1,
+        )
+        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
         with T.sblock("root"):
-            T.reads(C[0:lanes], A[0 : steps * group], B[0:steps, 0:lanes, 0:group])
-            T.writes(C[0:lanes])
-            for lane, k in T.grid(lanes, steps * group):
+            T.reads(
+                C[0:pixels, 0:channels],
+                A[0:columns, 0 : steps * group],
+                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+            )
+            T.writes(C[0:pixels, 0:channels])
+            for pixel, n, k in T.grid(pixels, channels, steps * group):
                 with T.sblock("update"):
-                    vl, vk = T.axis.remap("SR", [lane, k])
-                    C[vl] = C[vl] + product(A[vk], B[vk // group, vl, vk % group], data_dtype)
+                    vp, vn, vk = T.axis.remap("SSR", [pixel, n, k])
+                    C[vp, vn] = C[vp, vn] + product(
+                        A[vp * stride, vk],
+                        B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
+                        data_dtype,
+                    )
 
-    def total(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> tirx.Expr:
+    @T.prim_func(s_tir=True)
+    def description_of_one_pixel(a: T.handle, b: T.handle, c: T.handle) -> None:
+        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+        row_stride, column_stride = T.int32(), T.int32()
+        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+        B = T.match_buffer(
+            b,
+            weight_shape,
+            weight_dtype,
+            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+            offset_factor=1,
+        )
+        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
+        with T.sblock("root"):
+            T.reads(
+                C[0, 0:channels],
+                A[0, 0 : steps * group],
+                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+            )
+            T.writes(C[0, 0:channels])
+            for n, k in T.grid(channels, steps * group):
+                with T.sblock("update"):
+                    vn, vk = T.axis.remap("SR", [n, k])
+                    C[0, vn] = C[0, vn] + product(
+                        A[0, vk],
+                        B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
+                        data_dtype,
+                    )
+
+    def total(
+        A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer, vector: tirx.Expr, pixel: tirx.Expr
+    ) -> tirx.Expr:
         # One load for all steps: the instruction may take any group out of a register.
-        data = A.vload([0], f"{data_dtype}x{steps * group}")
+        data = A.vload([pixel * stride, 0], f"{data_dtype}x{steps * group}")
         groups = T.reinterpret(data, dtype=f"int32x{steps}" if steps > 1 else "int32")
-        result = C.vload([0], f"int32x{lanes}")
+        result = C.vload([pixel, vector * lanes], f"int32x{lanes}")
         for step in range(steps):
             one = tirx.Shuffle([groups], [step]) if steps > 1 else groups
             if data_dtype == "int8":
                 # Before it is broadcast: LLVM 22 loops forever over the other order.
                 one = dot.shifted(one)
-            weights = B.vload([step, 0, 0], f"{weight_dtype}x{lanes * group}")
+            weights = B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}")
             result = dot.emit(result, T.broadcast(one, lanes), weights, lanes)
         return result
 
     @T.prim_func(s_tir=True)
-    def implementation(
-        A: T.Buffer((steps * group,), data_dtype, offset_factor=1),
-        B: T.Buffer((steps, lanes, group), weight_dtype, offset_factor=1),
-        C: T.Buffer((lanes,), "int32", offset_factor=1),
-    ) -> None:
+    def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
+        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+        row_stride, column_stride = T.int32(), T.int32()
+        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+        B = T.match_buffer(
+            b,
+            weight_shape,
+            weight_dtype,
+            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+            offset_factor=1,
+        )
+        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
         with T.sblock("root"):
-            T.reads(C[0:lanes], A[0 : steps * group], B[0:steps, 0:lanes, 0:group])
-            T.writes(C[0:lanes])
-            C[T.ramp(0, 1, lanes)] = total(A, B, C)
+            T.reads(
+                C[0:pixels, 0:channels],
+                A[0:columns, 0 : steps * group],
+                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+            )
+            T.writes(C[0:pixels, 0:channels])
+            for vector in T.unroll(vectors):
+                for pixel in T.unroll(pixels):
+                    C[pixel, T.ramp(vector * lanes, 1, lanes)] = total(A, B, C, vector, pixel)
 
-    return description, implementation
+    # Blocks lose axes of one iteration before they are compared.
+    return (description_of_one_pixel if pixels == 1 else description), implementation
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tvm import s_tir, te, tirx
 
 from compile.kernels.kernel_function import create_kernel
-from compile.kernels.requantize import clamp_to_int8, requantize, to_float, uncontracted
+from compile.kernels.requantize import quantize, requantize, to_float, uncontracted
 from compile.kernels.tiling import VectorUnit, vector_lanes
 
 FAMILY = "elementwise"
@@ -47,7 +47,7 @@ def create_add(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
     def add(a: tirx.Expr, b: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor) -> tirx.Expr:
         left = uncontracted(to_float(a) * multiplier[0])
         right = uncontracted(to_float(b) * multiplier[1])
-        return clamp_to_int8(tirx.nearbyint(left + right), quant)
+        return quantize(left + right, quant)
 
     return _create_binary("add", shape, other, 2, add)
 

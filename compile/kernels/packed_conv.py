@@ -12,6 +12,7 @@ from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours
 from compile.kernels.packed_loops import (
     DOT_PRODUCT_ATTR,
+    STRIDE_ATTR,
     accumulate_dot_products,
     dot_product_tile,
     finish_in_registers,
@@ -59,7 +60,7 @@ def create_packed_conv(
         return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k])
 
     size = window.output_size(height, width)
-    attrs = {DOT_PRODUCT_ATTR: dot.name}
+    attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]}
     conv = te.compute((*size, vectors * lanes), multiply, name="conv", attrs=attrs)
     out = te.compute(
         (1, *size, channels_out), lambda b, y, x, n: finish(conv[y, x, n], n), name="epilogue"
@@ -71,19 +72,20 @@ def create_packed_conv(
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     """Rows to threads, columns and channels to registers."""
     epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
-    dot = take_dot_product(sch, conv, unit)
-    row, column, channel, *_ = sch.get_loops(conv)
+    dot, stride = take_dot_product(sch, conv, unit)
+    row, column, channel, *_, k = sch.get_loops(conv)
     rows, columns = int(sch.get(row).extent), int(sch.get(column).extent)
     channels = int(sch.get(sch.get_loops(epilogue)[-1]).extent)
-    tile = dot_product_tile(columns, channels, dot, unit)
+    groups = int(sch.get(k).extent) // dot.group
+    tile = dot_product_tile(columns, channels, groups, dot, unit, stride)
     task, row = sch.split(row, [None, rows_per_task(rows, unit)])
     outer_column, column = sch.split(column, [None, tile.pixels])
-    outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
-    sch.reorder(task, row, outer, outer_column, column, vector, lane)
+    outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
+    sch.reorder(task, row, outer, outer_column, column, channel)
     sch.reverse_compute_at(epilogue, outer_column, preserve_unit_loops=True)
     sch.compute_at(operand, task, preserve_unit_loops=True)
     sch.parallel(task)
     vectorize_operand(sch, operand, unit)
     finish_in_registers(sch, epilogue, tile.lanes)
     place_neighbours(sch, row, unit)
-    accumulate_dot_products(sch, conv, dot, dot.data_dtype, [column, vector, lane])
+    accumulate_dot_products(sch, conv, dot, tile, column, channel)

@@ -17,15 +17,12 @@ from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.dot_intrinsics import lanewise_intrinsic
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.kernel_function import create_kernel
-from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, MOST_BYTES, take_dot_product
+from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, MOST_BYTES, STRIDE_ATTR, take_dot_product
 from compile.kernels.register_loops import keep_in_registers
 from compile.kernels.tiling import RegisterTile, VectorUnit, largest_divisor
 from compile.kernels.window import Window, tile_window
 
 FAMILY = "packed_depthwise"
-
-#: Annotation of the block "conv" with the columns between neighbouring outputs.
-_STRIDE_ATTR = "mqnet.stride"
 
 
 def create_packed_depthwise(
@@ -72,7 +69,7 @@ def create_packed_depthwise(
         (output_rows, output_columns, channels),
         multiply,
         name="conv",
-        attrs={DOT_PRODUCT_ATTR: dot.name, _STRIDE_ATTR: window.stride[1]},
+        attrs={DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]},
     )
     out = te.compute(
         (1, output_rows, output_columns, channels),
@@ -96,9 +93,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     """Rows to threads; the words, accumulators and results of a tile of columns by one vector of
     channels are registers."""
     conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
-    stride = int(sch.get(conv).annotations[_STRIDE_ATTR])
-    sch.unannotate(conv, _STRIDE_ATTR)
-    dot = take_dot_product(sch, conv, unit)
+    dot, stride = take_dot_product(sch, conv, unit)
     kernel_columns = int(sch.get(sch.get_loops(conv)[4]).extent)
     words = int(sch.get(sch.get_loops(operand)[2]).extent)
 

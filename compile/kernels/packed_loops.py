@@ -1,8 +1,8 @@
 """Schedule steps that kernels with a dot product instruction share.
 
-They have three blocks: "operand" brings the data into the instruction's type (and pads it),
-"conv" accumulates, "epilogue" finishes. The accumulators of a tile of pixels by vectors stay in
-registers from the first product to the store.
+They have a block "conv", which accumulates, and "epilogue". Some have "operand" before them, which
+brings the data into the instruction's type (and pads it). The accumulators of a tile of pixels by
+vectors stay in registers from the first product to the store.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from compile.kernels.dot_intrinsics import broadcast_intrinsic
+from compile.kernels.dot_intrinsics import DotTile, tile_intrinsic
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import RegisterTile, VectorUnit, even_lanes, largest_divisor
+from compile.kernels.tiling import VectorUnit, even_lanes, largest_divisor
 
-#: Annotation of the block "conv" with the name of its instruction.
-DOT_PRODUCT_ATTR = "mqnet.dot_product"
-
-#: Registers that hold no accumulators: a vector of weights, a group of data, a product.
-_OTHER_REGISTERS = 3
+#: Annotations of the block "conv": the name of its instruction, the columns of its data between
+#: neighbouring outputs.
+DOT_PRODUCT_ATTR, STRIDE_ATTR = "mqnet.dot_product", "mqnet.stride"
 
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
 MOST_BYTES = 1023
@@ -29,32 +27,42 @@ MOST_BYTES = 1023
 _MOST_PIXELS = 8
 
 
-def take_dot_product(sch: s_tir.Schedule, conv: SBlockRV, unit: VectorUnit) -> DotProduct:
-    """The instruction of the block ``conv``, whose annotation is taken off: tensorize compares
-    annotations, too."""
-    name = str(sch.get(conv).annotations[DOT_PRODUCT_ATTR])
-    sch.unannotate(conv, DOT_PRODUCT_ATTR)
-    return dot_product_named(name, unit.bits)
+def take_dot_product(
+    sch: s_tir.Schedule, conv: SBlockRV, unit: VectorUnit
+) -> tuple[DotProduct, int]:
+    """The instruction and the stride of the block ``conv``, whose annotations are taken off:
+    tensorize compares annotations, too."""
+    annotations = sch.get(conv).annotations
+    for attr in (DOT_PRODUCT_ATTR, STRIDE_ATTR):
+        sch.unannotate(conv, attr)
+    dot = dot_product_named(str(annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    return dot, int(annotations[STRIDE_ATTR])
 
 
-def dot_product_tile(pixels: int, channels: int, dot: DotProduct, unit: VectorUnit) -> RegisterTile:
-    """The accumulators that stay in registers for ``pixels`` x ``channels``.
+def dot_product_tile(
+    pixels: int, channels: int, groups: int, dot: DotProduct, unit: VectorUnit, stride: int = 1
+) -> DotTile:
+    """The tile for ``pixels`` in a row x ``channels``, over ``groups`` of input channels.
 
-    A step loads ``tile.pixels`` groups of data and ``tile.vectors`` of weights for the product of
-    the two in instructions: the tile with the fewest loads for each instruction wins. Where the
-    last vector stands over the channels' end, the tile has all vectors, so that no other tile is
-    cut.
+    A step loads a group of data for each pixel and a vector of weights for each vector: the tile
+    with the fewest loads for each instruction wins. Where the last vector stands over the
+    channels' end, the tile has all vectors, so that no other tile is cut.
     """
     lanes = dot.lanes_for(channels)
+    steps = next(n for n in dot.steps if groups % n == 0)
     all_vectors = -(-channels // lanes)
-    budget = min(unit.registers - _OTHER_REGISTERS, MOST_BYTES // (lanes * 4))
-    counts = [n for n in range(1, min(budget, all_vectors) + 1) if all_vectors % n == 0]
+    most = MOST_BYTES // (lanes * 4)
+    counts = [n for n in range(1, min(most, all_vectors) + 1) if all_vectors % n == 0]
     if channels % lanes:
         counts = [all_vectors]
-    tiles = [
-        RegisterTile(largest_divisor(pixels, min(budget // n, _MOST_PIXELS)), n, lanes)
-        for n in counts
-    ]
+    tiles = []
+    for vectors in counts:
+        # Beside the accumulators: the data of all pixels for some steps with the weights of one
+        # vector for each, or a group of data, a vector of weights and a product.
+        free = unit.registers - (steps if steps > 1 else 3)
+        limit = min(free // (vectors + (steps > 1)), most // vectors, _MOST_PIXELS)
+        divisor = largest_divisor(pixels, limit)
+        tiles.append(DotTile(divisor, vectors, lanes, steps, stride, dot.data_dtype))
     return min(tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
 
 
@@ -71,30 +79,34 @@ def finish_in_registers(sch: s_tir.Schedule, epilogue: SBlockRV, lanes: int) -> 
     *_, pixel, channel = sch.get_loops(epilogue)
     extent = int(sch.get(channel).extent)
     # A single vector that is not full stays one: it costs as much as a full one.
-    lanes = extent if extent <= lanes else even_lanes(extent, lanes)
+    lanes = extent if extent <= lanes else even_lanes(extent, max(lanes, 16))
     vector, lane = sch.split(channel, [None, lanes])
     keep_in_registers(sch, [pixel, vector], lane)
 
 
 def accumulate_dot_products(
-    sch: s_tir.Schedule, conv: SBlockRV, dot: DotProduct, data_dtype: str, tile: list[LoopRV]
+    sch: s_tir.Schedule,
+    conv: SBlockRV,
+    dot: DotProduct,
+    tile: DotTile,
+    pixel: LoopRV,
+    channel: LoopRV,
 ) -> None:
-    """Put the reduction of "conv" around its ``tile`` (the loops over pixels, vectors and lanes),
-    and the instruction, on data of ``data_dtype``, in the place of the innermost loops."""
-    *unrolled, lane = tile
+    """Put the reduction of "conv" around the ``pixel`` and ``channel`` loops of its ``tile``, and
+    the instruction in the place of those."""
     *rows, k = _reduction_loops(sch, conv)
-    groups = int(sch.get(k).extent) // dot.group
-    steps = next(n for n in dot.steps if groups % n == 0)
-    outer, k = sch.split(k, [None, steps * dot.group])
+    outer, k = sch.split(k, [None, tile.steps * dot.group])
     # The columns of a window innermost: their data is loaded once for all outputs that it is in.
     columns = [rows.pop()] if rows else []
-    sch.reorder(*rows, outer, *columns, *unrolled, lane, k)
-    for loop in (*columns, *unrolled):
+    sch.reorder(*rows, outer, *columns, pixel, channel, k)
+    for loop in columns:
         sch.unroll(loop)
     init = sch.decompose_reduction(conv, [*rows, outer][0])
-    keep_in_registers(sch, sch.get_loops(init)[-len(tile) : -1], sch.get_loops(init)[-1])
-    lanes = int(sch.get(lane).extent)
-    sch.tensorize(lane, broadcast_intrinsic(dot, lanes, steps, data_dtype))
+    *_, init_pixel, init_channel = sch.get_loops(init)
+    vector, lane = sch.split(init_channel, [None, tile.lanes])
+    keep_in_registers(sch, [init_pixel, vector], lane)
+    # The intrinsic of one pixel has no loop over pixels.
+    sch.tensorize(channel if tile.pixels == 1 else pixel, tile_intrinsic(dot, tile))
 
 
 def _reduction_loops(sch: s_tir.Schedule, block: SBlockRV) -> list[LoopRV]:

@@ -9,13 +9,11 @@ tuning record is keyed by the kernel's TIR and must outlive a recalibration of t
 from __future__ import annotations
 
 from tvm import te, tirx
-from tvm.ir import register_op_attr
+
+from compile.kernels.quantize_op import quantize_int8
 
 #: Meaning of the elements of a kernel's ``quant`` argument, int32[4].
 INPUT_ZERO_POINT, OUTPUT_ZERO_POINT, CLAMP_LOW, CLAMP_HIGH = range(4)
-
-# LLVM rounds vectors, but TVM does not know, and would make a scalar loop of each that rounds.
-register_op_attr("tirx.nearbyint", "TVectorizable", True, level=11)
 
 
 def to_float(value: tirx.Expr) -> tirx.Expr:
@@ -23,17 +21,10 @@ def to_float(value: tirx.Expr) -> tirx.Expr:
     return value.astype("float32")
 
 
-def clamp_to_int8(rounded: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
-    """The int8 value of an integral float32 ``rounded`` (without zero point), clamped to
-    ``[quant[CLAMP_LOW], quant[CLAMP_HIGH]]``.
-
-    The clamp is done before the cast: casting a float beyond int32 is undefined in LLVM.
-    """
-    zero_point = quant[OUTPUT_ZERO_POINT]
-    low = to_float(quant[CLAMP_LOW] - zero_point)
-    high = to_float(quant[CLAMP_HIGH] - zero_point)
-    clamped = tirx.max(tirx.min(rounded, high), low)
-    return (clamped.astype("int32") + zero_point).astype("int8")
+def quantize(value: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
+    """The int8 next to the float32 ``value`` (ties to even) with the zero point added, clamped to
+    ``[quant[CLAMP_LOW], quant[CLAMP_HIGH]]``."""
+    return quantize_int8(value, quant[OUTPUT_ZERO_POINT], quant[CLAMP_LOW], quant[CLAMP_HIGH])
 
 
 def requantize(accumulator: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
@@ -42,7 +33,7 @@ def requantize(accumulator: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) 
     ``quant`` is the kernel's int32[4]: input zero point, output zero point, lower and upper limit
     of the result (ReLU and ReLU6 are nothing but these limits).
     """
-    return clamp_to_int8(tirx.nearbyint(to_float(accumulator) * multiplier), quant)
+    return quantize(to_float(accumulator) * multiplier, quant)
 
 
 def uncontracted(product: tirx.Expr) -> tirx.Expr:

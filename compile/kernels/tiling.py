@@ -90,9 +90,15 @@ def rows_per_task(rows: int, unit: VectorUnit, limit: int = 8) -> int:
     return largest_divisor(rows, min(limit, max(1, rows // (unit.threads * _TASKS_PER_THREAD))))
 
 
-def blocks_per_task(blocks: int, block_bytes: int, unit: VectorUnit) -> int:
-    """Of ``blocks``, each with a buffer of ``block_bytes``, how many one parallel task takes: as
-    many as fit half of the level 1 cache, but enough tasks for every thread."""
-    fitting = unit.l1d_bytes // 2 // block_bytes
-    sharing = blocks // (unit.threads * _TASKS_PER_THREAD)
-    return largest_divisor(blocks, min(fitting, sharing))
+def pixels_per_task(
+    rows: int, columns: int, tile_columns: int, pixel_bytes: int, unit: VectorUnit
+) -> tuple[int, int]:
+    """The block of (rows, columns) that one parallel task takes: as many pixels of ``pixel_bytes``
+    as fit half of the level 1 cache, but enough tasks for every thread; whole rows where there is
+    room for one, else whole tiles of ``tile_columns``."""
+    fitting = unit.l1d_bytes // 2 // pixel_bytes
+    pixels = min(fitting, rows * columns // (unit.threads * _TASKS_PER_THREAD))
+    if pixels >= columns:
+        return largest_divisor(rows, pixels // columns), columns
+    tiles = largest_divisor(columns // tile_columns, pixels // tile_columns)
+    return 1, tiles * tile_columns

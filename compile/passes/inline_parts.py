@@ -16,6 +16,8 @@ class InlineParts:
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
+        if not any(name.name_hint == "main" for name in mod.get_global_vars()):
+            return mod
         parts = {
             name: function
             for name, function in mod.functions_items()

@@ -22,6 +22,7 @@ from tvm.script import tirx as T
 
 from compile.errors import GraphError
 from compile.kernels.depthwise import create_depthwise
+from compile.kernels.quantize_op import quantize_int8
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.passes.lower_integer_islands import LowerIntegerIslands
@@ -78,22 +79,11 @@ def test_pointwise_convolution_with_bias_and_relu6() -> None:
                     vb, vy, vx, vn = T.axis.remap("SSSS", [b, y, x, n])
                     T.reads(conv[vy, vx, vn], bias[vn], multiplier[vn], quant[1:4])
                     T.writes(epilogue[vb, vy, vx, vn])
-                    epilogue[vb, vy, vx, vn] = T.Cast(
-                        "int8",
-                        T.Cast(
-                            "int32",
-                            T.max(
-                                T.min(
-                                    T.nearbyint(
-                                        T.Cast("float32", conv[vy, vx, vn] + bias[vn])
-                                        * multiplier[vn]
-                                    ),
-                                    T.Cast("float32", quant[3] - quant[1]),
-                                ),
-                                T.Cast("float32", quant[2] - quant[1]),
-                            ),
-                        )
-                        + quant[1],
+                    epilogue[vb, vy, vx, vn] = quantize_int8(
+                        T.Cast("float32", conv[vy, vx, vn] + bias[vn]) * multiplier[vn],
+                        quant[1],
+                        quant[2],
+                        quant[3],
                     )
 
         @R.function

@@ -22,6 +22,7 @@ from tvm.script import tirx as T
 from compile.kernels.elementwise import create_multiply
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
+from compile.kernels.quantize_op import quantize_int8
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 
 
@@ -129,38 +130,22 @@ def test_residual_sum_with_relu() -> None:
                     v0, v1, v2, v3 = T.axis.remap("SSSS", [i0, i1, i2, i3])
                     T.reads(left[0, v1, v2, v3], quant[0:5], multiplier[0:2], right[0, v1, v2, v3])
                     T.writes(out[v0, v1, v2, v3])
-                    out[v0, v1, v2, v3] = T.Cast(
-                        "int8",
-                        T.Cast(
-                            "int32",
-                            T.max(
-                                T.min(
-                                    T.nearbyint(
-                                        T.call_llvm_pure_intrin(
-                                            "float32",
-                                            "llvm.arithmetic.fence",
-                                            T.Cast(
-                                                "float32",
-                                                T.Cast("int32", left[0, v1, v2, v3]) - quant[0],
-                                            )
-                                            * multiplier[0],
-                                        )
-                                        + T.call_llvm_pure_intrin(
-                                            "float32",
-                                            "llvm.arithmetic.fence",
-                                            T.Cast(
-                                                "float32",
-                                                T.Cast("int32", right[0, v1, v2, v3]) - quant[4],
-                                            )
-                                            * multiplier[1],
-                                        )
-                                    ),
-                                    T.Cast("float32", quant[3] - quant[1]),
-                                ),
-                                T.Cast("float32", quant[2] - quant[1]),
-                            ),
+                    out[v0, v1, v2, v3] = quantize_int8(
+                        T.call_llvm_pure_intrin(
+                            "float32",
+                            "llvm.arithmetic.fence",
+                            T.Cast("float32", T.Cast("int32", left[0, v1, v2, v3]) - quant[0])
+                            * multiplier[0],
                         )
-                        + quant[1],
+                        + T.call_llvm_pure_intrin(
+                            "float32",
+                            "llvm.arithmetic.fence",
+                            T.Cast("float32", T.Cast("int32", right[0, v1, v2, v3]) - quant[4])
+                            * multiplier[1],
+                        ),
+                        quant[1],
+                        quant[2],
+                        quant[3],
                     )
 
         @R.function

@@ -1,0 +1,90 @@
+"""The operator that ends every int8 kernel, and what it becomes on each kind of processor.
+
+``mqnet.quantize_int8(value, zero_point, low, high)`` of a float32 and three int32 is the int8
+``clamp(rne(value) + zero_point, low, high)``, rne = round to nearest, ties to even. In TIR it is
+one call; when a kernel is compiled, TVM's LowerIntrin puts the shortest way that the target has in
+its place. All ways give the same number for every value, also for those beyond int32, whose cast
+is undefined in LLVM.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import tirx
+from tvm.ir import Op, register_op_attr
+
+QUANTIZE_INT8 = "mqnet.quantize_int8"
+
+#: Lanes of a NEON register of float32.
+_NEON_LANES = 4
+
+# TVM's CallEffectKind: kPure.
+_PURE = 1
+
+register_op_attr(QUANTIZE_INT8, "TVectorizable", True)
+register_op_attr(QUANTIZE_INT8, "TCallEffectKind", _PURE)
+
+
+def quantize_int8(
+    value: tirx.Expr, zero_point: tirx.Expr, low: tirx.Expr, high: tirx.Expr
+) -> tirx.Expr:
+    """A call of the operator."""
+    return tvm.ir.Call(Op.get(QUANTIZE_INT8), [value, zero_point, low, high], ret_ty="int8")
+
+
+def _lower(call: tvm.ir.Call) -> tirx.Expr:
+    """Clamped while still a float, then converted to int32 by the processor's rounding mode, which
+    is to nearest even (x86: cvtps2dq)."""
+    value, zero_point, low, high = call.args
+    least, most = (_cast(limit - zero_point, "float32") for limit in (low, high))
+    clamped = tirx.max(tirx.min(value, most), least)
+    rounded = tirx.call_llvm_pure_intrin(_like(value, "int32"), "llvm.lrint", clamped)
+    return _cast(rounded + zero_point, "int8")
+
+
+def _lower_neon(call: tvm.ir.Call) -> tirx.Expr:
+    """Rounded with saturation, which needs no limits before it, then narrowed with saturation, so
+    that the limits are applied to sixteen lanes at once."""
+    value, zero_point, low, high = call.args
+    narrow = _saturated(_round_neon(value), "int16")
+    shifted = tirx.call_llvm_pure_intrin(
+        _like(value, "int16"), "llvm.sadd.sat", narrow, _cast(zero_point, "int16")
+    )
+    result = _saturated(shifted, "int8")
+    return tirx.max(tirx.min(result, _cast(high, "int8")), _cast(low, "int8"))
+
+
+def _round_neon(value: tirx.Expr) -> tirx.Expr:
+    """Float32 to int32, to nearest even, saturating: fcvtns, which takes one register."""
+    lanes = value.ty.dtype.lanes
+    if lanes % _NEON_LANES:
+        rounded = tirx.call_llvm_pure_intrin(_like(value, "float32"), "llvm.roundeven", value)
+        return tirx.call_llvm_pure_intrin(_like(value, "int32"), "llvm.fptosi.sat", rounded)
+    parts = []
+    for start in range(0, lanes, _NEON_LANES):
+        part = value
+        if lanes > _NEON_LANES:
+            part = tirx.Shuffle([value], list(range(start, start + _NEON_LANES)))
+        parts.append(
+            tirx.call_llvm_pure_intrin(f"int32x{_NEON_LANES}", "llvm.aarch64.neon.fcvtns", part)
+        )
+    return parts[0] if len(parts) == 1 else tirx.Shuffle(parts, list(range(lanes)))
+
+
+def _saturated(value: tirx.Expr, dtype: str) -> tirx.Expr:
+    limits = tirx.min_value(dtype), tirx.max_value(dtype)
+    least, most = (tirx.const(int(limit.value), value.ty) for limit in limits)
+    return _cast(tirx.max(tirx.min(value, most), least), dtype)
+
+
+def _like(value: tirx.Expr, dtype: str) -> str:
+    lanes = value.ty.dtype.lanes
+    return dtype if lanes == 1 else f"{dtype}x{lanes}"
+
+
+def _cast(value: tirx.Expr, dtype: str) -> tirx.Expr:
+    return value.astype(_like(value, dtype))
+
+
+tirx.register_intrin_lowering(QUANTIZE_INT8, target="default", f=_lower)
+tirx.register_intrin_lowering(QUANTIZE_INT8, target="llvm.aarch64", f=_lower_neon)
