@@ -7,6 +7,7 @@ kernels. A file serves every size: the engine is told the size before it optimiz
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,8 @@ def convert() -> None:
             output_names=["y"],
             external_data=False,
         )
-    with TemporaryDirectory() as folder:
+    # ONNX Runtime's quantizer leaves files of its own in the current folder.
+    with TemporaryDirectory() as folder, contextlib.chdir(folder):
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(float_file), str(prepared), skip_symbolic_shape=True)
         head = _head_nodes(prepared)

@@ -1,0 +1,151 @@
+"""Offers this machine to a TVM tracker, for `bench/latency.py --tracker` on another computer.
+
+Runs on a board, from a checkout of this repository, with nothing installed but what
+`targets/served/` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import ipaddress
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+# A board runs this file from a checkout, in which nothing is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from compile.errors import MqnetError, TargetError  # noqa: E402
+from targets.served.tracker import tracker_address  # noqa: E402
+
+_USER_ERROR, _INTERRUPTED = 2, 130
+_DESCRIPTION = """\
+Offer this machine to a TVM tracker under a key, until Ctrl-C.
+
+WARNING: TVM's RPC executes whatever it is sent, with the rights of this process: whoever reaches
+the port owns the account. There is no password and nothing is encrypted. It belongs on a trusted
+network or, better, in a tunnel; so it takes connections from this machine only, unless --host
+says otherwise.
+"""
+_EPILOG = """\
+through an ssh tunnel, nothing open to any network (on the computer that measures):
+  python -m tvm.exec.rpc_tracker --host 127.0.0.1 --port 9190
+  ssh -R 9190:127.0.0.1:9190 -L 9090:127.0.0.1:9090 BOARD
+and in that ssh session, on the board:
+  python targets/serve.py --tracker 127.0.0.1:9190 --key my-board
+
+through USB, to a Linux on an Android phone that has Python:
+  adb reverse tcp:9190 tcp:9190
+  adb forward tcp:9090 tcp:9090
+
+on a trusted network, without a tunnel (BOARD's own address there):
+  python targets/serve.py --tracker COMPUTER:9190 --key my-board --host BOARD
+"""
+
+
+def main() -> None:
+    """Entry point of `python targets/serve.py`."""
+    parser = argparse.ArgumentParser(
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--tracker", required=True, metavar="HOST:PORT", help="the TVM tracker")
+    parser.add_argument("--key", required=True, help="name that the tracker knows this machine by")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address of this machine to take connections at (default: %(default)s)",
+    )
+    parser.add_argument("--port", type=int, default=9090, help="port there (default: %(default)s)")
+    options = parser.parse_args()
+    try:
+        tracker = tracker_address(options.tracker)
+        check_reachable(options.host, tracker[0])
+        _serve_for_ever(tracker, options.key, options.host, options.port)
+    except MqnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(_USER_ERROR)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    for session in multiprocessing.active_children():
+        session.kill()
+    # TVM's listening thread would be waited for.
+    os._exit(_INTERRUPTED)
+
+
+def check_reachable(host: str, tracker_host: str) -> None:
+    """Raise where the tracker would send clients to a port that is open to this machine only.
+
+    Raises:
+        TargetError: so, or a host that is no address.
+    """
+    if _is_loopback(host) and not _is_loopback(tracker_host):
+        raise TargetError(
+            f"tracker {tracker_host} is another machine and --host {host} takes connections from "
+            "this one only: bring the tracker here by ssh -R (see --help), or give --host this "
+            "machine's own address on a trusted network"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    except OSError as error:
+        raise TargetError(f"host {host!r} is not known here: {error.strerror}") from None
+    return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+
+
+def _serve_for_ever(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
+    import tvm
+    from tvm.rpc.server import PopenRPCServerState
+
+    from targets.served.functions import register_functions
+
+    # A runtime-only TVM does not load this part by itself; some packed functions live in it.
+    extra = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_extra.so"
+    if extra.exists():
+        ctypes.CDLL(str(extra), ctypes.RTLD_GLOBAL)
+    register_functions()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.register_at_fork(after_in_child=_end_at_once)
+    threading.excepthook = _say_why_it_ended
+    folder = os.getcwd()
+    while True:
+        try:
+            # One port and no other: a tunnel leads to this one.
+            server = PopenRPCServerState(host, port, port + 1, tracker_addr=tracker, key=key)
+        except (OSError, ValueError, OverflowError) as error:
+            raise TargetError(
+                f"port {port} of {host} cannot be taken ({error}): end what uses it, or name "
+                "another by --port"
+            ) from None
+        print(
+            f"{key}: waiting at {host}:{server.port}, Ctrl-C ends it", file=sys.stderr, flush=True
+        )
+        server.thread.join()
+        # TVM's server ends with a session that crashed, or after a minute without a tracker: the
+        # next client, or the tracker when it is back, shall find this machine all the same.
+        with contextlib.suppress(OSError):
+            server.sock.close()
+        os.chdir(folder)
+
+
+def _end_at_once() -> None:
+    """A session, which is a fork, shall have no last words when it is ended with the server."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _say_why_it_ended(arguments: threading.ExceptHookArgs) -> None:
+    print(f"{arguments.exc_value}: starting again", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
