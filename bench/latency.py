@@ -304,8 +304,8 @@ def _session(
         raise KeyboardInterrupt
     if device is not None and device.gone:
         raise TargetError(
-            f"{address} went away in the middle ({device.gone}): what was measured before is in "
-            f"{options.out}, and marked; start targets/serve.py on the device again"
+            f"{address} was lost in the middle ({device.gone}): what was measured before is in "
+            f"{options.out}, and marked; see what targets/serve.py says there, or start it again"
         )
 
 

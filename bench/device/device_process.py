@@ -51,8 +51,9 @@ def serve_device(address: DeviceAddress, threads: int, pipe: Connection) -> None
             reply = WorkerError, str(error)
         except RPCError as error:
             reply = WorkerError, f"failed on the device: {last_line(error)}"
-        except (RuntimeError, OSError) as error:
-            reply = NoAnswer, f"the device went away ({last_line(error)})"
+        except (RuntimeError, OSError):
+            # TVM's own words are about its protocol, whatever the cause.
+            reply = NoAnswer, "the device went away, or what ran there crashed"
         pipe.send(reply)
 
 
