@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9090, help="port there (default: %(default)s)")
     options = parser.parse_args()
     try:
+        check_key(options.key)
         tracker = tracker_address(options.tracker)
         check_reachable(options.host, tracker[0])
         _serve_for_ever(tracker, options.key, options.host, options.port)
@@ -78,6 +79,16 @@ def main() -> None:
         session.kill()
     # TVM's listening thread would be waited for.
     os._exit(_INTERRUPTED)
+
+
+def check_key(key: str) -> None:
+    """Raise where clients could not ask for ``key``: TVM's protocol ends it at the first space.
+
+    Raises:
+        TargetError: so.
+    """
+    if not key or any(character.isspace() for character in key):
+        raise TargetError(f"key {key!r} has to be one word, such as my-board")
 
 
 def check_reachable(host: str, tracker_host: str) -> None:

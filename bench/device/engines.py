@@ -19,9 +19,8 @@ from tvm.error import RPCError
 from tvm.rpc import RPCSession
 
 from bench.baselines.engine import Job
-from bench.baselines.litert import litert_name
 from bench.device.offered import offered
-from bench.peer_files import peer_file
+from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
 from compile.artefact import open_artefact
 
@@ -84,7 +83,7 @@ class LiteRTThere:
             raise WorkerError("the device has no Python: it is not served by targets/serve.py")
         self._session = session
         self._frame, self._time = (offered(session, f"mqnet.litert.{n}") for n in ("frame", "time"))
-        self._name = litert_name(job)
+        self._name = litert_name(job.scheme, job.size)
         with _uploaded(session, peer_file(self._name).read_bytes(), self._name):
             self.version = load(self._name, job.threads)
         if not self.version:
