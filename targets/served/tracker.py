@@ -14,7 +14,9 @@ _SECONDS = 5.0
 
 
 def tracker_address(text: str) -> tuple[str, int]:
-    """(host, port) from "HOST:PORT", of a tracker that answers.
+    """(host, port) from "HOST:PORT", of a tracker that answers; the host as the number that did.
+
+    TVM tries only the first address of a name, which may be the one where nothing listens.
 
     Raises:
         TargetError: it is no such address, nothing answers there, or something that is no tracker.
@@ -27,6 +29,7 @@ def tracker_address(text: str) -> tuple[str, int]:
         with socket.create_connection(address, _SECONDS) as connection:
             connection.sendall(_MAGIC)
             answer = connection.recv(len(_MAGIC))
+            host, port = connection.getpeername()[:2]
     except OSError as error:
         raise TargetError(
             f"no TVM tracker answers at {text} ({error.strerror or error}): start one there by "
@@ -38,4 +41,4 @@ def tracker_address(text: str) -> tuple[str, int]:
             f"what answers at {text} is no TVM tracker: mend --tracker (trackers use port 9190 "
             "unless told otherwise, a device's own port is another one)"
         )
-    return address
+    return host, port

@@ -18,6 +18,7 @@ from fixtures_device import Served, free_port
 from bench.device.device import EngineThere
 from bench.reporting.run_file import read_run
 from bench.reporting.write_report import headlines, write_report
+from targets.served.tracker import tracker_address
 
 
 def check_last_sentence(code: int, err: str, *parts: str) -> None:
@@ -57,6 +58,11 @@ def test_what_answers_is_no_tracker(here: Command):
         threading.Thread(target=answer, daemon=True).start()
         outcome = here("bench/latency", "--tracker", f"127.0.0.1:{port}", "--key", "x")
     check_sentence(outcome, f"127.0.0.1:{port}", "no TVM tracker")
+
+
+def test_a_tracker_is_found_by_its_name(tracker: tuple[str, int]):
+    """Also where the name stands for ::1 first."""
+    assert tracker_address(f"localhost:{tracker[1]}") == tracker
 
 
 def test_devices_that_cannot_be_timed(here: Command, board: Served, out: Path, host: Path):
