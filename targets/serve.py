@@ -7,15 +7,10 @@ Runs on a board, from a checkout of this repository, with nothing installed but 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import ipaddress
-import multiprocessing
 import os
-import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 
 # A board runs this file from a checkout, in which nothing is installed.
@@ -69,16 +64,26 @@ def main() -> None:
         check_key(options.key)
         tracker = tracker_address(options.tracker)
         check_reachable(options.host, tracker[0])
-        _serve_for_ever(tracker, options.key, options.host, options.port)
+        _serve(tracker, options.key, options.host, options.port)
     except MqnetError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(_USER_ERROR)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-    for session in multiprocessing.active_children():
-        session.kill()
     # TVM's listening thread would be waited for.
     os._exit(_INTERRUPTED)
+
+
+def _serve(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
+    try:
+        # Not before the options are known to be good: it takes seconds.
+        from targets.served.server import serve_until_stopped
+    except ModuleNotFoundError as error:
+        raise TargetError(
+            f"{error.name} is not installed for {sys.executable}: install what bench/README.md "
+            "names for a board"
+        ) from None
+    serve_until_stopped(tracker, key, host, port)
 
 
 def check_key(key: str) -> None:
@@ -111,51 +116,6 @@ def _is_loopback(host: str) -> bool:
     except OSError as error:
         raise TargetError(f"host {host!r} is not known here: {error.strerror}") from None
     return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
-
-
-def _serve_for_ever(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
-    import tvm
-    from tvm.rpc.server import PopenRPCServerState
-
-    from targets.served.functions import register_functions
-
-    # A runtime-only TVM does not load this part by itself; some packed functions live in it.
-    extra = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_extra.so"
-    if extra.exists():
-        ctypes.CDLL(str(extra), ctypes.RTLD_GLOBAL)
-    register_functions()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.register_at_fork(after_in_child=_end_at_once)
-    threading.excepthook = _say_why_it_ended
-    folder = os.getcwd()
-    while True:
-        try:
-            # One port and no other: a tunnel leads to this one.
-            server = PopenRPCServerState(host, port, port + 1, tracker_addr=tracker, key=key)
-        except (OSError, ValueError, OverflowError) as error:
-            raise TargetError(
-                f"port {port} of {host} cannot be taken ({error}): end what uses it, or name "
-                "another by --port"
-            ) from None
-        print(
-            f"{key}: waiting at {host}:{server.port}, Ctrl-C ends it", file=sys.stderr, flush=True
-        )
-        server.thread.join()
-        # TVM's server ends with a session that crashed, or after a minute without a tracker: the
-        # next client, or the tracker when it is back, shall find this machine all the same.
-        with contextlib.suppress(OSError):
-            server.sock.close()
-        os.chdir(folder)
-
-
-def _end_at_once() -> None:
-    """A session, which is a fork, shall have no last words when it is ended with the server."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _say_why_it_ended(arguments: threading.ExceptHookArgs) -> None:
-    print(f"{arguments.exc_value}: starting again", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

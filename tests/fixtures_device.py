@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -73,8 +74,10 @@ def serve(
         log, address = folder / f"{key}.log", DeviceAddress(*tracker, key)
         command = [sys.executable, script, "--port", str(free_port())]
         command += Served(address, None, log).options
+        # A server that is killed leaves the folders of its sessions.
+        env = {**os.environ, "TMPDIR": str(folder)}
         with log.open("w") as file:
-            process = subprocess.Popen(command, cwd=REPOSITORY, stderr=file)
+            process = subprocess.Popen(command, cwd=REPOSITORY, env=env, stderr=file)
         try:
             served = Served(address, process, log)
             _wait_until_known(served)

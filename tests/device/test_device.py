@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -149,9 +150,11 @@ def test_a_session_that_crashes_leaves_the_server_running(board: Served, artefac
 def test_the_server_ends_with_its_sessions(own_board: Served):
     with opened(own_board.address):
         (session,) = own_board.sessions()
+        folder = Path(session.cwd())
+        assert folder.is_dir()
         own_board.process.terminate()
         assert own_board.process.wait(20) == 130
-        assert not psutil.pid_exists(session.pid) or session.status() == psutil.STATUS_ZOMBIE
+        assert not psutil.pid_exists(session.pid) and not folder.exists()
     said = own_board.log.read_text()
     assert said.endswith("stopped\n") and "Traceback" not in said
 
