@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,17 @@ def tracker() -> Iterator[tuple[str, int]]:
 def serve(
     tracker: tuple[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., AbstractContextManager[Served]]:
-    """``serve(script, key)``: offers this machine, or what the script makes of it, for a while."""
+    """``serve(key, script, extra)``: offers this machine, or what the script makes of it, for a
+    while; ``extra`` options come last and win."""
     folder = tmp_path_factory.mktemp("served")
 
     @contextmanager
-    def start(key: str, script: str = "targets/serve.py") -> Iterator[Served]:
+    def start(
+        key: str, script: str = "targets/serve.py", extra: Sequence[str] = ()
+    ) -> Iterator[Served]:
         log, address = folder / f"{key}.log", DeviceAddress(*tracker, key)
         command = [sys.executable, script, "--port", str(free_port())]
-        command += Served(address, None, log).options
+        command += [*Served(address, None, log).options, *extra]
         # A server that is killed leaves the folders of its sessions.
         env = {**os.environ, "TMPDIR": str(folder)}
         with log.open("w") as file:

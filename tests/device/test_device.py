@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pytest
 from command_line import needs_lld, x86_only
 from fixtures_artefacts import ArtefactFactory
 from fixtures_device import Served, free_port
+from tunnel import tunnel
 from tvm import rpc
 from tvm.rpc import base
 
@@ -207,6 +208,26 @@ def test_a_library_that_does_not_load_there(board: Served, artefact: ArtefactFac
         pytest.raises(WorkerError, match="linux-arm64, does not load on the device"),
     ):
         device.start(Job("tvm", "mixed", SIZE, 1, foreign))
+
+
+def test_a_device_at_the_end_of_a_tunnel(
+    tracker: tuple[str, int],
+    serve: Callable[..., AbstractContextManager[Served]],
+    artefact: ArtefactFactory,
+):
+    """The help's ssh command: the server is open to the board's loopback only, and the tracker says
+    the computer's, where the tunnel begins."""
+    inside, port, near = "127.0.0.2", free_port(), free_port()
+    there = ("--tracker", f"{inside}:{near}", "--host", inside, "--port", str(port))
+    with (
+        tunnel((inside, near), tracker),
+        tunnel(("127.0.0.1", port), (inside, port)),
+        serve("tunnelled", extra=there) as served,
+        opened(served.address) as device,
+    ):
+        engine = device.start(ours(artefact))
+        assert engine.output(photo(SIZE)).shape == (*SIZE, 3)
+        assert len(engine.time_frames(2)[0]) == 2
 
 
 def test_a_key_that_is_not_known(board: Served):
