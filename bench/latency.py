@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -13,40 +16,54 @@ from compile.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.baselines.engine import Job
+    from bench.device.device import Device
+    from bench.device.request import DeviceAddress
     from bench.timing.session import Measured
+    from compile.artefact import Artefact
 
-_BASELINE = ("litert", "mixed")
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Options:
-    """Time our build for this machine beside other engines: each in a process of its own, pinned,
-    their frames taken in turns, with accuracy beside speed.
+    """Time our builds beside other engines, their frames taken in turns, with accuracy beside
+    speed: on this machine, each engine in a process of its own, pinned; or on a device that a TVM
+    tracker knows.
 
     Example: python bench/latency.py --against all --size 256x256 --size 768x1280 --threads 2
+
+    On a device (bench/README.md): python bench/latency.py --tracker 127.0.0.1:9190 --key my-board
+    --target cortex-a76
     """
 
     target: str = "host"
-    """Machine that our build is for; it must be this one."""
+    """Machine that our builds are made for: this one, or the device."""
+
+    artefact: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Folder of a build to be timed as it is, instead of making some; may be repeated."""
 
     size: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Height x width in pixels, 256x256 unless given; may be repeated. LiteRT has files for 256x256
     and 768x1280."""
 
     threads: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Threads per frame, and cores that each process is pinned to, 1 unless given; may be
-    repeated."""
+    """Threads per frame, and cores that are used for them, 1 unless given; may be repeated."""
 
     against: str = "litert"
     """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
-    tvm-stock."""
+    tvm-stock. On a device there is litert."""
 
     schemes: str = "all"
     """Quantization schemes, by commas, or all that an engine has."""
 
     seconds: float = 10
     """Measured time of each engine at each size and number of threads."""
+
+    tracker: str | None = None
+    """HOST:PORT of a TVM tracker, to time a device that targets/serve.py has registered there."""
+
+    key: str | None = None
+    """Name that the tracker knows the device by."""
 
     out: Path = Path("build/latency/run.json")
     """File for the rows, the single times and the environment, as JSON."""
@@ -64,38 +81,49 @@ def _measure(options: Options) -> None:
     set_up_logging(verbose=False)
     import os
 
-    from bench.timing.environment import describe_environment
+    from bench.device.device import device_environment
+    from bench.timing.environment import describe_environment, describe_repository
+    from bench.timing.print_rows import print_rows
+    from bench.timing.rows import make_rows, size_text
+    from compile.artefact import open_artefact
     from compile.atomic import make_folder, write_atomically
-    from compile.build_artefact import parse_size
     from compile.errors import MqnetError
 
     if options.seconds <= 0:
         raise MqnetError(f"seconds {options.seconds:g} is not a positive number")
-    cores = len(os.sched_getaffinity(0))
-    numbers = options.threads or (1,)
-    for threads in numbers:
-        if not 1 <= threads <= cores:
-            raise MqnetError(f"threads {threads} is not between 1 and the {cores} cores there are")
-    sizes = [parse_size(size) for size in options.size or ("256x256",)]
+    artefacts = [open_artefact(folder) for folder in options.artefact]
+    sizes = _sizes(options, artefacts)
     networks = _networks(options)
+    address = _address(options)
+    if address is None:
+        cores: int | None = len(os.sched_getaffinity(0))
+        _check_threads(options, cores)
+        _check_builds(options, artefacts, None)
+        environment = describe_environment()
+    else:
+        with _device(address) as device:
+            cores = device.facts.get("cores")
+            _check_threads(options, cores)
+            _check_builds(options, artefacts, device)
+            environment = device_environment(device) | describe_repository()
     make_folder(options.out.parent)
-    environment = describe_environment()
     results: list[Measured] = []
-    for size in sizes:
-        for threads in numbers:
-            jobs = _jobs(options, networks, size, threads)
-            results += _session(jobs, options)
-            if any(result.problem == "interrupted" for result in results):
-                break
-        else:
-            continue
-        break
+    ended: BaseException | None = None
+    try:
+        for size, threads in itertools.product(sizes, options.threads or (1,)):
+            jobs = _jobs(options, networks, artefacts, size, threads)
+            _session(jobs, options, address, results)
+    except (KeyboardInterrupt, MqnetError) as error:
+        # What was measured before is kept, and said to be a part.
+        if not results:
+            raise
+        ended = error
     run = {
         "format": _FORMAT,
-        "rows": _rows(results, environment),
+        "rows": make_rows(results, environment),
         "environment": environment,
         "samples": [
-            {"engine": r.job.engine, "scheme": r.job.scheme, "size": _text(r.job.size)}
+            {"engine": r.job.engine, "scheme": r.job.scheme, "size": size_text(r.job.size)}
             | {"threads": r.job.threads, "seconds": r.wall}
             for r in results
         ],
@@ -105,10 +133,24 @@ def _measure(options: Options) -> None:
     if options.json:
         print(text)
     else:
-        _print_table(run["rows"])
+        print_rows(run["rows"], environment)
         print(options.out)
-    if any(result.problem == "interrupted" for result in results):
-        raise KeyboardInterrupt
+    if ended is not None:
+        raise ended
+
+
+def _sizes(options: Options, artefacts: Sequence[Artefact]) -> list[tuple[int, int]]:
+    from compile.build_artefact import parse_size
+    from compile.errors import MqnetError
+
+    if not artefacts:
+        return [parse_size(size) for size in options.size or ("256x256",)]
+    if options.size:
+        raise MqnetError(
+            f"size {options.size[0]} cannot be given with --artefact, whose build has a size: "
+            "leave one of them out"
+        )
+    return list(dict.fromkeys(artefact.size for artefact in artefacts))
 
 
 def _networks(options: Options) -> list[tuple[str, str]]:
@@ -132,28 +174,112 @@ def _networks(options: Options) -> list[tuple[str, str]]:
     ]
 
 
-def _jobs(
-    options: Options, networks: list[tuple[str, str]], size: tuple[int, int], threads: int
-) -> list[Job]:
-    """What is timed together; our own networks are built first."""
-    from bench.baselines.engine import Job
-    from compile.build_artefact import BuildRequest, build_artefact
-    from compile.phases import Phases
+def _address(options: Options) -> DeviceAddress | None:
+    """Of the device; None where this machine is meant."""
+    from bench.device.request import DeviceAddress
+    from compile.errors import MqnetError
+    from targets.served.tracker import tracker_address
 
-    jobs = []
+    if options.tracker is None and options.key is None:
+        return None
+    if options.tracker is None:
+        raise MqnetError(f"key {options.key!r} needs the tracker that knows it: add --tracker")
+    if options.key is None:
+        raise MqnetError(f"tracker {options.tracker} may know several devices: add --key")
+    return DeviceAddress(*tracker_address(options.tracker), options.key)
+
+
+@contextlib.contextmanager
+def _device(address: DeviceAddress, threads: int = 1) -> Iterator[Device]:
+    """A session on the device, which waits while it is in use."""
+    from bench.device.device import Device
+
+    stderr.print(f"asking for {address}", highlight=False)
+    device = Device(address, threads)
+    try:
+        yield device
+    finally:
+        device.close()
+
+
+def _check_threads(options: Options, cores: int | None) -> None:
+    from compile.errors import MqnetError
+
+    for threads in options.threads:
+        if threads < 1 or (cores is not None and threads > cores):
+            most = f"the {cores} cores there are" if cores else "the device's cores"
+            raise MqnetError(f"threads {threads} is not between 1 and {most}")
+
+
+def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Device | None) -> None:
+    """Raise where what is to be timed cannot run there: before it is built."""
+    from bench.device.device import check_runs_there
+    from compile.artefact import check_runs_here
+    from targets.elf import read_machine
+    from targets.load_target import load_target
+
+    for artefact in artefacts:
+        if device is None:
+            check_runs_here(artefact)
+        else:
+            target = artefact.manifest["target"]
+            facts = target["name"], read_machine(artefact.library), target["requires"]
+            check_runs_there(*facts, target["linker"], device)
+    if not artefacts and device is not None:
+        spec = load_target(options.target)
+        check_runs_there(spec.name, spec.machine, spec.requires, spec.linker, device)
+
+
+def _jobs(
+    options: Options,
+    networks: list[tuple[str, str]],
+    artefacts: Sequence[Artefact],
+    size: tuple[int, int],
+    threads: int,
+) -> list[Job]:
+    """What is timed together; our own networks are built first, unless they are given."""
+    from bench.baselines.engine import Job
+
+    jobs = [
+        Job("tvm", artefact.manifest["scheme"], size, threads, artefact.library.parent)
+        for artefact in artefacts
+        if artefact.size == size
+    ]
     for engine, scheme in networks:
-        folder = None
-        if engine == "tvm":
-            folder = options.out.parent / f"{options.target}-{scheme}-{_text(size)}-{threads}"
-            stderr.print(f"{scheme}, {_text(size)}, {threads} threads", highlight=False)
-            request = BuildRequest(options.target, scheme, size=size, threads=threads, out=folder)
-            build_artefact(request, Phases(stderr))
-        jobs.append(Job(engine, scheme, size, threads, folder))
+        if engine != "tvm":
+            jobs.append(Job(engine, scheme, size, threads))
+        elif not artefacts:
+            jobs.append(Job(engine, scheme, size, threads, _build(options, scheme, size, threads)))
     return jobs
 
 
-def _session(jobs: list[Job], options: Options) -> list[Measured]:
+def _build(options: Options, scheme: str, size: tuple[int, int], threads: int) -> Path:
+    from bench.timing.rows import size_text
+    from compile.build_artefact import BuildRequest, build_artefact
+    from compile.phases import Phases
+
+    folder = options.out.parent / f"{options.target}-{scheme}-{size_text(size)}-{threads}"
+    stderr.print(f"{scheme}, {size_text(size)}, {threads} threads", highlight=False)
+    request = BuildRequest(options.target, scheme, size=size, threads=threads, out=folder)
+    build_artefact(request, Phases(stderr))
+    return folder
+
+
+def _session(
+    jobs: list[Job],
+    options: Options,
+    address: DeviceAddress | None,
+    results: list[Measured],
+) -> None:
+    """Time ``jobs`` and add what was found to ``results``, also where the session was cut short.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        TargetError: the device cannot be had, or went away.
+    """
+    from bench.timing.rows import size_text
     from bench.timing.session import measure
+    from compile.errors import TargetError
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
@@ -166,84 +292,21 @@ def _session(jobs: list[Job], options: Options) -> list[Measured]:
     ]
     network = Deployed(load_checkpoint(None, "ca")).eval()
     references = [run_module(network, photo) for photo in photos]
-    title = f"{_text(jobs[0].size)}, {jobs[0].threads} threads: "
-    with stderr.status(title) as status:
-        return measure(
-            jobs, photos, references, options.seconds, lambda text: status.update(title + text)
+    title = f"{size_text(jobs[0].size)}, {jobs[0].threads} threads: "
+    there = contextlib.nullcontext() if address is None else _device(address, jobs[0].threads)
+    with there as device, stderr.status(title) as status:
+        results += measure(
+            *(jobs, photos, references, options.seconds),
+            lambda text: status.update(title + text),
+            device,
         )
-
-
-def _rows(results: list[Measured], environment: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row for each job; ratios are of one session only, and below 1 where LiteRT is ahead."""
-    from bench.timing.environment import load_doubts
-    from bench.timing.statistics import doubts, percentile_ms, ratio_interval
-
-    rows = []
-    for result in results:
-        job = result.job
-        row: dict[str, Any] = {
-            "engine": job.engine,
-            "scheme": job.scheme,
-            "size": _text(job.size),
-            "threads": job.threads,
-            "version": result.version,
-        }
-        flags = [result.problem] if result.problem else []
-        if result.wall:
-            session = (r for r in results if (r.job.size, r.job.threads) == (job.size, job.threads))
-            base = next((r for r in session if (r.job.engine, r.job.scheme) == _BASELINE), None)
-            has_base = base is not None and bool(base.wall)
-            row |= {
-                "p10_ms": percentile_ms(result.wall, 10),
-                "p50_ms": percentile_ms(result.wall, 50),
-                "p90_ms": percentile_ms(result.wall, 90),
-                "min_ms": percentile_ms(result.wall, 0),
-                "cpu_ms": percentile_ms(result.cpu, 50),
-                "peak_rss_mb": result.memory.peak / 1e6,
-                "activation_mb": result.memory.activations / 1e6,
-                "psnr_db": result.psnr_db,
-                "ratio_to_litert_mixed": percentile_ms(base.wall, 50)
-                / percentile_ms(result.wall, 50)
-                if has_base
-                else None,
-                "ratio_interval": ratio_interval(result.wall, base.wall) if has_base else None,
-                "frames": sum(map(len, result.wall)),
-            }
-            flags += doubts(result.wall) + result.doubts + load_doubts(environment["busy_cores"])
-        rows.append(row | {"flags": flags})
-    return rows
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(caption="ratio: time of LiteRT mixed / time of the row, with its 95 % interval")
-    for column in ("engine", "scheme", "size", "threads"):
-        table.add_column(column, no_wrap=True)
-    columns = ("p50 ms", "p90 ms", "min ms", "CPU ms", "act. MB", "PSNR dB", "ratio")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("flags", overflow="fold")
-    for row in rows:
-        names = [row["engine"], row["scheme"], row["size"], str(row["threads"])]
-        figures = [""] * len(columns)
-        if "p50_ms" in row:
-            figures = [
-                *(f"{row[name]:.1f}" for name in ("p50_ms", "p90_ms", "min_ms", "cpu_ms")),
-                f"{row['activation_mb']:.0f}",
-                f"{row['psnr_db']:.1f}",
-                "",
-            ]
-            if row["ratio_to_litert_mixed"] is not None:
-                low, high = row["ratio_interval"]
-                figures[-1] = f"{row['ratio_to_litert_mixed']:.2f} ({low:.2f}-{high:.2f})"
-        table.add_row(*names, *figures, ", ".join(row["flags"]))
-    Console(width=140).print(table)
-
-
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    if any(result.problem == "interrupted" for result in results):
+        raise KeyboardInterrupt
+    if device is not None and device.gone:
+        raise TargetError(
+            f"{address} was lost in the middle ({device.gone}): what was measured before is in "
+            f"{options.out}, and marked; see what targets/serve.py says there, or start it again"
+        )
 
 
 if __name__ == "__main__":

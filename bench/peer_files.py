@@ -40,6 +40,11 @@ def peer_file(name: str) -> Path:
     return path
 
 
+def litert_name(scheme: str, size: tuple[int, int]) -> str:
+    """Name of LiteRT's file of a quantization scheme and a height and width."""
+    return f"litert-{scheme}-{size[0]}x{size[1]}.tflite"
+
+
 def write_checksums() -> None:
     """Note the files that there are, and the weights that they were made of."""
     names = sorted(path.name for path in PEER_FILES.iterdir() if path != _CHECKSUMS)

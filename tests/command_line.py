@@ -20,6 +20,8 @@ from compile import build, infer
 from compile.artefact import MANIFEST
 from compile.mqnet import data, train
 from compile.mqnet.weights import BUNDLED
+from targets import serve
+from targets.emulator import serve_board
 from targets.linkers import find_lld
 
 REPOSITORY = Path(__file__).parent.parent
@@ -32,6 +34,8 @@ MAINS = {
     "bench/kernel_times": kernel_times.main,
     "bench/latency": latency.main,
     "bench/report": report.main,
+    "targets/emulator/serve_board": serve_board.main,
+    "targets/serve": serve.main,
 }
 CA = BUNDLED / "ca.safetensors"
 

@@ -6,11 +6,21 @@ from collections.abc import Iterator
 import pytest
 import torch
 from fixtures_artefacts import artefact, quantized_program, shared_folder
+from fixtures_device import board, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 
 from compile.run_artefact import use_threads
 
-__all__ = ["arm64_root", "artefact", "quantized_program", "shared_folder"]
+__all__ = [
+    "arm64_root",
+    "artefact",
+    "board",
+    "own_board",
+    "quantized_program",
+    "serve",
+    "shared_folder",
+    "tracker",
+]
 
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.

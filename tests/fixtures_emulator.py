@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compile.errors import TargetError
+from targets.emulator.command import QEMU
 from targets.emulator.make_root import default_root, is_current, make_root
-from targets.emulator.run_module import QEMU
 
 
 @pytest.fixture(scope="session")

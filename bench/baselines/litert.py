@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
-
 from bench.baselines.engine import Job
-from bench.peer_files import peer_file
+from bench.peer_files import litert_name, peer_file
+from targets.served.litert_file import LiteRTFile
 
 
-class LiteRT:
-    """A file of ``bench/convert/litert.py``; an int8 input is quantized untimed."""
+class LiteRT(LiteRTFile):
+    """A file of ``bench/convert/litert.py``."""
 
     def __init__(self, job: Job) -> None:
-        self.version = version("ai-edge-litert")
-        name = f"litert-{job.scheme}-{job.size[0]}x{job.size[1]}.tflite"
-        self._interpreter = Interpreter(str(peer_file(name)), num_threads=job.threads)
-        self._allocated = False
-        (self._in,) = self._interpreter.get_input_details()
-        (self._out,) = self._interpreter.get_output_details()
-
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        if not self._allocated:
-            # Not at loading: this is where the memory for activations is taken.
-            self._interpreter.allocate_tensors()
-            self._allocated = True
-        x = photo[None] / np.float32(255)
-        if self._in["dtype"] is not np.float32:
-            scale, zero_point = self._in["quantization"]
-            limits = np.iinfo(self._in["dtype"])
-            x = np.clip(np.rint(x / scale) + zero_point, limits.min, limits.max)
-        self._interpreter.set_tensor(self._in["index"], x.astype(self._in["dtype"]))
-
-    def run(self) -> None:
-        """Compute one frame."""
-        self._interpreter.invoke()
-
-    def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
-        y = self._interpreter.get_tensor(self._out["index"])[0]
-        if y.dtype != np.float32:
-            scale, zero_point = self._out["quantization"]
-            y = (y.astype(np.float32) - zero_point) * np.float32(scale)
-        return y
+        super().__init__(peer_file(litert_name(job.scheme, job.size)), job.threads)

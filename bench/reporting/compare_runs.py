@@ -22,6 +22,11 @@ def compare_runs(old: RunFile, new: RunFile) -> pd.DataFrame:
         MqnetError: the two are of different CPUs, or have no ratio in common.
     """
     cpus = [run.environment["cpu"] for run in (old, new)]
+    if None in cpus:
+        raise MqnetError(
+            "a run does not say what CPU it was measured on: compare sessions of one machine, and "
+            "let targets/serve.py serve a device"
+        )
     if cpus[0] != cpus[1]:
         raise MqnetError(
             f"the baseline was measured on {cpus[0]!r} and the run on {cpus[1]!r}: compare "

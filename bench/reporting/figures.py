@@ -57,9 +57,12 @@ def accuracy(run: RunFile) -> Figure:
     return figure
 
 
-def memory(run: RunFile) -> Figure:
-    """Memory that activations take, by size, one thread or the fewest there are."""
+def memory(run: RunFile) -> Figure | None:
+    """Memory that activations take, by size, one thread or the fewest there are; None where it is
+    not known, as of a device."""
     rows = run.measured[run.measured["threads"] == run.measured["threads"].min()]
+    if rows["activation_mb"].isna().all():
+        return None
     table = rows.assign(name=rows["engine"] + " " + rows["scheme"]).pivot(
         index="name", columns="size", values="activation_mb"
     )

@@ -31,6 +31,9 @@ def write_report(run: RunFile, baseline: RunFile | None, folder: Path) -> Path:
         figure = draw(run)
         if figure is None:
             continue
+        if label := _label(run):
+            # Figures are passed on without their page.
+            figure.suptitle(label, color="tab:red")
         png = io.BytesIO()
         figure.savefig(png, dpi=110)
         write_atomically(folder / f"{name}.png", png.getvalue())
@@ -52,11 +55,13 @@ def write_report(run: RunFile, baseline: RunFile | None, folder: Path) -> Path:
 
 def headlines(run: RunFile) -> list[str]:
     """A sentence for each size and number of threads: who is ahead, by how much."""
+    if label := _label(run):
+        return [f"{label}: its times say nothing about any device"]
     lines = []
     for (size, threads), rows in run.measured.groupby(["size", "threads"], sort=False):
         ours = rows[(rows["engine"] == "tvm") & (rows["scheme"] == "mixed")]
         where = f"{size}, {threads} thread{'s' if threads > 1 else ''}: "
-        if ours.empty or "ratio_to_litert_mixed" not in ours or ours.iloc[0].isna().any():
+        if ours.empty or ours.get("ratio_to_litert_mixed", pd.Series([None])).isna().any():
             fastest = rows.loc[rows["p50_ms"].idxmin()]
             lines.append(f"{where}{fastest['engine']} {fastest['scheme']} is the fastest")
             continue
@@ -68,6 +73,12 @@ def headlines(run: RunFile) -> list[str]:
             f"{row['p50_ms']:.1f} ms"
         )
     return lines
+
+
+def _label(run: RunFile) -> str:
+    """What must stand on all that is drawn and said of ``run``; "" where that is nothing."""
+    emulator = run.environment.get("emulated")
+    return f"EMULATED by {emulator}" if emulator else ""
 
 
 def _as_html(comparison: pd.DataFrame) -> jinja2.utils.markupsafe.Markup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
-from bench.timing.environment import MachineTimes
-from bench.timing.worker import Memory, Worker, WorkerError
+from bench.timing.asked_process import WorkerError
+from bench.timing.place import Place, StartedEngine, ThisMachine
+from bench.timing.worker import Memory
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 
@@ -33,16 +33,17 @@ class Measured:
 
     Attributes:
         job: what was timed.
-        version: of the engine.
-        wall, cpu: seconds of every frame, a list for every visit.
-        memory: of the process.
+        version: of the engine; None where it is not known.
+        wall, cpu: seconds of every frame, a list for every visit; CPU seconds may be fewer, or
+            none.
+        memory: of the process; None where it is not known.
         psnr_db: mean over the photographs against PyTorch float32, in mu-law light.
         problem: why there is nothing, or nothing more; "" where all went well.
         doubts: of the machine while it was measured.
     """
 
     job: Job
-    version: str = ""
+    version: str | None = ""
     wall: list[list[float]] = field(default_factory=list)
     cpu: list[list[float]] = field(default_factory=list)
     memory: Memory | None = None
@@ -57,23 +58,24 @@ def measure(
     references: Sequence[NDArray[np.float32]],
     seconds: float,
     report: Callable[[str], None],
+    place: Place | None = None,
 ) -> list[Measured]:
     """Time ``jobs``, all of one size and number of threads, about ``seconds`` each.
 
     ``photos`` are uint8 [H,W,3] of that size and ``references`` what PyTorch makes of them, H
-    float32. ``report`` is told what happens. Ctrl-C ends the session; what there is by then is
+    float32. ``report`` is told what happens. They run on this machine unless another ``place`` is
+    given. Ctrl-C ends the session; what there is by then is
     returned, and marked.
     """
-    cores = sorted(os.sched_getaffinity(0))[: jobs[0].threads]
+    place = place or ThisMachine(jobs[0].threads)
     results = [Measured(job) for job in jobs]
-    workers: dict[int, Worker] = {}
+    workers: dict[int, StartedEngine] = {}
     frames: dict[int, int] = {}
-    machine = MachineTimes()
     try:
         for index, result in enumerate(results):
             report(f"{result.job.engine} {result.job.scheme} starts")
             try:
-                workers[index] = Worker(result.job, cores)
+                workers[index] = place.start(result.job)
                 _prepare(workers[index], result, photos, references)
                 frames[index] = _frames_per_visit(workers[index])
             except WorkerError as error:
@@ -86,12 +88,12 @@ def measure(
         for worker in workers.values():
             worker.close()
     for result in results:
-        result.doubts = machine.doubts()
+        result.doubts = place.doubts()
     return results
 
 
 def _prepare(
-    worker: Worker,
+    worker: StartedEngine,
     result: Measured,
     photos: Sequence[NDArray[np.uint8]],
     references: Sequence[NDArray[np.float32]],
@@ -105,7 +107,7 @@ def _prepare(
     result.memory = worker.memory()
 
 
-def _frames_per_visit(worker: Worker) -> int:
+def _frames_per_visit(worker: StartedEngine) -> int:
     wall, _ = worker.time_frames(1)
     if wall[0] < _VISIT_SECONDS:
         wall, _ = worker.time_frames(_WARM_UP_FRAMES)
@@ -113,7 +115,7 @@ def _frames_per_visit(worker: Worker) -> int:
 
 
 def _take_turns(
-    workers: dict[int, Worker],
+    workers: dict[int, StartedEngine],
     results: list[Measured],
     frames: dict[int, int],
     seconds: float,
@@ -138,7 +140,9 @@ def _take_turns(
             results[index].cpu.append(cpu)
 
 
-def _drop(workers: dict[int, Worker], index: int, result: Measured, error: WorkerError) -> None:
+def _drop(
+    workers: dict[int, StartedEngine], index: int, result: Measured, error: WorkerError
+) -> None:
     result.problem = str(error)
     if index in workers:
         workers.pop(index).close()

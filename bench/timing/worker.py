@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,8 @@ from numpy.typing import NDArray
 
 from bench.baselines import engine_class
 from bench.baselines.engine import Engine, Job
+from bench.timing.asked_process import AskedProcess, WorkerError
 from compile.errors import MqnetError
-
-# Some compile the network when they start, or with their first frame.
-_LONGEST_SECONDS = 600
-
-
-class WorkerError(Exception):
-    """An engine that does not start or that stopped answering; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -44,43 +37,40 @@ class Memory:
     activations: int
 
 
-class Worker:
+class Worker(AskedProcess):
     """A job's process, pinned to ``cores``.
+
+    Attributes:
+        version: of the engine.
 
     Raises:
         WorkerError: the engine is not installed, or cannot load the network.
     """
 
     def __init__(self, job: Job, cores: Sequence[int]) -> None:
+        super().__init__(_serve, job, tuple(cores))
         self.job = job
-        context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(job, tuple(cores), theirs))
-        # Ctrl-C is for the session, which ends its workers: they are born with it ignored.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            self._process.start()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        theirs.close()
-        try:
-            self.version: str = self._answer()
-        except WorkerError:
-            self.close()
-            raise
+        self.version: str = self.greeting
         self.sleep()
 
     def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
-        return self._ask("output", photo)
+        return self.ask("output", photo)
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock and process CPU seconds of each of ``count`` frames, after one untimed."""
-        return self._ask("time", count)
+        return self.ask("time", count)
 
     def memory(self) -> Memory:
         """What the process has needed so far."""
-        return self._ask("memory", None)
+        return self.ask("memory", None)
+
+    def ask(self, question: str, value: object) -> Any:
+        """The answer of the process, which works while it is waited for and only then."""
+        os.kill(self._process.pid, signal.SIGCONT)
+        answer = super().ask(question, value)
+        self.sleep()
+        return answer
 
     def sleep(self) -> None:
         """Stop the process until it is asked again; it has stopped when this returns."""
@@ -88,29 +78,8 @@ class Worker:
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
-
-    def _ask(self, question: str, value: object) -> Any:
-        os.kill(self._process.pid, signal.SIGCONT)
-        self._pipe.send((question, value))
-        answer = self._answer()
-        self.sleep()
-        return answer
-
-    def _answer(self) -> Any:
-        try:
-            if not self._pipe.poll(_LONGEST_SECONDS):
-                raise WorkerError(f"no answer within {_LONGEST_SECONDS} s")
-            failed, answer = self._pipe.recv()
-        except (EOFError, OSError):
-            self._process.join(5)
-            raise WorkerError(f"its process ended with code {self._process.exitcode}") from None
-        if failed:
-            raise WorkerError(answer)
-        return answer
+        """End the process, which is stopped and could not do so itself."""
+        self.kill()
 
 
 def _serve(job: Job, cores: tuple[int, ...], pipe: Connection) -> None:
@@ -120,12 +89,12 @@ def _serve(job: Job, cores: tuple[int, ...], pipe: Connection) -> None:
     try:
         engine = engine_class(job.engine)(job)
     except ModuleNotFoundError as error:
-        pipe.send((True, f"not installed ({error.name})"))
+        pipe.send((WorkerError, f"not installed ({error.name})"))
         return
     except MqnetError as error:
-        pipe.send((True, str(error)))
+        pipe.send((WorkerError, str(error)))
         return
-    pipe.send((False, engine.version))
+    pipe.send((None, engine.version))
     peak, loaded, activations = _memory("VmHWM"), _memory("VmRSS"), 0
     # Counts the peak anew (proc_pid_clear_refs(5)).
     Path("/proc/self/clear_refs").write_text("5")
@@ -143,7 +112,7 @@ def _serve(job: Job, cores: tuple[int, ...], pipe: Connection) -> None:
             answer = _time(engine, value)
         else:
             answer = Memory(max(peak, _memory("VmHWM")), activations)
-        pipe.send((False, answer))
+        pipe.send((None, answer))
 
 
 def _time(engine: Engine, count: int) -> tuple[list[float], list[float]]:

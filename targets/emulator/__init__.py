@@ -1,5 +1,6 @@
-"""An arm64 board without hardware: a root folder for qemu-user, and a runner for built libraries.
+"""An arm64 board without hardware: a root folder for qemu-user, and what runs in it.
 
-`make_root.py` makes the root (no chroot, no binfmt, no root rights); `run_module.py` runs a library
-in it through `guest.py`, the only file that the emulated Python executes.
+`make_root.py` makes the root (no chroot, no binfmt, no root rights); `run_module.py` runs a built
+library in it through `guest.py`; `serve_board.py` offers it to a TVM tracker through
+`targets/serve.py`, as a board offers itself.
 """

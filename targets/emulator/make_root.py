@@ -37,7 +37,7 @@ _BOARD_FILE = Path(__file__).with_name("board.toml")
 _STAMP_NAME = "mqnet-board.json"
 _SITE_PACKAGES = Path("usr/lib/python3/dist-packages")
 # Raised when the recipe below changes what it makes of the same `board.toml`.
-_RECIPE_VERSION = 1
+_RECIPE_VERSION = 2
 
 STEPS = ("package lists", "Debian packages", "wheels", "byte code")
 
@@ -66,6 +66,7 @@ class BoardPins:
         wheels: Requirements with exact versions, those of this environment.
         platforms: Wheel platform tags that the board takes.
         delete: Glob patterns below the root that are left out.
+        cpuinfo: /proc/cpuinfo of one core.
     """
 
     python: str
@@ -73,6 +74,7 @@ class BoardPins:
     wheels: tuple[str, ...]
     platforms: tuple[str, ...]
     delete: tuple[str, ...]
+    cpuinfo: str
 
     def digest(self) -> str:
         """SHA-256 over all of it: the same digest means that a root need not be made again."""
@@ -96,6 +98,7 @@ def read_pins() -> BoardPins:
         wheels=wheels,
         platforms=tuple(data["platforms"]),
         delete=tuple(data["delete"]),
+        cpuinfo=data["cpuinfo"].strip(),
     )
 
 
@@ -168,6 +171,7 @@ def _make_beside(
         on_step("wheels")
         _install_wheels(new_root, pins)
         _delete_unneeded(new_root, pins)
+        _write_cpuinfo(new_root, pins)
         on_step("byte code")
         _compile_python(new_root, pins)
         (new_root / _STAMP_NAME).write_text(
@@ -242,6 +246,13 @@ def _delete_unneeded(root: Path, pins: BoardPins) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def _write_cpuinfo(root: Path, pins: BoardPins) -> None:
+    """As many cores as this machine has: QEMU shows that number everywhere else."""
+    (root / "proc").mkdir()
+    cores = [f"processor\t: {number}\n{pins.cpuinfo}\n" for number in range(os.cpu_count() or 1)]
+    (root / "proc/cpuinfo").write_text("\n".join(cores))
 
 
 def _compile_python(root: Path, pins: BoardPins) -> None:

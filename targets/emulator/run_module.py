@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,13 +13,11 @@ import numpy as np
 
 from compile.errors import ArtefactError, TargetError
 from targets.elf import read_machine
-from targets.emulator.make_root import is_current
+from targets.emulator.command import QEMU, board_command, check_board
 
 _log = logging.getLogger(__name__)
 
-QEMU = "qemu-aarch64"
 _GUEST = Path(__file__).with_name("guest.py")
-_PYTHON = Path("usr/bin/python3.11")
 _TVM_LIBRARIES = Path("usr/lib/python3/dist-packages")
 _C_LIBRARIES = Path("usr/lib/aarch64-linux-gnu"), Path("lib/aarch64-linux-gnu")
 # What bionic calls the libraries, and the board's files that play them.
@@ -58,14 +55,8 @@ def run_on_board(
         TargetError: No QEMU, no board, an unknown core, or no answer in time.
         ArtefactError: The library is missing, another machine's, or crashed or failed in the run.
     """
-    qemu = shutil.which(QEMU)
-    if qemu is None:
-        raise TargetError(f"{QEMU} is not on PATH: install qemu-user (apt-get install qemu-user)")
     root = root.absolute()
-    if not is_current(root):
-        raise TargetError(
-            f"{root} is no current emulated board: run python targets/emulator/make_root.py {root}"
-        )
+    check_board(root)
     if (machine := read_machine(library)) != "EM_AARCH64":
         raise ArtefactError(f"{library} is built for {machine}, the emulated board is EM_AARCH64")
     with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
@@ -74,19 +65,11 @@ def run_on_board(
             np.savez(work / "inputs.npz", **inputs)
         else:
             np.savez(work / "inputs.npz", *inputs)
-        board_env = {
-            "TVM_USE_RUNTIME_LIB": "1",
-            "TVM_NUM_THREADS": str(threads),
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        env = {"TVM_NUM_THREADS": str(threads)}
         if aliases_bionic:
-            board_env["LD_LIBRARY_PATH"] = str(_link_bionic_names(root, work / "bionic"))
-        command = [qemu, "-cpu", cpu, "-L", str(root)]
-        for name, value in board_env.items():
-            command += ["-E", f"{name}={value}"]
-        command += [str(root / _PYTHON), str(_GUEST), str(library.absolute()), function]
-        command += [str(work / "inputs.npz"), str(work / "outputs.npz")]
+            env["LD_LIBRARY_PATH"] = str(_link_bionic_names(root, work / "bionic"))
+        files = work / "inputs.npz", work / "outputs.npz"
+        command = board_command(root, cpu, env, _GUEST, library.absolute(), function, *files)
         _run_guest(command, library, cpu, timeout)
         with np.load(work / "outputs.npz") as outputs:
             return [outputs[key] for key in outputs.files]
@@ -96,8 +79,6 @@ def _run_guest(command: list[str], library: Path, cpu: str, timeout: float) -> N
     try:
         result = subprocess.run(
             command,
-            # Nothing of this process's environment may reach the board: not its PYTHONPATH, and
-            # not a TVM variable that a user has set for the host.
             env={},
             stdin=subprocess.DEVNULL,
             capture_output=True,

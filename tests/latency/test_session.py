@@ -14,8 +14,9 @@ from fixtures_artefacts import ArtefactFactory
 
 from bench.baselines import SCHEMES
 from bench.baselines.engine import Job
+from bench.timing.asked_process import WorkerError
 from bench.timing.session import measure
-from bench.timing.worker import Worker, WorkerError
+from bench.timing.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr

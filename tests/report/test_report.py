@@ -164,6 +164,29 @@ def test_sessions_of_two_machines_are_not_compared(tmp_path: Path, run_json: Pat
         compare_runs(read_run(tmp_path / "other.json"), read_run(run_json))
 
 
+def test_a_device_that_does_not_say_what_it_is_is_not_compared(tmp_path: Path):
+    """Not even with itself: it could be another one of the same key."""
+    unknown = session()
+    unknown["environment"]["cpu"] = None
+    (tmp_path / "unknown.json").write_text(json.dumps(unknown))
+    run = read_run(tmp_path / "unknown.json")
+    with pytest.raises(MqnetError, match="does not say what CPU"):
+        compare_runs(run, run)
+
+
+def test_an_emulated_device_is_said_to_be_one_and_by_nothing_else(tmp_path: Path):
+    emulated = session()
+    emulated["environment"] |= {"cpu": "EMULATED by qemu-user: x", "emulated": "qemu-user"}
+    for r in emulated["rows"]:
+        r |= {name: None for name in ("cpu_ms", "peak_rss_mb", "activation_mb") if name in r}
+    (tmp_path / "run.json").write_text(json.dumps(emulated))
+    run = read_run(tmp_path / "run.json")
+    assert headlines(run) == ["EMULATED by qemu-user: its times say nothing about any device"]
+    page = write_report(run, None, tmp_path / "report").read_text()
+    assert "EMULATED</h1>" in page and "faster than" not in page
+    assert not (tmp_path / "report" / "memory.png").exists()
+
+
 def test_sessions_without_a_ratio_in_common(tmp_path: Path, run_json: Path):
     other = session()
     for r in other["rows"]:

@@ -1,0 +1,57 @@
+"""The command line that runs a Python file on the emulated board."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from compile.errors import TargetError
+from targets.emulator.make_root import is_current
+
+QEMU = "qemu-aarch64"
+_PYTHON = Path("usr/bin/python3.11")
+_BOARD_ENV = {
+    "TVM_USE_RUNTIME_LIB": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def check_board(root: Path) -> str:
+    """QEMU's path, where it and the board of ``root`` are there.
+
+    Raises:
+        TargetError: no QEMU, or no board of the current pins.
+    """
+    qemu = shutil.which(QEMU)
+    if qemu is None:
+        raise TargetError(f"{QEMU} is not on PATH: install qemu-user (apt-get install qemu-user)")
+    if not is_current(root):
+        raise TargetError(
+            f"{root} is no current emulated board: run python targets/emulator/make_root.py {root}"
+        )
+    return qemu
+
+
+def board_command(
+    root: Path, cpu: str, env: Mapping[str, str], script: Path, *arguments: object
+) -> list[str]:
+    """Program and arguments; to be run in an empty environment, so that nothing of this process's
+    own reaches the board: not its PYTHONPATH, and not a TVM variable that is meant for this
+    machine.
+
+    Args:
+        root: The board's root folder, absolute.
+        cpu: QEMU's model of the core.
+        env: Variables of the board's process.
+        script: The Python file.
+        arguments: Its arguments.
+
+    Raises:
+        TargetError: As `check_board`.
+    """
+    command = [check_board(root), "-cpu", cpu, "-L", str(root)]
+    for name, value in (_BOARD_ENV | dict(env)).items():
+        command += ["-E", f"{name}={value}"]
+    return [*command, str(root / _PYTHON), str(script), *map(str, arguments)]

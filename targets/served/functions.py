@@ -1,0 +1,104 @@
+"""The functions that ``targets/serve.py`` offers to TVM's RPC beside TVM's own.
+
+They run in the process of one session, which the server forks for each client: what they keep is
+gone with it. Answers are JSON, photographs and outputs are .npy files in the session's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tvm
+import tvm_ffi
+
+from targets.served.machine import describe_machine, fastest_cores
+
+if TYPE_CHECKING:
+    from targets.served.litert_file import LiteRTFile
+
+_PACKAGES = ("apache-tvm", "numpy", "ai-edge-litert")
+# TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
+_SHARE_ALL_CORES = -3
+
+_networks: dict[str, LiteRTFile] = {}
+
+
+def register_functions() -> None:
+    """Make them known by name to the sessions that are served from now on."""
+    for name, function in {
+        "mqnet.machine": _machine,
+        "mqnet.use_cores": _use_cores,
+        "mqnet.cpu_seconds": time.process_time,
+        "mqnet.litert.load": _load,
+        "mqnet.litert.frame": _frame,
+        "mqnet.litert.time": _time,
+    }.items():
+        tvm_ffi.register_global_func(name, function, override=True)
+
+
+def _machine() -> str:
+    """What this machine is, and the versions that it has."""
+    return json.dumps(
+        describe_machine() | {"versions": {name: _version(name) for name in _PACKAGES}}
+    )
+
+
+def _use_cores(threads: int) -> str:
+    """Run this session, TVM's threads included, on the ``threads`` fastest cores; which they are.
+
+    TVM's pool is made on its first use and never grows, so this must come first.
+    """
+    cores = fastest_cores(threads)
+    os.sched_setaffinity(0, cores)
+    configure = tvm.get_global_func("runtime.config_threadpool")
+    configure(_SHARE_ALL_CORES, threads, [str(core) for core in cores])
+    return json.dumps(cores)
+
+
+def _load(name: str, threads: int) -> str:
+    """Load the uploaded .tflite; LiteRT's version, or "" where it is not installed."""
+    try:
+        from targets.served.litert_file import LiteRTFile
+    except ModuleNotFoundError:
+        return ""
+    _networks[name] = LiteRTFile(_here(name), threads)
+    return _networks[name].version
+
+
+def _frame(name: str, photo: str, output: str) -> None:
+    """Run the network on one uploaded file, into another."""
+    network = _networks[name]
+    network.set_photo(np.load(_here(photo)))
+    network.run()
+    np.save(_here(output), network.output())
+
+
+def _time(name: str, count: int) -> str:
+    """Wall-clock and CPU seconds of each of ``count`` frames, after one untimed."""
+    network = _networks[name]
+    wall, cpu = [], []
+    network.run()
+    for _ in range(count):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        network.run()
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - cpu_start)
+    return json.dumps([wall, cpu])
+
+
+def _here(name: str) -> Path:
+    """Where this session's uploads are."""
+    return Path(tvm.get_global_func("tvm.rpc.server.workpath")(name))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,79 @@
+"""TVM's RPC server, kept running, with the functions of this project beside TVM's own."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import tvm
+from tvm.rpc.server import PopenRPCServerState
+from tvm.support.utils import TempDirectory
+
+from compile.errors import TargetError
+from targets.served.functions import register_functions
+
+
+def serve_until_stopped(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
+    """Offer this machine to ``tracker`` under ``key``, at ``port`` of ``host``, until a signal ends
+    it; nothing of a session is left then.
+
+    Raises:
+        TargetError: the port cannot be had.
+        KeyboardInterrupt: SIGINT or SIGTERM. TVM's listening thread still waits: to end the process
+            takes os._exit.
+    """
+    _load_rest_of_runtime()
+    register_functions()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.register_at_fork(after_in_child=_end_at_once)
+    threading.excepthook = _say_why_it_ended
+    folder = os.getcwd()
+    try:
+        while True:
+            # TVM's server ends with a session that crashed, or after a minute without a tracker:
+            # the next client, or the tracker when it is back, shall find this machine all the same.
+            _serve(tracker, key, host, port)
+            os.chdir(folder)
+    finally:
+        for session in multiprocessing.active_children():
+            session.kill()
+            session.join()
+        TempDirectory.remove_tempdirs()
+
+
+def _serve(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
+    try:
+        # One port and no other: a tunnel leads to this one.
+        server = PopenRPCServerState(host, port, port + 1, tracker_addr=tracker, key=key)
+    except (OSError, ValueError, OverflowError) as error:
+        raise TargetError(
+            f"port {port} of {host} cannot be taken ({error}): end what uses it, or name another "
+            "by --port"
+        ) from None
+    print(f"{key}: waiting at {host}:{port}, Ctrl-C ends it", file=sys.stderr, flush=True)
+    server.thread.join()
+    with contextlib.suppress(OSError):
+        server.sock.close()
+
+
+def _load_rest_of_runtime() -> None:
+    """A runtime-only TVM does not load this part by itself; some packed functions live in it."""
+    extra = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_extra.so"
+    if extra.exists():
+        ctypes.CDLL(str(extra), ctypes.RTLD_GLOBAL)
+
+
+def _end_at_once() -> None:
+    """A session, which is a fork, shall have no last words when it is ended with the server."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _say_why_it_ended(arguments: threading.ExceptHookArgs) -> None:
+    print(f"{arguments.exc_value}: starting again", file=sys.stderr, flush=True)

@@ -1,0 +1,263 @@
+"""Engines on a device, which is this machine by way of a tracker: what they compute, and what is
+left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from command_line import needs_lld, x86_only
+from fixtures_artefacts import ArtefactFactory
+from fixtures_device import Served, free_port
+from tunnel import tunnel
+from tvm import rpc
+from tvm.rpc import base
+
+from bench.baselines.engine import Job
+from bench.baselines.litert import LiteRT
+from bench.device import request
+from bench.device.device import Device, check_runs_there, device_environment
+from bench.device.request import DeviceAddress, request_device
+from bench.timing.asked_process import NoAnswer, WorkerError
+from bench.timing.rows import make_rows
+from bench.timing.session import measure
+from compile.errors import ArtefactError, TargetError
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.read_photo import read_photo
+from compile.run_artefact import Session
+
+SIZE = (64, 96)
+LITERT_SIZE = (256, 256)
+
+
+def photo(size: tuple[int, int]) -> np.ndarray:
+    return np.ascontiguousarray(read_photo(bundled_photos("test")[0])[: size[0], : size[1]])
+
+
+@contextmanager
+def opened(address: DeviceAddress, threads: int = 1) -> Iterator[Device]:
+    device = Device(address, threads)
+    try:
+        yield device
+    finally:
+        device.close()
+
+
+def ours(artefact: ArtefactFactory) -> Job:
+    return Job("tvm", "mixed", SIZE, 1, artefact().library.parent)
+
+
+def test_our_build_computes_there_what_it_does_here(board: Served, artefact: ArtefactFactory):
+    with opened(board.address) as device:
+        engine = device.start(ours(artefact))
+        got = engine.output(photo(SIZE))
+        wall, cpu = engine.time_frames(3)
+        (session,) = board.sessions()
+        assert os.listdir(session.cwd()) == []  # What was uploaded is removed.
+    np.testing.assert_array_equal(got, Session(artefact()).run(photo(SIZE))[0])
+    assert len(wall) == 3 and all(0 < seconds < 5 for seconds in wall)
+    # A mean that has the untimed frame in it; on one core no more than the time that passed.
+    assert len(cpu) == 1 and 0 < cpu[0] < 2 * max(wall)
+
+
+@pytest.mark.parametrize("scheme", ["mixed", "int8"])
+def test_litert_computes_there_what_it_does_here(board: Served, scheme: str):
+    job = Job("litert", scheme, LITERT_SIZE, 1)
+    here = LiteRT(job)
+    here.set_photo(photo(LITERT_SIZE))
+    here.run()
+    with opened(board.address) as device:
+        engine = device.start(job)
+        got = engine.output(photo(LITERT_SIZE))
+        wall, cpu = engine.time_frames(2)
+        (session,) = board.sessions()
+        assert os.listdir(session.cwd()) == []
+    np.testing.assert_array_equal(got, here.output())
+    assert engine.version == here.version
+    assert len(wall) == len(cpu) == 2 and min(wall) > 0 and min(cpu) > 0
+
+
+def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFactory):
+    jobs = [
+        ours(artefact),
+        Job("litert", "mixed", SIZE, 1),
+        Job("onnxruntime", "mixed", SIZE, 1),
+    ]
+    reference = Session(artefact()).run(photo(SIZE))[0]
+    with opened(board.address) as device:
+        results = measure(jobs, [photo(SIZE)], [reference], 0.5, lambda _: None, device)
+        environment = device_environment(device)
+    timed, no_file, no_way = make_rows(results, environment)
+    assert timed["p10_ms"] <= timed["p50_ms"] <= timed["p90_ms"] and timed["cpu_ms"] > 0
+    assert timed["peak_rss_mb"] is timed["activation_mb"] is None
+    assert "litert-mixed-64x96.tflite is not there" in no_file["flags"][0]
+    assert no_way["flags"] == ["has no way onto a device: only tvm and litert have"]
+    assert environment["device"]["key"] == "board" and environment["device"]["apache-tvm"]
+    assert environment["cpu"] and environment["emulated"] == ""
+
+
+def test_a_device_that_vanishes(own_board: Served, artefact: ArtefactFactory):
+    def vanish(said: str) -> None:
+        if said.startswith("round 3 of"):
+            own_board.vanish()
+
+    jobs, reference = [ours(artefact), ours(artefact)], Session(artefact()).run(photo(SIZE))[0]
+    with opened(own_board.address) as device:
+        results = measure(jobs, [photo(SIZE)], [reference], 600, vanish, device)
+        for result in results:
+            assert "the device went away" in result.problem
+            assert len(result.wall) == 2
+        assert device.gone
+        with pytest.raises(NoAnswer, match="went away"):
+            device.start(jobs[0])
+
+
+def test_ctrl_c_leaves_the_device_free(board: Served, artefact: ArtefactFactory):
+    def interrupt(said: str) -> None:
+        if said.startswith("round 3 of"):
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    reference = Session(artefact()).run(photo(SIZE))[0]
+    with opened(board.address) as device:
+        (result,) = measure([ours(artefact)], [photo(SIZE)], [reference], 600, interrupt, device)
+    assert result.problem == "interrupted" and len(result.wall) >= 2
+    with opened(board.address) as device:
+        assert device.facts["machine"] == os.uname().machine
+
+
+def test_a_session_that_crashes_leaves_the_server_running(board: Served, artefact: ArtefactFactory):
+    with opened(board.address) as device:
+        engine = device.start(ours(artefact))
+        board.sessions()[0].send_signal(signal.SIGILL)
+        with pytest.raises(NoAnswer, match="or what ran there crashed"):
+            engine.time_frames(1)
+    with opened(board.address) as device:
+        engine = device.start(ours(artefact))
+        with pytest.raises(WorkerError, match="failed on the device: No inputs set"):
+            engine.time_frames(1)
+        assert engine.output(photo(SIZE)).shape == (*SIZE, 3)
+    said = board.log.read_text()
+    assert "error code -4: starting again" in said and "Traceback" not in said
+
+
+def test_the_server_ends_with_its_sessions(own_board: Served):
+    with opened(own_board.address):
+        (session,) = own_board.sessions()
+        folder = Path(session.cwd())
+        assert folder.is_dir()
+        own_board.process.terminate()
+        assert own_board.process.wait(20) == 130
+        assert not psutil.pid_exists(session.pid) and not folder.exists()
+    said = own_board.log.read_text()
+    assert said.endswith("stopped\n") and "Traceback" not in said
+
+
+def test_a_device_without_our_server(tracker: tuple[str, int], artefact: ArtefactFactory):
+    """As one that runs TVM's own: our build is timed, and what is not known is null."""
+    stock = rpc.Server(
+        *("127.0.0.1", free_port(), 65535),
+        **{"tracker_addr": tracker, "key": "stock", "silent": True},
+    )
+    address = DeviceAddress(*tracker, "stock")
+    try:
+        tracked = rpc.connect_tracker(*tracker)
+        while not tracked.summary()["queue_info"].get("stock", {}).get("free"):
+            pass
+        jobs = [ours(artefact), Job("litert", "mixed", LITERT_SIZE, 1)]
+        reference = Session(artefact()).run(photo(SIZE))[0]
+        with opened(address) as device:
+            check_runs_there("linux-arm64", "EM_AARCH64", (), "linux-arm64", device)
+            results = measure(jobs, [photo(SIZE)], [reference], 0.2, lambda _: None, device)
+            environment = device_environment(device)
+    finally:
+        stock.terminate()
+    timed, untimed = make_rows(results, environment)
+    assert timed["p50_ms"] > 0 and timed["cpu_ms"] is None and timed["version"] is None
+    assert timed["flags"][0] == "the device does not say what it is"
+    assert "has no Python" in untimed["flags"][1]
+    assert environment["cpu"] is environment["emulated"] is environment["cores"] is None
+    json.dumps(environment)
+
+
+def test_builds_for_another_machine(board: Served, artefact: ArtefactFactory):
+    other = {"x86_64": "EM_AARCH64", "aarch64": "EM_X86_64"}[os.uname().machine]
+    with opened(board.address) as device:
+        with pytest.raises(ArtefactError, match=f"{other}.*the device is .*linux-arm64"):
+            check_runs_there("other", other, (), "host", device)
+        target = artefact().manifest["target"]
+        same = target["machine"], target["requires"], target["linker"]
+        check_runs_there("host", *same, device)
+        with pytest.raises(ArtefactError, match="amx_int8000, which the device lacks"):
+            check_runs_there("host", same[0], ("amx_int8000",), "host", device)
+
+
+@needs_lld
+@x86_only
+def test_a_library_that_does_not_load_there(board: Served, artefact: ArtefactFactory):
+    foreign = artefact("linux-arm64").library.parent
+    with (
+        opened(board.address) as device,
+        pytest.raises(WorkerError, match="linux-arm64, does not load on the device"),
+    ):
+        device.start(Job("tvm", "mixed", SIZE, 1, foreign))
+
+
+def test_a_device_at_the_end_of_a_tunnel(
+    tracker: tuple[str, int],
+    serve: Callable[..., AbstractContextManager[Served]],
+    artefact: ArtefactFactory,
+):
+    """The help's ssh command: the server is open to the board's loopback only, and the tracker says
+    the computer's, where the tunnel begins."""
+    inside, port, near = "127.0.0.2", free_port(), free_port()
+    there = ("--tracker", f"{inside}:{near}", "--host", inside, "--port", str(port))
+    with (
+        tunnel((inside, near), tracker),
+        tunnel(("127.0.0.1", port), (inside, port)),
+        serve("tunnelled", extra=there) as served,
+        opened(served.address) as device,
+    ):
+        engine = device.start(ours(artefact))
+        assert engine.output(photo(SIZE)).shape == (*SIZE, 3)
+        assert len(engine.time_frames(2)[0]) == 2
+
+
+def test_a_key_that_is_not_known(board: Served):
+    address = DeviceAddress(board.address.host, board.address.port, "rpi5")
+    with pytest.raises(TargetError, match=r"no device of key 'rpi5' .*'board'.*serve\.py --key"):
+        request_device(address)
+
+
+def test_a_device_that_stays_in_use(board: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(request, "_WAIT_SECONDS", 0.5)
+    with opened(board.address), pytest.raises(TargetError, match="in use for 0.5 s"):
+        request_device(board.address)
+
+
+def test_a_device_that_is_registered_and_cannot_be_reached(tracker: tuple[str, int]):
+    """As one behind a tunnel that is missing."""
+    with base.connect_with_retry(tracker) as connection:
+        connection.sendall(base.RPC_TRACKER_MAGIC.to_bytes(4, "little"))
+        base.recvall(connection, 4)
+        there = ("127.0.0.1", free_port())
+        for message in (
+            [base.TrackerCode.UPDATE_INFO, {"key": "server:far", "addr": there}],
+            [base.TrackerCode.PUT, "far", (there[1], "far:0.5"), there[0]],
+        ):
+            base.sendjson(connection, message)
+            assert base.recvjson(connection) == base.TrackerCode.SUCCESS
+        with pytest.raises(TargetError, match="'far'.*cannot be reached.*open the tunnel"):
+            request_device(DeviceAddress(*tracker, "far"))
+
+
+def test_more_threads_than_cores(board: Served):
+    with pytest.raises(TargetError, match="threads 999 is more than the"):
+        Device(board.address, 999)

@@ -1,0 +1,122 @@
+"""Fixtures for tests over TVM's RPC: a tracker, and this machine offered to it as a device is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from command_line import REPOSITORY
+from tvm import rpc
+
+from bench.device.request import DeviceAddress
+
+_SECONDS_TO_START = 60
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running ``targets/serve.py``.
+
+    Attributes:
+        address: where clients find it.
+        process: of the server.
+        log: what it says on stderr.
+    """
+
+    address: DeviceAddress
+    process: subprocess.Popen | None
+    log: Path
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of the command lines that use it."""
+        tracker = f"{self.address.host}:{self.address.port}"
+        return "--tracker", tracker, "--key", self.address.key
+
+    def sessions(self) -> list[psutil.Process]:
+        """The processes of its clients."""
+        return psutil.Process(self.process.pid).children()
+
+    def vanish(self) -> None:
+        """End it as a power cut would."""
+        for process in (psutil.Process(self.process.pid), *self.sessions()):
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def tracker() -> Iterator[tuple[str, int]]:
+    """Host and port of a tracker."""
+    from tvm.rpc.tracker import Tracker
+
+    started = Tracker("127.0.0.1", free_port(), 65535, silent=True)
+    yield "127.0.0.1", started.port
+    started.terminate()
+
+
+@pytest.fixture(scope="session")
+def serve(
+    tracker: tuple[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractContextManager[Served]]:
+    """``serve(key, script, extra)``: offers this machine, or what the script makes of it, for a
+    while; ``extra`` options come last and win."""
+    folder = tmp_path_factory.mktemp("served")
+
+    @contextmanager
+    def start(
+        key: str, script: str = "targets/serve.py", extra: Sequence[str] = ()
+    ) -> Iterator[Served]:
+        log, address = folder / f"{key}.log", DeviceAddress(*tracker, key)
+        command = [sys.executable, script, "--port", str(free_port())]
+        command += [*Served(address, None, log).options, *extra]
+        # A server that is killed leaves the folders of its sessions.
+        env = {**os.environ, "TMPDIR": str(folder)}
+        with log.open("w") as file:
+            process = subprocess.Popen(command, cwd=REPOSITORY, env=env, stderr=file)
+        try:
+            served = Served(address, process, log)
+            _wait_until_known(served)
+            yield served
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def board(serve: Callable[..., AbstractContextManager[Served]]) -> Iterator[Served]:
+    """This machine as a device called "board", for tests that leave it in order."""
+    with serve("board") as served:
+        yield served
+
+
+@pytest.fixture
+def own_board(serve: Callable[..., AbstractContextManager[Served]]) -> Iterator[Served]:
+    """The same, to be ended."""
+    with serve("own-board") as served:
+        yield served
+
+
+def free_port() -> int:
+    """A port that nothing listens at, a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_known(served: Served) -> None:
+    tracker = rpc.connect_tracker(served.address.host, served.address.port)
+    deadline = time.monotonic() + _SECONDS_TO_START
+    while not tracker.summary()["queue_info"].get(served.address.key, {}).get("free"):
+        assert served.process.poll() is None, served.log.read_text()
+        assert time.monotonic() < deadline, served.log.read_text()
+        time.sleep(0.1)
