@@ -34,7 +34,7 @@ from tvm import tirx
 
 from compile.kernels.arm_sdot import sdot
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.dot_intrinsics import broadcast_pair, lanewise_pair
+from compile.kernels.dot_intrinsics import DotTile, lanewise_pair, tile_pair, word_pair
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.packed_conv import create_packed_conv
@@ -92,24 +92,47 @@ def run_both(modules: list[tvm.runtime.Module], start: NDArray, *operands: NDArr
     return results[0]
 
 
+TILES = [(1, 1, 1), (1, 3, 1), (3, 2, 1), (4, 1, 2)]
+
+
 @dots
 @given(seed=seeds, pick=st.integers(0, 99))
 @draws
-def test_instruction_computes_its_description(
+def test_tile_computes_its_description(
     dot: DotProduct, unit: VectorUnit, seed: int, pick: int
 ) -> None:
     random = np.random.default_rng(seed)
     lanes, steps = dot.lanes[pick % len(dot.lanes)], dot.steps[pick % len(dot.steps)]
-    numbers = draw_int8(random, (steps * dot.group,))
-    weight = draw_int8(random, (steps, lanes, dot.group)).astype(dot.weight_dtype)
-    start = random.integers(-(2**31), 2**31, lanes).astype(np.int32)
+    pixels, vectors, stride = TILES[pick % len(TILES)]
+    columns = (pixels - 1) * stride + 1
+    numbers = draw_int8(random, (columns, steps * dot.group))
+    weight = draw_int8(random, (vectors, 1, 1, steps, lanes, dot.group)).astype(dot.weight_dtype)
+    start = random.integers(-(2**31), 2**31, (pixels, vectors * lanes)).astype(np.int32)
     shifted = numbers.astype(np.int64) + dot.shift
-    by_hand = shifted.reshape(steps, 1, dot.group) * weight
+    by_hand = np.einsum(
+        "psg,vslg->pvl",
+        shifted[::stride].reshape(pixels, steps, dot.group),
+        weight[:, 0, 0].astype(np.int64),
+    )
     for dtype in {dot.data_dtype, "int8" if dot.takes_int8 else dot.data_dtype}:
         data = numbers if dtype == "int8" else shifted.astype(dtype)
-        found = run_both(compiled(broadcast_pair, dot, lanes, steps, dtype), start, data, weight)
+        tile = DotTile(pixels, vectors, lanes, steps, stride, dtype)
+        found = run_both(compiled(tile_pair, dot, tile), start, data, weight)
         # And the description is the sum that it says.
-        np.testing.assert_array_equal(found, (start + by_hand.sum(axis=(0, 2))).astype(np.int32))
+        expected = (start + by_hand.reshape(pixels, -1)).astype(np.int32)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels", [4, 8, 16])
+def test_words_are_their_description(rows: int, channels: int) -> None:
+    random = np.random.default_rng(rows)
+    data = draw_int8(random, (rows, 1, channels))
+    modules = compiled(word_pair, sdot(), rows, channels)
+    found = run_both(modules, np.zeros(channels, np.int32), data)
+    padded = np.zeros((4, channels), np.int8)
+    padded[:rows] = data[:, 0]
+    np.testing.assert_array_equal(found, np.ascontiguousarray(padded.T).view(np.int32)[:, 0])
 
 
 @dots
@@ -154,12 +177,13 @@ def test_instruction_by_lane_computes_its_description(
 def test_instruction_is_in_the_assembly(dot: DotProduct, target: dict, mnemonic: str) -> None:
     for lanes in dot.lanes:
         for steps in dot.steps:
-            _, function = broadcast_pair(dot, lanes, steps, dot.data_dtype)
+            tile = DotTile(2, 3, lanes, steps, 1, dot.data_dtype)
+            _, function = tile_pair(dot, tile)
             mod = tvm.IRModule({"dot": function.with_attr("global_symbol", "dot")})
             built = tvm.tirx.build(mod, target=tvm.target.Target({"kind": "llvm", **target}))
             lines = built.inspect_source("asm").splitlines()
             # AVX-VNNI's is spelled "{vex} vpdpbusd".
-            assert sum(mnemonic in line.split()[:2] for line in lines) == steps
+            assert sum(mnemonic in line.split()[:2] for line in lines) == steps * 6
 
 
 def test_lanes_take_the_fewest_instructions() -> None:
@@ -204,6 +228,8 @@ CONVOLUTIONS = [
 DEPTHWISE = [
     Conv((1, 1, 8), None, 3, 1, SAME_3X3),
     Conv((7, 11, 16), None, 3, 1, SAME_3X3),
+    Conv((6, 10, 48), None, 3, 1, SAME_3X3),
+    Conv((6, 10, 32), None, 2, 2),
     Conv((33, 47, 4), None, 3, 2, SAME_3X3),
     Conv((8, 12, 48), None, 3, 2, SAME_3X3),
     Conv((9, 10, 24), None, 5, 1, (2, 2, 2, 2)),

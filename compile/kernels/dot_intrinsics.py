@@ -3,7 +3,7 @@
 Two forms serve all convolutions. Dense ones multiply a tile of pixels by vectors of weights: each
 load of a group of data or of a vector of weights serves many instructions, and which is loaded
 when decides what stays in registers, so the whole tile is one intrinsic. Depthwise ones multiply
-vector by vector.
+vector by vector, words by weights; a third form makes the words.
 """
 
 from __future__ import annotations
@@ -47,6 +47,13 @@ def tile_intrinsic(dot: DotProduct, tile: DotTile) -> str:
 def lanewise_intrinsic(dot: DotProduct, lanes: int) -> str:
     """Name of the intrinsic ``C[l] += A[l, :] . B[l, :]``, registered."""
     return _registered(f"mqnet.{dot.name}_{lanes}", lambda: lanewise_pair(dot, lanes))
+
+
+def word_intrinsic(dot: DotProduct, rows: int, channels: int) -> str:
+    """Name of the intrinsic ``W[c] = word of A[:, c]`` for up to four rows, registered."""
+    return _registered(
+        f"mqnet.{dot.name}_word_{rows}x{channels}", lambda: word_pair(dot, rows, channels)
+    )
 
 
 @cache
@@ -198,6 +205,58 @@ def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
             C[T.ramp(0, 1, lanes)] = total(A, B, C)
 
     return description, implementation
+
+
+@cache
+def word_pair(dot: DotProduct, rows: int, channels: int) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
+    """Description and implementation of :func:`word_intrinsic` for an instruction of bytes: (A int8
+    [rows,1,channels], W int32 [channels])."""
+    word, bytes_of = dot.word, f"int8x{channels}"
+
+    @T.prim_func(s_tir=True)
+    def description(a: T.handle, w: T.handle) -> None:
+        row_stride, column_stride = T.int32(), T.int32()
+        A = T.match_buffer(
+            a, (rows, 1, channels), "int8", strides=[row_stride, column_stride, 1], offset_factor=1
+        )
+        W = T.match_buffer(w, (channels,), "int32", offset_factor=1)
+        with T.sblock("root"):
+            T.reads(A[0:rows, 0, 0:channels])
+            T.writes(W[0:channels])
+            for c in T.serial(channels):
+                with T.sblock("word"):
+                    vc = T.axis.spatial(channels, c)
+                    W[vc] = word([A[row, 0, vc] for row in range(rows)])
+
+    def interleaved(A: tirx.Buffer) -> tirx.Expr:
+        loads = [A.vload([row, 0, 0], bytes_of) for row in range(rows)]
+        loads += [T.broadcast(T.int8(0), channels)] * (dot.group - rows)
+        # In two steps, bytes and then pairs of them: that is what processors have instructions for.
+        low, high = (
+            T.reinterpret(_zip(*loads[i : i + 2], channels), dtype=f"int16x{channels}")
+            for i in (0, 2)
+        )
+        return T.reinterpret(_zip(low, high, channels), dtype=f"int32x{channels}")
+
+    @T.prim_func(s_tir=True)
+    def implementation(a: T.handle, w: T.handle) -> None:
+        row_stride, column_stride = T.int32(), T.int32()
+        A = T.match_buffer(
+            a, (rows, 1, channels), "int8", strides=[row_stride, column_stride, 1], offset_factor=1
+        )
+        W = T.match_buffer(w, (channels,), "int32", offset_factor=1)
+        with T.sblock("root"):
+            T.reads(A[0:rows, 0, 0:channels])
+            T.writes(W[0:channels])
+            W[T.ramp(0, 1, channels)] = interleaved(A)
+
+    return description, implementation
+
+
+def _zip(first: tirx.Expr, second: tirx.Expr, lanes: int) -> tirx.Expr:
+    """The lanes of two vectors in turns."""
+    order = [lane + which * lanes for lane in range(lanes) for which in (0, 1)]
+    return tirx.Shuffle([first, second], order)
 
 
 def _registered(name: str, pair: Callable[[], tuple[tirx.PrimFunc, tirx.PrimFunc]]) -> str:

@@ -87,15 +87,15 @@ class DotProduct:
         return words ^ tirx.const(flipped - (1 << 32), words.ty)
 
     def word(self, members: Sequence[tirx.Expr]) -> tirx.Expr:
-        """int32 of up to ``group`` int8 ``members``, the first in the low bits."""
+        """int32 of up to ``group`` int8 ``members``, the first in the low bits, zeros behind."""
         bits = 32 // self.group
-        mask = tirx.const((1 << bits) - 1, "int32")
-        values = [member.astype("int32") for member in members]
-        # The last one's sign may fill the bits above it.
-        *low, last = [value << (bits * g) if g else value for g, value in enumerate(values)]
-        for g, value in enumerate(low):
-            last = last | (value & (mask << (bits * g)))
-        return last
+        result = tirx.const(0, "int32")
+        for g, member in enumerate(members):
+            value = member.astype("int32") << (bits * g)
+            if g < self.group - 1:
+                value = value & tirx.const(((1 << bits) - 1) << (bits * g), "int32")
+            result = value if g == 0 else result | value
+        return result
 
     def member(self, word: tirx.Expr, g: tirx.Expr) -> tirx.Expr:
         """Number ``g`` of the group in ``word``, as int32."""

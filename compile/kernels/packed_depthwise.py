@@ -12,17 +12,25 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import SBlockRV
+from tvm.tirx import ForKind
 
 from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
-from compile.kernels.dot_intrinsics import lanewise_intrinsic
+from compile.kernels.dot_intrinsics import lanewise_intrinsic, word_intrinsic
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, MOST_BYTES, STRIDE_ATTR, take_dot_product
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import RegisterTile, VectorUnit, largest_divisor
+from compile.kernels.tiling import RegisterTile, VectorUnit, even_lanes, largest_divisor
 from compile.kernels.window import Window, tile_window
 
 FAMILY = "packed_depthwise"
+
+#: A tile has so many channels, where they can be cut into them: one load of bytes, and results that
+#: are narrowed to one vector of bytes.
+_CHANNELS = 16
+
+_MOST_COLUMNS = 8
 
 
 def create_packed_depthwise(
@@ -43,7 +51,8 @@ def create_packed_depthwise(
     finish = epilogue.apply(operands)
     padded = window.pad(data, padding_value("int8", operands))
 
-    def word(y: tirx.Expr, x: tirx.Expr, w: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+    def word(y: tirx.Expr, x: tirx.Expr, *wc: tirx.Expr) -> tirx.Expr:
+        w, c = wc if words > 1 else (0, *wc)
         members = []
         for g in range(min(dot.group, rows)):
             row = w * dot.group + g
@@ -56,13 +65,17 @@ def create_packed_depthwise(
 
     output_rows, output_columns = window.output_size(height, width)
     padded_columns = int(padded.shape[2])
-    operand = te.compute((output_rows, padded_columns, words, channels), word, name="operand")
+    # TVM does not move a tensorized block that has an axis of one iteration.
+    word_axis = (words,) if words > 1 else ()
+    operand_shape = (output_rows, padded_columns, *word_axis, channels)
+    operand = te.compute(operand_shape, word, name="operand")
     w = te.reduce_axis((0, words), name="w")
     kx = te.reduce_axis((0, columns), name="kx")
     g = te.reduce_axis((0, dot.group), name="g")
 
     def multiply(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-        value = dot.member(operand[y, x * window.stride[1] + kx, w, c], g)
+        which = (w,) if words > 1 else ()
+        value = dot.member(operand[(y, x * window.stride[1] + kx, *which, c)], g)
         return te.sum(dot.product(value, weight[w, kx, c, g], "int8"), axis=[w, kx, g])
 
     conv = te.compute(
@@ -90,26 +103,57 @@ def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
 
 
 def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads; the words, accumulators and results of a tile of columns by one vector of
+    """Rows to threads; the words, accumulators and results of a tile of columns by a few vectors of
     channels are registers."""
     conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
     dot, stride = take_dot_product(sch, conv, unit)
-    kernel_columns = int(sch.get(sch.get_loops(conv)[4]).extent)
-    words = int(sch.get(sch.get_loops(operand)[2]).extent)
+    *_, channel, _, kernel_column, _ = sch.get_loops(conv)
+    kernel_columns, channels = (int(sch.get(loop).extent) for loop in (kernel_column, channel))
+    _, _, *word_axis, _ = sch.get_loops(operand)
+    words = int(sch.get(word_axis[0]).extent) if word_axis else 1
+    lanes = dot.dividing_lanes(channels)
+    run = even_lanes(channels, max(_CHANNELS, lanes))
+    operand = _vectorize_words(sch, operand, words, run, dot)
 
-    def choose_tile(columns: int, channels: int, unit: VectorUnit) -> RegisterTile:
-        lanes = dot.dividing_lanes(channels)
-        word_columns = MOST_BYTES // (lanes * 4 * words)
-        limit = min(unit.registers // 4, (word_columns - kernel_columns) // stride + 1)
-        return RegisterTile(largest_divisor(columns, limit), 1, lanes)
+    def choose_tile(columns: int, _channels: int, unit: VectorUnit) -> RegisterTile:
+        word_columns = MOST_BYTES // (run * 4 * words)
+        limit = min(
+            unit.registers // 2 * lanes // run,
+            (word_columns - kernel_columns) // stride + 1,
+            _MOST_COLUMNS,
+        )
+        return RegisterTile(largest_divisor(columns, limit), 1, run)
 
     tiled = tile_window(sch, unit, choose_tile)
-    *made, channel = sch.get_loops(operand)[4:]
-    keep_in_registers(sch, made, channel)
+    for loop in sch.get_loops(operand)[4:]:
+        if sch.get(loop).kind != ForKind.VECTORIZED:
+            sch.unroll(loop)
     word, column, group = tiled.reduction
-    sch.reorder(word, column, tiled.column, tiled.channel, group)
-    for loop in (word, column, tiled.column):
+    vector, lane = sch.split(tiled.channel, [None, lanes])
+    sch.reorder(word, column, tiled.column, vector, lane, group)
+    for loop in (word, column, tiled.column, vector):
         sch.unroll(loop)
     init = sch.decompose_reduction(conv, word)
-    keep_in_registers(sch, sch.get_loops(init)[-2:-1], sch.get_loops(init)[-1])
-    sch.tensorize(tiled.channel, lanewise_intrinsic(dot, tiled.lanes))
+    *_, init_column, init_vector, init_lane = sch.get_loops(init)
+    keep_in_registers(sch, [init_column, init_vector], init_lane)
+    sch.tensorize(lane, lanewise_intrinsic(dot, lanes))
+
+
+def _vectorize_words(
+    sch: s_tir.Schedule, operand: SBlockRV, words: int, run: int, dot: DotProduct
+) -> SBlockRV:
+    """Make the words of ``run`` channels at once; the block that does.
+
+    Before it is moved to its tile: TVM's tensorize mistakes the columns that neighbouring tiles
+    share for columns of their own.
+    """
+    rows = int(sch.get(operand).reads[0].region[1].extent)
+    channel = sch.get_loops(operand)[-1]
+    _, lane = sch.split(channel, [None, run])
+    is_movable = all(int(sch.get(loop).extent) > 1 for loop in sch.get_loops(operand))
+    if words > 1 or not dot.takes_int8 or not is_movable:
+        sch.vectorize(lane)
+        return operand
+    block = sch.blockize(lane)
+    sch.tensorize(block, word_intrinsic(dot, rows, run))
+    return block
