@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TARGET_FOLDER = Path(__file__).parent
 HOST_NAME = "host"
 
-DOT_PRODUCTS = ("none", "pmaddwd", "vnni", "sdot", "smmla")
+DOT_PRODUCTS = ("none", "pmaddwd", "vnni", "smlal", "sdot", "smmla")
 LINKERS = ("host", "linux-arm64", "android-arm64")
 MACHINES = ("EM_X86_64", "EM_AARCH64")
 

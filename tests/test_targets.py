@@ -170,7 +170,7 @@ def test_mistake_in_the_host_file_is_named(tmp_path: Path, old: str, new: str, m
         ("x86_64", "GenuineIntel 6", f"{AVX2} avx_vnni", "avx-vnni", "vnni"),
         # AVX2 without FMA, as a few emulators report, is not enough for the AVX2 kernels.
         ("x86_64", "GenuineIntel 6", "sse4_2 ssse3 popcnt avx avx2", "sse4", "pmaddwd"),
-        ("aarch64", "", "fp asimd", "neon", "none"),
+        ("aarch64", "", "fp asimd", "neon", "smlal"),
         ("aarch64", "", "fp asimd asimddp", "dotprod", "sdot"),
         ("aarch64", "", "fp asimd asimddp i8mm sve", "i8mm", "smmla"),
     ],

@@ -6,6 +6,8 @@ channels feeds four instructions (Arm Architecture Reference Manual, C7.2, SDOT 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvm import tirx
 from tvm.script import tirx as T
 
@@ -19,11 +21,15 @@ def sdot() -> DotProduct:
     return DotProduct("sdot", _GROUP, "int8", "int8", 0, (4,), (4, 2, 1), _emit)
 
 
-def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
-    return T.call_llvm_pure_intrin(
-        T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.sdot"),
-        accumulator,
-        weights,
-        T.reinterpret(data, dtype=f"int8x{lanes * _GROUP}"),
-        dtype=f"int32x{lanes}",
-    )
+def _emit(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    for words, vector in zip(data, weights, strict=True):
+        accumulator = T.call_llvm_pure_intrin(
+            T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.sdot"),
+            accumulator,
+            vector,
+            T.reinterpret(words, dtype=f"int8x{lanes * _GROUP}"),
+            dtype=f"int32x{lanes}",
+        )
+    return accumulator

@@ -130,15 +130,16 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
         # One load for all steps: the instruction may take any group out of a register.
         data = A.vload([pixel * stride, 0], f"{data_dtype}x{steps * group}")
         groups = T.reinterpret(data, dtype=f"int32x{steps}" if steps > 1 else "int32")
-        result = C.vload([pixel, vector * lanes], f"int32x{lanes}")
+        accumulator = C.vload([pixel, vector * lanes], f"int32x{lanes}")
+        words, weights = [], []
         for step in range(steps):
             one = tirx.Shuffle([groups], [step]) if steps > 1 else groups
             if data_dtype == "int8":
                 # Before it is broadcast: LLVM 22 loops forever over the other order.
                 one = dot.shifted(one)
-            weights = B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}")
-            result = dot.emit(result, T.broadcast(one, lanes), weights, lanes)
-        return result
+            words.append(T.broadcast(one, lanes))
+            weights.append(B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}"))
+        return dot.emit(accumulator, words, weights, lanes)
 
     @T.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
@@ -191,7 +192,7 @@ def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
     def total(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> tirx.Expr:
         words, accumulator = (buffer.vload([0], f"int32x{lanes}") for buffer in (A, C))
         weights = B.vload([0, 0], f"{weight_dtype}x{lanes * group}")
-        return dot.emit(accumulator, dot.shifted(words), weights, lanes)
+        return dot.emit(accumulator, [dot.shifted(words)], [weights], lanes)
 
     @T.prim_func(s_tir=True)
     def implementation(

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-#: (accumulator int32 x lanes, data int32 x lanes, weights x lanes * group, lanes) -> accumulator.
-Emitter = Callable[[tirx.Expr, tirx.Expr, tirx.Expr, int], tirx.Expr]
+#: (accumulator int32 x lanes, for each step data int32 x lanes, for each step weights x lanes *
+#: group, lanes) -> accumulator.
+Emitter = Callable[[tirx.Expr, Sequence[tirx.Expr], Sequence[tirx.Expr], int], tirx.Expr]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class DotProduct:
         lanes: vector lengths that exist, the longest first.
         steps: groups of data that one load brings in where the instruction can take any one of
             them for all lanes, the most first.
-        emit: the instruction as TIR.
+        emit: the instruction, or those that take its place, as TIR.
+        least_weight: the smallest weight for which the sums are exact.
+        temporaries: registers that it needs beside accumulators, data and weights.
     """
 
     name: str
@@ -47,6 +50,8 @@ class DotProduct:
     lanes: tuple[int, ...]
     steps: tuple[int, ...]
     emit: Emitter
+    least_weight: int = -128
+    temporaries: int = 0
 
     def lanes_for(self, channels: int) -> int | None:
         """The vector length for ``channels`` outputs: the one that takes the fewest instructions,

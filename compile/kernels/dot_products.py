@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from compile.kernels.arm_sdot import sdot
+from compile.kernels.arm_smlal import smlal
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.x86_pmaddwd import pmaddwd
 from compile.kernels.x86_vnni import vnni
 
 
 def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
-    """By name, on registers of up to ``vector_bits``; None for cores that have none.
+    """By name, on registers of up to ``vector_bits``; None where the target knows none.
 
     A core with smmla has sdot too, which is what its kernels use.
     """
@@ -17,4 +18,6 @@ def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
         return pmaddwd(vector_bits)
     if name == "vnni":
         return vnni(vector_bits)
+    if name == "smlal":
+        return smlal()
     return sdot() if name in ("sdot", "smmla") else None

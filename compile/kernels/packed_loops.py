@@ -58,8 +58,8 @@ def dot_product_tile(
     tiles = []
     for vectors in counts:
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
-        # vector for each, or a group of data, a vector of weights and a product.
-        free = unit.registers - (steps if steps > 1 else 3)
+        # vector for each, or one group of data and one vector of weights.
+        free = unit.registers - dot.temporaries - (steps if steps > 1 else 2)
         limit = min(free // (vectors + (steps > 1)), most // vectors, _MOST_PIXELS)
         divisor = largest_divisor(pixels, limit)
         tiles.append(DotTile(divisor, vectors, lanes, steps, stride, dot.data_dtype))

@@ -6,6 +6,8 @@ tile and the weights when they are packed (Intel's manual, volume 2, PMADDWD).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvm import tirx
 from tvm.script import tirx as T
 
@@ -22,14 +24,17 @@ _INTRINSICS = {
 def pmaddwd(bits: int) -> DotProduct:
     """The instruction on registers of up to ``bits``."""
     lanes = tuple(n for n in sorted(_INTRINSICS, reverse=True) if n * 32 <= bits)
-    return DotProduct("pmaddwd", _GROUP, "int16", "int16", 0, lanes, (1,), _emit)
+    return DotProduct("pmaddwd", _GROUP, "int16", "int16", 0, lanes, (1,), _emit, temporaries=1)
 
 
-def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
+def _emit(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    (words,), (vector,) = data, weights
     products = T.call_llvm_pure_intrin(
         T.llvm_lookup_intrinsic_id(_INTRINSICS[lanes]),
-        T.reinterpret(data, dtype=f"int16x{lanes * _GROUP}"),
-        weights,
+        T.reinterpret(words, dtype=f"int16x{lanes * _GROUP}"),
+        vector,
         dtype=f"int32x{lanes}",
     )
     return accumulator + products

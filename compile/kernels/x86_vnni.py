@@ -8,6 +8,8 @@ saturate (Intel's manual, volume 2, VPDPBUSD).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvm import tirx
 from tvm.script import tirx as T
 
@@ -23,13 +25,16 @@ def vnni(bits: int) -> DotProduct:
     return DotProduct("vnni", _GROUP, "uint8", "int8", 128, lanes, (1,), _emit)
 
 
-def _emit(accumulator: tirx.Expr, data: tirx.Expr, weights: tirx.Expr, lanes: int) -> tirx.Expr:
+def _emit(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    (words,), (vector,) = data, weights
     # LLVM takes both operands as bytes since its version 22; TVM's own intrinsics still pass int32,
     # which the verifier refuses.
     return T.call_llvm_pure_intrin(
         T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.vpdpbusd.{lanes * 32}"),
         accumulator,
-        T.reinterpret(data, dtype=f"int8x{lanes * _GROUP}"),
-        weights,
+        T.reinterpret(words, dtype=f"int8x{lanes * _GROUP}"),
+        vector,
         dtype=f"int32x{lanes}",
     )

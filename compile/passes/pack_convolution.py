@@ -28,6 +28,9 @@ from compile.passes.match_convolution import Convolution
 _BIAS_BOUND = 1 << 30
 
 
+_POINTWISE = Window((1, 1), (1, 1), (0, 0, 0, 0))
+
+
 @dataclass(frozen=True)
 class PackedConvolution:
     """A kernel and what it takes.
@@ -53,47 +56,70 @@ def pack_convolution(
     epilogue: ConvEpilogue,
     dot: DotProduct | None,
 ) -> PackedConvolution:
-    """The kernel for ``convolution`` on NHWC data: by the instruction ``dot`` where there is one,
-    data and weights are int8 and its vectors suit the channels."""
+    """The kernel for ``convolution`` on NHWC data: by the instruction ``dot`` where there is one
+    that suits it."""
     weight = convolution.weight
-    channels_out = weight.shape[0]
     window = Window(weight.shape[2:], convolution.stride, convolution.padding)
-    is_pointwise = window == Window((1, 1), (1, 1), (0, 0, 0, 0))
-    is_integer = data_dtype == str(weight.dtype) == "int8"
-    shift = 0
-    if (
-        convolution.groups > 1
-        and is_integer
-        and dot is not None
-        and dot.dividing_lanes(channels_out)
-    ):
+    if dot is not None and _suits(convolution, data_dtype, dot):
+        kernel, packed = _by_dot_product(convolution, window, data_shape, dot, epilogue)
         shift = dot.shift
-        packed = pack_depthwise(weight, dot)
-        kernel = create_packed_depthwise(data_shape, window, dot, epilogue)
-    elif convolution.groups > 1:
-        kernel = create_depthwise(data_shape, window, data_dtype, str(weight.dtype), epilogue)
-        packed = weight[:, 0].transpose(1, 2, 0)
-    elif is_integer and dot is not None and dot.lanes_for(channels_out):
-        shift = dot.shift
-        packed = pack_for_dot_product(weight, dot)
-        if is_pointwise:
-            kernel = create_packed_pointwise(data_shape, channels_out, dot, epilogue)
-        else:
-            kernel = create_packed_conv(data_shape, channels_out, window, dot, epilogue)
     else:
-        dtypes = data_dtype, str(weight.dtype)
-        packed = weight.transpose(2, 3, 1, 0)
-        if is_pointwise:
-            kernel = create_pointwise(data_shape, channels_out, *dtypes, epilogue)
-            packed = packed[0, 0]
-        else:
-            kernel = create_spatial_conv(data_shape, channels_out, window, *dtypes, epilogue)
+        kernel, packed = _by_multiplication(convolution, window, data_shape, data_dtype, epilogue)
+        shift = 0
     return PackedConvolution(
         kernel,
-        (1, *window.output_size(data_shape[1], data_shape[2]), channels_out),
+        (1, *window.output_size(data_shape[1], data_shape[2]), weight.shape[0]),
         np.ascontiguousarray(packed),
         _offset(convolution, shift) if data_dtype == "int8" else None,
     )
+
+
+def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
+    """Whether ``dot`` computes the convolution: of int8 by int8, no weight too small, and enough
+    channels for its vectors."""
+    weight = convolution.weight
+    if not data_dtype == str(weight.dtype) == "int8" or weight.min() < dot.least_weight:
+        return False
+    lanes_for = dot.dividing_lanes if convolution.groups > 1 else dot.lanes_for
+    return lanes_for(weight.shape[0]) is not None
+
+
+def _by_dot_product(
+    convolution: Convolution,
+    window: Window,
+    data_shape: tuple[int, ...],
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
+) -> tuple[tirx.PrimFunc, NDArray]:
+    weight = convolution.weight
+    if convolution.groups > 1:
+        kernel = create_packed_depthwise(data_shape, window, dot, epilogue)
+        return kernel, pack_depthwise(weight, dot)
+    if window == _POINTWISE:
+        kernel = create_packed_pointwise(data_shape, weight.shape[0], dot, epilogue)
+    else:
+        kernel = create_packed_conv(data_shape, weight.shape[0], window, dot, epilogue)
+    return kernel, pack_for_dot_product(weight, dot)
+
+
+def _by_multiplication(
+    convolution: Convolution,
+    window: Window,
+    data_shape: tuple[int, ...],
+    data_dtype: str,
+    epilogue: ConvEpilogue,
+) -> tuple[tirx.PrimFunc, NDArray]:
+    """Weights as the kernels read them: [KH,KW,I,O], [I,O] for 1x1, [KH,KW,C] depthwise."""
+    weight, dtypes = convolution.weight, (data_dtype, str(convolution.weight.dtype))
+    if convolution.groups > 1:
+        kernel = create_depthwise(data_shape, window, *dtypes, epilogue)
+        return kernel, weight[:, 0].transpose(1, 2, 0)
+    packed = weight.transpose(2, 3, 1, 0)
+    if window == _POINTWISE:
+        kernel = create_pointwise(data_shape, weight.shape[0], *dtypes, epilogue)
+        return kernel, packed[0, 0]
+    kernel = create_spatial_conv(data_shape, weight.shape[0], window, *dtypes, epilogue)
+    return kernel, packed
 
 
 def _offset(convolution: Convolution, shift: int) -> NDArray[np.int64]:
