@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from kernel_draws import (
     SAME_3X3,
     Conv,
@@ -28,7 +29,12 @@ from reference import ops
 
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
-from compile.kernels.elementwise import create_add, create_multiply, create_table_lookup
+from compile.kernels.elementwise import (
+    create_add,
+    create_multiply,
+    create_rescale,
+    create_table_lookup,
+)
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
 from compile.kernels.pointwise import create_pointwise
@@ -298,6 +304,34 @@ def test_table_lookup(shape: tuple[int, ...], dtype: str, unit: VectorUnit, seed
     table = draw_int8(random, (256,))
     found = built_kernel(unit, create_table_lookup, shape, dtype)(data, table)
     np.testing.assert_array_equal(found, ops.look_up(data, table))
+
+
+@units
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 11, 3), (1, 4, 8, 16)])
+@given(
+    centre=st.integers(-256, 511),
+    by=st.floats(0.015625, 8, width=32),
+    output=outputs(),
+    seed=seeds,
+)
+@draws
+def test_rescale(
+    shape: tuple[int, ...],
+    dtype: str,
+    unit: VectorUnit,
+    centre: int,
+    by: float,
+    output: Output,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    data = random.integers(0, 256, shape, dtype=np.uint8).view(dtype)
+    limits = output.zero_point, output.low, output.high
+    expected = ops.requantize(2 * data.astype(np.int64) - centre, np.float32(by), *limits)
+    quant = np.array([centre, *limits], np.int32)
+    found = built_kernel(unit, create_rescale, shape, dtype)(data, np.array([by], "f4"), quant)
+    np.testing.assert_array_equal(found, expected)
 
 
 @units

@@ -1,7 +1,7 @@
 """Element by element kernels of the int8 backbone, and the schedule of every elementwise kernel.
 
-A unary function of an 8-bit tensor has 256 values, so sigmoid, a lone ReLU and a change of scale
-are all one table lookup; add and multiply follow the rules of :mod:`compile.kernels.requantize`.
+A unary function of an 8-bit tensor has 256 values, so sigmoid or a lone ReLU are one table lookup;
+a change of scale, add and multiply follow the rules of :mod:`compile.kernels.requantize`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,13 @@ from __future__ import annotations
 from tvm import s_tir, te, tirx
 
 from compile.kernels.kernel_function import create_kernel
-from compile.kernels.requantize import quantize, requantize, to_float, uncontracted
+from compile.kernels.requantize import (
+    INPUT_ZERO_POINT,
+    quantize,
+    requantize,
+    to_float,
+    uncontracted,
+)
 from compile.kernels.tiling import VectorUnit, vector_lanes
 
 FAMILY = "elementwise"
@@ -37,6 +43,21 @@ def create_table_lookup(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
         shape, lambda *i: table[data(*i).astype("int32") - smallest], name="table_lookup"
     )
     return create_kernel(FAMILY, [data, table], out)
+
+
+def create_rescale(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [shape], multiplier float32[1], quant int32[4]) -> int8 [shape]:
+    ``rne(f32(2 * x - centre) * multiplier) + z_y``; ``dtype`` is int8 or uint8, the centre stands
+    in the place of the input's zero point."""
+    data = te.placeholder(shape, dtype, name="data")
+    multiplier = te.placeholder((1,), "float32", name="multiplier")
+    quant = te.placeholder((4,), "int32", name="quant")
+
+    def rescale(*index: tirx.Expr) -> tirx.Expr:
+        centred = data(*index).astype("int32") * 2 - quant[INPUT_ZERO_POINT]
+        return requantize(centred, multiplier[0], quant)
+
+    return create_kernel(FAMILY, [data, multiplier, quant], te.compute(shape, rescale, "rescale"))
 
 
 def create_add(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:

@@ -15,9 +15,15 @@ from tvm import relax, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.dot_product import DotProduct
-from compile.kernels.elementwise import create_add, create_multiply, create_table_lookup
+from compile.kernels.elementwise import (
+    create_add,
+    create_multiply,
+    create_rescale,
+    create_table_lookup,
+)
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
+from compile.passes.linear_table import as_requantization
 from compile.passes.match_island import Island, match_island
 from compile.passes.pack_convolution import (
     accumulator_scale,
@@ -129,8 +135,14 @@ class _IslandLowering(FunctionRewriter):
 
     def _unary(self, island: Island) -> relax.Expr:
         (data,), (shape,) = self.inputs(island)
-        kernel = create_table_lookup(shape, data.ty.dtype)
-        return self.call(kernel, "table_lookup", [data, island.table], shape)
+        dtype, zero_point = data.ty.dtype, island.output.zero_point
+        linear = as_requantization(island.table, 0 if dtype == "uint8" else -128, zero_point)
+        if linear is None:
+            kernel = create_table_lookup(shape, dtype)
+            return self.call(kernel, "table_lookup", [data, island.table], shape)
+        quant = np.array([linear.centre, zero_point, linear.low, linear.high], np.int32)
+        args = [data, np.array([linear.multiplier]), quant]
+        return self.call(create_rescale(shape, dtype), "rescale", args, shape)
 
 
 _LOWERINGS = {

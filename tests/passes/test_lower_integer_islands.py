@@ -19,7 +19,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.elementwise import create_multiply
+from compile.kernels.elementwise import create_multiply, create_rescale
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
 from compile.kernels.quantize_op import quantize_int8
@@ -73,8 +73,8 @@ def test_sigmoid_is_a_table() -> None:
     assert_structural_equal(LowerIntegerIslands()(Before), After)
 
 
-def test_picture_with_its_scaling_is_a_table_of_256_bytes() -> None:
-    """uint8 to 2x - 1, as the network reads a photograph: four ops, one lookup."""
+def test_picture_with_its_scaling_is_one_requantization() -> None:
+    """uint8 to 2x - 1, as the network reads a photograph: four ops, one multiply around 127.5."""
 
     @I.ir_module
     class Before:
@@ -88,11 +88,13 @@ def test_picture_with_its_scaling_is_a_table_of_256_bytes() -> None:
             return out
 
     after = LowerIntegerIslands()(Before)
-    _, table = only_call(after).args[1].fields
+    _, multiplier, quant = (arg for arg in only_call(after).args[1].fields)
+    assert_structural_equal(after[only_call(after).args[0]], create_rescale((1, 2, 3, 4), "uint8"))
     levels = np.arange(256, dtype=np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
     steps = levels * (np.float32(1) / np.float32(1 / 127))
-    np.testing.assert_array_equal(table.value.numpy(), np.rint(steps).astype("int8"))
-    assert len(set(table.value.numpy())) == 255  # -1 and 1 are 127 steps from 0
+    twice = 2 * np.arange(256, dtype=np.float32) - 255
+    np.testing.assert_array_equal(np.rint(twice * multiplier.value.numpy()), np.rint(steps))
+    assert quant.value.numpy().tolist() == [255, 0, -127, 127]
 
 
 def test_residual_sum_with_relu() -> None:
