@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from compile.errors import ArtefactError
 from targets.elf import read_machine
 from targets.emulator.bionic_names import link_bionic_names
+from targets.emulator.board_core import BoardCore, root_with_core
 from targets.emulator.command import board_command, check_board
 from targets.emulator.counting_plugin import counting_plugin
 from targets.emulator.run_guest import run_guest
@@ -57,7 +58,11 @@ class FrameCounts:
 
 
 def count_on_board(
-    root: Path, network: Path, picture: NDArray[np.uint8], cpu: str, aliases_bionic: bool = False
+    root: Path,
+    network: Path,
+    picture: NDArray[np.uint8],
+    core: BoardCore,
+    aliases_bionic: bool = False,
 ) -> FrameCounts:
     """Runs a frame of ``picture``, uint8 [H,W,3], on the emulated board and counts the next one.
 
@@ -65,7 +70,7 @@ def count_on_board(
         root: The board's root folder, made by `make_root.py`; the plugin is kept beside it.
         network: A build's library for arm64, or a LiteRT network (.tflite).
         picture: What it takes.
-        cpu: QEMU's model of the core.
+        core: What the board passes for.
         aliases_bionic: Give the C library bionic's names, as an Android library demands.
 
     Raises:
@@ -86,8 +91,9 @@ def count_on_board(
         if aliases_bionic:
             env["LD_LIBRARY_PATH"] = str(link_bionic_names(root, work / "bionic"))
         files = network.absolute(), work / "picture.npy", work / "counts.json"
-        command = board_command(root, cpu, env, _GUEST, *files, plugin=plugin)
-        run_guest(command, network.name, cpu, _TIMEOUT)
+        board = root_with_core(root, core, work / "board")
+        command = board_command(board, core.model, env, _GUEST, *files, plugin=plugin)
+        run_guest(command, network.name, core.model, _TIMEOUT)
         counts = json.loads((work / "counts.json").read_text())
     kernels = tuple((name, Counts(*figures)) for name, figures in counts["kernels"])
     return FrameCounts(Counts(*counts["frame"]), kernels)
