@@ -35,7 +35,12 @@ def check_board(root: Path) -> str:
 
 
 def board_command(
-    root: Path, cpu: str, env: Mapping[str, str], script: Path, *arguments: object
+    root: Path,
+    cpu: str,
+    env: Mapping[str, str],
+    script: Path,
+    *arguments: object,
+    plugin: Path | None = None,
 ) -> list[str]:
     """Program and arguments; to be run in an empty environment, so that nothing of this process's
     own reaches the board: not its PYTHONPATH, and not a TVM variable that is meant for this
@@ -47,11 +52,14 @@ def board_command(
         env: Variables of the board's process.
         script: The Python file.
         arguments: Its arguments.
+        plugin: A shared library that QEMU loads into itself.
 
     Raises:
         TargetError: As `check_board`.
     """
     command = [check_board(root), "-cpu", cpu, "-L", str(root)]
+    if plugin is not None:
+        command += ["-plugin", str(plugin)]
     for name, value in (_BOARD_ENV | dict(env)).items():
         command += ["-E", f"{name}={value}"]
     return [*command, str(root / _PYTHON), str(script), *map(str, arguments)]

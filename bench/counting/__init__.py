@@ -1,0 +1,1 @@
+"""Executed instructions of an emulated board, which every machine counts alike."""

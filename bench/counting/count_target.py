@@ -1,0 +1,118 @@
+"""The instructions of a frame of our build for a target, beside LiteRT's on the same core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.artefact import Artefact
+from compile.errors import TargetError
+from targets.emulator.board_core import BoardCore
+from targets.emulator.count_instructions import Counts, FrameCounts, count_on_board
+from targets.load_target import TargetSpec
+
+
+@dataclass(frozen=True)
+class KernelInstructions:
+    """All calls of one kernel in a frame.
+
+    Attributes:
+        name, family, schedule: see :class:`compile.describe_parts.KernelSummary`.
+        calls: in the frame.
+        macs: multiply-accumulates of all calls.
+        counts: of all calls.
+    """
+
+    name: str
+    family: str
+    schedule: str
+    calls: int
+    macs: int
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class TargetInstructions:
+    """What a frame executes on the emulated core of a target.
+
+    Attributes:
+        target: by name.
+        core: that the board passes for.
+        ours, litert: of the whole frame.
+        kernels: of ours, the costliest first.
+    """
+
+    target: str
+    core: BoardCore
+    ours: Counts
+    litert: Counts
+    kernels: tuple[KernelInstructions, ...]
+
+    @property
+    def ratio(self) -> float:
+        """LiteRT's instructions over ours."""
+        return self.litert.instructions / self.ours.instructions
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "ratio_to_litert_mixed": self.ratio}
+
+
+def check_is_arm64(spec: TargetSpec) -> None:
+    """Raise where the emulated board cannot run what is built for ``spec``.
+
+    Raises:
+        TargetError: another machine's.
+    """
+    if spec.machine != "EM_AARCH64":
+        raise TargetError(
+            f"target {spec.name} is {spec.machine} and instructions are counted on an emulated "
+            "arm64 board: name an arm64 target, such as cortex-a76"
+        )
+
+
+def count_target(
+    root: Path,
+    core: BoardCore,
+    artefact: Artefact,
+    picture: NDArray[np.uint8],
+    litert: Counts,
+) -> TargetInstructions:
+    """Count a frame of ``artefact`` on the board of ``root``; LiteRT's has been counted before."""
+    target = artefact.manifest["target"]
+    android = target["linker"] == "android-arm64"
+    counts = count_on_board(root, artefact.library, picture, core, aliases_bionic=android)
+    kernels = _by_kernel(
+        counts, {kernel["name"]: kernel for kernel in artefact.manifest["kernels"]}
+    )
+    return TargetInstructions(target["name"], core, counts.frame, litert, kernels)
+
+
+def _by_kernel(
+    counts: FrameCounts, summaries: Mapping[str, dict[str, Any]]
+) -> tuple[KernelInstructions, ...]:
+    calls: dict[str, list[Counts]] = {}
+    for name, call in counts.kernels:
+        calls.setdefault(name, []).append(call)
+    kernels = [
+        KernelInstructions(
+            name,
+            summaries[name]["family"],
+            summaries[name]["schedule"],
+            len(of_kernel),
+            summaries[name]["macs"] * len(of_kernel),
+            _sum(of_kernel),
+        )
+        for name, of_kernel in calls.items()
+    ]
+    return tuple(sorted(kernels, key=lambda kernel: -kernel.counts.instructions))
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    figures = zip(*(asdict(count).values() for count in counts), strict=True)
+    return Counts(*map(sum, figures))
