@@ -7,6 +7,7 @@ import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import
 layout  NCHW to NHWC                                             passes/convert_layout.py
 cut     int8 backbone | float-activation head                    passes/partition_precision.py
 lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
+        float pictures of few channels as rows of planes         passes/choose_planar_rows.py
         float convolutions, int8 weights kept                    passes/lower_float_convolutions.py
         InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
         float pooling, upsampling, concat                        passes/lower_float_pictures.py
@@ -35,6 +36,7 @@ from compile.kernels.dot_products import dot_product_named
 from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
+from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
@@ -103,6 +105,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             "lower",
             [
                 LowerIntegerIslands(dot),
+                ChoosePlanarRows(dot),
                 LowerFloatConvolutions(dot),
                 LowerInstanceNorm(),
                 LowerFloatPictures(),

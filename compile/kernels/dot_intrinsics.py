@@ -41,17 +41,17 @@ class DotTile:
 def tile_intrinsic(dot: DotProduct, tile: DotTile) -> str:
     """Name of the intrinsic ``C[p, n] += A[p * stride, :] . B[n, :]``, registered."""
     name = "_".join(str(value) for value in (dot.name, *astuple(tile)))
-    return _registered(f"mqnet.{name}", lambda: tile_pair(dot, tile))
+    return registered(f"mqnet.{name}", lambda: tile_pair(dot, tile))
 
 
 def lanewise_intrinsic(dot: DotProduct, lanes: int) -> str:
     """Name of the intrinsic ``C[l] += A[l, :] . B[l, :]``, registered."""
-    return _registered(f"mqnet.{dot.name}_{lanes}", lambda: lanewise_pair(dot, lanes))
+    return registered(f"mqnet.{dot.name}_{lanes}", lambda: lanewise_pair(dot, lanes))
 
 
 def word_intrinsic(dot: DotProduct, rows: int, channels: int) -> str:
     """Name of the intrinsic ``W[c] = word of A[:, c]`` for up to four rows, registered."""
-    return _registered(
+    return registered(
         f"mqnet.{dot.name}_word_{rows}x{channels}", lambda: word_pair(dot, rows, channels)
     )
 
@@ -260,7 +260,7 @@ def _zip(first: tirx.Expr, second: tirx.Expr, lanes: int) -> tirx.Expr:
     return tirx.Shuffle([first, second], order)
 
 
-def _registered(name: str, pair: Callable[[], tuple[tirx.PrimFunc, tirx.PrimFunc]]) -> str:
+def registered(name: str, pair: Callable[[], tuple[tirx.PrimFunc, tirx.PrimFunc]]) -> str:
     if TensorIntrin.get(name, allow_missing=True) is None:
         TensorIntrin.register(name, *pair())
     return name

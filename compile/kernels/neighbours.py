@@ -1,8 +1,8 @@
 """Schedule steps for kernels that operator fusion has put around a convolution.
 
 One loop over the rows of the picture then holds the convolution, what comes before it (a block
-"normalize") and what follows: elementwise blocks, or the blocks of
-:mod:`compile.kernels.row_statistics`. A row goes from one to the next in the cache.
+"normalize") and what follows: elementwise blocks, or those of row statistics. A row goes from one
+to the next in the cache.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels import planar_norm, row_statistics
 from compile.kernels.instance_norm import vectorize_normalize
-from compile.kernels.row_statistics import ROW_BLOCKS, schedule_row
 from compile.kernels.tiling import VectorUnit, even_lanes
+
+_STATISTICS = (*row_statistics.ROW_BLOCKS, *planar_norm.ROW_BLOCKS)
 
 
 def row_loop(sch: s_tir.Schedule, epilogue: SBlockRV, unit: VectorUnit) -> LoopRV:
@@ -36,10 +38,11 @@ def place_neighbours(sch: s_tir.Schedule, row: LoopRV, unit: VectorUnit) -> None
         normalize = sch.get_sblock("normalize")
         sch.compute_at(normalize, row, preserve_unit_loops=True)
         vectorize_normalize(sch, normalize, unit)
-    if ROW_BLOCKS[0] in names:
-        for name in ROW_BLOCKS:
-            sch.reverse_compute_at(sch.get_sblock(name), row, preserve_unit_loops=True)
-        schedule_row(sch, unit)
+    for statistics in (row_statistics, planar_norm):
+        if statistics.ROW_BLOCKS[0] in names:
+            for name in statistics.ROW_BLOCKS:
+                sch.reverse_compute_at(sch.get_sblock(name), row, preserve_unit_loops=True)
+            statistics.schedule_row(sch, unit)
 
 
 def _names(sch: s_tir.Schedule) -> list[str]:
@@ -51,7 +54,7 @@ def _followers(sch: s_tir.Schedule, epilogue: SBlockRV) -> list[SBlockRV]:
     """The elementwise blocks behind ``epilogue``, which operator fusion puts there in order."""
     names = _names(sch)
     behind = names[names.index(str(sch.get(epilogue).name_hint)) + 1 :]
-    return [sch.get_sblock(name) for name in behind if name not in ROW_BLOCKS]
+    return [sch.get_sblock(name) for name in behind if name not in _STATISTICS]
 
 
 def _vectorize_run(sch: s_tir.Schedule, block: SBlockRV, unit: VectorUnit) -> None:

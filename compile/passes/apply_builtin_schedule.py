@@ -19,6 +19,9 @@ from compile.kernels import (
     packed_conv,
     packed_depthwise,
     packed_pointwise,
+    planar_conv,
+    planar_norm,
+    planar_pointwise,
     pointwise,
     row_statistics,
     spatial_conv,
@@ -33,6 +36,8 @@ _SCHEDULES = {
         packed_pointwise,
         packed_conv,
         packed_depthwise,
+        planar_conv,
+        planar_pointwise,
         pointwise,
         spatial_conv,
         depthwise,
@@ -41,7 +46,12 @@ _SCHEDULES = {
         row_statistics,
         instance_norm,
     )
-} | {instance_norm.NORMALIZE: instance_norm.schedule_normalize}
+} | {
+    instance_norm.NORMALIZE: instance_norm.schedule_normalize,
+    planar_norm.ROWS: planar_norm.schedule_rows,
+    planar_norm.STATISTICS: planar_norm.schedule_statistics,
+    planar_norm.NORMALIZE: elementwise.schedule,
+}
 
 
 def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:

@@ -18,14 +18,26 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import instance_norm, packed_conv, pointwise, row_statistics, spatial_conv
+from compile.kernels import (
+    instance_norm,
+    packed_conv,
+    planar_conv,
+    planar_norm,
+    planar_pointwise,
+    pointwise,
+    row_statistics,
+    spatial_conv,
+)
 from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.passes.constants import variables_of
 from compile.passes.quantized_graph import op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
-#: Those whose schedule knows of neighbours.
-_CONVOLUTIONS = (packed_conv.FAMILY, pointwise.FAMILY, spatial_conv.FAMILY)
+#: Families whose schedule knows of neighbours, and those of the neighbours.
+_POINTWISE = (pointwise.FAMILY, planar_pointwise.FAMILY)
+_CONVOLUTIONS = (packed_conv.FAMILY, spatial_conv.FAMILY, planar_conv.FAMILY, *_POINTWISE)
+_NORMALIZE = (instance_norm.NORMALIZE, planar_norm.NORMALIZE)
+_ROW_STATISTICS = (row_statistics.FAMILY, planar_norm.ROWS)
 
 
 @tvm.transform.module_pass(opt_level=0, name="FuseRowKernels")
@@ -84,15 +96,11 @@ class _RowFusion(FunctionRewriter):
     def _group(self, anchor: relax.Var) -> _Group:
         members = [anchor]
         data = self.definitions[anchor].args[1].fields[0]
-        is_pointwise = self._family(anchor) == pointwise.FAMILY
-        if (
-            is_pointwise
-            and self._family(data) == instance_norm.NORMALIZE
-            and self._users[data] == [anchor]
-        ):
+        is_pointwise = self._family(anchor) in _POINTWISE
+        if is_pointwise and self._family(data) in _NORMALIZE and self._users[data] == [anchor]:
             members.insert(0, data)
         readers = self._users[anchor]
-        statistics = [user for user in readers if self._family(user) == row_statistics.FAMILY]
+        statistics = [user for user in readers if self._family(user) in _ROW_STATISTICS]
         if statistics:
             members.append(statistics[0])
         elif is_pointwise and len(readers) == 1 and self._is_elementwise(readers[0], anchor):

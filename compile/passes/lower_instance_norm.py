@@ -6,6 +6,7 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from compile.kernels import planar_norm
 from compile.kernels.instance_norm import create_normalize, create_statistics, repeated_columns
 from compile.kernels.row_statistics import create_row_statistics
 from compile.passes.constants import constant_value
@@ -15,7 +16,8 @@ from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 @tvm.transform.module_pass(opt_level=0, name="LowerInstanceNorm")
 class LowerInstanceNorm:
-    """Replace instance_norm (NHWC) and relu(instance_norm), in every Relax function."""
+    """Replace instance_norm (NHWC, or float32 NHCW) and relu(instance_norm), in every Relax
+    function."""
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
@@ -36,6 +38,8 @@ class _InstanceNormLowering(FunctionRewriter):
         data = self.renewed(call.args[0])
         gamma, beta = (self._in_float32(arg) for arg in call.args[1:])
         shape, dtype = tuple(int(extent) for extent in data.ty.shape), str(data.ty.dtype)
+        if int(call.attrs.channel_axis) == 2:
+            return self._normalize_planes(call, data, gamma, beta, low)
         _, height, width, channels = shape
         rows = self._emit_call(
             create_row_statistics(shape, dtype), "row_statistics", [data], (height, 2, channels)
@@ -48,6 +52,32 @@ class _InstanceNormLowering(FunctionRewriter):
             (2, repeated_columns(width), channels),
         )
         normalize = self.builder.add_func(create_normalize(shape, low, dtype), "normalize")
+        return relax.op.call_tir(normalize, [data, scale_shift], data.ty)
+
+    def _normalize_planes(
+        self,
+        call: relax.Call,
+        data: relax.Expr,
+        gamma: relax.Expr,
+        beta: relax.Expr,
+        low: float | None,
+    ) -> relax.Expr:
+        shape = tuple(int(extent) for extent in data.ty.shape)
+        _, height, channels, width = shape
+        rows = self._emit_call(
+            planar_norm.create_row_statistics(shape),
+            "row_statistics",
+            [data],
+            (height, 2, channels, planar_norm.segments(width)),
+        )
+        statistics = planar_norm.create_statistics(
+            height, channels, width, float(call.attrs.epsilon)
+        )
+        scale_shift = self._emit_call(
+            statistics, "instance_norm_statistics", [rows, gamma, beta], (2, channels)
+        )
+        kernel = planar_norm.create_normalize(shape, low)
+        normalize = self.builder.add_func(kernel, "normalize")
         return relax.op.call_tir(normalize, [data, scale_shift], data.ty)
 
     def _emit_call(

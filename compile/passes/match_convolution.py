@@ -11,16 +11,20 @@ from tvm import relax
 from compile.passes.constants import Definitions, constant_value
 from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, dequantized, op_name
 
+#: Layout of a picture whose rows are planes, one for each channel.
+NHCW = "NHCW"
+
 
 @dataclass(frozen=True)
 class Convolution:
-    """A 2-D convolution with bias and activation, NHWC.
+    """A 2-D convolution with bias and activation.
 
     Attributes:
         data: the original int8 variable, or the original float variable.
         weight: OIHW, int8 or float32.
         weight_scale: float32 [O], or None for float weights.
         bias: float32 [O].
+        data_layout, out_layout: "NHWC", or "NHCW" for rows of planes.
         low, high: limits of the activation in real numbers, or None.
     """
 
@@ -31,8 +35,16 @@ class Convolution:
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
     groups: int
+    data_layout: str = "NHWC"
+    out_layout: str = "NHWC"
     low: float | None = None
     high: float | None = None
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each output pixel is computed from one input pixel's channels, all of them."""
+        geometry = self.weight.shape[2:], self.stride, self.padding, self.groups
+        return geometry == ((1, 1), (1, 1), (0, 0, 0, 0), 1)
 
 
 def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution:
@@ -57,7 +69,8 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
     channels = weight.shape[0]
     if bias is None:
         bias = np.zeros(channels, np.float32)
-    if bias.size != channels or (bias.ndim and bias.shape[-1] != channels):
+    axis = str(attrs.out_layout).index("C") - 4
+    if bias.size != channels or (bias.ndim and bias.shape[max(axis, -bias.ndim)] != channels):
         raise NotLowerable("the bias is not one number per output channel")
     groups = int(attrs.groups)
     if groups != 1 and not groups == channels == int(call.args[0].ty.shape[3]):
@@ -75,6 +88,8 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
         stride=tuple(int(s) for s in attrs.strides),
         padding=tuple(int(p) for p in attrs.padding),
         groups=groups,
+        data_layout=str(attrs.data_layout),
+        out_layout=str(attrs.out_layout),
     )
 
 

@@ -19,10 +19,12 @@ from compile.kernels.packed_conv import create_packed_conv
 from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
 from compile.kernels.packed_weight import pack_for_dot_product
+from compile.kernels.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.passes.match_convolution import Convolution
+from compile.passes.match_convolution import NHCW, Convolution
 
 #: Accumulators stay below 2^31 with a bias up to this bound and the products on top of it.
 _BIAS_BOUND = 1 << 30
@@ -37,7 +39,7 @@ class PackedConvolution:
 
     Attributes:
         kernel: the kernel.
-        shape: of its result, NHWC.
+        shape: of its result, in the convolution's layout.
         weight: in the kernel's layout and type.
         offset: for int8 data, int64 [O]: takes the data's zero point, and what the kernel's
             instruction adds to the data, out of the accumulator.
@@ -56,11 +58,19 @@ def pack_convolution(
     epilogue: ConvEpilogue,
     dot: DotProduct | None,
 ) -> PackedConvolution:
-    """The kernel for ``convolution`` on NHWC data: by the instruction ``dot`` where there is one
-    that suits it."""
+    """The kernel for ``convolution`` on data of ``data_shape`` in its layout: by the instruction
+    ``dot`` where there is one that suits it."""
     weight = convolution.weight
     window = Window(weight.shape[2:], convolution.stride, convolution.padding)
-    if dot is not None and _suits(convolution, data_dtype, dot):
+    if convolution.data_layout == NHCW:
+        kernel = create_planar_pointwise(
+            data_shape, weight.shape[0], str(weight.dtype), epilogue, convolution.out_layout != NHCW
+        )
+        packed, shift = weight[:, :, 0, 0].T, 0
+    elif convolution.out_layout == NHCW:
+        kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
+        packed, shift = pack_planar(weight, dot), dot.shift
+    elif dot is not None and _suits(convolution, data_dtype, dot):
         kernel, packed = _by_dot_product(convolution, window, data_shape, dot, epilogue)
         shift = dot.shift
     else:
@@ -68,10 +78,19 @@ def pack_convolution(
         shift = 0
     return PackedConvolution(
         kernel,
-        (1, *window.output_size(data_shape[1], data_shape[2]), weight.shape[0]),
+        _result_shape(convolution, window, data_shape),
         np.ascontiguousarray(packed),
         _offset(convolution, shift) if data_dtype == "int8" else None,
     )
+
+
+def _result_shape(
+    convolution: Convolution, window: Window, data_shape: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    data = dict(zip(convolution.data_layout, data_shape, strict=True))
+    rows, columns = window.output_size(data["H"], data["W"])
+    result = {"N": 1, "H": rows, "W": columns, "C": convolution.weight.shape[0]}
+    return tuple(result[axis] for axis in convolution.out_layout)
 
 
 def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:

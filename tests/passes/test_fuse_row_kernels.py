@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tvm
 from tvm import relax, tirx
 
+from compile.kernels import planar_norm
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.kernels.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.spatial_conv import create_spatial_conv
@@ -45,6 +49,22 @@ class Head:
         weight, bias = self.constant(shape[3], channels), self.constant(channels)
         return self.call(kernel, "conv2d_float", data, weight, bias)
 
+    def planar_pointwise(self, data: relax.Expr, channels: int, interleaved: bool) -> relax.Var:
+        shape = tuple(int(extent) for extent in data.ty.shape)
+        kernel = create_planar_pointwise(shape, channels, "float32", BIAS, interleaved)
+        weight, bias = self.constant(shape[2], channels), self.constant(channels)
+        return self.call(kernel, "conv2d_float", data, weight, bias)
+
+    def planar_norm(self, data: relax.Expr) -> relax.Var:
+        shape = tuple(int(extent) for extent in data.ty.shape)
+        _, height, channels, width = shape
+        rows = self.call(planar_norm.create_row_statistics(shape), "row_statistics", data)
+        statistics = planar_norm.create_statistics(height, channels, width, 1e-5)
+        gamma, beta = self.constant(channels), self.constant(channels)
+        scale_shift = self.call(statistics, "instance_norm_statistics", rows, gamma, beta)
+        normalize = planar_norm.create_normalize(shape, 0.0)
+        return self.call(normalize, "normalize", data, scale_shift)
+
     def norm(self, data: relax.Expr) -> relax.Var:
         shape = tuple(int(extent) for extent in data.ty.shape)
         rows = self.call(create_row_statistics(shape, "float32"), "row_statistics", data)
@@ -67,6 +87,22 @@ def network() -> tvm.IRModule:
             first = head.pointwise(x, 6)
             second = head.pointwise(head.norm(first), 5)
             third = head.pointwise(head.norm(second), 3)
+            total = head.builder.emit(relax.op.add(relax.op.tanh(third), image))
+            out = head.builder.emit_output(relax.op.sigmoid(total))
+        head.builder.emit_func_output(out)
+    return LegalizeFloatOps()(head.builder.get())
+
+
+def planar_network() -> tvm.IRModule:
+    """The same in rows of planes; the last convolution's result is channels-last again."""
+    head = Head()
+    x = relax.Var("x", relax.TensorType((1, HEIGHT, 4, WIDTH), "float32"))
+    image = picture("image", 3)
+    with head.builder.function("main", [x, image]):
+        with head.builder.dataflow():
+            first = head.planar_pointwise(x, 6, interleaved=False)
+            second = head.planar_pointwise(head.planar_norm(first), 5, interleaved=False)
+            third = head.planar_pointwise(head.planar_norm(second), 3, interleaved=True)
             total = head.builder.emit(relax.op.add(relax.op.tanh(third), image))
             out = head.builder.emit_output(relax.op.sigmoid(total))
         head.builder.emit_func_output(out)
@@ -110,10 +146,23 @@ def test_norms_and_elementwise_go_into_their_convolutions() -> None:
             assert after[name].attrs[attr] == alone.attrs[attr]
 
 
+def test_neighbours_of_planar_convolutions_go_into_them() -> None:
+    after = FuseRowKernels()(planar_network())
+    assert kernels(after) == kernels(FuseRowKernels()(network()))
+    rows = ["segment_sum", "segment_square", "segments"]
+    assert blocks(after["conv2d_float_rows"]) == ["wide", "conv", "epilogue", *rows]
+    assert blocks(after["conv2d_float1_rows"])[0] == "normalize"
+    assert blocks(after["conv2d_float2_rows"])[3:5] == ["epilogue", "interleave"]
+
+
 @pytest.mark.parametrize("unit", [VectorUnit(256, 16, 2), VectorUnit(128, 32, 1)], ids=str)
-def test_fused_kernels_compute_the_same(unit: VectorUnit) -> None:
+@pytest.mark.parametrize("network", [network, planar_network])
+def test_fused_kernels_compute_the_same(
+    network: Callable[[], tvm.IRModule], unit: VectorUnit
+) -> None:
     random = np.random.default_rng(1)
-    inputs = [random.uniform(-2, 2, (1, HEIGHT, WIDTH, c)).astype("float32") for c in (4, 3)]
+    shapes = [tuple(int(n) for n in var.ty.shape) for var in network()["main"].params]
+    inputs = [random.uniform(-2, 2, shape).astype("float32") for shape in shapes]
     results = []
     for mod in (network(), FuseRowKernels()(network())):
         scheduled = apply_builtin_schedule(unit)(mod)

@@ -11,6 +11,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
+from compile.kernels import planar_norm
 from compile.kernels.instance_norm import create_normalize, create_statistics
 from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.tiling import VectorUnit
@@ -166,3 +167,27 @@ def expected(low: float | None) -> tvm.IRModule:
             result = builder.emit_output(relax.op.call_tir(normalize, [x, scale_shift], x.ty))
         builder.emit_func_output(result)
     return builder.get()
+
+
+def test_norm_of_planes() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 3, 8), "float32")) -> R.Tensor((1, 5, 3, 8), "float32"):
+            with R.dataflow():
+                norm = R.nn.instance_norm(
+                    x, R.const(GAMMA), R.const(BETA), channel_axis=2, axes=[1, 3], epsilon=EPSILON
+                )
+                out = R.nn.relu(norm)
+                R.output(out)
+            return out
+
+    after = LowerInstanceNorm()(Before)
+    rows, statistics, normalize = (b.value for b in after["main"].body.blocks[0].bindings)
+    assert_structural_equal(after[rows.args[0]], planar_norm.create_row_statistics((1, 5, 3, 8)))
+    assert_structural_equal(
+        after[statistics.args[0]], planar_norm.create_statistics(5, 3, 8, EPSILON)
+    )
+    assert_structural_equal(
+        after[normalize.args[0]], planar_norm.create_normalize((1, 5, 3, 8), 0.0)
+    )
