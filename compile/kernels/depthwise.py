@@ -9,10 +9,22 @@ from tvm import s_tir, te, tirx
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.register_loops import accumulate_in_registers
-from compile.kernels.tiling import VectorUnit, column_tile
-from compile.kernels.window import Window, tile_window
+from compile.kernels.tiling import (
+    VectorUnit,
+    column_tile,
+    rows_per_task,
+)
+from compile.kernels.window import (
+    Window,
+    WindowChoice,
+    output_extents,
+    tile_window,
+    window_choices,
+)
 
 FAMILY = "depthwise"
+
+Choice, choices = WindowChoice, window_choices
 
 
 def create_depthwise(
@@ -46,9 +58,18 @@ def create_depthwise(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads; a tile of columns and channels accumulates over the whole window."""
-    tiled = tile_window(sch, unit, column_tile)
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """One vector of channels over many pixels."""
+    rows, columns, channels = output_extents(sch)
+    tile = column_tile(columns, channels, unit)
+    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads; a tile of columns and channels accumulates over the whole window; cut by
+    the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    tiled = tile_window(sch, unit, choice.tile, choice.rows)
     for loop in tiled.reduction:
         sch.unroll(loop)
     accumulate_in_registers(

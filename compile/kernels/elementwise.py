@@ -6,6 +6,8 @@ a change of scale, add and multiply follow the rules of :mod:`compile.kernels.re
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tvm import s_tir, te, tirx
 
 from compile.kernels.kernel_function import create_kernel
@@ -16,7 +18,7 @@ from compile.kernels.requantize import (
     to_float,
     uncontracted,
 )
-from compile.kernels.tiling import VectorUnit, vector_lanes
+from compile.kernels.tiling import VectorUnit, even_lanes, vector_lanes
 
 FAMILY = "elementwise"
 
@@ -102,20 +104,57 @@ def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:
     return create_kernel(FAMILY, [left, right, multiplier, quant], out)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Inline every block into the last one; fuse its loops, vectorize inside, threads outside.
+def serves(sch: s_tir.Schedule) -> bool:
+    """Whether the kernel is a chain of elementwise blocks, which operator fusion makes too."""
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    axes = [axis.iter_type for block in blocks for axis in sch.get(block).iter_vars]
+    return all(axis == tirx.IterVar.DataPar for axis in axes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        lanes: elements that are computed at once, in one or more vectors.
+    """
+
+    lanes: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extent = _run(sch)
+    lengths = [even_lanes(extent, unit.lanes * n // 2) for n in (1, 2, 4, 8) if unit.lanes * n > 1]
+    return [Choice(lanes) for lanes in dict.fromkeys(lengths)]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """One vector of 32-bit lanes."""
+    return Choice(vector_lanes(_run(sch), unit))
+
+
+def _run(sch: s_tir.Schedule) -> int:
+    """Elements of the loop that is vectorized."""
+    *_, last = sch.get_child_blocks(sch.get_sblock("root"))
+    *outer, extent = (int(axis.dom.extent) for axis in sch.get(last).iter_vars)
+    return extent * outer[-1] if outer and extent < _FEWEST_CHANNELS else extent
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Inline every block into the last one; fuse its loops, vectorize inside, threads outside; cut
+    by the built-in choice unless another one is given.
 
     Serves any chain of elementwise blocks, so also those that operator fusion has made.
     """
+    choice = choice or builtin_choice(sch, unit)
     *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
     for block in inner:
         sch.compute_inline(block)
     *outer, innermost = sch.get_loops(last)
-    extent = int(sch.get(innermost).extent)
-    if outer and extent < _FEWEST_CHANNELS:
+    if outer and int(sch.get(innermost).extent) < _FEWEST_CHANNELS:
         # Not the rows too: TVM would not see that the loop runs through memory, and gather.
         innermost = sch.fuse(outer.pop(), innermost)
-        extent = int(sch.get(innermost).extent)
-    rest, lane = sch.split(innermost, [None, vector_lanes(extent, unit)])
+    rest, lane = sch.split(innermost, [None, choice.lanes])
     sch.parallel(sch.fuse(*outer, rest))
     sch.vectorize(lane)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.dot_intrinsics import DotTile
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours
@@ -15,12 +17,14 @@ from compile.kernels.packed_loops import (
     STRIDE_ATTR,
     accumulate_dot_products,
     dot_product_tile,
+    dot_product_tiles,
     finish_in_registers,
-    take_dot_product,
+    packed_extents,
+    take_annotations,
     vectorize_operand,
 )
 from compile.kernels.packed_weight import packed_shape
-from compile.kernels.tiling import VectorUnit, rows_per_task
+from compile.kernels.tiling import VectorUnit, rows_per_task, shares_of_rows
 from compile.kernels.window import Window
 
 FAMILY = "packed_conv"
@@ -69,20 +73,61 @@ def create_packed_conv(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads, columns and channels to registers."""
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        pixels, vectors, steps: of the register tile.
+        rows: that one task takes.
+        channels_outside: a row is gone through once for every tile of channels, and not the
+            channels for every tile of the row.
+    """
+
+    pixels: int
+    vectors: int
+    steps: int
+    rows: int
+    channels_outside: bool
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extents = packed_extents(sch, unit)
+    return [
+        Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
+        for tile in dot_product_tiles(extents, unit)
+        for rows in shares_of_rows(extents.rows, unit)
+        for channels_outside in (True, False)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the fewest loads."""
+    extents = packed_extents(sch, unit)
+    tile = dot_product_tile(extents, unit)
+    rows = rows_per_task(extents.rows, unit)
+    return Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads, columns and channels to registers; cut by the built-in choice unless
+    another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    extents = packed_extents(sch, unit)
+    dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
+    tile = DotTile(
+        choice.pixels, choice.vectors, lanes, choice.steps, extents.stride, dot.data_dtype
+    )
     epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
-    dot, stride = take_dot_product(sch, conv, unit)
-    row, column, channel, *_, k = sch.get_loops(conv)
-    rows, columns = int(sch.get(row).extent), int(sch.get(column).extent)
-    channels = int(sch.get(sch.get_loops(epilogue)[-1]).extent)
-    groups = int(sch.get(k).extent) // dot.group
-    tile = dot_product_tile(columns, channels, groups, dot, unit, stride)
-    task, row = sch.split(row, [None, rows_per_task(rows, unit)])
+    take_annotations(sch, conv)
+    row, column, channel, *_ = sch.get_loops(conv)
+    task, row = sch.split(row, [None, choice.rows])
     outer_column, column = sch.split(column, [None, tile.pixels])
     outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
-    sch.reorder(task, row, outer, outer_column, column, channel)
-    sch.reverse_compute_at(epilogue, outer_column, preserve_unit_loops=True)
+    tiles = [outer, outer_column] if choice.channels_outside else [outer_column, outer]
+    sch.reorder(task, row, *tiles, column, channel)
+    sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
     sch.compute_at(operand, task, preserve_unit_loops=True)
     sch.parallel(task)
     vectorize_operand(sch, operand, unit)

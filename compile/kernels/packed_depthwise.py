@@ -7,6 +7,7 @@ for all outputs whose windows the column lies in.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -18,19 +19,27 @@ from tvm.tirx import ForKind
 from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.dot_intrinsics import lanewise_intrinsic, word_intrinsic
 from compile.kernels.dot_product import DotProduct
+from compile.kernels.dot_products import dot_product_named
 from compile.kernels.kernel_function import create_kernel
-from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, MOST_BYTES, STRIDE_ATTR, take_dot_product
+from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, MOST_BYTES, STRIDE_ATTR, take_annotations
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import RegisterTile, VectorUnit, even_lanes, largest_divisor
-from compile.kernels.window import Window, tile_window
+from compile.kernels.tiling import (
+    MOST_PIXELS,
+    RegisterTile,
+    VectorUnit,
+    divisors,
+    even_lanes,
+    largest_divisor,
+    rows_per_task,
+    shares_of_rows,
+)
+from compile.kernels.window import Window, output_extents, tile_window
 
 FAMILY = "packed_depthwise"
 
 #: A tile has so many channels, where they can be cut into them: one load of bytes, and results that
 #: are narrowed to one vector of bytes.
 _CHANNELS = 16
-
-_MOST_COLUMNS = 8
 
 
 def create_packed_depthwise(
@@ -102,29 +111,56 @@ def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
     return np.ascontiguousarray(split.transpose(1, 3, 0, 2)).astype(dot.weight_dtype)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads; the words, accumulators and results of a tile of columns by a few vectors of
-    channels are registers."""
-    conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
-    dot, stride = take_dot_product(sch, conv, unit)
-    *_, channel, _, kernel_column, _ = sch.get_loops(conv)
-    kernel_columns, channels = (int(sch.get(loop).extent) for loop in (kernel_column, channel))
-    _, _, *word_axis, _ = sch.get_loops(operand)
-    words = int(sch.get(word_axis[0]).extent) if word_axis else 1
-    lanes = dot.dividing_lanes(channels)
-    run = even_lanes(channels, max(_CHANNELS, lanes))
-    operand = _vectorize_words(sch, operand, words, run, dot)
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
 
-    def choose_tile(columns: int, _channels: int, unit: VectorUnit) -> RegisterTile:
-        word_columns = MOST_BYTES // (run * 4 * words)
-        limit = min(
-            unit.registers // 2 * lanes // run,
-            (word_columns - kernel_columns) // stride + 1,
-            _MOST_COLUMNS,
+    Attributes:
+        columns, channels: of the tile that is kept in registers.
+        rows: that one task takes.
+    """
+
+    columns: int
+    channels: int
+    rows: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extents = _extents(sch, unit)
+    lanes = extents.dot.dividing_lanes(extents.channels)
+    runs = [lanes * n for n in (1, 2, 4) if extents.channels % (lanes * n) == 0]
+    return [
+        Choice(columns, run, rows)
+        for run in runs
+        for columns in divisors(
+            extents.columns,
+            min(unit.registers * lanes // run, extents.most_columns(run), 2 * MOST_PIXELS),
         )
-        return RegisterTile(largest_divisor(columns, limit), 1, run)
+        for rows in shares_of_rows(extents.rows, unit)
+    ]
 
-    tiled = tile_window(sch, unit, choose_tile)
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """Half of the registers are accumulators."""
+    extents = _extents(sch, unit)
+    lanes = extents.dot.dividing_lanes(extents.channels)
+    run = even_lanes(extents.channels, max(_CHANNELS, lanes))
+    limit = min(unit.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
+    return Choice(largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads; the words, accumulators and results of a tile of columns by a few vectors of
+    channels are registers; cut by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    extents = _extents(sch, unit)
+    dot, lanes = extents.dot, extents.dot.dividing_lanes(extents.channels)
+    conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
+    take_annotations(sch, conv)
+    operand = _vectorize_words(sch, operand, extents.words, choice.channels, dot)
+    tile = RegisterTile(choice.columns, 1, choice.channels)
+    tiled = tile_window(sch, unit, tile, choice.rows)
     for loop in sch.get_loops(operand)[4:]:
         if sch.get(loop).kind != ForKind.VECTORIZED:
             sch.unroll(loop)
@@ -137,6 +173,32 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     *_, init_column, init_vector, init_lane = sch.get_loops(init)
     keep_in_registers(sch, [init_column, init_vector], init_lane)
     sch.tensorize(lane, lanewise_intrinsic(dot, lanes))
+
+
+@dataclass(frozen=True)
+class _Extents:
+    """Of the result, of the window and of the words that it is made of."""
+
+    rows: int
+    columns: int
+    channels: int
+    kernel_columns: int
+    words: int
+    stride: int
+    dot: DotProduct
+
+    def most_columns(self, run: int) -> int:
+        """Of a tile of ``run`` channels, whose words TVM leaves in registers."""
+        word_columns = MOST_BYTES // (run * 4 * self.words)
+        return (word_columns - self.kernel_columns) // self.stride + 1
+
+
+def _extents(sch: s_tir.Schedule, unit: VectorUnit) -> _Extents:
+    conv = sch.get(sch.get_sblock("conv"))
+    words, kernel_columns, _ = (int(axis.dom.extent) for axis in conv.iter_vars[-3:])
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    stride = int(conv.annotations[STRIDE_ATTR])
+    return _Extents(*output_extents(sch), kernel_columns, words, stride, dot)
 
 
 def _vectorize_words(

@@ -7,6 +7,8 @@ vectors stay in registers from the first product to the store.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
@@ -14,7 +16,13 @@ from compile.kernels.dot_intrinsics import DotTile, tile_intrinsic
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import VectorUnit, even_lanes, largest_divisor
+from compile.kernels.tiling import (
+    MOST_PIXELS,
+    VectorUnit,
+    divisors,
+    even_lanes,
+    largest_divisor,
+)
 
 #: Annotations of the block "conv": the name of its instruction, the columns of its data between
 #: neighbouring outputs.
@@ -23,47 +31,87 @@ DOT_PRODUCT_ATTR, STRIDE_ATTR = "mqnet.dot_product", "mqnet.stride"
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
 MOST_BYTES = 1023
 
-#: More pixels than this save hardly a load, but make remainders and code.
-_MOST_PIXELS = 8
+
+@dataclass(frozen=True)
+class PackedExtents:
+    """What a dense convolution by a dot product instruction is made of.
+
+    Attributes:
+        rows, columns, channels: of the result.
+        groups: of input channels.
+        dot: the instruction.
+        stride: columns of the data between neighbouring outputs.
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    groups: int
+    dot: DotProduct
+    stride: int
 
 
-def take_dot_product(
-    sch: s_tir.Schedule, conv: SBlockRV, unit: VectorUnit
-) -> tuple[DotProduct, int]:
-    """The instruction and the stride of the block ``conv``, whose annotations are taken off:
-    tensorize compares annotations, too."""
-    annotations = sch.get(conv).annotations
+def packed_extents(sch: s_tir.Schedule, unit: VectorUnit) -> PackedExtents:
+    """Of the blocks "conv", as long as it has its annotations, and "epilogue"."""
+    conv = sch.get(sch.get_sblock("conv"))
+    rows, columns, *_, k = (int(axis.dom.extent) for axis in conv.iter_vars)
+    channels = int(sch.get(sch.get_sblock("epilogue")).iter_vars[-1].dom.extent)
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    stride = int(conv.annotations[STRIDE_ATTR])
+    return PackedExtents(rows, columns, channels, k // dot.group, dot, stride)
+
+
+def take_annotations(sch: s_tir.Schedule, conv: SBlockRV) -> None:
+    """Take what is written on the block ``conv`` off it: tensorize compares annotations, too."""
     for attr in (DOT_PRODUCT_ATTR, STRIDE_ATTR):
         sch.unannotate(conv, attr)
-    dot = dot_product_named(str(annotations[DOT_PRODUCT_ATTR]), unit.bits)
-    return dot, int(annotations[STRIDE_ATTR])
 
 
-def dot_product_tile(
-    pixels: int, channels: int, groups: int, dot: DotProduct, unit: VectorUnit, stride: int = 1
-) -> DotTile:
-    """The tile for ``pixels`` in a row x ``channels``, over ``groups`` of input channels.
+def dot_product_tile(extents: PackedExtents, unit: VectorUnit) -> DotTile:
+    """The tile for the pixels of a row by the channels.
 
     A step loads a group of data for each pixel and a vector of weights for each vector: the tile
-    with the fewest loads for each instruction wins. Where the last vector stands over the
-    channels' end, the tile has all vectors, so that no other tile is cut.
+    with the fewest loads for each instruction wins.
     """
-    lanes = dot.lanes_for(channels)
-    steps = next(n for n in dot.steps if groups % n == 0)
-    all_vectors = -(-channels // lanes)
-    most = MOST_BYTES // (lanes * 4)
-    counts = [n for n in range(1, min(most, all_vectors) + 1) if all_vectors % n == 0]
-    if channels % lanes:
-        counts = [all_vectors]
+    dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
+    steps = next(n for n in dot.steps if extents.groups % n == 0)
     tiles = []
-    for vectors in counts:
+    for vectors in _vector_counts(extents):
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
         # vector for each, or one group of data and one vector of weights.
         free = unit.registers - dot.temporaries - (steps if steps > 1 else 2)
-        limit = min(free // (vectors + (steps > 1)), most // vectors, _MOST_PIXELS)
-        divisor = largest_divisor(pixels, limit)
-        tiles.append(DotTile(divisor, vectors, lanes, steps, stride, dot.data_dtype))
+        limit = min(free // (vectors + (steps > 1)), most // vectors, MOST_PIXELS)
+        pixels = largest_divisor(extents.columns, limit)
+        tiles.append(DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype))
     return min(tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
+
+
+def dot_product_tiles(extents: PackedExtents, unit: VectorUnit) -> list[DotTile]:
+    """Every tile worth a try: its accumulators fit the registers."""
+    dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
+    tiles = []
+    for vectors in _vector_counts(extents):
+        limit = min(unit.registers // vectors, most // vectors, 2 * MOST_PIXELS)
+        for pixels in divisors(extents.columns, limit):
+            for steps in dot.steps:
+                if extents.groups % steps == 0:
+                    tile = DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype)
+                    tiles.append(tile)
+    return tiles
+
+
+def _lanes_and_most_vectors(extents: PackedExtents) -> tuple[int, int]:
+    """Of a tile of one pixel."""
+    lanes = extents.dot.lanes_for(extents.channels)
+    return lanes, MOST_BYTES // (lanes * 4)
+
+
+def _vector_counts(extents: PackedExtents) -> list[int]:
+    """What a tile may have. Where the last vector stands over the channels' end, it has all, so
+    that no other tile is cut."""
+    lanes, most = _lanes_and_most_vectors(extents)
+    vectors = -(-extents.channels // lanes)
+    return [vectors] if extents.channels % lanes else divisors(vectors, most)
 
 
 def vectorize_operand(sch: s_tir.Schedule, operand: SBlockRV, unit: VectorUnit) -> None:

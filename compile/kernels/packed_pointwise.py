@@ -6,11 +6,12 @@ multiplies them by all weights while they are in the level 1 cache.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue
+from compile.kernels.dot_intrinsics import DotTile
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_loops import (
@@ -18,12 +19,14 @@ from compile.kernels.packed_loops import (
     STRIDE_ATTR,
     accumulate_dot_products,
     dot_product_tile,
+    dot_product_tiles,
     finish_in_registers,
-    take_dot_product,
+    packed_extents,
+    take_annotations,
     vectorize_operand,
 )
 from compile.kernels.packed_weight import packed_shape
-from compile.kernels.tiling import VectorUnit, pixels_per_task
+from compile.kernels.tiling import VectorUnit, pixels_per_task, shares_of_pixels
 
 FAMILY = "packed_pointwise"
 
@@ -75,29 +78,68 @@ def create_packed_pointwise(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Blocks of pixels to threads; in a block, tiles of pixels by vectors to registers."""
-    epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
-    dot, _ = take_dot_product(sch, conv, unit)
-    row, column, channel, k = sch.get_loops(conv)
-    rows, columns, groups = (int(sch.get(loop).extent) for loop in (row, column, k))
-    groups //= dot.group
-    channels = int(sch.get(sch.get_loops(epilogue)[-1]).extent)
-    tile = dot_product_tile(columns, channels, groups, dot, unit)
-    operands = sch.get_producers(conv)
-    if not operands:
-        tile = replace(tile, data_dtype="int8")
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
 
+    Attributes:
+        pixels, vectors, steps: of the register tile.
+        rows, columns: of the block of pixels that one task takes.
+        channels_outside: a task goes through its pixels once for every tile of channels, and not
+            through the channels for every tile of pixels.
+    """
+
+    pixels: int
+    vectors: int
+    steps: int
+    rows: int
+    columns: int
+    channels_outside: bool
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extents = packed_extents(sch, unit)
+    return [
+        Choice(tile.pixels, tile.vectors, tile.steps, *block, channels_outside)
+        for tile in dot_product_tiles(extents, unit)
+        for block in shares_of_pixels(extents.rows, extents.columns, tile.pixels, unit)
+        for channels_outside in (True, False)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the fewest loads, and blocks that fit the level 1 cache."""
+    extents = packed_extents(sch, unit)
+    tile = dot_product_tile(extents, unit)
     # A group fills 32 bits, whatever its type.
-    block_rows, block_columns = pixels_per_task(rows, columns, tile.pixels, groups * 4, unit)
-    task_row, row = sch.split(row, [None, block_rows])
+    pixel_bytes = extents.groups * 4
+    block = pixels_per_task(extents.rows, extents.columns, tile.pixels, pixel_bytes, unit)
+    return Choice(tile.pixels, tile.vectors, tile.steps, *block, channels_outside=True)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Blocks of pixels to threads; in a block, tiles of pixels by vectors to registers; cut by the
+    built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    extents = packed_extents(sch, unit)
+    dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
+    epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
+    take_annotations(sch, conv)
+    operands = sch.get_producers(conv)
+    dtype = dot.data_dtype if operands else "int8"
+    tile = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, extents.stride, dtype)
+
+    row, column, channel, _ = sch.get_loops(conv)
+    task_row, row = sch.split(row, [None, choice.rows])
     task_column, column, pixel = sch.split(
-        column, [None, block_columns // tile.pixels, tile.pixels]
+        column, [None, choice.columns // tile.pixels, tile.pixels]
     )
     outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
-    sch.reorder(task_row, task_column, outer, row, column, pixel, channel)
+    tiles = [outer, row, column] if choice.channels_outside else [row, column, outer]
+    sch.reorder(task_row, task_column, *tiles, pixel, channel)
     task = sch.fuse(task_row, task_column)
-    sch.reverse_compute_at(epilogue, column, preserve_unit_loops=True)
+    sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
     sch.parallel(task)
     for operand in operands:
         sch.compute_at(operand, task, preserve_unit_loops=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours, row_loop
 from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
-from compile.kernels.tiling import VectorUnit, register_tile
+from compile.kernels.tiling import VectorUnit, register_tile, register_tiles
+from compile.kernels.window import output_extents
 
 FAMILY = "pointwise"
 
@@ -48,14 +51,42 @@ def create_pointwise(
     )
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads, columns and channels to registers with the epilogue in the same tile."""
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        pixels, vectors, lanes: of the register tile.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    _, columns, channels = output_extents(sch)
+    tiles = register_tiles(columns, channels, unit)
+    return [Choice(tile.pixels, tile.vectors, tile.lanes) for tile in tiles]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the most multiplies for each load."""
+    _, columns, channels = output_extents(sch)
+    tile = register_tile(columns, channels, unit)
+    return Choice(tile.pixels, tile.vectors, tile.lanes)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads, columns and channels to registers with the epilogue in the same tile; cut
+    by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
     row = row_loop(sch, epilogue, unit)
     *_, column, channel = sch.get_loops(epilogue)
-    tile = register_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
-    column_outer, column = sch.split(column, [None, tile.pixels])
-    channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])
+    column_outer, column = sch.split(column, [None, choice.pixels])
+    channel_outer, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
     sch.reorder(column_outer, channel_outer, column, vector, lane)
     sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
     sch.parallel(row)
@@ -63,4 +94,4 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     place_neighbours(sch, row, unit)
 
     *_, column, channel, k = sch.get_loops(conv)
-    accumulate_in_registers(sch, conv, [column], channel, [k], tile.lanes)
+    accumulate_in_registers(sch, conv, [column], channel, [k], choice.lanes)

@@ -10,10 +10,22 @@ from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, paddi
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours
 from compile.kernels.register_loops import accumulate_in_registers
-from compile.kernels.tiling import VectorUnit, register_tile
-from compile.kernels.window import Window, tile_window
+from compile.kernels.tiling import (
+    VectorUnit,
+    register_tile,
+    rows_per_task,
+)
+from compile.kernels.window import (
+    Window,
+    WindowChoice,
+    output_extents,
+    tile_window,
+    window_choices,
+)
 
 FAMILY = "spatial_conv"
+
+Choice, choices = WindowChoice, window_choices
 
 
 def create_spatial_conv(
@@ -53,9 +65,18 @@ def create_spatial_conv(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads, columns and channels to registers."""
-    tiled = tile_window(sch, unit, register_tile)
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the most multiplies for each load."""
+    rows, columns, channels = output_extents(sch)
+    tile = register_tile(columns, channels, unit)
+    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads, columns and channels to registers; cut by the built-in choice unless
+    another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    tiled = tile_window(sch, unit, choice.tile, choice.rows)
     place_neighbours(sch, tiled.row, unit)
     accumulate_in_registers(
         sch, tiled.block, [tiled.column], tiled.channel, tiled.reduction, tiled.lanes

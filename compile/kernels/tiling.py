@@ -7,6 +7,9 @@ from dataclasses import dataclass
 #: Loop iterations below which a thread's share does not pay for waking it.
 _TASKS_PER_THREAD = 4
 
+#: More pixels in a register tile than this save hardly a load, but make remainders and code.
+MOST_PIXELS = 8
+
 
 @dataclass(frozen=True)
 class VectorUnit:
@@ -32,7 +35,12 @@ class VectorUnit:
 
 def largest_divisor(extent: int, limit: int) -> int:
     """The largest divisor of ``extent`` that is no greater than ``limit`` (at least 1)."""
-    return max(d for d in range(1, max(1, min(extent, limit)) + 1) if extent % d == 0)
+    return divisors(extent, limit)[-1]
+
+
+def divisors(extent: int, limit: int) -> list[int]:
+    """The divisors of ``extent`` that are no greater than ``limit``, upwards from 1."""
+    return [d for d in range(1, max(1, min(extent, limit)) + 1) if extent % d == 0]
 
 
 @dataclass(frozen=True)
@@ -73,21 +81,37 @@ def register_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
     tiles = []
     for vectors in range(1, budget + 1):
         if (channels // lanes) % vectors == 0:
-            tile_pixels = largest_divisor(pixels, min(budget // vectors, 8))
+            tile_pixels = largest_divisor(pixels, min(budget // vectors, MOST_PIXELS))
             tiles.append(RegisterTile(tile_pixels, vectors, lanes))
     return max(tiles, key=lambda t: t.pixels * t.vectors / (t.pixels + t.vectors))
+
+
+def register_tiles(pixels: int, channels: int, unit: VectorUnit) -> list[RegisterTile]:
+    """Every tile worth a try: it divides both, and its accumulators fit the registers."""
+    widest = vector_lanes(channels, unit)
+    return [
+        RegisterTile(tile_pixels, vectors, lanes)
+        for lanes in sorted({widest, even_lanes(channels, max(1, widest // 2))})
+        for vectors in divisors(channels // lanes, unit.registers)
+        for tile_pixels in divisors(pixels, min(unit.registers // vectors, 2 * MOST_PIXELS))
+    ]
 
 
 def column_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
     """The tile for a kernel without a broadcast operand (depthwise): one vector of channels over
     many pixels, so that its weights are loaded once for all of them."""
-    return RegisterTile(largest_divisor(pixels, 8), 1, vector_lanes(channels, unit))
+    return RegisterTile(largest_divisor(pixels, MOST_PIXELS), 1, vector_lanes(channels, unit))
 
 
 def rows_per_task(rows: int, unit: VectorUnit, limit: int = 8) -> int:
     """Rows of the picture that one parallel task takes: many, so that the overlap of
     neighbouring windows is padded once, but enough tasks for every thread."""
     return largest_divisor(rows, min(limit, max(1, rows // (unit.threads * _TASKS_PER_THREAD))))
+
+
+def shares_of_rows(rows: int, unit: VectorUnit) -> list[int]:
+    """Every number of rows per task that leaves a task for every thread."""
+    return divisors(rows, max(1, rows // unit.threads))
 
 
 def pixels_per_task(
@@ -102,3 +126,21 @@ def pixels_per_task(
         return largest_divisor(rows, pixels // columns), columns
     tiles = largest_divisor(columns // tile_columns, pixels // tile_columns)
     return 1, tiles * tile_columns
+
+
+def shares_of_pixels(
+    rows: int, columns: int, tile_columns: int, unit: VectorUnit
+) -> list[tuple[int, int]]:
+    """Blocks of (rows, columns) for one task, from one tile to a thread's share of the picture,
+    each about twice the one before."""
+    most = max(tile_columns, rows * columns // unit.threads)
+    blocks = []
+    pixels = tile_columns
+    while pixels <= most:
+        if pixels >= columns:
+            blocks.append((largest_divisor(rows, pixels // columns), columns))
+        else:
+            tiles = largest_divisor(columns // tile_columns, pixels // tile_columns)
+            blocks.append((1, tiles * tile_columns))
+        pixels *= 2
+    return list(dict.fromkeys(blocks))

@@ -13,7 +13,13 @@ from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import RegisterTile, VectorUnit, even_lanes, rows_per_task
+from compile.kernels.tiling import (
+    RegisterTile,
+    VectorUnit,
+    even_lanes,
+    register_tiles,
+    shares_of_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,52 @@ class TiledWindow:
     lanes: int
 
 
+@dataclass(frozen=True)
+class WindowChoice:
+    """How the loops of a windowed kernel are cut.
+
+    Attributes:
+        pixels, vectors, lanes: of the register tile.
+        rows: that one task takes.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+    rows: int
+
+    @property
+    def tile(self) -> RegisterTile:
+        """The register tile."""
+        return RegisterTile(self.pixels, self.vectors, self.lanes)
+
+
+def window_choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[WindowChoice]:
+    """All that can be scheduled and are worth a try."""
+    rows, columns, channels = output_extents(sch)
+    return [
+        WindowChoice(tile.pixels, tile.vectors, tile.lanes, share)
+        for tile in register_tiles(columns, channels, unit)
+        for share in shares_of_rows(rows, unit)
+    ]
+
+
+def output_extents(sch: s_tir.Schedule) -> tuple[int, int, int]:
+    """(rows, columns, channels) of the block "epilogue"."""
+    _, *axes = sch.get(sch.get_sblock("epilogue")).iter_vars
+    rows, columns, channels = (int(axis.dom.extent) for axis in axes)
+    return rows, columns, channels
+
+
 def tile_window(
-    sch: s_tir.Schedule,
-    unit: VectorUnit,
-    choose_tile: Callable[[int, int, VectorUnit], RegisterTile],
+    sch: s_tir.Schedule, unit: VectorUnit, tile: RegisterTile, rows: int
 ) -> TiledWindow:
-    """Rows to threads, with the input rows that they need padded inside of the task; columns and
-    channels to the register tile that ``choose_tile`` gives for (columns, channels, unit), which
-    the blocks "conv" and "epilogue" share, and any block between them and "pad"."""
+    """``rows`` to each task, with the input rows that they need padded inside of it; columns and
+    channels to the register ``tile``, which the blocks "conv" and "epilogue" share, and any block
+    between them and "pad"."""
     epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
     batch, row, column, channel = sch.get_loops(epilogue)
-    tile = choose_tile(int(sch.get(column).extent), int(sch.get(channel).extent), unit)
-    task, row = sch.split(row, [None, rows_per_task(int(sch.get(row).extent), unit)])
+    task, row = sch.split(row, [None, rows])
     task = sch.fuse(batch, task)
     column_outer, column = sch.split(column, [None, tile.pixels])
     channel_outer, vector, lane = sch.split(channel, [None, tile.vectors, tile.lanes])

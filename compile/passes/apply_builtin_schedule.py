@@ -84,9 +84,7 @@ def _family_schedule(schedule: s_tir.Schedule, name: str, function: tirx.PrimFun
     family = (function.attrs or {}).get(FAMILY_ATTR)
     if family in _SCHEDULES:
         return _SCHEDULES[family]
-    blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
-    axes = [axis.iter_type for block in blocks for axis in schedule.get(block).iter_vars]
-    if all(axis == tirx.IterVar.DataPar for axis in axes):
+    if elementwise.serves(schedule):
         return elementwise.schedule
     raise GraphError(
         f"kernel {name} (family {family}) has no built-in schedule: lower its op in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import tvm
@@ -10,11 +11,13 @@ from tvm import relax, tirx
 from tvm.s_tir.meta_schedule.database import JSONDatabase
 
 from compile.errors import TargetError
+from compile.kernels.intrinsic_names import register_intrinsics
 from compile.passes.schedule_attrs import RECORD, is_scheduled, mark_scheduled
 
 log = logging.getLogger(__name__)
 
 _FILES = ("database_workload.json", "database_tuning_record.json")
+_TENSORIZE = re.compile(r'\["Tensorize",\["\w+"\],\["([^"]+)"')
 
 
 def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.transform.Pass:
@@ -32,6 +35,8 @@ def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.tran
         if not all(path.is_file() for path in paths):
             log.info("no kernel has a tuning record: %s holds none", directory)
             return mod
+        # A trace names its intrinsics and nothing more; none is known here before its first use.
+        register_intrinsics(set(_TENSORIZE.findall(paths[1].read_text())))
         try:
             database = JSONDatabase(*map(str, paths), allow_missing=False)
         except RuntimeError as error:

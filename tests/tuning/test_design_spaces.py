@@ -1,0 +1,176 @@
+"""Design spaces: every choice can be scheduled and computes what the built-in one does, and the
+trace of its schedule says it all, to another process too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import tvm
+from command_line import REPOSITORY
+from kernel_draws import SAME_3X3
+from numpy.typing import NDArray
+from tvm import s_tir, tirx
+from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
+from tvm_ffi import structural_equal, structural_hash
+
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.depthwise import create_depthwise
+from compile.kernels.design_spaces import design_space
+from compile.kernels.dot_products import dot_product_named
+from compile.kernels.elementwise import create_add, create_multiply
+from compile.kernels.mean import create_mean
+from compile.kernels.move import create_upsample
+from compile.kernels.packed_conv import create_packed_conv
+from compile.kernels.packed_depthwise import create_packed_depthwise
+from compile.kernels.packed_pointwise import create_packed_pointwise
+from compile.kernels.pointwise import create_pointwise
+from compile.kernels.spatial_conv import create_spatial_conv
+from compile.kernels.tiling import VectorUnit
+from compile.kernels.window import Window
+from compile.pipeline import vector_unit
+from targets.load_target import load_target, tvm_target
+
+HOST = load_target("host")
+UNIT = vector_unit(HOST, 2)
+DOT = dot_product_named(HOST.dot_product, HOST.vector_bits)
+BIAS, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.BIAS, EpilogueKind.SCALE))
+REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
+SAME, HALF = (Window((3, 3), (stride, stride), SAME_3X3) for stride in (1, 2))
+KERNELS = {
+    "pointwise": create_pointwise((1, 9, 10, 5), 24, "float32", "float32", BIAS),
+    "spatial_conv": create_spatial_conv((1, 9, 12, 3), 6, HALF, "float32", "float32", BIAS),
+    "depthwise": create_depthwise((1, 9, 12, 24), SAME, "float32", "float32", BIAS),
+    "add": create_add((1, 9, 11, 32), (1, 9, 11, 32)),
+    "multiply, few channels": create_multiply((1, 8, 12, 3), (1, 8, 12, 1)),
+}
+if DOT is not None:
+    KERNELS |= {
+        "packed_pointwise": create_packed_pointwise((1, 9, 12, 20), 48, DOT, REQUANTIZE),
+        "packed_pointwise, cut vector": create_packed_pointwise((1, 9, 11, 6), 12, DOT, REQUANTIZE),
+        "packed_conv": create_packed_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
+        "packed_conv, stride 2": create_packed_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
+        "packed_depthwise": create_packed_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
+        "packed_depthwise, stride 2": create_packed_depthwise(
+            (1, 18, 24, 16), HALF, DOT, REQUANTIZE
+        ),
+    }
+#: The kernel as the only function of a module, named main.
+normalize = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
+by_kernel = pytest.mark.parametrize("name", KERNELS)
+
+
+def unscheduled(kernel: tirx.PrimFunc) -> s_tir.Schedule:
+    """Of a copy: a schedule may change the body that functions share."""
+    return s_tir.Schedule(tvm.ir.load_json(tvm.ir.save_json(normalize(kernel))))
+
+
+def scheduled(kernel: tirx.PrimFunc, choice: object, unit: VectorUnit = UNIT) -> s_tir.Schedule:
+    schedule = unscheduled(kernel)
+    design_space(kernel).schedule(schedule, unit, choice)
+    return schedule
+
+
+def choices(kernel: tirx.PrimFunc, unit: VectorUnit = UNIT) -> list:
+    schedule = unscheduled(kernel)
+    return design_space(kernel).choices(schedule, unit)
+
+
+def arguments(kernel: tirx.PrimFunc) -> list[NDArray]:
+    """Numbers that saturate nothing: results that differ are then seen to differ."""
+    random = np.random.default_rng(0)
+    arrays = []
+    for param in kernel.params:
+        shape, dtype = [int(extent) for extent in param.ty.shape], str(param.ty.dtype.dtype)
+        if "int" in dtype:
+            array = random.integers(0 if dtype == "uint8" else -100, 100, shape).astype(dtype)
+        else:
+            array = random.uniform(0.001, 0.01, shape).astype(dtype)
+        if param.name == "quant":
+            array = np.resize(np.array([3, -5, -128, 127, 7], np.int32), shape)
+        arrays.append(array)
+    return arrays
+
+
+def run(schedule: s_tir.Schedule, inputs: list[NDArray]) -> NDArray:
+    library = tvm.compile(schedule.mod, target=tvm_target(HOST, 1))
+    tensors = [tvm.runtime.tensor(array) for array in inputs]
+    library["main"](*tensors)
+    return tensors[-1].numpy()
+
+
+@by_kernel
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_builtin_choice_is_one_of_them(name: str, threads: int) -> None:
+    unit = replace(UNIT, threads=threads)
+    kernel, space = KERNELS[name], design_space(KERNELS[name])
+    found = choices(kernel, unit)
+    builtin = space.builtin_choice(unscheduled(kernel), unit)
+    assert found.count(builtin) == 1
+    assert len(found) == len(set(found))
+    default = scheduled(kernel, None, unit).mod
+    assert structural_equal(default, scheduled(kernel, builtin, unit).mod)
+
+
+@by_kernel
+def test_every_choice_can_be_scheduled_and_makes_other_loops(name: str) -> None:
+    kernel = KERNELS[name]
+    modules = [scheduled(kernel, choice).mod for choice in choices(kernel)]
+    hashes = {structural_hash(module) for module in modules}
+    # Some loops of one iteration can stand in any order.
+    assert len(modules) // 3 < len(hashes) <= len(modules)
+
+
+@by_kernel
+def test_choices_compute_the_same(name: str) -> None:
+    kernel, inputs = KERNELS[name], arguments(KERNELS[name])
+    expected = run(scheduled(kernel, None), inputs)
+    assert len(np.unique(expected)) > 2
+    for choice in Random(1).sample(choices(kernel), min(10, len(choices(kernel)))):
+        found = run(scheduled(kernel, choice), inputs)
+        if found.dtype == np.int8:
+            np.testing.assert_array_equal(found, expected, err_msg=str(choice))
+        else:
+            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=str(choice))
+
+
+_APPLY = """
+import sys, tvm
+from pathlib import Path
+import compile.kernels.quantize_op
+from compile.passes.apply_tuning_records import apply_tuning_records
+folder = Path(sys.argv[1])
+module = tvm.ir.load_json((folder / "before.json").read_text())
+after = apply_tuning_records(folder, tvm.target.Target("llvm"))(module)
+(folder / "after.json").write_text(tvm.ir.save_json(after))
+"""
+
+
+def test_traces_are_replayed_by_another_process(tmp_path: Path) -> None:
+    """Which knows no intrinsic when it starts."""
+    files = (tmp_path / f"database_{kind}.json" for kind in ("workload", "tuning_record"))
+    database = JSONDatabase(*map(str, files))
+    functions, expected = {}, {}
+    for number, kernel in enumerate(KERNELS.values()):
+        functions[f"kernel{number}"] = kernel
+        workload = database.commit_workload(normalize(kernel))
+        schedule = scheduled(kernel, Random(number).choice(choices(kernel)))
+        expected[f"kernel{number}"] = schedule.mod["main"].body
+        record = TuningRecord(schedule.trace, workload, [1e-6], tvm.target.Target("llvm"))
+        database.commit_tuning_record(record)
+    (tmp_path / "before.json").write_text(tvm.ir.save_json(tvm.IRModule(functions)))
+    subprocess.run([sys.executable, "-c", _APPLY, str(tmp_path)], cwd=REPOSITORY, check=True)
+    after = tvm.ir.load_json((tmp_path / "after.json").read_text())
+    for name, body in expected.items():
+        assert str(after[name].attrs["mqnet.schedule"]) == "record"
+        tvm.ir.assert_structural_equal(after[name].body, body, map_free_vars=True)
+
+
+def test_families_without_a_choice_have_no_space() -> None:
+    assert design_space(create_mean((1, 5, 7, 6))) is None
+    assert design_space(create_upsample((1, 2, 3, 4), 2, "int8")) is None
