@@ -17,6 +17,8 @@ from compile.kernels import (
     packed_conv,
     packed_depthwise,
     packed_pointwise,
+    planar_conv,
+    planar_pointwise,
     pointwise,
     spatial_conv,
 )
@@ -28,6 +30,8 @@ _SPACES = {
         packed_pointwise,
         packed_conv,
         packed_depthwise,
+        planar_conv,
+        planar_pointwise,
         pointwise,
         spatial_conv,
         depthwise,

@@ -261,6 +261,7 @@ def _zip(first: tirx.Expr, second: tirx.Expr, lanes: int) -> tirx.Expr:
 
 
 def registered(name: str, pair: Callable[[], tuple[tirx.PrimFunc, tirx.PrimFunc]]) -> str:
+    """``name``, under which TVM knows the (description, implementation) that ``pair`` makes."""
     if TensorIntrin.get(name, allow_missing=True) is None:
         TensorIntrin.register(name, *pair())
     return name

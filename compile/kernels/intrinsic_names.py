@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from compile.kernels.dot_intrinsics import (
     DotTile,
@@ -11,27 +11,37 @@ from compile.kernels.dot_intrinsics import (
     tile_intrinsic,
     word_intrinsic,
 )
+from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
+from compile.kernels.planar_intrinsics import (
+    interleave_intrinsic,
+    planar_tile_intrinsic,
+    split_groups_intrinsic,
+)
 
-_INSTRUCTION = r"mqnet\.(?P<dot>[a-z]+)_"
-_WORD = re.compile(rf"{_INSTRUCTION}word_(\d+)x(\d+)")
-_LANEWISE = re.compile(rf"{_INSTRUCTION}(\d+)")
-_TILE = re.compile(rf"{_INSTRUCTION}(\d+)_(\d+)_(\d+)_(\d+)_(\d+)_(u?int\d+)")
 # How long the vectors of an intrinsic are, its name says.
 _ANY_WIDTH = 512
+
+
+def _dot(name: str) -> DotProduct:
+    return dot_product_named(name, _ANY_WIDTH)
+
+
+_INTRINSICS: dict[str, Callable[..., str]] = {
+    r"([a-z]+)_word_(\d+)x(\d+)": lambda dot, *sizes: word_intrinsic(_dot(dot), *sizes),
+    r"([a-z]+)_(\d+)": lambda dot, lanes: lanewise_intrinsic(_dot(dot), lanes),
+    r"([a-z]+)_(\d+)_(\d+)_(\d+)_(\d+)_(\d+)_(u?int\d+)": lambda dot, *tile: tile_intrinsic(
+        _dot(dot), DotTile(*tile)
+    ),
+    r"([a-z]+)_planar_(\d+)x(\d+)": lambda dot, *sizes: planar_tile_intrinsic(_dot(dot), *sizes),
+    r"split_(u?int\d+)_(\d+)x(\d+)x(\d+)": split_groups_intrinsic,
+    r"interleave_(\d+)x(\d+)": interleave_intrinsic,
+}
 
 
 def register_intrinsics(names: Iterable[str]) -> None:
     """Register those of ``names`` that are ours; others are TVM's own, or unknown."""
     for name in names:
-        for pattern in (_WORD, _LANEWISE, _TILE):
-            match = pattern.fullmatch(name)
-            if match and (dot := dot_product_named(match["dot"], _ANY_WIDTH)):
-                _, *numbers = match.groups()
-                if pattern is _WORD:
-                    word_intrinsic(dot, *map(int, numbers))
-                elif pattern is _LANEWISE:
-                    lanewise_intrinsic(dot, int(numbers[0]))
-                else:
-                    *sizes, dtype = numbers
-                    tile_intrinsic(dot, DotTile(*map(int, sizes), dtype))
+        for pattern, register in _INTRINSICS.items():
+            if match := re.fullmatch(r"mqnet\." + pattern, name):
+                register(*(int(part) if part.isdigit() else part for part in match.groups()))

@@ -16,13 +16,14 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.dot_product import DotProduct
+from compile.kernels.dot_products import dot_product_named
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours
 from compile.kernels.packed_loops import (
     DOT_PRODUCT_ATTR,
     MOST_BYTES,
     STRIDE_ATTR,
-    take_dot_product,
+    take_annotations,
     vectorize_operand,
 )
 from compile.kernels.planar_intrinsics import (
@@ -31,7 +32,7 @@ from compile.kernels.planar_intrinsics import (
     weights_per_load,
 )
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import VectorUnit, rows_per_task
+from compile.kernels.tiling import VectorUnit, divisors, rows_per_task, shares_of_rows
 from compile.kernels.window import Window
 
 FAMILY = "planar_conv"
@@ -121,62 +122,105 @@ def pack_planar(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
     return np.ascontiguousarray(split.transpose(3, 4, 1, 0, 2)).astype(dot.weight_dtype)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
-    """Rows to threads; all channels of a vector of pixels to registers."""
-    epilogue, conv, operand = (sch.get_sblock(name) for name in ("epilogue", "conv", "operand"))
-    dot, _ = take_dot_product(sch, conv, unit)
-    row, channel, column, _, _, k, _ = sch.get_loops(conv)
-    rows, channels, columns, groups = (
-        int(sch.get(loop).extent) for loop in (row, channel, column, k)
-    )
-    lanes = dot.dividing_lanes(columns)
-    tile = _tile(channels, columns, lanes, dot, unit)
-    task, row = sch.split(row, [None, rows_per_task(rows, unit)])
-    outer_channel, channel = sch.split(channel, [None, tile.channels])
-    outer_column, column = sch.split(column, [None, tile.vectors * lanes])
-    sch.reorder(task, row, outer_column, outer_channel, channel, column)
-    sch.reverse_compute_at(epilogue, outer_channel, preserve_unit_loops=True)
-    _split_groups(sch, operand, task, groups, lanes, dot, unit)
-    sch.parallel(task)
-    _unroll_tile(sch, epilogue, lanes)
-    place_neighbours(sch, row, unit)
-
-    *_, channel, column, ky, kx, k, group = sch.get_loops(conv)
-    vector, column = sch.split(column, [None, lanes])
-    sch.reorder(ky, kx, k, vector, channel, column, group)
-    for loop in (kx, k, vector):
-        sch.unroll(loop)
-    _unroll_tile(sch, sch.decompose_reduction(conv, ky), lanes)
-    sch.tensorize(channel, planar_tile_intrinsic(dot, tile.channels, lanes))
-
-
 @dataclass(frozen=True)
-class _Tile:
-    """Accumulators: ``channels`` x ``vectors`` of pixels."""
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        channels, vectors: of the register tile: so many channels by vectors of pixels.
+        rows: that one task takes.
+    """
 
     channels: int
     vectors: int
+    rows: int
 
 
-def _tile(channels: int, columns: int, lanes: int, dot: DotProduct, unit: VectorUnit) -> _Tile:
-    """The tile with the fewest loads for each instruction: a step loads a group of weights for each
-    channel and a vector of data for each vector."""
-    # Beside the accumulators: the vectors of data, and one of weights.
-    registers = unit.registers - dot.temporaries - 1
-    tiles = [
-        _Tile(c, v)
-        for c in range(2, channels + 1)
-        for v in range(1, columns // lanes + 1)
-        if channels % c == columns // lanes % v == 0
-        and (c + 1) * v <= registers
-        and c * v * lanes * 4 <= MOST_BYTES
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    sizes = _sizes(sch, unit)
+    return [
+        Choice(*tile, rows)
+        for tile in _tiles(sizes, unit.registers)
+        for rows in shares_of_rows(sizes.rows, unit)
     ]
 
-    def loads(tile: _Tile) -> float:
-        weights = tile.channels // weights_per_load(dot, tile.channels)
-        return (weights + tile.vectors) / (tile.channels * tile.vectors)
 
-    return min(tiles, key=loads)
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the fewest loads for each instruction: a step loads a group of weights for each
+    channel and a vector of data for each vector."""
+    sizes = _sizes(sch, unit)
+
+    def loads(tile: tuple[int, int]) -> float:
+        channels, vectors = tile
+        weights = channels // weights_per_load(sizes.dot, channels)
+        return (weights + vectors) / (channels * vectors)
+
+    # Beside the accumulators: the vectors of data, and one of weights.
+    tiles = [
+        (channels, vectors)
+        for channels, vectors in _tiles(sizes, unit.registers)
+        if (channels + 1) * vectors < unit.registers - sizes.dot.temporaries
+    ]
+    return Choice(*min(tiles, key=loads), rows_per_task(sizes.rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads; channels by vectors of pixels to registers; cut by the built-in choice
+    unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    sizes = _sizes(sch, unit)
+    epilogue, conv, operand = (sch.get_sblock(name) for name in ("epilogue", "conv", "operand"))
+    take_annotations(sch, conv)
+    row, channel, column, *_ = sch.get_loops(conv)
+    task, row = sch.split(row, [None, choice.rows])
+    outer_channel, channel = sch.split(channel, [None, choice.channels])
+    outer_column, column = sch.split(column, [None, choice.vectors * sizes.lanes])
+    sch.reorder(task, row, outer_column, outer_channel, channel, column)
+    sch.reverse_compute_at(epilogue, outer_channel, preserve_unit_loops=True)
+    _split_groups(sch, operand, task, sizes, unit)
+    sch.parallel(task)
+    _unroll_tile(sch, epilogue, sizes.lanes)
+    place_neighbours(sch, row, unit)
+
+    *_, channel, column, ky, kx, k, group = sch.get_loops(conv)
+    vector, column = sch.split(column, [None, sizes.lanes])
+    sch.reorder(ky, kx, k, vector, channel, column, group)
+    for loop in (kx, k, vector):
+        sch.unroll(loop)
+    _unroll_tile(sch, sch.decompose_reduction(conv, ky), sizes.lanes)
+    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, choice.channels, sizes.lanes))
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the result, and the groups of input channels; ``lanes`` are pixels."""
+
+    rows: int
+    channels: int
+    columns: int
+    groups: int
+    lanes: int
+    dot: DotProduct
+
+
+def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
+    conv = sch.get(sch.get_sblock("conv"))
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    rows, channels, columns, _, _, groups, _ = (int(axis.dom.extent) for axis in conv.iter_vars)
+    return _Sizes(rows, channels, columns, groups, dot.dividing_lanes(columns), dot)
+
+
+def _tiles(sizes: _Sizes, registers: int) -> list[tuple[int, int]]:
+    """(channels, vectors) of every tile whose accumulators fit; TVM does not match an intrinsic of
+    one channel."""
+    most = min(registers, MOST_BYTES // (sizes.lanes * 4))
+    return [
+        (channels, vectors)
+        for channels in divisors(sizes.channels, most)
+        for vectors in divisors(sizes.columns // sizes.lanes, most // channels)
+        if channels > 1
+    ]
 
 
 def _unroll_tile(sch: s_tir.Schedule, block: SBlockRV, lanes: int) -> None:
@@ -189,18 +233,18 @@ def _split_groups(
     sch: s_tir.Schedule,
     operand: SBlockRV,
     task: LoopRV,
-    groups: int,
-    lanes: int,
-    dot: DotProduct,
+    sizes: _Sizes,
     unit: VectorUnit,
 ) -> None:
     """Make the data of a ``task``: padded and in the instruction's type, then group by group."""
     row, column = sch.get_loops(operand)
-    _, group = sch.split(row, [None, groups])
-    outer, member = sch.split(column, [None, lanes * dot.group])
+    group_size = sizes.dot.group
+    _, group = sch.split(row, [None, sizes.groups])
+    outer, member = sch.split(column, [None, sizes.lanes * group_size])
     sch.reorder(outer, group, member)
     block = sch.blockize(group)
-    sch.tensorize(block, split_groups_intrinsic(dot.data_dtype, groups, dot.group, lanes))
+    intrinsic = split_groups_intrinsic(sizes.dot.data_dtype, sizes.groups, group_size, sizes.lanes)
+    sch.tensorize(block, intrinsic)
     sch.compute_at(block, task, preserve_unit_loops=True)
     pad = sch.get_sblock("pad")
     sch.compute_at(pad, sch.get_loops(block)[-2], preserve_unit_loops=True)

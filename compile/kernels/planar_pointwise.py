@@ -5,6 +5,8 @@ A weight is one number for all lanes, so few channels cost no more per product t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tvm import s_tir, te, tirx
 
 from compile.kernels.conv_epilogue import ConvEpilogue
@@ -12,7 +14,7 @@ from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours, row_loop
 from compile.kernels.planar_intrinsics import interleave_intrinsic
 from compile.kernels.register_loops import keep_in_registers
-from compile.kernels.tiling import VectorUnit, even_lanes, largest_divisor
+from compile.kernels.tiling import VectorUnit, divisors, even_lanes, largest_divisor
 
 FAMILY = "planar_pointwise"
 
@@ -57,15 +59,40 @@ def create_planar_pointwise(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        vectors: of pixels that are computed at a time, for all channels.
+    """
+
+    vectors: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    channels, vectors, lanes = _sizes(sch, unit)
+    most = min(unit.registers, _MOST_BYTES // (lanes * 4)) // channels
+    return [Choice(count) for count in divisors(vectors, max(1, most))]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """As many as fit the registers beside their data and one weight."""
+    channels, vectors, lanes = _sizes(sch, unit)
+    registers = min(unit.registers, _MOST_BYTES // (lanes * 4)) - 1
+    return Choice(largest_divisor(vectors, max(1, registers // (channels + 1))))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
     """Rows to threads; a few vectors of pixels of all channels to registers, and the normalization
-    of the data there, too."""
+    of the data there, too; cut by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    channels, _, lanes = _sizes(sch, unit)
     names = [str(sch.get(b).name_hint) for b in sch.get_child_blocks(sch.get_sblock("root"))]
     if "normalize" in names:
         sch.compute_inline(sch.get_sblock("normalize"))
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
-    _, channels, columns = (int(sch.get(loop).extent) for loop in sch.get_loops(conv)[:3])
-    lanes = even_lanes(columns, unit.lanes)
     if "interleave" in names:
         interleave = sch.get_sblock("interleave")
         row = row_loop(sch, interleave, unit)
@@ -77,10 +104,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     else:
         row = row_loop(sch, epilogue, unit)
     *_, channel, column = sch.get_loops(epilogue)
-    # Beside the accumulators: the data of the tile's columns, and one weight.
-    registers = min(unit.registers, _MOST_BYTES // (lanes * 4)) - 1
-    vectors = largest_divisor(columns // lanes, max(1, registers // (channels + 1)))
-    outer_column, vector, lane = sch.split(column, [None, vectors, lanes])
+    outer_column, vector, lane = sch.split(column, [None, choice.vectors, lanes])
     sch.reorder(outer_column, channel, vector, lane)
     sch.compute_at(conv, outer_column, preserve_unit_loops=True)
     sch.parallel(row)
@@ -94,3 +118,11 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
     keep_in_registers(sch, [channel, vector], lane)
     sch.decompose_reduction(conv, k)
     sch.vectorize(sch.get_loops(sch.get_sblock("wide"))[-1])
+
+
+def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> tuple[int, int, int]:
+    """Channels of the result, vectors in a row of it, and their lanes."""
+    axes = sch.get(sch.get_sblock("conv")).iter_vars
+    _, channels, columns, _ = (int(axis.dom.extent) for axis in axes)
+    lanes = even_lanes(columns, unit.lanes)
+    return channels, columns // lanes, lanes

@@ -29,6 +29,8 @@ from compile.kernels.move import create_upsample
 from compile.kernels.packed_conv import create_packed_conv
 from compile.kernels.packed_depthwise import create_packed_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
+from compile.kernels.planar_conv import create_planar_conv
+from compile.kernels.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.tiling import VectorUnit
@@ -46,6 +48,8 @@ KERNELS = {
     "pointwise": create_pointwise((1, 9, 10, 5), 24, "float32", "float32", BIAS),
     "spatial_conv": create_spatial_conv((1, 9, 12, 3), 6, HALF, "float32", "float32", BIAS),
     "depthwise": create_depthwise((1, 9, 12, 24), SAME, "float32", "float32", BIAS),
+    "planar_pointwise": create_planar_pointwise((1, 9, 5, 24), 6, "float32", BIAS, False),
+    "planar_pointwise, interleaved": create_planar_pointwise((1, 3, 5, 24), 3, "int8", SCALE, True),
     "add": create_add((1, 9, 11, 32), (1, 9, 11, 32)),
     "multiply, few channels": create_multiply((1, 8, 12, 3), (1, 8, 12, 1)),
 }
@@ -55,6 +59,7 @@ if DOT is not None:
         "packed_pointwise, cut vector": create_packed_pointwise((1, 9, 11, 6), 12, DOT, REQUANTIZE),
         "packed_conv": create_packed_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
         "packed_conv, stride 2": create_packed_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
+        "planar_conv": create_planar_conv((1, 8, 32, 16), 12, SAME, DOT, SCALE),
         "packed_depthwise": create_packed_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
         "packed_depthwise, stride 2": create_packed_depthwise(
             (1, 18, 24, 16), HALF, DOT, REQUANTIZE
