@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Our kernel families (compile/kernels/) and XNNPACK's operators, by common names.
 _FAMILIES = {
     "packed_pointwise": "1x1 convolution",
+    "packed_concat_pointwise": "1x1 convolution",
     "packed_conv": "3x3 convolution",
     "pointwise": "1x1 convolution",
     "planar_pointwise": "1x1 convolution",

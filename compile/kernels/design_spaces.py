@@ -14,6 +14,7 @@ from tvm import s_tir, tirx
 from compile.kernels import (
     depthwise,
     elementwise,
+    packed_concat_pointwise,
     packed_conv,
     packed_depthwise,
     packed_pointwise,
@@ -28,6 +29,7 @@ _SPACES = {
     space.FAMILY: space
     for space in (
         packed_pointwise,
+        packed_concat_pointwise,
         packed_conv,
         packed_depthwise,
         planar_conv,

@@ -43,10 +43,23 @@ def create_packed_pointwise(
     data = te.placeholder(data_shape, "int8", name="data")
     shape = packed_shape(channels_out, (1, 1), channels_in, dot)
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
-    vectors, _, _, groups, lanes, group = shape
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
+    conv = accumulator(data, weight, dot)
+    out = te.compute(
+        (1, height, width, channels_out),
+        lambda b, y, x, n: finish(conv[y, x, n], n),
+        name="epilogue",
+    )
+    macs = height * width * channels_in * channels_out
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
+
+def accumulator(data: te.Tensor, weight: te.Tensor, dot: DotProduct, prefix: str = "") -> te.Tensor:
+    """int32 [H,W,vectors*lanes]: the block "conv" over ``data`` int8 [1,H,W,I] and a packed
+    ``weight``, and "operand" where the data has to be brought into the instruction's type."""
+    _, height, width, channels_in = (int(extent) for extent in data.shape)
+    vectors, _, _, groups, lanes, group = (int(extent) for extent in weight.shape)
     padded = groups * group
     k = te.reduce_axis((0, padded), name="k")
 
@@ -61,21 +74,16 @@ def create_packed_pointwise(
     if dot.takes_int8 and padded == channels_in:
         operand, dtype = value, "int8"
     else:
-        operand, dtype = te.compute((height, width, padded), widened, "operand"), dot.data_dtype
+        operand = te.compute((height, width, padded), widened, prefix + "operand")
+        dtype = dot.data_dtype
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         by = weight[n // lanes, 0, 0, k // group, n % lanes, k % group]
         return te.sum(dot.product(operand(y, x, k), by, dtype), axis=k)
 
     attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
-    conv = te.compute((height, width, vectors * lanes), multiply, name="conv", attrs=attrs)
-    out = te.compute(
-        (1, height, width, channels_out),
-        lambda b, y, x, n: finish(conv[y, x, n], n),
-        name="epilogue",
-    )
-    macs = height * width * channels_in * channels_out
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    shape = (height, width, vectors * lanes)
+    return te.compute(shape, multiply, name=prefix + "conv", attrs=attrs)
 
 
 @dataclass(frozen=True)

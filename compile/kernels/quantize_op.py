@@ -23,6 +23,7 @@ _PURE = 1
 
 register_op_attr(QUANTIZE_INT8, "TVectorizable", True)
 register_op_attr(QUANTIZE_INT8, "TCallEffectKind", _PURE)
+register_op_attr(QUANTIZE_INT8, "TScriptPrinterName", QUANTIZE_INT8)
 
 
 def quantize_int8(

@@ -16,6 +16,7 @@ from compile.kernels import (
     instance_norm,
     mean,
     move,
+    packed_concat_pointwise,
     packed_conv,
     packed_depthwise,
     packed_pointwise,
@@ -34,6 +35,7 @@ _SCHEDULES = {
     kernels.FAMILY: kernels.schedule
     for kernels in (
         packed_pointwise,
+        packed_concat_pointwise,
         packed_conv,
         packed_depthwise,
         planar_conv,

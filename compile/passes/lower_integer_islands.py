@@ -25,9 +25,11 @@ from compile.kernels.mean import create_mean
 from compile.kernels.move import create_concat, create_upsample
 from compile.passes.linear_table import as_requantization
 from compile.passes.match_island import Island, match_island
+from compile.passes.match_upsampled_concat import match_upsampled_concat
 from compile.passes.pack_convolution import (
     accumulator_scale,
     integer_bias,
+    pack_concat_convolution,
     pack_convolution,
 )
 from compile.passes.quantized_graph import NotLowerable, op_name
@@ -84,15 +86,17 @@ class _IslandLowering(FunctionRewriter):
         (data,), (shape,) = self.inputs(island)
         convolution = island.convolution
         epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
-        packed = pack_convolution(convolution, shape, "int8", epilogue, self.dot)
+        joined = match_upsampled_concat(convolution, self.definitions)
+        packed = joined and pack_concat_convolution(convolution, joined, epilogue, self.dot)
+        if packed is not None:
+            low, high = (self.renewed(part.tensor) for part in (joined.low, joined.high))
+            args = [low, high, packed.low_weight, packed.high_weight]
+        else:
+            packed = pack_convolution(convolution, shape, "int8", epilogue, self.dot)
+            args = [data, packed.weight]
         multiplier = accumulator_scale(convolution) / np.float64(island.output.scale)
-        args = [
-            data,
-            packed.weight,
-            integer_bias(convolution, packed.offset),
-            multiplier.astype(np.float32),
-            _quant(island),
-        ]
+        bias = integer_bias(convolution, packed.offset)
+        args += [bias, multiplier.astype(np.float32), _quant(island)]
         return self.call(packed.kernel, "conv2d_requantize", args, packed.shape)
 
     def _add(self, island: Island) -> relax.Expr:

@@ -15,6 +15,7 @@ from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.dot_product import DotProduct
+from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
 from compile.kernels.packed_conv import create_packed_conv
 from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
@@ -25,6 +26,7 @@ from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.passes.match_convolution import NHCW, Convolution
+from compile.passes.match_upsampled_concat import UpsampledConcat
 
 #: Accumulators stay below 2^31 with a bias up to this bound and the products on top of it.
 _BIAS_BOUND = 1 << 30
@@ -49,6 +51,18 @@ class PackedConvolution:
     shape: tuple[int, int, int, int]
     weight: NDArray
     offset: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class PackedConcatConvolution:
+    """A kernel over two tensors, and what it takes: as :class:`PackedConvolution`, with the weights
+    of each."""
+
+    kernel: tirx.PrimFunc
+    shape: tuple[int, int, int, int]
+    low_weight: NDArray
+    high_weight: NDArray
+    offset: NDArray[np.int64]
 
 
 def pack_convolution(
@@ -81,6 +95,35 @@ def pack_convolution(
         _result_shape(convolution, window, data_shape),
         np.ascontiguousarray(packed),
         _offset(convolution, shift) if data_dtype == "int8" else None,
+    )
+
+
+def pack_concat_convolution(
+    convolution: Convolution,
+    joined: UpsampledConcat,
+    epilogue: ConvEpilogue,
+    dot: DotProduct | None,
+) -> PackedConcatConvolution | None:
+    """The kernel for ``convolution`` over what is ``joined``, by the instruction ``dot``; None
+    where that does not suit it, or the outputs do not fill its vectors."""
+    weight = convolution.weight
+    channels_out = weight.shape[0]
+    if dot is None or not _suits(convolution, "int8", dot):
+        return None
+    if channels_out % dot.lanes_for(channels_out):
+        return None
+    low_shape, high_shape = (
+        tuple(int(extent) for extent in operand.tensor.ty.shape)
+        for operand in (joined.low, joined.high)
+    )
+    return PackedConcatConvolution(
+        create_packed_concat_pointwise(
+            low_shape, high_shape[3], joined.factor, channels_out, dot, epilogue
+        ),
+        (*high_shape[:3], channels_out),
+        pack_for_dot_product(weight[:, joined.low_channels], dot),
+        pack_for_dot_product(weight[:, joined.high_channels], dot),
+        _offset(convolution, dot.shift),
     )
 
 

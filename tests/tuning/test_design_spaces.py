@@ -26,6 +26,7 @@ from compile.kernels.dot_products import dot_product_named
 from compile.kernels.elementwise import create_add, create_multiply
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_upsample
+from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
 from compile.kernels.packed_conv import create_packed_conv
 from compile.kernels.packed_depthwise import create_packed_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
@@ -57,6 +58,9 @@ if DOT is not None:
     KERNELS |= {
         "packed_pointwise": create_packed_pointwise((1, 9, 12, 20), 48, DOT, REQUANTIZE),
         "packed_pointwise, cut vector": create_packed_pointwise((1, 9, 11, 6), 12, DOT, REQUANTIZE),
+        "packed_concat_pointwise": create_packed_concat_pointwise(
+            (1, 4, 6, 6), 20, 2, 48, DOT, REQUANTIZE
+        ),
         "packed_conv": create_packed_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
         "packed_conv, stride 2": create_packed_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
         "planar_conv": create_planar_conv((1, 8, 32, 16), 12, SAME, DOT, SCALE),

@@ -1,0 +1,74 @@
+"""Recognize a 1x1 convolution over concat(upsample(low), high). Not a pass itself.
+
+Such a convolution is lowered to one kernel that makes neither the upsampled tensor nor the joined
+one (:mod:`compile.kernels.packed_concat_pointwise` has the proof that this is exact), and with
+fewer multiplications.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import relax
+
+from compile.passes.constants import Definitions
+from compile.passes.match_convolution import Convolution
+from compile.passes.match_island import Island, match_island
+from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
+
+
+@dataclass(frozen=True)
+class UpsampledConcat:
+    """What a convolution reads, of one quantization.
+
+    Attributes:
+        low: the tensor whose pixels are repeated.
+        high: the tensor that it is joined with.
+        factor: of the repetition.
+        low_channels, high_channels: their input channels among the convolution's.
+    """
+
+    low: QuantizedTensor
+    high: QuantizedTensor
+    factor: int
+    low_channels: slice
+    high_channels: slice
+
+
+def match_upsampled_concat(
+    convolution: Convolution, definitions: Definitions
+) -> UpsampledConcat | None:
+    """What ``convolution`` reads, where it is a 1x1 convolution over such a concat."""
+    if not convolution.is_pointwise:
+        return None
+    concat = _island(convolution.data, definitions)
+    if concat is None or concat.kind != "concat":
+        return None
+    sources = [_upsampled(part, definitions) for part in concat.inputs]
+    if sum(source is not None for source in sources) != 1:
+        return None
+    first = _channels(concat.inputs[0])
+    channels = [slice(0, first), slice(first, first + _channels(concat.inputs[1]))]
+    which = 0 if sources[0] is not None else 1
+    low, high = sources[which], concat.inputs[1 - which]
+    return UpsampledConcat(low.inputs[0], high, low.factor, channels[which], channels[1 - which])
+
+
+def _upsampled(part: QuantizedTensor, definitions: Definitions) -> Island | None:
+    island = _island(part, definitions)
+    return island if island is not None and island.kind == "upsample" else None
+
+
+def _island(operand: QuantizedTensor | relax.Expr, definitions: Definitions) -> Island | None:
+    if not isinstance(operand, QuantizedTensor):
+        return None
+    if op_name(definitions.get(operand.tensor)) != "quantize":
+        return None
+    try:
+        return match_island(operand.tensor, definitions)
+    except NotLowerable:
+        return None
+
+
+def _channels(operand: QuantizedTensor) -> int:
+    return int(operand.tensor.ty.shape[3])
