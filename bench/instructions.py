@@ -63,6 +63,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
 
     from bench.counting.count_target import check_is_arm64, count_target
     from bench.peer_files import SIZES, litert_name, peer_file
+    from bench.timing.rows import size_text
     from compile.build_artefact import (
         BuildRequest,
         build_artefact,
@@ -81,9 +82,11 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from targets.load_target import load_target
 
     size = parse_size(options.size)
-    if size not in SIZES:
-        known = " and ".join(f"{height}x{width}" for height, width in SIZES)
-        raise MqnetError(f"size {options.size} has no LiteRT file beside it, only {known} have")
+    known = [size_text(size) for size in SIZES]
+    if options.size not in known:
+        raise MqnetError(
+            f"size {options.size} has no LiteRT network to be beside: give {' or '.join(known)}"
+        )
     specs = [load_target(name) for name in dict.fromkeys(options.target or ("cortex-a76",))]
     for spec in specs:
         check_is_arm64(spec)
