@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from targets.emulator.count_instructions import Counts
 
 _SCHEME = "mixed"
+# The longest name of a layer does not break.
+_LAYER_WIDTH = 48
 _NOTE = "instruction counts of an EMULATED board, not times"
 
 
@@ -153,6 +155,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
         caption=f"{_millions(total - in_kernels)} million between the kernels, in the virtual "
         "machine and in its caller",
     )
+    table.add_column("first layer", min_width=_LAYER_WIDTH)
     table.add_column("kernel", overflow="fold")
     for column in ("calls", "million instructions", "share", "MMAC", "MAC / instruction"):
         table.add_column(column, justify="right")
@@ -160,6 +163,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
     for kernel in counted.kernels[:rows]:
         count = kernel.counts.instructions
         table.add_row(
+            next(iter(kernel.layers), ""),
             kernel.name,
             str(kernel.calls),
             _millions(count),
@@ -168,7 +172,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
             f"{kernel.macs / count:.2f}" if kernel.macs else "",
             kernel.schedule,
         )
-    Console(width=140).print(table)
+    Console(width=150).print(table)
 
 
 def _millions(count: int) -> str:

@@ -84,9 +84,12 @@ def test_kernels_beside_litert(tmp_path: Path):
         assert kinds < set(times)
     ours = sum(call["seconds"] for call in run["calls"])
     assert sum(run["families"]["tvm"].values()) == pytest.approx(ours)
+    layers = [layer for call in run["calls"] for layer in call["layers"]]
+    assert "net.backbone.decoder.stages.0.0.expand.conv" in layers and "net.head.conv3" in layers
+    assert run["network"]["size"] == "256x256" and run["network"]["scheme"] == "mixed"
     assert plot.stat().st_size > 10_000
     table = as_user("bench/kernel_times", folder, "-n", "1", "--rows", "3")
-    assert table.code == 0 and "conv2d" in table.out and "GHz" in table.out
+    assert table.code == 0 and "net.backbone.decoder" in table.out and "GHz" in table.out
 
 
 def test_kernels_of_no_artefact(here: Command, out: Path):

@@ -24,13 +24,21 @@ _MACS_PER_SDOT = 16
 def test_a_kernel_that_is_called_twice_counts_twice():
     add, conv = Counts(10, 4, 3, 0), Counts(100, 60, 20, 16)
     counts = FrameCounts(Counts(260, 140, 60, 32), (("conv", conv), ("add", add), ("conv", conv)))
-    summaries = {
-        "conv": {"name": "conv", "family": "packed_conv", "schedule": "record", "macs": 256},
-        "add": {"name": "add", "family": "elementwise", "schedule": "built-in", "macs": 0},
+    manifest = {
+        "kernels": [
+            {"name": "conv", "family": "packed_conv", "schedule": "record", "macs": 256},
+            {"name": "add", "family": "elementwise", "schedule": "built-in", "macs": 0},
+        ],
+        "calls": [
+            {"kernel": "conv", "layers": ["net.a.conv"]},
+            {"kernel": "add", "layers": ["net.a"]},
+            {"kernel": "conv", "layers": ["net.b.conv"]},
+        ],
     }
-    first, second = _by_kernel(counts, summaries)
+    first, second = _by_kernel(counts, manifest)
     assert (first.name, first.family, first.schedule) == ("conv", "packed_conv", "record")
     assert (first.calls, first.macs) == (2, 512)
+    assert first.layers == ("net.a.conv", "net.b.conv") and second.layers == ("net.a",)
     assert first.counts == Counts(200, 120, 40, 32)
     assert (second.name, second.calls, second.macs, second.counts) == ("add", 1, 0, add)
 
