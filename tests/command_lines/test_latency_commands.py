@@ -59,6 +59,8 @@ def test_a_session_and_its_report(tmp_path: Path):
         assert 0 < row["min_ms"] <= row["p10_ms"] <= row["p50_ms"] <= row["p90_ms"]
         assert row["frames"] == sum(map(len, sample["seconds"])) > 0
         assert row["psnr_db"] > (80 if row["scheme"] == "fp32" else 40)
+        plan = row["planned_activation_mb"]
+        assert (0 < plan < 20) if row["engine"] == "tvm" else plan is None
         low, high = row["ratio_interval"]
         assert low <= row["ratio_to_litert_mixed"] <= high
     assert run["rows"][2]["ratio_to_litert_mixed"] == 1
