@@ -172,7 +172,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
             f"{kernel.macs / count:.2f}" if kernel.macs else "",
             kernel.schedule,
         )
-    Console(width=150).print(table)
+    Console(width=160).print(table)
 
 
 def _millions(count: int) -> str:

@@ -165,7 +165,7 @@ def _print_table(kernels: KernelsFile, rows: int) -> None:
             f"{call.macs_per_second / peak:.0%}" if call.macs else "",
             call.schedule,
         )
-    Console(width=150).print(table)
+    Console(width=160).print(table)
 
 
 def _by_family(times: Iterable[tuple[str, float]]) -> dict[str, float]:
