@@ -1,4 +1,4 @@
-"""Picture quality of every scheme on held-out scenes, in PyTorch and compiled, beside baselines."""
+"""Picture quality of every scheme on held-out scenes, in PyTorch and compiled."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SchemeName = Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed", "mixed-q
 
 @dataclass(frozen=True)
 class Options:
-    """Measure picture quality on the 24 held-out pairs: baselines, then each scheme in PyTorch and
-    compiled for this machine, which must agree to 0.1 dB.
+    """Measure picture quality on the 24 held-out pairs: tone mappers, then each scheme in PyTorch
+    and compiled for this machine, which must agree to 0.1 dB.
 
     Writes accuracy.csv and strips.png.
     """
@@ -51,7 +51,7 @@ def _measure(options: Options) -> None:
     import pandas as pd
     import torch
 
-    from bench.quality.evaluate import evaluate_baselines, evaluate_network, request_for
+    from bench.quality.evaluate import evaluate_network, evaluate_tone_mappers, request_for
     from bench.quality.strips import draw_strips
     from compile.atomic import make_folder, write_atomically
     from compile.mqnet.held_out import held_out_pairs
@@ -61,8 +61,8 @@ def _measure(options: Options) -> None:
     torch.set_num_threads(1)
     pairs = held_out_pairs()
     results: list[Result] = []
-    with stderr.status("baselines"):
-        results += evaluate_baselines(list(pairs.values()))
+    with stderr.status("tone mappers"):
+        results += evaluate_tone_mappers(list(pairs.values()))
     for attention in options.attentions:
         for scheme in options.schemes:
             stderr.print(f"{attention}, {scheme}", highlight=False)

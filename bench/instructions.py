@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from targets.emulator.count_instructions import Counts
 
 _SCHEME = "mixed"
+# The longest name of a layer does not break.
+_LAYER_WIDTH = 48
 _NOTE = "instruction counts of an EMULATED board, not times"
 
 
@@ -63,6 +65,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
 
     from bench.counting.count_target import check_is_arm64, count_target
     from bench.peer_files import SIZES, litert_name, peer_file
+    from bench.timing.rows import size_text
     from compile.build_artefact import (
         BuildRequest,
         build_artefact,
@@ -81,9 +84,11 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from targets.load_target import load_target
 
     size = parse_size(options.size)
-    if size not in SIZES:
-        known = " and ".join(f"{height}x{width}" for height, width in SIZES)
-        raise MqnetError(f"size {options.size} has no LiteRT file beside it, only {known} have")
+    known = [size_text(size) for size in SIZES]
+    if options.size not in known:
+        raise MqnetError(
+            f"size {options.size} has no LiteRT network to be beside: give {' or '.join(known)}"
+        )
     specs = [load_target(name) for name in dict.fromkeys(options.target or ("cortex-a76",))]
     for spec in specs:
         check_is_arm64(spec)
@@ -150,6 +155,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
         caption=f"{_millions(total - in_kernels)} million between the kernels, in the virtual "
         "machine and in its caller",
     )
+    table.add_column("first layer", min_width=_LAYER_WIDTH)
     table.add_column("kernel", overflow="fold")
     for column in ("calls", "million instructions", "share", "MMAC", "MAC / instruction"):
         table.add_column(column, justify="right")
@@ -157,6 +163,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
     for kernel in counted.kernels[:rows]:
         count = kernel.counts.instructions
         table.add_row(
+            next(iter(kernel.layers), ""),
             kernel.name,
             str(kernel.calls),
             _millions(count),
@@ -165,7 +172,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
             f"{kernel.macs / count:.2f}" if kernel.macs else "",
             kernel.schedule,
         )
-    Console(width=140).print(table)
+    Console(width=160).print(table)
 
 
 def _millions(count: int) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ import tyro
 from compile.cli import run_command, set_up_logging
 
 if TYPE_CHECKING:
-    from bench.timing.kernel_calls import KernelCall
+    from bench.timing.kernels_file import KernelsFile
 
 
 # Our kernel families (compile/kernels/) and XNNPACK's operators, by common names.
@@ -44,10 +43,15 @@ _XNNPACK = (
 )
 
 
+# The longest name of a layer does not break.
+_LAYER_WIDTH = 48
+
+
 @dataclass(frozen=True)
 class Options:
-    """Time every kernel of an artefact on one core: share of the frame, multiply-accumulates per
-    second, and share of the core's peak at the clock that it really has.
+    """Time every kernel of an artefact on one core: the layer of the network that it computes, its
+    share of the frame, multiply-accumulates per second, and share of the core's peak at the clock
+    that it really has.
 
     Example: python bench/kernel_times.py build/host-mixed-ca-768x1280 --plot roofline.png
     """
@@ -68,7 +72,7 @@ class Options:
     """PNG to write: each kernel's speed over its arithmetic intensity, under the rooflines."""
 
     json: bool = False
-    """Print all calls as JSON to stdout instead of a table."""
+    """Print all calls as JSON to stdout instead of a table; bench/report.py --kernels takes it."""
 
 
 def main() -> None:
@@ -83,7 +87,9 @@ def _time(options: Options) -> None:
     from bench.baselines.litert_profile import profile_litert
     from bench.peer_files import peer_file
     from bench.timing.clock import clock_hz, copy_bytes_per_second
+    from bench.timing.environment import describe_environment
     from bench.timing.kernel_calls import time_kernel_calls
+    from bench.timing.kernels_file import KernelsFile
     from compile.artefact import open_artefact
     from compile.errors import MqnetError
     from compile.imaging.bundled import bundled_photos
@@ -94,6 +100,7 @@ def _time(options: Options) -> None:
     if options.frames < 1:
         raise MqnetError(f"frames {options.frames} is not a positive number")
     artefact = open_artefact(options.artefact)
+    environment = describe_environment()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     session = Session(artefact, 1)
     manifest = session.artefact.manifest
@@ -107,45 +114,59 @@ def _time(options: Options) -> None:
     if options.litert:
         name = f"litert-{manifest['scheme']}-{height}x{width}.tflite"
         families["litert"] = _litert_families(profile_litert(peer_file(name), options.frames))
-    machine = {"clock_hz": hz, "copy_bytes_per_second": bandwidth, "peak_macs_per_second": peaks}
+    kernels = KernelsFile(
+        network={
+            "scheme": manifest["scheme"],
+            "size": f"{height}x{width}",
+            "target": target["name"],
+            "sha256": manifest["files"][artefact.library.name]["sha256"],
+        },
+        calls=tuple(calls),
+        families=families,
+        machine={
+            "clock_hz": hz,
+            "copy_bytes_per_second": bandwidth,
+            "peak_macs_per_second": peaks,
+        },
+        environment=environment,
+    )
     if options.plot is not None:
-        _plot(calls, peaks, bandwidth, options.plot)
+        _plot(kernels, options.plot)
     if options.json:
-        run = {"calls": [asdict(call) for call in calls], "families": families, "machine": machine}
-        print(json.dumps(run, indent=1))
+        print(kernels.as_json())
     else:
-        _print_table(calls, peaks, options.rows)
+        _print_table(kernels, options.rows)
         _print_families(families)
         print(f"{hz / 1e9:.2f} GHz, copies {bandwidth / 1e9:.1f} GB/s")
 
 
-def _print_table(calls: list[KernelCall], peaks: dict[str, float], rows: int) -> None:
+def _print_table(kernels: KernelsFile, rows: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    total = sum(call.seconds for call in calls)
+    peak = kernels.machine["peak_macs_per_second"]["int8"]
     table = Table(
-        title=f"{total * 1e3:.1f} ms in {len(calls)} kernel calls, one thread",
+        title=f"{kernels.seconds * 1e3:.1f} ms in {len(kernels.calls)} kernel calls, one thread",
         caption="peak: of int8 arithmetic, also for kernels that compute in float",
     )
-    for column in ("kernel", "reads", "writes"):
+    table.add_column("layer", min_width=_LAYER_WIDTH)
+    for column in ("kernel", "writes"):
         table.add_column(column, overflow="fold")
     for column in ("ms", "share", "MMAC", "GMAC/s", "peak", "schedule"):
         table.add_column(column, justify="right", no_wrap=True)
-    for call in sorted(calls, key=lambda call: -call.seconds)[:rows]:
-        speed = call.macs / call.seconds
+    for call in sorted(kernels.calls, key=lambda call: -call.seconds)[:rows]:
         table.add_row(
+            ", ".join(call.layers),
             call.name,
-            ", ".join(call.inputs[:2]),
             call.output,
             f"{call.seconds * 1e3:.2f}",
-            f"{call.seconds / total:.1%}",
+            f"{call.seconds / kernels.seconds:.1%}",
             f"{call.macs / 1e6:.1f}" if call.macs else "",
-            f"{speed / 1e9:.1f}" if call.macs else "",
-            f"{speed / peaks['int8']:.0%}" if call.macs else "",
+            f"{call.macs_per_second / 1e9:.1f}" if call.macs else "",
+            f"{call.macs_per_second / peak:.0%}" if call.macs else "",
             call.schedule,
         )
-    Console(width=140).print(table)
+    Console(width=160).print(table)
 
 
 def _by_family(times: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -179,36 +200,12 @@ def _print_families(families: dict[str, dict[str, float]]) -> None:
     Console(width=140).print(table)
 
 
-def _plot(calls: list[KernelCall], peaks: dict[str, float], bandwidth: float, path: Path) -> None:
-    """Roofline (Williams, Waterman and Patterson, CACM 2009): speed over MACs per byte moved."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
+def _plot(kernels: KernelsFile, path: Path) -> None:
+    from bench.reporting.roofline import roofline
     from compile.atomic import atomic_path
 
-    counted = [call for call in calls if call.macs]
-    intensity = np.array([call.macs / call.moved_bytes for call in counted])
-    speed = np.array([call.macs / call.seconds for call in counted]) / 1e9
-    area = np.array([call.seconds for call in counted])
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    panel = figure.subplots()
-    x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
-    for kind, peak in peaks.items():
-        roof = np.minimum(peak, x * bandwidth) / 1e9
-        panel.loglog(x, roof, label=f"{kind}: {peak / 1e9:.0f} GMAC/s, {bandwidth / 1e9:.0f} GB/s")
-    families = sorted({call.family for call in counted})
-    for family in families:
-        chosen = [index for index, call in enumerate(counted) if call.family == family]
-        sizes = 3000 * area[chosen] / area.sum()
-        panel.scatter(intensity[chosen], speed[chosen], sizes, alpha=0.6, label=family)
-    panel.set(xlabel="multiply-accumulates per byte of the arguments", ylabel="GMAC/s, one thread")
-    panel.set_title("Area: share of the frame's time")
-    legend = panel.legend(fontsize=8, loc="lower right")
-    for handle in legend.legend_handles:
-        if hasattr(handle, "set_sizes"):
-            handle.set_sizes([40])
     with atomic_path(path) as beside:
-        figure.savefig(beside, dpi=110)
+        roofline(kernels).savefig(beside, dpi=110)
 
 
 if __name__ == "__main__":

@@ -240,20 +240,24 @@ def _jobs(
     """What is timed together; our own networks are built first, unless they are given."""
     from bench.baselines.engine import Job
 
-    jobs = [
-        Job("tvm", artefact.manifest["scheme"], size, threads, artefact.library.parent)
-        for artefact in artefacts
-        if artefact.size == size
+    ours = [artefact for artefact in artefacts if artefact.size == size] or [
+        _build(options, scheme, size, threads)
+        for engine, scheme in networks
+        if engine == "tvm" and not artefacts
     ]
-    for engine, scheme in networks:
-        if engine != "tvm":
-            jobs.append(Job(engine, scheme, size, threads))
-        elif not artefacts:
-            jobs.append(Job(engine, scheme, size, threads, _build(options, scheme, size, threads)))
-    return jobs
+    jobs = [
+        Job(
+            *("tvm", artefact.manifest["scheme"], size, threads, artefact.library.parent),
+            # Of the whole network, which is described last.
+            planned_bytes=artefact.manifest["parts"][-1]["activation_bytes"],
+        )
+        for artefact in ours
+    ]
+    others = [(engine, scheme) for engine, scheme in networks if engine != "tvm"]
+    return jobs + [Job(engine, scheme, size, threads) for engine, scheme in others]
 
 
-def _build(options: Options, scheme: str, size: tuple[int, int], threads: int) -> Path:
+def _build(options: Options, scheme: str, size: tuple[int, int], threads: int) -> Artefact:
     from bench.timing.rows import size_text
     from compile.build_artefact import BuildRequest, build_artefact
     from compile.phases import Phases
@@ -261,8 +265,7 @@ def _build(options: Options, scheme: str, size: tuple[int, int], threads: int) -
     folder = options.out.parent / f"{options.target}-{scheme}-{size_text(size)}-{threads}"
     stderr.print(f"{scheme}, {size_text(size)}, {threads} threads", highlight=False)
     request = BuildRequest(options.target, scheme, size=size, threads=threads, out=folder)
-    build_artefact(request, Phases(stderr))
-    return folder
+    return build_artefact(request, Phases(stderr))
 
 
 def _session(

@@ -16,7 +16,7 @@ class Options:
     """Make a report of a session of bench/latency.py: one HTML page that prints well, the rows as
     CSV, the figures as PNG.
 
-    Example: python bench/report.py build/latency/run.json -o report/
+    Example: python bench/report.py build/latency/run.json -o report/ --kernels kernels.json
     """
 
     run: tyro.conf.Positional[Path]
@@ -28,6 +28,10 @@ class Options:
     baseline: Path | None = None
     """Earlier file of the same machine, to say what changed and whether it is more than noise."""
 
+    kernels: Path | None = None
+    """What bench/kernel_times.py --json has printed on the same machine: where the time of a frame
+    goes, layer by layer, with the roofline."""
+
 
 def main() -> None:
     """Entry point of `python bench/report.py`."""
@@ -38,10 +42,12 @@ def _report(options: Options) -> None:
     set_up_logging(verbose=False)
     from bench.reporting.run_file import read_run
     from bench.reporting.write_report import write_report
+    from bench.timing.kernels_file import read_kernels
 
     run = read_run(options.run)
     baseline = None if options.baseline is None else read_run(options.baseline)
-    print(write_report(run, baseline, options.output))
+    kernels = None if options.kernels is None else read_kernels(options.kernels)
+    print(write_report(run, baseline, options.output, kernels))
 
 
 if __name__ == "__main__":

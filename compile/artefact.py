@@ -124,7 +124,8 @@ def _check_facts(path: Path, manifest: dict[str, Any]) -> None:
         _ = manifest["files"][LIBRARY]["sha256"], manifest["threads"]
         _ = [manifest["target"][key] for key in ("name", "requires", "linker")]
         _, _, _, _ = manifest["input"]["shape"]
-    except (KeyError, TypeError, ValueError) as error:
+        _ = manifest["parts"][-1]["activation_bytes"]
+    except (LookupError, TypeError, ValueError) as error:
         raise ArtefactError(f"{path} is damaged ({error!r}): build it again") from None
 
 

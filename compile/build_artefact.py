@@ -23,6 +23,7 @@ from compile.artefact import (
 from compile.atomic import make_folder, write_atomically
 from compile.checksum import sha256_of
 from compile.describe_boundary import BoundaryTensor, describe_boundary
+from compile.describe_calls import describe_calls
 from compile.describe_parts import describe_kernels, describe_parts
 from compile.errors import MqnetError, OutputError
 from compile.imaging.bundled import bundled_photos
@@ -144,6 +145,7 @@ def build_artefact(
                 "boundary": [asdict(tensor) for tensor in boundary],
                 "parts": [asdict(part) for part in describe_parts(planned)],
                 "kernels": [asdict(kernel) for kernel in describe_kernels(planned)],
+                "calls": [asdict(call) for call in describe_calls(planned)],
                 "linker": asdict(linker.report),
                 "versions": {package: version(package) for package in _PACKAGES},
             },

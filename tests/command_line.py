@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import accuracy, kernel_times, latency, report
+from bench import accuracy, instructions, kernel_times, latency, report
 from compile import build, infer
 from compile.artefact import MANIFEST
 from compile.mqnet import data, train
@@ -31,6 +31,7 @@ MAINS = {
     "compile/mqnet/data": data.main,
     "compile/mqnet/train": train.main,
     "bench/accuracy": accuracy.main,
+    "bench/instructions": instructions.main,
     "bench/kernel_times": kernel_times.main,
     "bench/latency": latency.main,
     "bench/report": report.main,

@@ -19,6 +19,8 @@ class Job:
         size: (height, width) in pixels.
         threads: per frame.
         artefact: folder of our own build; None for other engines.
+        planned_bytes: of activations, which our own build's memory plan fixes; None for other
+            engines, which do not tell.
     """
 
     engine: str
@@ -26,6 +28,7 @@ class Job:
     size: tuple[int, int]
     threads: int
     artefact: Path | None = None
+    planned_bytes: int | None = None
 
 
 class Engine(Protocol):

@@ -23,6 +23,7 @@ class KernelInstructions:
 
     Attributes:
         name, family, schedule: see :class:`compile.describe_parts.KernelSummary`.
+        layers: of the network that the calls compute, in order.
         calls: in the frame.
         macs: multiply-accumulates of all calls.
         counts: of all calls.
@@ -31,6 +32,7 @@ class KernelInstructions:
     name: str
     family: str
     schedule: str
+    layers: tuple[str, ...]
     calls: int
     macs: int
     counts: Counts
@@ -87,23 +89,23 @@ def count_target(
     target = artefact.manifest["target"]
     android = target["linker"] == "android-arm64"
     counts = count_on_board(root, artefact.library, picture, core, aliases_bionic=android)
-    kernels = _by_kernel(
-        counts, {kernel["name"]: kernel for kernel in artefact.manifest["kernels"]}
-    )
+    kernels = _by_kernel(counts, artefact.manifest)
     return TargetInstructions(target["name"], core, counts.frame, litert, kernels)
 
 
-def _by_kernel(
-    counts: FrameCounts, summaries: Mapping[str, dict[str, Any]]
-) -> tuple[KernelInstructions, ...]:
+def _by_kernel(counts: FrameCounts, manifest: Mapping[str, Any]) -> tuple[KernelInstructions, ...]:
+    summaries = {kernel["name"]: kernel for kernel in manifest["kernels"]}
     calls: dict[str, list[Counts]] = {}
-    for name, call in counts.kernels:
-        calls.setdefault(name, []).append(call)
+    layers: dict[str, list[str]] = {}
+    for (name, count), call in zip(counts.kernels, manifest["calls"], strict=True):
+        calls.setdefault(name, []).append(count)
+        layers.setdefault(name, []).extend(call["layers"])
     kernels = [
         KernelInstructions(
             name,
             summaries[name]["family"],
             summaries[name]["schedule"],
+            tuple(layers[name]),
             len(of_kernel),
             summaries[name]["macs"] * len(of_kernel),
             _sum(of_kernel),

@@ -1,1 +1,1 @@
-"""How good HDR pictures are: metrics, the baselines to beat, and the run over held-out pairs."""
+"""How good HDR pictures are: metrics, the tone mappers to beat, and the run over held-out pairs."""

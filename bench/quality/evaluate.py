@@ -1,4 +1,4 @@
-"""Every baseline and every scheme over the held-out pairs: one row of metrics each."""
+"""Every tone mapper and every scheme over the held-out pairs: one row of metrics each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.baselines import BASELINES
 from bench.quality.metrics import METRICS
+from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_artefact import BuildRequest, build_artefact, quantized_program
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.mqnet.held_out import SIZE
@@ -30,9 +30,9 @@ class Result:
     """One engine over all pairs.
 
     Attributes:
-        engine: "baseline", "pytorch" or "tvm".
-        scheme: quantization scheme, or the baseline's name.
-        attention: of the network; "" for a baseline.
+        engine: "tone-mapper", "pytorch" or "tvm".
+        scheme: quantization scheme, or the tone mapper's name.
+        attention: of the network; "" for a tone mapper.
         weight_bytes: constants of the compiled module; None for the others.
         lights: what it made of each photograph.
         scores: metric by name, one value per pair.
@@ -59,10 +59,10 @@ class Result:
         }
 
 
-def evaluate_baselines(pairs: Sequence[Pair]) -> Iterator[Result]:
-    """Each of :data:`bench.quality.baselines.BASELINES`."""
-    for name, operator in BASELINES.items():
-        yield _evaluate("baseline", name, "", None, pairs, operator)
+def evaluate_tone_mappers(pairs: Sequence[Pair]) -> Iterator[Result]:
+    """Each of :data:`bench.quality.tone_mappers.TONE_MAPPERS`."""
+    for name, operator in TONE_MAPPERS.items():
+        yield _evaluate("tone-mapper", name, "", None, pairs, operator)
 
 
 def evaluate_network(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -58,18 +59,24 @@ def accuracy(run: RunFile) -> Figure:
 
 
 def memory(run: RunFile) -> Figure | None:
-    """Memory that activations take, by size, one thread or the fewest there are; None where it is
-    not known, as of a device."""
+    """Memory that activations take, by size, one thread or the fewest there are: measured, and of
+    our builds as planned; None where it is not measured, as of a device."""
     rows = run.measured[run.measured["threads"] == run.measured["threads"].min()]
     if rows["activation_mb"].isna().all():
         return None
-    table = rows.assign(name=rows["engine"] + " " + rows["scheme"]).pivot(
-        index="name", columns="size", values="activation_mb"
-    )
+    rows = rows.assign(name=rows["engine"] + " " + rows["scheme"])
+    if "planned_activation_mb" in rows:
+        planned = rows.dropna(subset="planned_activation_mb")
+        planned = planned.assign(
+            name=planned["name"] + ", as planned", activation_mb=planned["planned_activation_mb"]
+        )
+        rows = pd.concat([rows, planned])
+    table = rows.pivot(index="name", columns="size", values="activation_mb")
     figure = Figure(figsize=(10, 1 + 0.3 * len(table)), layout="constrained")
     panel = figure.subplots()
     table.loc[::-1, table.columns[::-1]].plot.barh(ax=panel)
-    panel.set(xlabel="memory from the loaded network to its first frame (MB)", ylabel="")
+    xlabel = "memory from the loaded network to its first frame, measured or as planned (MB)"
+    panel.set(xlabel=xlabel, ylabel="")
     return figure
 
 

@@ -12,6 +12,7 @@ _FIGURES = {
     "min_ms": ("min", 1),
     "cpu_ms": ("CPU", 1),
     "activation_mb": ("act. MB", 0),
+    "planned_activation_mb": ("plan MB", 1),
     "peak_rss_mb": ("peak MB", 0),
     "psnr_db": ("PSNR dB", 1),
     "ratio_to_litert_mixed": ("ratio", 2),

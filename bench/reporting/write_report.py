@@ -8,23 +8,34 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+from matplotlib.figure import Figure
 
 from bench.reporting.compare_runs import compare_runs
 from bench.reporting.figures import FIGURES
+from bench.reporting.kernel_table import kind_table, layer_table
+from bench.reporting.roofline import roofline
 from bench.reporting.run_file import RunFile
 from bench.reporting.table import table_of
+from bench.timing.kernels_file import KernelsFile
 from compile.atomic import make_folder, write_atomically
+from compile.errors import MqnetError
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 
 
-def write_report(run: RunFile, baseline: RunFile | None, folder: Path) -> Path:
-    """Write ``report.html``, ``latency.csv`` and a PNG per figure; returns the page's path.
+def write_report(
+    run: RunFile, baseline: RunFile | None, folder: Path, kernels: KernelsFile | None = None
+) -> Path:
+    """Write ``report.html``, ``latency.csv`` and a PNG per figure, and of ``kernels`` also
+    ``kernels.csv`` and the roofline; returns the page's path.
 
     Raises:
-        MqnetError: the baseline cannot be compared, or the folder cannot be written.
+        MqnetError: the baseline cannot be compared, the kernels are another machine's, or the
+            folder cannot be written.
     """
     comparison = None if baseline is None else compare_runs(baseline, run)
+    if kernels is not None:
+        _check_machine(run, kernels)
     make_folder(folder)
     pictures = []
     for name, (title, draw) in FIGURES.items():
@@ -34,10 +45,7 @@ def write_report(run: RunFile, baseline: RunFile | None, folder: Path) -> Path:
         if label := _label(run):
             # Figures are passed on without their page.
             figure.suptitle(label, color="tab:red")
-        png = io.BytesIO()
-        figure.savefig(png, dpi=110)
-        write_atomically(folder / f"{name}.png", png.getvalue())
-        pictures.append((title, base64.b64encode(png.getvalue()).decode()))
+        pictures.append((title, _write_figure(figure, folder / f"{name}.png")))
     write_atomically(folder / "latency.csv", run.rows.to_csv(index=False).encode())
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
     page = template.render(
@@ -47,10 +55,41 @@ def write_report(run: RunFile, baseline: RunFile | None, folder: Path) -> Path:
         comparison=None if comparison is None else _as_html(comparison),
         pictures=pictures,
         table=table_of(run.rows),
+        kernels=None if kernels is None else _kernels_section(kernels, folder),
         environment=run.environment,
     )
     write_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
+
+
+def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
+    timed, session = kernels.environment["cpu"], run.environment["cpu"]
+    if timed != session:
+        raise MqnetError(
+            f"the kernels were timed on {timed!r} and the session on {session!r}: time both on "
+            "one machine"
+        )
+
+
+def _kernels_section(kernels: KernelsFile, folder: Path) -> dict[str, object]:
+    layers = layer_table(kernels)
+    write_atomically(folder / "kernels.csv", layers.to_csv(index=False).encode())
+    return {
+        "network": kernels.network,
+        "milliseconds": f"{kernels.seconds * 1e3:.1f}",
+        "commit": kernels.environment["commit"],
+        "roofline": _write_figure(roofline(kernels), folder / "roofline.png"),
+        "layers": layers,
+        "kinds": kind_table(kernels),
+    }
+
+
+def _write_figure(figure: Figure, path: Path) -> str:
+    """The figure as it is put into the page: base64 of the PNG that is written."""
+    png = io.BytesIO()
+    figure.savefig(png, dpi=110)
+    write_atomically(path, png.getvalue())
+    return base64.b64encode(png.getvalue()).decode()
 
 
 def headlines(run: RunFile) -> list[str]:

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.timing.kernel_call import KernelCall
+from compile.errors import ArtefactError
 from compile.run_artefact import Session
-
-
-@dataclass(frozen=True)
-class KernelCall:
-    """One call of a frame.
-
-    Attributes:
-        name, family, schedule, macs: of the kernel, see
-            :class:`compile.describe_parts.KernelSummary`.
-        inputs: shapes of what it reads, such as "64x64x32", weights included.
-        output: shape and dtype of what it writes.
-        moved_bytes: of all its arguments, each counted once.
-        seconds: median over the frames.
-    """
-
-    name: str
-    family: str
-    schedule: str
-    macs: int
-    inputs: tuple[str, ...]
-    output: str
-    moved_bytes: int
-    seconds: float
 
 
 def time_kernel_calls(
     session: Session, image: NDArray[np.uint8], frames: int, warm_up: int = 3
 ) -> list[KernelCall]:
-    """Every kernel call of a frame of ``image``, uint8 [H,W,3], in order."""
-    kernels = {kernel["name"]: kernel for kernel in session.artefact.manifest["kernels"]}
+    """Every kernel call of a frame of ``image``, uint8 [H,W,3], in order.
+
+    Raises:
+        ArtefactError: the artefact does not say which layers its calls compute.
+    """
+    manifest = session.artefact.manifest
+    if "calls" not in manifest:
+        raise ArtefactError(
+            f"{session.artefact.library} is of an older build, which does not know the layers of "
+            "its kernels: build it again"
+        )
+    kernels = {kernel["name"]: kernel for kernel in manifest["kernels"]}
     seconds: list[list[float]] = []
     calls: list[dict[str, Any]] = []
     start = 0.0
@@ -60,7 +48,11 @@ def time_kernel_calls(
         seconds.append([])
         session.run_observed(image, observe)
     medians = np.median(seconds[warm_up:], axis=0)
-    return [KernelCall(**call, seconds=float(s)) for call, s in zip(calls, medians, strict=True)]
+    layers = (tuple(call["layers"]) for call in manifest["calls"])
+    return [
+        KernelCall(**call, layers=of_call, seconds=float(median))
+        for call, of_call, median in zip(calls, layers, medians, strict=True)
+    ]
 
 
 def _describe(kernel: dict[str, Any], arguments: Sequence[Any]) -> dict[str, Any]:

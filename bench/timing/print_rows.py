@@ -16,7 +16,7 @@ def print_rows(rows: list[dict[str, Any]], environment: dict[str, Any]) -> None:
     )
     for column in ("engine", "scheme", "size", "threads"):
         table.add_column(column, no_wrap=True)
-    columns = ("p50 ms", "p90 ms", "min ms", "CPU ms", "act. MB", "PSNR dB", "ratio")
+    columns = ("p50 ms", "p90 ms", "min ms", "CPU ms", "act. MB", "plan MB", "PSNR dB", "ratio")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("flags", overflow="fold")
@@ -27,6 +27,7 @@ def print_rows(rows: list[dict[str, Any]], environment: dict[str, Any]) -> None:
             figures = [
                 *(_text(row[name], 1) for name in ("p50_ms", "p90_ms", "min_ms", "cpu_ms")),
                 _text(row["activation_mb"], 0),
+                _text(row["planned_activation_mb"], 1),
                 _text(row["psnr_db"], 1),
                 "",
             ]

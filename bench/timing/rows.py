@@ -36,6 +36,9 @@ def make_rows(results: list[Measured], environment: dict[str, Any]) -> list[dict
                 "cpu_ms": percentile_ms(result.cpu, 50) if any(result.cpu) else None,
                 "peak_rss_mb": result.memory.peak / 1e6 if result.memory else None,
                 "activation_mb": result.memory.activations / 1e6 if result.memory else None,
+                "planned_activation_mb": None
+                if job.planned_bytes is None
+                else job.planned_bytes / 1e6,
                 "psnr_db": result.psnr_db,
                 "ratio_to_litert_mixed": percentile_ms(base.wall, 50)
                 / percentile_ms(result.wall, 50)

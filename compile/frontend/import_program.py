@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import tvm
 from torch.export import ExportedProgram
-from tvm.relax.frontend.torch import from_exported_program
+from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from compile.frontend.check_program import check_program
 from compile.frontend.convolution import CONVOLUTION
+from compile.frontend.name_layers import name_layers
 from compile.frontend.quantized_ops import QUANTIZED_OPS
 
 
 def import_program(program: ExportedProgram) -> tvm.IRModule:
-    """The Relax module of ``program``, weights as constants, one function ``main``.
+    """The Relax module of ``program``, weights as constants, one function ``main`` whose calls say
+    which layers they compute.
 
     Raises:
         GraphError: an operator that cannot be imported, named with the module it came from.
     """
     check_program(program)
-    return from_exported_program(
+    # As from_exported_program() does, but the importer is kept: it knows the variable of each node.
+    importer = ExportedProgramImporter()
+    mod = importer.from_exported_program(
         program,
-        custom_convert_map={**QUANTIZED_OPS, **CONVOLUTION},
-        run_ep_decomposition=False,
+        keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
+        no_bind_return_tuple=False,
+        custom_convert_map={**QUANTIZED_OPS, **CONVOLUTION},
     )
+    return name_layers(mod, program, importer.env)

@@ -30,6 +30,7 @@ from compile.kernels import (
 )
 from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.passes.constants import variables_of
+from compile.passes.layers import keep_layers, layers_of, with_layers
 from compile.passes.quantized_graph import op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
@@ -49,7 +50,7 @@ class FuseRowKernels:
         anchors: dict[str, tirx.PrimFunc] = {}
         mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors))
         mod = tirx.transform.ForceNarrowIndexToInt32()(mod)
-        mod = relax.transform.FuseTIR()(mod)
+        mod = keep_layers(relax.transform.FuseTIR())(mod)
         for name, anchor in anchors.items():
             attrs = {attr: anchor.attrs[attr] for attr in (FAMILY_ATTR, MACS_ATTR)}
             mod.update_func(mod.get_global_var(name), mod[name].with_attrs(attrs))
@@ -131,6 +132,8 @@ class _RowFusion(FunctionRewriter):
         name = self.builder.add_func(function, f"{anchor.args[0].name_hint}_rows")
         self._anchors[name.name_hint] = self._mod[anchor.args[0]]
         call = relax.Call(name, [self.renewed(operand) for operand in operands])
+        calls = (self.definitions[var] for var in group.members)
+        call = with_layers(call, [layer for each in calls for layer in layers_of(each)])
         if len(group.results) == 1:
             return call
         values = self.builder.emit(call)

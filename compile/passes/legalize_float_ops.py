@@ -9,6 +9,8 @@ from __future__ import annotations
 import tvm
 from tvm import relax, te, tirx
 
+from compile.passes.layers import keep_layers
+
 #: What the kernels of our own lowering carry: operator fusion leaves them alone.
 _OPAQUE = 8
 
@@ -81,10 +83,10 @@ class LegalizeFloatOps:
             "relax.tanh": lambda builder, call: builder.call_te(tanh, call.args[0]),
         }
         passes = [
-            relax.transform.LegalizeOps(by_our_own),
+            keep_layers(relax.transform.LegalizeOps(by_our_own)),
             relax.transform.AnnotateTIROpPattern(),
             relax.transform.FuseOps(),
-            relax.transform.FuseTIR(),
+            keep_layers(relax.transform.FuseTIR()),
             relax.transform.DeadCodeElimination(),
         ]
         return tvm.transform.Sequential(passes)(mod)

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from compile.passes.inline_parts import InlineParts
+from compile.passes.layers import keep_layers
 from compile.passes.plan_storage import PlanStorage
 
 
@@ -20,7 +21,7 @@ def plan_memory() -> tvm.transform.Pass:
         relax.transform.RewriteDataflowReshape(),
         relax.transform.ToNonDataflow(),
         relax.transform.RemovePurityChecking(),
-        relax.transform.CallTIRRewrite(),
+        keep_layers(relax.transform.CallTIRRewrite()),
         PlanStorage(),
     ]
     return tvm.transform.Sequential(passes, name="PlanMemory")

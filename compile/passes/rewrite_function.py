@@ -12,6 +12,7 @@ import tvm
 from tvm import relax
 
 from compile.passes.constants import definitions_of
+from compile.passes.layers import Layers, label_calls, layers_of
 
 
 class FunctionRewriter:
@@ -47,6 +48,7 @@ class FunctionRewriter:
     def rewrite(self) -> tuple[relax.Function, tvm.IRModule]:
         """The new function, and the module with the kernels that it calls."""
         function = self.function
+        layers: dict[relax.Var, Layers] = {}
         with self.builder.function("rewritten", list(function.params)):
             with self.builder.dataflow():
                 for block in function.body.blocks:
@@ -55,10 +57,11 @@ class FunctionRewriter:
                         if not isinstance(value, relax.Var):
                             value = self.builder.emit(value)
                         self._replacements[binding.var] = value
+                        layers.setdefault(value, layers_of(binding.value))
                 output = self.builder.emit_output(self.finish(function.body.body))
             self.builder.emit_func_output(output)
         mod = self.builder.get()
-        rewritten = mod["rewritten"]
+        rewritten = label_calls(mod["rewritten"], layers)
         del mod[mod.get_global_var("rewritten")]
         return rewritten.without_attr("global_symbol"), mod
 
@@ -73,7 +76,7 @@ def substitute(expr: relax.Expr, values: Mapping[relax.Var, relax.Expr]) -> rela
         return relax.TupleGetItem(substitute(expr.tuple_value, values), expr.index)
     if isinstance(expr, relax.Call):
         args = [substitute(arg, values) for arg in expr.args]
-        return relax.Call(expr.op, args, expr.attrs, expr.ty_args)
+        return relax.Call(expr.op, args, expr.attrs, expr.ty_args, expr.span)
     return expr
 
 

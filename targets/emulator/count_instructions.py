@@ -67,7 +67,7 @@ def count_on_board(
     """Runs a frame of ``picture``, uint8 [H,W,3], on the emulated board and counts the next one.
 
     Args:
-        root: The board's root folder, made by `make_root.py`; the plugin is kept beside it.
+        root: The board's root folder, made by `make_root.py`.
         network: A build's library for arm64, or a LiteRT network (.tflite).
         picture: What it takes.
         core: What the board passes for.
@@ -81,9 +81,9 @@ def count_on_board(
     check_board(root)
     if network.suffix != ".tflite" and (machine := read_machine(network)) != "EM_AARCH64":
         raise ArtefactError(f"{network} is built for {machine}, the emulated board is EM_AARCH64")
-    plugin = counting_plugin(root.parent)
     with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
         work = Path(work_name)
+        plugin = counting_plugin(work)
         np.save(work / "picture.npy", picture)
         # Threads would count into one another's figures; a seed of its own per run would let
         # Python's dictionaries cost differently each time.

@@ -51,7 +51,10 @@ def run_guest(command: list[str], name: str, cpu: str, timeout: float) -> None:
     if any("unable to find CPU model" in line for line in lines):
         raise TargetError(f"QEMU knows no core '{cpu}'; {QEMU} -cpu help lists those it knows")
     if refusal := next((line for line in lines if "plugin" in line and QEMU in line), None):
-        raise TargetError(f"{refusal}: counting needs a QEMU whose plugin interface is version 1")
+        raise TargetError(
+            f"{refusal}: counting needs a QEMU whose plugin interface is version 1, which 4.2 to 8 "
+            "have"
+        )
     raise ArtefactError(
         f"{name} failed on the emulated {cpu}: "
         f"{lines[-1] if lines else f'exit code {result.returncode}'}"

@@ -66,6 +66,10 @@ def _no_input(folder: Path) -> None:
     edit_manifest(folder, lambda manifest: manifest.pop("input"))
 
 
+def _no_parts(folder: Path) -> None:
+    edit_manifest(folder, lambda manifest: manifest.update(parts=[]))
+
+
 def _no_files(folder: Path) -> None:
     edit_manifest(folder, lambda manifest: manifest.update(files={}))
 
@@ -85,6 +89,7 @@ def _newer_format(folder: Path) -> None:
         _bare_manifest,
         _no_target,
         _no_input,
+        _no_parts,
         _no_files,
         _newer_format,
     ],

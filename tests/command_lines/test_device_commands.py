@@ -103,6 +103,7 @@ def test_a_build_on_a_device(here: Command, board: Served, host: Path, out: Path
     assert (ours["engine"], ours["scheme"], ours["size"]) == ("tvm", "mixed", "64x96")
     assert 0 < ours["min_ms"] <= ours["p10_ms"] <= ours["p50_ms"] <= ours["p90_ms"]
     assert ours["cpu_ms"] > 0 and ours["psnr_db"] > 40 and ours["activation_mb"] is None
+    assert 0 < ours["planned_activation_mb"] < 10
     assert "litert-mixed-64x96.tflite" in litert["flags"][0]
     page = write_report(read_run(file), None, out / "report").read_text()
     assert "Latency and accuracy" in page and "Memory of activations" not in page

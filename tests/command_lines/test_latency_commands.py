@@ -59,6 +59,8 @@ def test_a_session_and_its_report(tmp_path: Path):
         assert 0 < row["min_ms"] <= row["p10_ms"] <= row["p50_ms"] <= row["p90_ms"]
         assert row["frames"] == sum(map(len, sample["seconds"])) > 0
         assert row["psnr_db"] > (80 if row["scheme"] == "fp32" else 40)
+        plan = row["planned_activation_mb"]
+        assert (0 < plan < 20) if row["engine"] == "tvm" else plan is None
         low, high = row["ratio_interval"]
         assert low <= row["ratio_to_litert_mixed"] <= high
     assert run["rows"][2]["ratio_to_litert_mixed"] == 1
@@ -84,9 +86,12 @@ def test_kernels_beside_litert(tmp_path: Path):
         assert kinds < set(times)
     ours = sum(call["seconds"] for call in run["calls"])
     assert sum(run["families"]["tvm"].values()) == pytest.approx(ours)
+    layers = [layer for call in run["calls"] for layer in call["layers"]]
+    assert "net.backbone.decoder.stages.0.0.expand.conv" in layers and "net.head.conv3" in layers
+    assert run["network"]["size"] == "256x256" and run["network"]["scheme"] == "mixed"
     assert plot.stat().st_size > 10_000
     table = as_user("bench/kernel_times", folder, "-n", "1", "--rows", "3")
-    assert table.code == 0 and "conv2d" in table.out and "GHz" in table.out
+    assert table.code == 0 and "net.backbone.decoder" in table.out and "GHz" in table.out
 
 
 def test_kernels_of_no_artefact(here: Command, out: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bench.baselines.litert_profile import profile_litert, seconds_by_type
 from bench.peer_files import peer_file
 from bench.timing.clock import clock_hz, copy_bytes_per_second
 from bench.timing.kernel_calls import time_kernel_calls
+from compile.errors import ArtefactError
 from compile.run_artefact import Session
 
 pytestmark = x86_only
@@ -24,13 +26,24 @@ def test_every_call_of_a_frame(artefact: ArtefactFactory):
     *_, whole = session.artefact.manifest["parts"]
     assert len(calls) == whole["ops"]
     assert sum(call.macs for call in calls) == whole["macs"]
+    named = [(call["kernel"], tuple(call["layers"])) for call in session.artefact.manifest["calls"]]
+    assert [(call.name, call.layers) for call in calls] == named
     assert all(call.seconds > 0 and call.schedule == "built-in" for call in calls)
     stem = next(call for call in calls if call.macs)
+    assert stem.layers == ("net.backbone.encoder.stem.conv",)
     assert stem.inputs[0] == "64x96x3" and stem.output == "32x48x16 int8"
     # The picture, 3x3x3x16 weights, biases and multipliers of 16 channels, what is written.
     assert stem.moved_bytes >= 64 * 96 * 3 + 432 + 32 * 48 * 16
     assert stem.moved_bytes < 64 * 96 * 3 + 432 + 32 * 48 * 16 + 1024
     assert calls[-1].output == "64x96x3 float32"
+
+
+def test_an_artefact_that_does_not_know_its_layers(artefact: ArtefactFactory):
+    built = artefact()
+    manifest = {key: value for key, value in built.manifest.items() if key != "calls"}
+    session = Session(replace(built, manifest=manifest), 1)
+    with pytest.raises(ArtefactError, match=r"mqnet\.so is of an older build.*build it again"):
+        time_kernel_calls(session, np.zeros((*SIZE, 3), np.uint8), frames=1)
 
 
 def test_a_frame_computes_the_same_while_it_is_observed(artefact: ArtefactFactory):

@@ -1,4 +1,4 @@
-"""The held-out pairs as they are bundled, the baselines on them, and the whole table once."""
+"""The held-out pairs as they are bundled, the tone mappers on them, and the whole table once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from PIL import Image
 from rich.console import Console
 from scipy.stats import spearmanr
 
-from bench.quality.baselines import BASELINES
-from bench.quality.evaluate import evaluate_baselines, evaluate_network, request_for
+from bench.quality.evaluate import evaluate_network, evaluate_tone_mappers, request_for
 from bench.quality.strips import draw_strips
+from bench.quality.tone_mappers import TONE_MAPPERS
 from compile import mqnet
 from compile.mqnet.held_out import SIZE, held_out_pairs, tone_curve, write_held_out
 from compile.mqnet.scenes.catalogue import TEST, catalogue
@@ -49,13 +49,13 @@ def test_pairs_are_a_photograph_of_their_light():
 def test_tone_curve_rises_and_expands_highlights():
     curve = tone_curve()
     assert curve.shape == (256,) and np.all(np.diff(curve) >= 0)
-    white = BASELINES["tone-curve"](np.full((1, 1, 3), 255, np.uint8))
+    white = TONE_MAPPERS["tone-curve"](np.full((1, 1, 3), 255, np.uint8))
     assert 1.2 < white[0, 0, 0] < 8
 
 
-def test_baselines_in_their_order():
+def test_tone_mappers_in_their_order():
     pairs = list(held_out_pairs().values())[::3]
-    results = {result.scheme: result for result in evaluate_baselines(pairs)}
+    results = {result.scheme: result for result in evaluate_tone_mappers(pairs)}
     scores = {name: np.mean(result.scores["mu_psnr_db"]) for name, result in results.items()}
     assert list(scores) == ["srgb", "tone-curve", "akyuz", "kovaleski"]
     assert max(scores, key=scores.get) == "tone-curve"

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from bench.reporting.compare_runs import compare_runs
+from bench.reporting.figures import memory
 from bench.reporting.run_file import read_run
 from bench.reporting.table import table_of
 from bench.reporting.write_report import headlines, write_report
@@ -26,6 +27,7 @@ def row(engine: str, scheme: str, size: str, threads: int, p50: float, ratio: fl
         **{"engine": engine, "scheme": scheme, "size": size, "threads": threads, "version": "1"},
         **{"p10_ms": 0.9 * p50, "p50_ms": p50, "p90_ms": 1.2 * p50, "min_ms": 0.8 * p50},
         **{"cpu_ms": p50 * threads, "peak_rss_mb": 300.4, "activation_mb": 20.6, "psnr_db": 59.87},
+        "planned_activation_mb": 3.21 if engine == "tvm" else None,
         "ratio_to_litert_mixed": ratio,
         "ratio_interval": None if ratio is None else [ratio - 0.02, ratio + 0.02],
         "flags": [],
@@ -78,6 +80,7 @@ def test_every_figure_of_the_page_is_of_the_file(run_json: Path, tmp_path: Path)
         assert float(line["p50"]) == pytest.approx(expected["p50_ms"], abs=0.051)
         assert float(line["CPU"]) == pytest.approx(expected["cpu_ms"], abs=0.051)
         assert float(line["act. MB"]) == 21 and float(line["PSNR dB"]) == 59.9
+        assert line["plan MB"] == ("3.2" if expected["engine"] == "tvm" else "")
         assert float(line["ratio"]) == pytest.approx(expected["ratio_to_litert_mixed"], abs=0.005)
     assert "Some CPU &lt;b&gt;" in page and "<b>" not in page
     assert "1 of 13 rows carry flags" in page
@@ -120,6 +123,23 @@ def test_a_session_without_litert_has_no_ratios(tmp_path: Path):
     (tmp_path / "run.json").write_text(json.dumps(run))
     assert set(table_of(read_run(tmp_path / "run.json").rows)["ratio"]) == {""}
     write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
+
+
+def test_memory_is_shown_as_measured_and_as_planned(run_json: Path):
+    (panel,) = memory(read_run(run_json)).axes
+    names = [label.get_text() for label in panel.get_yticklabels()]
+    assert names == ["tvm mixed, as planned", "tvm mixed", "litert mixed", "litert fp32"]
+    for bars in panel.containers:
+        assert [bar.get_width() for bar in bars] == [3.21, 20.6, 20.6, 20.6]
+
+
+def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
+    run = session()
+    for r in run["rows"]:
+        r.pop("planned_activation_mb", None)
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
+    assert set(table_of(read_run(tmp_path / "run.json").rows)["plan MB"]) == {""}
 
 
 @pytest.mark.parametrize(

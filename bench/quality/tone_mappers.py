@@ -2,7 +2,7 @@
 
 Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
 tone curve is fitted on the training scenes, and so are the parameters of the two classical
-operators: their defaults are what `python bench/fit_baselines.py` found.
+operators: their defaults are what `python bench/fit_tone_mappers.py` found.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def enhance_brightness(photo: Photo, boost: float = 1.5, bright: float = 250) ->
     return np.clip(linearize(photo) * gain[..., None], 0, PEAK).astype(np.float32)
 
 
-BASELINES: dict[str, Callable[[Photo], Light]] = {
+TONE_MAPPERS: dict[str, Callable[[Photo], Light]] = {
     "srgb": linearize,
     "tone-curve": apply_tone_curve,
     "akyuz": stretch,

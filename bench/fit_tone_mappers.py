@@ -20,14 +20,14 @@ _GRIDS = {
 class Options:
     """Try the parameters of the classical operators on views of the training scenes and print those
     of the least squared error in mu-law light, which is what the tone curve is fitted to as well:
-    the defaults in bench/quality/baselines.py."""
+    the defaults in bench/quality/tone_mappers.py."""
 
     scenes: Path = Path("data/scenes")
     """Folder with panoramas, from `python compile/mqnet/data.py fetch`."""
 
 
 def main() -> None:
-    """Entry point of `python bench/fit_baselines.py`."""
+    """Entry point of `python bench/fit_tone_mappers.py`."""
     run_command(Options, _fit)
 
 
@@ -36,7 +36,7 @@ def _fit(options: Options) -> None:
     import numpy as np
     from rich.progress import track
 
-    from bench.quality import baselines
+    from bench.quality import tone_mappers
     from compile.imaging.decode_hdr import mu_law
     from compile.mqnet.scenes.catalogue import TRAIN
     from compile.mqnet.scenes.load import load_panoramas
@@ -46,7 +46,7 @@ def _fit(options: Options) -> None:
     pairs = fixed_pairs(panoramas, _SIZE, _EACH, _SEED)
     best = {}
     for name, grid in _GRIDS.items():
-        operator = getattr(baselines, name)
+        operator = getattr(tone_mappers, name)
         scores = {}
         for values in track(list(itertools.product(*grid.values())), name, console=stderr):
             chosen = dict(zip(grid, values, strict=True))

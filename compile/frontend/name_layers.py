@@ -1,0 +1,41 @@
+"""The layer of every imported op: the PyTorch module that it was traced from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tvm
+from torch import fx
+from torch.export import ExportedProgram
+from tvm import relax
+
+from compile.passes.layers import label_calls
+from compile.quantize.pt2e import DEQUANTIZE, QUANTIZE
+from compile.quantize.quantizer import ACTIVATIONS, module_path
+
+#: What belongs to the layer before it, as every kernel of ours computes it: a convolution with its
+#: activation is one, and (de)quantize is traced from no module.
+_FOLLOWING = ACTIVATIONS | {QUANTIZE, DEQUANTIZE}
+
+
+def name_layers(
+    mod: tvm.IRModule, program: ExportedProgram, imported: Mapping[fx.Node, Any]
+) -> tvm.IRModule:
+    """``mod``, whose variables hold what the nodes of ``program`` compute as ``imported`` says,
+    with the qualified names of their modules on its calls (see :mod:`compile.passes.layers`)."""
+    layers: dict[fx.Node, tuple[str, ...]] = {}
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            path = module_path(node)
+            layers[node] = (path,) if path else ()
+            if node.target in _FOLLOWING:
+                layers[node] = layers.get(node.args[0], ())
+    variables = {
+        imported[node]: layer
+        for node, layer in layers.items()
+        if isinstance(imported[node], relax.Var)
+    }
+    mod = mod.clone()
+    mod.update_func(mod.get_global_var("main"), label_calls(mod["main"], variables))
+    return mod

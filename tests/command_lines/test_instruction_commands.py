@@ -1,0 +1,59 @@
+"""`bench/instructions.py` by its command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Command, as_user, check_sentence, needs_lld, x86_only
+
+
+@x86_only
+def test_target_that_the_board_cannot_run(here: Command):
+    check_sentence(here("bench/instructions", "--target", "host"), "host", "arm64", "cortex-a76")
+
+
+def test_target_that_there_is_not(here: Command):
+    check_sentence(here("bench/instructions", "--target", "cortex-a77"), "cortex-a77", "cortex-a76")
+
+
+@pytest.mark.parametrize("size", ["250x250", "64x96", "0256x256"])
+def test_size_without_a_litert_network(here: Command, size: str):
+    """250x250 would be built as 256x256, which is not what was asked for."""
+    check_sentence(here("bench/instructions", "--size", size), f"size {size} ", "256x256")
+
+
+def test_malformed_size(here: Command):
+    check_sentence(here("bench/instructions", "--size", "256"), "'256'", "HEIGHTxWIDTH")
+
+
+def test_no_qemu(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check_sentence(here("bench/instructions"), "qemu-aarch64", "apt-get install qemu-user")
+
+
+def test_no_board(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    qemu = tmp_path / "qemu-aarch64"
+    qemu.write_text("#!/bin/sh\n")
+    qemu.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    check_sentence(here("bench/instructions"), str(tmp_path / "mqnet-tvm"), "make_root.py")
+
+
+@pytest.mark.slow
+@needs_lld
+def test_counts_of_a_frame(arm64_root: Path):
+    outcome = as_user("bench/instructions", "--target", "cortex-a76", "--json")
+    assert outcome.code == 0, outcome.err
+    run = json.loads(outcome.out)
+    assert run["size"] == "256x256" and "EMULATED" in run["note"]
+    (target,) = run["targets"]
+    assert (target["target"], target["core"]["part"]) == ("cortex-a76", "0xd0b")
+    ours, litert = (target[engine]["instructions"] for engine in ("ours", "litert"))
+    assert target["ratio_to_litert_mixed"] == pytest.approx(litert / ours)
+    in_kernels = sum(kernel["counts"]["instructions"] for kernel in target["kernels"])
+    assert 0.9 * ours < in_kernels < ours
+    macs = sum(k["macs"] for k in target["kernels"] if k["family"].startswith("packed_"))
+    assert macs / 16 <= target["ours"]["dot_products"] < macs / 8
