@@ -55,6 +55,7 @@ def check_on_board(root: Path, host: Artefact, built: Artefact, cpu: str, aliase
     [
         ("linux-arm64", "cortex-a53", False),
         ("android-arm64", "max", True),
+        ("cortex-x2", "max,sme=off", False),
         pytest.param("cortex-a76", "cortex-a76", False, marks=pytest.mark.slow),
     ],
 )

@@ -14,6 +14,7 @@ from tvm import s_tir, tirx
 from compile.kernels import (
     depthwise,
     elementwise,
+    matrix_pointwise,
     packed_concat_pointwise,
     packed_conv,
     packed_depthwise,
@@ -30,6 +31,7 @@ _SPACES = {
     for space in (
         packed_pointwise,
         packed_concat_pointwise,
+        matrix_pointwise,
         packed_conv,
         packed_depthwise,
         planar_conv,

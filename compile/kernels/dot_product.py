@@ -40,6 +40,7 @@ class DotProduct:
         emit: the instruction, or those that take its place, as TIR.
         least_weight: the smallest weight for which the sums are exact.
         temporaries: registers that it needs beside accumulators, data and weights.
+        has_smmla: the instruction set also multiplies matrices (:mod:`compile.kernels.arm_smmla`).
     """
 
     name: str
@@ -52,6 +53,7 @@ class DotProduct:
     emit: Emitter
     least_weight: int = -128
     temporaries: int = 0
+    has_smmla: bool = False
 
     def lanes_for(self, channels: int) -> int | None:
         """The vector length for ``channels`` outputs: the one that takes the fewest instructions,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compile.kernels.arm_sdot import sdot
 from compile.kernels.arm_smlal import smlal
 from compile.kernels.dot_product import DotProduct
@@ -12,7 +14,7 @@ from compile.kernels.x86_vnni import vnni
 def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
     """By name, on registers of up to ``vector_bits``; None where the target knows none.
 
-    A core with smmla has sdot too, which is what its kernels use.
+    A core with smmla has sdot too, which is what its kernels use where no matrices are multiplied.
     """
     if name == "pmaddwd":
         return pmaddwd(vector_bits)
@@ -20,4 +22,6 @@ def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
         return vnni(vector_bits)
     if name == "smlal":
         return smlal()
-    return sdot() if name in ("sdot", "smmla") else None
+    if name == "smmla":
+        return replace(sdot(), name="smmla", has_smmla=True)
+    return sdot() if name == "sdot" else None

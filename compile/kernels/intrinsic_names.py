@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from compile.kernels.arm_smmla import smmla_intrinsic
 from compile.kernels.dot_intrinsics import (
     DotTile,
     lanewise_intrinsic,
@@ -34,6 +35,7 @@ _INTRINSICS: dict[str, Callable[..., str]] = {
         _dot(dot), DotTile(*tile)
     ),
     r"([a-z]+)_planar_(\d+)x(\d+)": lambda dot, *sizes: planar_tile_intrinsic(_dot(dot), *sizes),
+    r"smmla_(\d+)x(\d+)": smmla_intrinsic,
     r"split_(u?int\d+)_(\d+)x(\d+)x(\d+)": split_groups_intrinsic,
     r"interleave_(\d+)x(\d+)": interleave_intrinsic,
 }

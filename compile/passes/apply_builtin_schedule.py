@@ -14,6 +14,7 @@ from compile.kernels import (
     depthwise,
     elementwise,
     instance_norm,
+    matrix_pointwise,
     mean,
     move,
     packed_concat_pointwise,
@@ -36,6 +37,7 @@ _SCHEDULES = {
     for kernels in (
         packed_pointwise,
         packed_concat_pointwise,
+        matrix_pointwise,
         packed_conv,
         packed_depthwise,
         planar_conv,

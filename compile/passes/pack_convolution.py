@@ -15,6 +15,11 @@ from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.dot_product import DotProduct
+from compile.kernels.matrix_pointwise import (
+    create_matrix_pointwise,
+    pack_matrix,
+    serves_matrix,
+)
 from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
 from compile.kernels.packed_conv import create_packed_conv
 from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
@@ -112,6 +117,10 @@ def pack_concat_convolution(
         return None
     if channels_out % dot.lanes_for(channels_out):
         return None
+    columns = int(joined.high.tensor.ty.shape[2])
+    if dot.has_smmla and serves_matrix(channels_out, columns):
+        # Of the joined tensor it saves more than this would.
+        return None
     low_shape, high_shape = (
         tuple(int(extent) for extent in operand.tensor.ty.shape)
         for operand in (joined.low, joined.high)
@@ -157,6 +166,8 @@ def _by_dot_product(
     if convolution.groups > 1:
         kernel = create_packed_depthwise(data_shape, window, dot, epilogue)
         return kernel, pack_depthwise(weight, dot)
+    if window == _POINTWISE and dot.has_smmla and serves_matrix(weight.shape[0], data_shape[2]):
+        return create_matrix_pointwise(data_shape, weight.shape[0], epilogue), pack_matrix(weight)
     if window == _POINTWISE:
         kernel = create_packed_pointwise(data_shape, weight.shape[0], dot, epilogue)
     else:
