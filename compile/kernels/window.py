@@ -143,14 +143,15 @@ def tile_window(
     sch.compute_at(pad, task, preserve_unit_loops=True)
     sch.parallel(task)
     keep_in_registers(sch, [column, vector], lane)
-    _vectorize_copy(sch, pad, unit)
+    vectorize_copy(sch, pad, unit)
     loops = sch.get_loops(conv)
     axes = sch.get(conv).iter_vars
     first = len(loops) - sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
     return TiledWindow(conv, row, loops[first - 2], loops[first - 1], loops[first:], tile.lanes)
 
 
-def _vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, unit: VectorUnit) -> None:
+def vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, unit: VectorUnit) -> None:
+    """Vectorize the channels of the block ``pad``, which brings bytes or floats into place."""
     channels = sch.get_loops(pad)[-1]
     extent = int(sch.get(channels).extent)
     _, lane = sch.split(channels, [None, even_lanes(extent, unit.bits // 8)])

@@ -93,7 +93,9 @@ def pack_convolution(
         kernel, packed = _by_dot_product(convolution, window, data_shape, dot, epilogue)
         shift = dot.shift
     else:
-        kernel, packed = _by_multiplication(convolution, window, data_shape, data_dtype, epilogue)
+        kernel, packed = _by_multiplication(
+            convolution, window, data_shape, data_dtype, epilogue, dot
+        )
         shift = 0
     return PackedConvolution(
         kernel,
@@ -181,8 +183,10 @@ def _by_multiplication(
     data_shape: tuple[int, ...],
     data_dtype: str,
     epilogue: ConvEpilogue,
+    dot: DotProduct | None,
 ) -> tuple[tirx.PrimFunc, NDArray]:
-    """Weights as the kernels read them: [KH,KW,I,O], [I,O] for 1x1, [KH,KW,C] depthwise."""
+    """Weights as the kernels read them: [KH,KW,I,O], [I,O] for 1x1, [KH,KW,C] depthwise. Dense
+    windows have zeros behind the last output where the target's vectors are then filled."""
     weight, dtypes = convolution.weight, (data_dtype, str(convolution.weight.dtype))
     if convolution.groups > 1:
         kernel = create_depthwise(data_shape, window, *dtypes, epilogue)
@@ -191,8 +195,13 @@ def _by_multiplication(
     if window == _POINTWISE:
         kernel = create_pointwise(data_shape, weight.shape[0], *dtypes, epilogue)
         return kernel, packed[0, 0]
-    kernel = create_spatial_conv(data_shape, weight.shape[0], window, *dtypes, epilogue)
-    return kernel, packed
+    channels = weight.shape[0]
+    lanes = dot.lanes_for(channels) if dot is not None else None
+    padding = -channels % lanes if lanes is not None else 0
+    kernel = create_spatial_conv(
+        data_shape, channels, window, *dtypes, epilogue, channels + padding
+    )
+    return kernel, np.pad(packed, [(0, 0), (0, 0), (0, 0), (0, padding)])
 
 
 def _offset(convolution: Convolution, shift: int) -> NDArray[np.int64]:

@@ -12,15 +12,19 @@ from tvm.script import ir as I
 from tvm.script import tirx as T
 
 from compile.errors import GraphError
+from compile.kernels import planar_norm
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.elementwise import create_add
 from compile.kernels.instance_norm import create_normalize
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_upsample
+from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
 from compile.kernels.packed_conv import create_packed_conv
 from compile.kernels.packed_depthwise import create_packed_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
+from compile.kernels.planar_conv import create_planar_conv
+from compile.kernels.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.spatial_conv import create_spatial_conv
@@ -146,9 +150,15 @@ BIAS = ConvEpilogue(EpilogueKind.BIAS)
 SCALE = ConvEpilogue(EpilogueKind.SCALE)
 DOT = pmaddwd(128)
 WINDOW = Window((3, 3), (2, 2), (1, 1, 1, 1))
+SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 KERNELS = {
     "pointwise": create_pointwise((1, 5, 7, 3), 6, "float32", "float32", BIAS),
     "spatial_conv": create_spatial_conv((1, 5, 7, 3), 6, WINDOW, "float32", "float32", BIAS),
+    "planar_conv": create_planar_conv((1, 6, 8, 5), 6, SAME, DOT, SCALE),
+    "planar_pointwise": create_planar_pointwise((1, 5, 3, 8), 6, "float32", BIAS, False),
+    "planar_row_statistics": planar_norm.create_row_statistics((1, 5, 6, 8)),
+    "planar_normalize": planar_norm.create_normalize((1, 5, 6, 8), 0.0),
+    "packed_concat_pointwise": create_packed_concat_pointwise((1, 3, 4, 6), 5, 2, 8, DOT, SCALE),
     "depthwise": create_depthwise((1, 5, 7, 6), WINDOW, "float32", "float32", BIAS),
     "elementwise": create_add((1, 5, 7, 6), (1, 1, 1, 6)),
     "mean": create_mean((1, 5, 7, 6)),

@@ -16,11 +16,13 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.errors import GraphError
+from compile.kernels.arm_sdot import sdot
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
+from compile.kernels.x86_vnni import vnni
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 
 FLOAT = np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3, 1, 1)
@@ -127,6 +129,38 @@ def test_int8_data_and_weights_multiply_in_integers() -> None:
     )
     expected = expected_call(kernel, (1, 5, 7, 3), "int8", constants, (1, 5, 7, 2))
     assert_structural_equal(LowerFloatConvolutions()(Before), expected)
+
+
+def test_weights_fill_the_last_vector_of_the_target() -> None:
+    """12 outputs are one vector of 16 lanes with AVX-512, and three of 4 with NEON."""
+    weight = np.random.default_rng(0).uniform(-1, 1, (12, 3, 3, 3)).astype("float32")
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 7, 3), "float32")) -> R.Tensor((1, 5, 7, 12), "float32"):
+            with R.dataflow():
+                out = R.nn.conv2d(
+                    x,
+                    R.const(weight),
+                    padding=[1, 1, 1, 1],
+                    data_layout="NHWC",
+                    kernel_layout="OIHW",
+                    out_layout="NHWC",
+                )
+                R.output(out)
+            return out
+
+    window = Window((3, 3), (1, 1), (1, 1, 1, 1))
+    for dot, padded in ((vnni(512), 16), (sdot(), 12)):
+        kernel = create_spatial_conv(
+            (1, 5, 7, 3), 12, window, "float32", "float32", BIAS_ONLY, padded
+        )
+        zeros = np.zeros((3, 3, 3, padded - 12), "float32")
+        packed = np.concatenate([weight.transpose(2, 3, 1, 0), zeros], axis=3)
+        constants = (packed, np.zeros(12, "float32"))
+        expected = expected_call(kernel, (1, 5, 7, 3), "float32", constants, (1, 5, 7, 12))
+        assert_structural_equal(LowerFloatConvolutions(dot)(Before), expected)
 
 
 def test_int8_weights_stay_int8_under_float_data() -> None:

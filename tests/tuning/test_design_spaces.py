@@ -48,6 +48,9 @@ SAME, HALF = (Window((3, 3), (stride, stride), SAME_3X3) for stride in (1, 2))
 KERNELS = {
     "pointwise": create_pointwise((1, 9, 10, 5), 24, "float32", "float32", BIAS),
     "spatial_conv": create_spatial_conv((1, 9, 12, 3), 6, HALF, "float32", "float32", BIAS),
+    "spatial_conv, cut vector": create_spatial_conv(
+        (1, 9, 12, 3), 12, SAME, "float32", "float32", BIAS, 16
+    ),
     "depthwise": create_depthwise((1, 9, 12, 24), SAME, "float32", "float32", BIAS),
     "planar_pointwise": create_planar_pointwise((1, 9, 5, 24), 6, "float32", BIAS, False),
     "planar_pointwise, interleaved": create_planar_pointwise((1, 3, 5, 24), 3, "int8", SCALE, True),
