@@ -26,7 +26,8 @@ from compile.kernels import (
 )
 from compile.kernels.kernel_function import FAMILY_ATTR
 
-_SPACES = {
+#: By family.
+SPACES: dict[str, ModuleType] = {
     space.FAMILY: space
     for space in (
         packed_pointwise,
@@ -52,4 +53,4 @@ def design_space(kernel: tirx.PrimFunc) -> ModuleType | None:
     family = (kernel.attrs or {}).get(FAMILY_ATTR)
     if family is None and elementwise.serves(s_tir.Schedule(kernel)):
         return elementwise
-    return _SPACES.get(family)
+    return SPACES.get(family)

@@ -10,47 +10,16 @@ import tvm
 from tvm import s_tir, tirx
 
 from compile.errors import GraphError
-from compile.kernels import (
-    depthwise,
-    elementwise,
-    instance_norm,
-    matrix_pointwise,
-    mean,
-    move,
-    packed_concat_pointwise,
-    packed_conv,
-    packed_depthwise,
-    packed_pointwise,
-    planar_conv,
-    planar_norm,
-    planar_pointwise,
-    pointwise,
-    row_statistics,
-    spatial_conv,
-)
+from compile.kernels import elementwise, instance_norm, mean, move, planar_norm, row_statistics
+from compile.kernels.design_spaces import SPACES
 from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.kernels.tiling import VectorUnit
 from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 
-_SCHEDULES = {
-    kernels.FAMILY: kernels.schedule
-    for kernels in (
-        packed_pointwise,
-        packed_concat_pointwise,
-        matrix_pointwise,
-        packed_conv,
-        packed_depthwise,
-        planar_conv,
-        planar_pointwise,
-        pointwise,
-        spatial_conv,
-        depthwise,
-        elementwise,
-        mean,
-        row_statistics,
-        instance_norm,
-    )
-} | {
+_SCHEDULES = {family: space.schedule for family, space in SPACES.items()} | {
+    mean.FAMILY: mean.schedule,
+    row_statistics.FAMILY: row_statistics.schedule,
+    instance_norm.FAMILY: instance_norm.schedule,
     instance_norm.NORMALIZE: instance_norm.schedule_normalize,
     planar_norm.ROWS: planar_norm.schedule_rows,
     planar_norm.STATISTICS: planar_norm.schedule_statistics,
