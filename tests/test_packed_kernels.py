@@ -144,12 +144,12 @@ def test_instruction_by_lane_computes_its_description(
 ) -> None:
     random = np.random.default_rng(seed)
     lanes = dot.lanes[pick % len(dot.lanes)]
-    data = draw_int8(random, (lanes, dot.group)).astype(f"int{32 // dot.group}")
+    numbers = draw_int8(random, (lanes, dot.group)).astype(np.int64) + dot.shift
     weight = draw_int8(random, (lanes, dot.group)).astype(dot.weight_dtype)
     start = random.integers(-(2**31), 2**31, lanes).astype(np.int32)
-    words = data.view(np.int32)[:, 0]
+    words = numbers.astype(dot.data_dtype).view(np.int32)[:, 0]
     found = run_both(compiled(lanewise_pair, dot, lanes), start, words, weight)
-    by_hand = (data.astype(np.int64) + dot.shift) * weight
+    by_hand = numbers * weight
     np.testing.assert_array_equal(found, (start + by_hand.sum(axis=1)).astype(np.int32))
 
 

@@ -172,8 +172,9 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
 @cache
 def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
     """Description and implementation of :func:`lanewise_intrinsic`: (A int32 [lanes], a word of the
-    group in each, B weights [lanes,group], C int32 [lanes], in and out)."""
-    group, weight_dtype, product, member = dot.group, dot.weight_dtype, dot.product, dot.member
+    group in each, shift included, B weights [lanes,group], C int32 [lanes], in and out)."""
+    group, data_dtype, weight_dtype = dot.group, dot.data_dtype, dot.weight_dtype
+    product, member = dot.product, dot.member
 
     @T.prim_func(s_tir=True)
     def description(
@@ -187,12 +188,12 @@ def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
             for lane, g in T.grid(lanes, group):
                 with T.sblock("update"):
                     vl, vg = T.axis.remap("SR", [lane, g])
-                    C[vl] = C[vl] + product(member(A[vl], vg), B[vl, vg], "int8")
+                    C[vl] = C[vl] + product(member(A[vl], vg), B[vl, vg], data_dtype)
 
     def total(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> tirx.Expr:
         words, accumulator = (buffer.vload([0], f"int32x{lanes}") for buffer in (A, C))
         weights = B.vload([0, 0], f"{weight_dtype}x{lanes * group}")
-        return dot.emit(accumulator, [dot.shifted(words)], [weights], lanes)
+        return dot.emit(accumulator, [words], [weights], lanes)
 
     @T.prim_func(s_tir=True)
     def implementation(

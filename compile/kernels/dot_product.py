@@ -104,7 +104,13 @@ class DotProduct:
             result = value if g == 0 else result | value
         return result
 
+    def shifted_byte(self, value: tirx.Expr) -> tirx.Expr:
+        """The bits of int8 ``value`` with ``shift`` added, still called int8."""
+        return value ^ tirx.const(-self.shift, "int8") if self.shift else value
+
     def member(self, word: tirx.Expr, g: tirx.Expr) -> tirx.Expr:
-        """Number ``g`` of the group in ``word``, as int32."""
+        """Number ``g`` of the group in ``word``, which has the shift in it, as int32."""
         bits = 32 // self.group
+        if self.shift:
+            return (word >> (g * bits)) & ((1 << bits) - 1)
         return (word << ((self.group - 1 - g) * bits)) >> (32 - bits)

@@ -58,7 +58,7 @@ def create_packed_depthwise(
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels, "int32")
     finish = epilogue.apply(operands)
-    padded = window.pad(data, padding_value("int8", operands))
+    padded = window.pad(data, padding_value("int8", operands), convert=dot.shifted_byte)
 
     def word(y: tirx.Expr, x: tirx.Expr, *wc: tirx.Expr) -> tirx.Expr:
         w, c = wc if words > 1 else (0, *wc)
@@ -85,7 +85,7 @@ def create_packed_depthwise(
     def multiply(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         which = (w,) if words > 1 else ()
         value = dot.member(operand[(y, x * window.stride[1] + kx, *which, c)], g)
-        return te.sum(dot.product(value, weight[w, kx, c, g], "int8"), axis=[w, kx, g])
+        return te.sum(dot.product(value, weight[w, kx, c, g], dot.data_dtype), axis=[w, kx, g])
 
     conv = te.compute(
         (output_rows, output_columns, channels),
