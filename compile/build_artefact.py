@@ -34,10 +34,13 @@ from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import Precision, scheme_named
+from compile.tuner.log_folder import records_name
 from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target
 
-_REPOSITORY = Path(__file__).parent.parent
+#: Where records of tuning sessions are.
+TUNING_LOGS = Path(__file__).parent.parent / "tuning_logs"
+
 # Some times what the objects of the largest build took.
 _SCRATCH_BYTES = 64 << 20
 # A tensor of 16 channels has to stay within 32-bit indices.
@@ -114,7 +117,7 @@ def build_artefact(
             spec,
             threads,
             split=scheme.backbone is Precision.INT8,
-            records=_REPOSITORY / "tuning_logs" / _records_name(spec),
+            records=TUNING_LOGS / records_name(spec),
         )
         boundary: list[BoundaryTensor] = []
 
@@ -183,11 +186,6 @@ def _default_folder(request: BuildRequest) -> Path:
     height, width = request.size
     name = f"{request.target}-{request.scheme}-{request.attention}-{height}x{width}"
     return Path("build") / name
-
-
-def _records_name(spec: Any) -> str:
-    """Folder below tuning_logs/: records hold for one instruction set."""
-    return f"{spec.name}-{spec.variant}" if spec.variant else spec.name
 
 
 def _dump(folder: Path, number: int, name: str, mod: tvm.IRModule) -> None:

@@ -94,6 +94,26 @@ def plan_network(
     return mod
 
 
+def lower_network(
+    program: ExportedProgram,
+    options: PipelineOptions,
+    report: PhaseReporter = lambda name: nullcontext(),
+) -> tvm.IRModule:
+    """The phases before "loops": kernels that have no schedules yet, which is what a tuner takes.
+
+    Raises:
+        GraphError: the program holds something that the compiler cannot take.
+    """
+    with report("import"):
+        mod = import_program(program)
+    for name, passes in phases(options):
+        if name == "loops":
+            break
+        with report(name):
+            mod = tvm.transform.Sequential(passes)(mod)
+    return mod
+
+
 def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]]]:
     """The passes behind the import, by phase."""
     target = tvm_target(options.spec, options.threads)

@@ -33,6 +33,7 @@ def describe_machine() -> dict[str, Any]:
         "cpu": f"EMULATED by {emulator}: {cpu}" if emulator else cpu,
         "emulated": emulator,
         "machine": machine,
+        "mhz": _most_mhz(cpuinfo),
         "features": sorted(parse_cpuinfo(cpuinfo, machine, cores).flags),
         "cores": cores,
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
@@ -90,6 +91,18 @@ def machine_times() -> dict[str, int]:
     names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
     with open("/proc/stat") as file:
         return dict(zip(names, map(int, file.readline().split()[1:9]), strict=True))
+
+
+def _most_mhz(cpuinfo: str) -> int | None:
+    """The highest clock of the first core; None where the kernel does not tell, as on ARM without
+    cpufreq."""
+    if text := _read(_CPUS / "cpu0/cpufreq/cpuinfo_max_freq").strip():
+        return int(text) // 1000
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "cpu MHz":
+            return round(float(value))
+    return None
 
 
 def _capacity(core: int) -> int:

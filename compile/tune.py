@@ -1,0 +1,82 @@
+"""Tune a network's kernels for a target: measures how their loops are best cut, and records it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from compile.cli import run_command, set_up_logging, stderr
+
+
+@dataclass(frozen=True)
+class Options:
+    """Tune a network's kernels for a target. What is measured is recorded at once in
+    tuning_logs/, which builds for the target then use; Ctrl-C ends the session at any moment, and
+    the same command goes on where it stopped.
+
+    Example: python compile/tune.py --target host --size 256x256
+    """
+
+    target: str | None = None
+    """Machine to tune for; `python compile/build.py --target help` lists them all."""
+
+    scheme: Literal["mixed", "mixed-qat", "fp32", "fp16", "w8a32", "w8a16", "int8"] = "mixed"
+    """Precision, as of compile/build.py."""
+
+    attention: Literal["ca", "csa", "sa", "none"] = "ca"
+    """Attention of the decoder: channel, both, spatial or none."""
+
+    size: str = "768x1280"
+    """Height x width of the picture in pixels: kernels of another size are other kernels."""
+
+    trials: int = 4000
+    """The most candidates; the session ends before, where less than 1 % is to be gained."""
+
+    threads: int = 1
+    """Threads that a kernel is measured with. What is best for one is nearly so for more, and one
+    is disturbed less; every choice leaves tasks for as many threads as the target has."""
+
+    logs: Path | None = None
+    """Folder of the targets' logs; tuning_logs/ of this repository unless given."""
+
+    json: bool = False
+    """Print a summary to stdout at the end."""
+
+    verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
+    """Say why a rewrite did not fire where it was expected."""
+
+
+def main() -> None:
+    """Entry point of `mqnet-tune` and of `python compile/tune.py`."""
+    run_command(Options, _tune)
+
+
+def _tune(options: Options) -> None:
+    set_up_logging(options.verbose)
+    # torch and TVM take seconds to import: only once the options are known to be sound.
+    from compile.build_artefact import TUNING_LOGS, parse_size
+    from compile.errors import MqnetError
+    from compile.tuner.tune_network import TuneRequest, tune_network
+
+    if options.target is None:
+        raise MqnetError("--target is missing: name a machine, such as --target host")
+    request = TuneRequest(
+        target=options.target,
+        scheme=options.scheme,
+        attention=options.attention,
+        size=parse_size(options.size),
+        threads=options.threads,
+        trials=options.trials,
+        logs=options.logs or TUNING_LOGS,
+    )
+    summary = tune_network(request, stderr)
+    if options.json:
+        print(json.dumps(summary, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A target's folder of records: who may write to it, and on what device it was measured.
+
+``session.json`` holds the device; times of two devices, or of one device under two versions of TVM,
+say nothing about each other, so a log never mixes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from compile.atomic import make_folder, write_atomically
+from compile.errors import OutputError, TargetError
+from compile.tuner.json_lines import repair
+from compile.tuner.records import RECORDS, WORKLOADS
+from targets.load_target import TargetSpec
+
+SESSION = "session.json"
+
+#: Raised when a key of session.json changes its meaning.
+FORMAT = 1
+
+_FINGERPRINT = ("cpu", "features", "mhz", "governor", "kernel", "tvm")
+_ARCHITECTURES = {"EM_X86_64": "x86", "EM_AARCH64": "arm64"}
+
+
+def records_name(spec: TargetSpec) -> str:
+    """Folder below tuning_logs/: the target's, of the host one for each instruction set."""
+    if not spec.variant:
+        return spec.name
+    return f"{spec.name}-{_ARCHITECTURES[spec.machine]}-{spec.variant}"
+
+
+def fingerprint(facts: Mapping[str, Any], tvm_version: str) -> dict[str, Any]:
+    """What has to be equal for times to be compared, of what a device says of itself."""
+    told = {**facts, "tvm": tvm_version}
+    return {name: told.get(name) for name in _FINGERPRINT}
+
+
+@contextlib.contextmanager
+def locked_log(folder: Path) -> Iterator[list[str]]:
+    """The folder for one session alone, made and mended; sentences on what was mended.
+
+    Raises:
+        TargetError: another session has it.
+        OutputError: it cannot be made or mended.
+    """
+    make_folder(folder)
+    try:
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise TargetError(
+            f"another session writes to {folder}: wait until it ends, or name another folder by "
+            "--logs"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
+    with lock:
+        mended = []
+        for name in (WORKLOADS, RECORDS):
+            if lost := repair(folder / name):
+                mended.append(
+                    f"{folder / name} ended within a line: {lost} bytes cut off, the candidate "
+                    "will be measured again"
+                )
+        yield mended
+
+
+def read_session(folder: Path) -> dict[str, Any] | None:
+    """What session.json holds; None where there is none.
+
+    Raises:
+        TargetError: it cannot be read.
+    """
+    path = folder / SESSION
+    try:
+        session = json.loads(path.read_text())
+        if session["format"] != FORMAT:
+            raise ValueError(f"format {session['format']}")
+        _ = session["device"], session["target"], session["kernels"], session["failed"]
+        return session
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TargetError(
+            f"{path} cannot be read ({error!r}): restore or delete {folder}"
+        ) from None
+
+
+def write_session(folder: Path, session: Mapping[str, Any]) -> None:
+    """Replace session.json.
+
+    Raises:
+        OutputError: it cannot be written; the older one is still there.
+    """
+    text = json.dumps({"format": FORMAT, **session}, indent=1) + "\n"
+    write_atomically(folder / SESSION, text.encode())
+
+
+def check_same_device(
+    folder: Path, session: Mapping[str, Any], target: str, device: Mapping[str, Any]
+) -> None:
+    """Raise where the log of ``folder`` is another target's or device's.
+
+    Raises:
+        TargetError: so, naming what differs.
+    """
+    remedy = "move that folder away to begin anew, or name another place by --logs"
+    if session["target"] != target:
+        raise TargetError(
+            f"{folder} is the log of target {session['target']}, not of {target}: {remedy}"
+        )
+    for name, now in device.items():
+        then = session["device"].get(name)
+        if then != now:
+            change = _change(then, now)
+            raise TargetError(
+                f"{folder} was measured on another device, or on this one as it was ({name} "
+                f"{change}): {remedy}"
+            )
+
+
+def _change(then: Any, now: Any) -> str:
+    if isinstance(then, list) and isinstance(now, list):
+        gone, new = sorted(set(then) - set(now)), sorted(set(now) - set(then))
+        return "".join(f"-{name} " for name in gone) + "".join(f"+{name} " for name in new)
+    return f"{then} then, {now} now"

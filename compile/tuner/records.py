@@ -1,0 +1,147 @@
+"""What was measured for a target: the two files of MetaSchedule's JSONDatabase, read as plain data.
+
+``database_workload.json`` has a line for each kernel, its hash and its module;
+``database_tuning_record.json`` a line for each candidate: the kernel's line, the trace, seconds,
+the target and the arguments. Every line stands on its own, so a session that was ended at any byte
+leaves at most one line to cut off.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+from tvm.s_tir.meta_schedule.database import TuningRecord
+
+from compile.atomic import write_atomically
+from compile.errors import TargetError
+from compile.kernels.tiling import VectorUnit
+from compile.tuner.candidate import CHOICE_ATTR, scheduled
+from compile.tuner.json_lines import append_line, encode_line, read_lines
+from compile.tuner.kernel_task import KernelTask
+
+WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured candidate.
+
+    Attributes:
+        choice: as :func:`compile.tuner.candidate.choice_text` spells it; "" of another tuner's.
+        seconds: of one call, the mean.
+        line: what stands in the file.
+    """
+
+    choice: str
+    seconds: float
+    line: Any
+
+
+@dataclass(frozen=True)
+class Log:
+    """The records of one target.
+
+    Attributes:
+        workloads: what stands in the file of kernels, by line: hash and encoded module.
+        by_kernel: the records of each kernel, by its hash, in the order of the file.
+    """
+
+    workloads: list[list[str]]
+    by_kernel: dict[str, list[Record]]
+
+    def best(self, key: str) -> Record | None:
+        """The fastest record of the kernel with the hash ``key``."""
+        return min(self.by_kernel.get(key, ()), key=lambda record: record.seconds, default=None)
+
+    def measured(self, key: str) -> dict[str, float]:
+        """Seconds of each choice that was measured for the kernel, the last time."""
+        return {record.choice: record.seconds for record in self.by_kernel.get(key, ())}
+
+
+def read_log(folder: Path) -> Log:
+    """What ``folder`` holds; nothing where it holds nothing.
+
+    Raises:
+        TargetError: a damaged file.
+    """
+    workloads = read_lines(folder / WORKLOADS)
+    by_kernel: dict[str, list[Record]] = defaultdict(list)
+    for number, line in enumerate(read_lines(folder / RECORDS), start=1):
+        try:
+            index, (trace, seconds, *_) = line
+            key = str(workloads[index][0])
+            by_kernel[key].append(Record(_choice(trace), float(np.mean(seconds)), line))
+        except (IndexError, KeyError, TypeError, ValueError):
+            raise TargetError(
+                f"{folder / RECORDS}, line {number} is no record of a kernel in {WORKLOADS}: "
+                "restore both files or delete them"
+            ) from None
+    return Log(workloads, dict(by_kernel))
+
+
+def kernel_of(workload: list[str]) -> tvm.IRModule:
+    """The module of a line of the file of kernels."""
+    return tvm.ir.load_json(base64.b64decode(workload[1]).decode())
+
+
+class RecordWriter:
+    """Adds to the log in ``folder``; whoever makes one holds its lock."""
+
+    def __init__(self, folder: Path, unit: VectorUnit, target: tvm.target.Target) -> None:
+        self._folder, self._unit, self._target = folder, unit, target
+        self.log = read_log(folder)
+        self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
+
+    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
+        """Record a candidate; it is on the disk when this returns.
+
+        Raises:
+            OutputError: it cannot be written; the log is as it was.
+        """
+        workload = task.workload()
+        if task.key not in self._lines:
+            # First: a record without its kernel could not be read.
+            line = workload.as_json()
+            append_line(self._folder / WORKLOADS, line)
+            self._lines[task.key] = len(self.log.workloads)
+            self.log.workloads.append(line)
+        trace = scheduled(task.family, task.load(), self._unit, choice).trace
+        arguments = ArgInfo.from_prim_func(workload.mod["main"])
+        record = TuningRecord(trace, workload, list(seconds), self._target, arguments)
+        line = [self._lines[task.key], record.as_json()]
+        append_line(self._folder / RECORDS, line)
+        entry = Record(choice, float(np.mean(seconds)), line)
+        self.log.by_kernel.setdefault(task.key, []).append(entry)
+
+
+def compact(folder: Path, keep: int) -> tuple[int, int]:
+    """Keep the ``keep`` fastest candidates of each kernel; (records before, records after).
+
+    Raises:
+        TargetError: a damaged log.
+        OutputError: it cannot be written; it is as it was.
+    """
+    log = read_log(folder)
+    kept: list[Any] = []
+    for records in log.by_kernel.values():
+        last = {record.choice or id(record): record for record in records}
+        kept += sorted(last.values(), key=lambda record: record.seconds)[:keep]
+    lines = [encode_line(record.line) for record in kept]
+    write_atomically(folder / RECORDS, b"".join(lines))
+    return sum(map(len, log.by_kernel.values())), len(kept)
+
+
+def _choice(trace: Any) -> str:
+    """What the trace says of itself: ["Annotate", [block, quoted text], [name], []]."""
+    instructions, _ = trace
+    for name, operands, attributes, _ in instructions:
+        if name == "Annotate" and attributes == [CHOICE_ATTR]:
+            return str(operands[1]).strip('"')
+    return ""

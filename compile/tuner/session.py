@@ -1,0 +1,207 @@
+"""A tuning session: measure the built-in choices, then whatever promises most, until little does.
+
+The next batch always goes to the kernel where it can be expected to save most of a frame: calls
+times seconds times the part of them that its last batches have saved. Within a kernel, the cost
+model ranks. Whatever is measured is recorded at once, so a session that ends at any moment has lost
+nothing but the batch that it was at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from compile.kernels.tiling import VectorUnit
+from compile.tuner.build_candidates import Builder
+from compile.tuner.candidate import all_choices
+from compile.tuner.cost_model import CostModel, kernel_features
+from compile.tuner.expected_results import ExpectedResults
+from compile.tuner.kernel_task import KernelTask
+from compile.tuner.records import RecordWriter
+from compile.tuner.runner import Measurement, Runner
+from compile.tuner.task_state import TaskState
+
+_BATCH = 16
+# The session ends where no batch can be expected to save more than this part of a frame.
+_LEAST_GAIN = 0.01
+# The reference kernel may take so much longer or shorter than at first.
+_DRIFT = 0.05
+_SECONDS_TO_CALM = 2.0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a session works with; whoever makes them closes them."""
+
+    builder: Builder
+    runner: Runner
+    expected: ExpectedResults
+    records: RecordWriter
+    model: CostModel
+
+
+#: Called with the session behind every batch, for a table.
+Observer = Callable[["TuningSession"], None]
+
+#: Called with a kernel, a choice and why it failed, to be remembered.
+FailureWriter = Callable[[KernelTask, str, str], None]
+
+
+class TuningSession:
+    """The state of a session.
+
+    Attributes:
+        states: of the kernels.
+        trials: candidates tried, failed ones too.
+        most_trials: at which the session ends.
+        repeated: batches measured again because the reference kernel had drifted.
+        notes: what went wrong and was dealt with, in sentences.
+        stopped: why the session ended: "gain", "trials" or "space"; "" while it runs.
+        started: of the clock :func:`time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[KernelTask],
+        unit: VectorUnit,
+        tools: Tools,
+        most_trials: int,
+        failed: dict[str, dict[str, str]],
+        write_failure: FailureWriter,
+        observe: Observer = lambda session: None,
+    ) -> None:
+        self._tools, self._observe, self._write_failure = tools, observe, write_failure
+        self._random = Random(0)
+        self._reference: float | None = None
+        self.most_trials, self.trials, self.repeated = most_trials, 0, 0
+        self.notes: list[str] = []
+        self.stopped = ""
+        self.started = time.monotonic()
+        self.states = []
+        for task in tasks:
+            builtin, choices = all_choices(task.family, task.load(), unit)
+            measured = tools.records.log.measured(task.key)
+            known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
+            features = kernel_features(task.load())
+            failures = dict(failed.get(task.key, {}))
+            state = TaskState(task, features, builtin, choices, known, failures)
+            if builtin in failures:
+                state.broken = failures[builtin]
+            self.states.append(state)
+            tools.model.tell(task.key, features, known)
+        tools.model.learn()
+
+    def run(self) -> None:
+        """Until no gain is to be expected, all trials are spent, or everything was tried.
+
+        Raises:
+            OutputError: a record cannot be written.
+        """
+        unmeasured = [s for s in self.states if s.builtin not in s.seconds and not s.broken]
+        for begin in range(0, len(unmeasured), _BATCH):
+            some = unmeasured[begin : begin + _BATCH]
+            self._try([(state, state.builtin) for state in some])
+        while not self.stopped:
+            self._step()
+        self._observe(self)
+
+    @property
+    def frame_seconds(self) -> float:
+        """Of all kernels that are tuned, with the best choices so far."""
+        return sum(state.frame_seconds for state in self.states)
+
+    @property
+    def builtin_seconds(self) -> float:
+        """The same with the built-in choices."""
+        return sum(state.frame_seconds * state.gain for state in self.states)
+
+    def _step(self) -> None:
+        state = max(self.states, key=lambda state: state.expected_gain, default=None)
+        if state is None or not state.expected_gain:
+            self.stopped = "space"
+        elif self.trials >= self.most_trials:
+            self.stopped = "trials"
+        elif sum(s.expected_gain for s in self.states) < _LEAST_GAIN * self.frame_seconds:
+            self.stopped = "gain"
+        else:
+            count = min(_BATCH, self.most_trials - self.trials)
+            before = state.best_seconds
+            batch = state.next_batch(count, self._tools.model, self._random)
+            self._try([(state, choice) for choice in batch])
+            state.learn_from_batch(before)
+            self._tools.model.learn()
+
+    def _try(self, candidates: list[tuple[TaskState, str]]) -> None:
+        """Build, measure and record."""
+        builds = self._tools.builder.build([(state.task, choice) for state, choice in candidates])
+        built = []
+        for (state, choice), build in zip(candidates, builds, strict=True):
+            self.trials += 1
+            state.trials += 1
+            if build.library is None:
+                self._fail(state, choice, build.error)
+            else:
+                built.append((state, choice, build.library))
+        measurements = self._measure(built)
+        timed = sorted(zip(built, measurements, strict=True), key=lambda pair: pair[1].rank)
+        for (state, choice, library), measurement in timed:
+            if measurement.error:
+                self._fail(state, choice, measurement.error)
+            else:
+                self._take(state, choice, library, measurement)
+            library.unlink()
+        self._observe(self)
+
+    def _measure(self, built: list[tuple[TaskState, str, Path]]) -> list[Measurement]:
+        """Again, where the device was not the same before and behind."""
+        if not built:
+            return []
+        jobs = [(state.task.arguments, library) for state, _, library in built]
+        measurements = self._tools.runner.measure(jobs)
+        if self._drifted():
+            self.repeated += 1
+            time.sleep(_SECONDS_TO_CALM)
+            before = self._reference
+            measurements = self._tools.runner.measure(jobs)
+            if self._drifted():
+                self._reference = self._tools.runner.reference()
+                change = self._reference / before - 1
+                self.notes.append(
+                    f"the device's speed has changed by {-change:+.0%}: times before and after "
+                    "differ by that"
+                )
+        return measurements
+
+    def _drifted(self) -> bool:
+        now = self._tools.runner.reference()
+        if self._reference is None:
+            self._reference = now
+        return abs(now / self._reference - 1) > _DRIFT
+
+    def _take(self, state: TaskState, choice: str, library: Path, measurement: Measurement) -> None:
+        """Record a measured candidate, a new best one only after a second look."""
+        seconds = measurement.seconds
+        if not state.seconds or measurement.mean < state.best_seconds:
+            job = state.task.arguments, library
+            # Of many measurements, the best is likely to have been a lucky one.
+            (again,) = self._tools.runner.measure([job])
+            wrong = again.error or self._tools.runner.check(
+                *job, self._tools.expected.of(state.task)
+            )
+            if wrong:
+                self._fail(state, choice, wrong)
+                return
+            seconds = max(measurement, again, key=lambda one: one.mean).seconds
+        self._tools.records.add(state.task, choice, seconds)
+        state.seconds[choice] = sum(seconds) / len(seconds)
+        self._tools.model.tell(state.task.key, state.features, {choice: state.seconds[choice]})
+
+    def _fail(self, state: TaskState, choice: str, why: str) -> None:
+        state.failed[choice] = why
+        self._write_failure(state.task, choice, why)
+        if choice == state.builtin:
+            state.broken = why
+            self.notes.append(f"{state.task.name} is left alone: its built-in schedule {why}")

@@ -1,0 +1,260 @@
+"""Everything that ``compile/tune.py`` does for a session once its options are read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch.export import ExportedProgram
+
+from compile.build_artefact import BuildRequest, quantized_program
+from compile.errors import MqnetError
+from compile.kernels.tiling import VectorUnit
+from compile.phases import Phases
+from compile.pipeline import PipelineOptions, lower_network, vector_unit
+from compile.quantize.schemes import Precision, scheme_named
+from compile.tuner.build_candidates import Builder
+from compile.tuner.candidate import all_choices
+from compile.tuner.cost_model import CostModel, kernel_features
+from compile.tuner.expected_results import ExpectedResults
+from compile.tuner.host_runner import HostRunner
+from compile.tuner.kernel_task import KernelTask, NetworkKernels, network_kernels
+from compile.tuner.log_folder import (
+    SESSION,
+    check_same_device,
+    fingerprint,
+    locked_log,
+    read_session,
+    records_name,
+    write_session,
+)
+from compile.tuner.records import RecordWriter, kernel_of, read_log
+from compile.tuner.reference_kernel import reference_task
+from compile.tuner.runner import Runner
+from compile.tuner.session import Tools, TuningSession
+from compile.tuner.show_session import shown_session
+from targets.load_target import HOST_NAME, TargetSpec, load_target, tvm_target
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """What to tune.
+
+    Attributes:
+        target, scheme, attention: by name.
+        size: (height, width) of the picture in pixels.
+        threads: that a kernel is measured with.
+        trials: the most candidates.
+        logs: folder of the targets' logs.
+    """
+
+    target: str
+    scheme: str
+    attention: str
+    size: tuple[int, int]
+    threads: int
+    trials: int
+    logs: Path
+
+    def check(self) -> None:
+        """Raise where a number cannot be.
+
+        Raises:
+            MqnetError: so.
+        """
+        if self.trials < 1:
+            raise MqnetError(f"trials {self.trials} is not a positive number")
+        if self.threads < 1:
+            raise MqnetError(f"threads {self.threads} is not a positive number")
+        cores = len(os.sched_getaffinity(0))
+        if self.target == HOST_NAME and self.threads > cores:
+            raise MqnetError(
+                f"threads {self.threads} is more than the {cores} cores that this process may use: "
+                "ask for fewer"
+            )
+
+
+def tune_network(
+    request: TuneRequest, console: Console, program: ExportedProgram | None = None
+) -> dict[str, Any]:
+    """Run a session; its summary, for ``--json``.
+
+    ``program`` is the quantized network, where the caller has it already.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+    """
+    request.check()
+    spec = load_target(request.target)
+    unit = vector_unit(spec, spec.threads)
+    folder = request.logs / records_name(spec)
+    with (
+        locked_log(folder) as mended,
+        tempfile.TemporaryDirectory(prefix="mqnet-tune-") as scratch,
+    ):
+        for sentence in mended:
+            console.print(sentence, style="yellow", soft_wrap=True)
+        kernels = _kernels(request, spec, Phases(console), program)
+        builder = Builder(spec, unit, Path(scratch), len(os.sched_getaffinity(0)))
+        with closing(builder), _host_runner(request, builder, unit) as runner:
+            return _tune(request, spec, unit, kernels, builder, runner, Path(scratch), console)
+
+
+def _tune(
+    request: TuneRequest,
+    spec: TargetSpec,
+    unit: VectorUnit,
+    kernels: NetworkKernels,
+    builder: Builder,
+    runner: Runner,
+    scratch: Path,
+    console: Console,
+) -> dict[str, Any]:
+    folder = request.logs / records_name(spec)
+    device = fingerprint(runner.device, version("apache-tvm"))
+    log = read_session(folder)
+    if log is None:
+        log = {
+            "target": records_name(spec),
+            "instructions": _instructions(spec),
+            "device": device,
+            "reference_seconds": runner.reference(),
+            "kernels": {},
+            "failed": {},
+            "sessions": [],
+        }
+    check_same_device(folder, log, records_name(spec), device)
+    records = RecordWriter(folder, unit, tvm_target(spec))
+    model = CostModel()
+    _tell_earlier(model, request.logs, spec)
+
+    def write_failure(task: KernelTask, choice: str, why: str) -> None:
+        log["failed"].setdefault(task.key, {})[choice] = why
+        write_session(folder, log)
+
+    with (
+        closing(ExpectedResults(scratch)) as expected,
+        shown_session(console, f"{folder}: {runner.device['cpu']}") as observe,
+    ):
+        session = TuningSession(
+            kernels.tasks,
+            unit,
+            Tools(builder, runner, expected, records, model),
+            request.trials,
+            log["failed"],
+            write_failure,
+            observe,
+        )
+        for state in session.states:
+            log["kernels"][state.task.key] = {
+                "name": state.task.name,
+                "family": state.task.family,
+                "builtin": state.builtin,
+            }
+        write_session(folder, log)
+        began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        try:
+            session.run()
+        finally:
+            session.notes += runner.trouble
+            log["sessions"].append(
+                {
+                    "began": began,
+                    "seconds": round(time.monotonic() - session.started, 1),
+                    "scheme": request.scheme,
+                    "attention": request.attention,
+                    "size": "x".join(map(str, request.size)),
+                    "threads": request.threads,
+                    "trials": session.trials,
+                    "stopped": session.stopped or "interrupted",
+                    "frame_seconds": {
+                        "builtin": session.builtin_seconds,
+                        "best": session.frame_seconds,
+                    },
+                }
+            )
+            write_session(folder, log)
+    return _summary(session, kernels, folder, device)
+
+
+def _kernels(
+    request: TuneRequest, spec: TargetSpec, phases: Phases, program: ExportedProgram | None
+) -> NetworkKernels:
+    scheme = scheme_named(request.scheme)
+    build = BuildRequest(request.target, request.scheme, request.attention, request.size)
+    with phases.phase("quantize"):
+        program = program or quantized_program(build)
+    # The records are not looked at before "loops".
+    options = PipelineOptions(
+        spec, spec.threads, split=scheme.backbone is Precision.INT8, records=Path()
+    )
+    lowered = lower_network(program, options, phases.phase)
+    with phases.phase("kernels"):
+        return network_kernels(lowered)
+
+
+@contextmanager
+def _host_runner(request: TuneRequest, builder: Builder, unit: VectorUnit) -> Iterator[HostRunner]:
+    reference = reference_task()
+    builtin, _ = all_choices(reference.family, reference.load(), unit)
+    (build,) = builder.build([(reference, builtin)])
+    if build.library is None:
+        raise RuntimeError(f"the reference kernel does not build: {build.error}")
+    with closing(HostRunner(request.threads, (reference.arguments, build.library))) as runner:
+        yield runner
+
+
+def _instructions(spec: TargetSpec) -> str:
+    """Targets of which this is equal teach each other's cost models."""
+    return f"{spec.machine} {spec.dot_product} {spec.vector_bits}"
+
+
+def _tell_earlier(model: CostModel, logs: Path, spec: TargetSpec) -> None:
+    """Tell what was measured with the same instructions, at any size and on any device."""
+    for path in sorted(logs.glob(f"*/{SESSION}")):
+        session = read_session(path.parent)
+        if session is None or session.get("instructions") != _instructions(spec):
+            continue
+        log = read_log(path.parent)
+        for workload in log.workloads:
+            key = str(workload[0])
+            if (seconds := log.measured(key)) and "" not in seconds:
+                model.tell(key, kernel_features(kernel_of(workload)), seconds)
+
+
+def _summary(
+    session: TuningSession, kernels: NetworkKernels, folder: Path, device: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "log": str(folder),
+        "device": device,
+        "stopped": session.stopped,
+        "trials": session.trials,
+        "seconds": round(time.monotonic() - session.started, 1),
+        "repeated_batches": session.repeated,
+        "notes": session.notes,
+        "frame_seconds": {"builtin": session.builtin_seconds, "best": session.frame_seconds},
+        "kernels": [
+            {
+                "name": state.task.name,
+                "family": state.task.family,
+                "calls": state.task.calls,
+                "builtin_seconds": state.seconds.get(state.builtin),
+                "best_seconds": state.best_seconds if state.seconds else None,
+                "best": state.best if state.seconds else None,
+                "measured": len(state.seconds),
+                "failed": len(state.failed),
+                "choices": len(state.choices),
+            }
+            for state in session.states
+        ],
+        "built_in_only": kernels.untunable,
+    }
