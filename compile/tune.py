@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -43,6 +43,15 @@ class Options:
     logs: Path | None = None
     """Folder of the targets' logs; tuning_logs/ of this repository unless given."""
 
+    status: bool = False
+    """Only show what the logs hold: what is tuned, by how much, when and on what device."""
+
+    compare: tuple[Path, Path] | None = None
+    """Only compare two logs, OLD and NEW, kernel by kernel: folders of one target's records."""
+
+    compact: int | None = None
+    """Only make the target's log smaller: keep so many of the fastest candidates of each kernel."""
+
     json: bool = False
     """Print a summary to stdout at the end."""
 
@@ -57,15 +66,29 @@ def main() -> None:
 
 def _tune(options: Options) -> None:
     set_up_logging(options.verbose)
+    from compile.errors import MqnetError
+
+    if options.status:
+        result = _show_status(options)
+    elif options.compare is not None:
+        result = _compare(*options.compare)
+    elif options.target is None:
+        raise MqnetError("--target is missing: name a machine, such as --target host")
+    elif options.compact is not None:
+        result = _compact(options, options.target, options.compact)
+    else:
+        result = _run(options, options.target)
+    if options.json:
+        print(json.dumps(result, indent=1))
+
+
+def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.build_artefact import TUNING_LOGS, parse_size
-    from compile.errors import MqnetError
     from compile.tuner.tune_network import TuneRequest, tune_network
 
-    if options.target is None:
-        raise MqnetError("--target is missing: name a machine, such as --target host")
     request = TuneRequest(
-        target=options.target,
+        target=target,
         scheme=options.scheme,
         attention=options.attention,
         size=parse_size(options.size),
@@ -73,9 +96,37 @@ def _tune(options: Options) -> None:
         trials=options.trials,
         logs=options.logs or TUNING_LOGS,
     )
-    summary = tune_network(request, stderr)
-    if options.json:
-        print(json.dumps(summary, indent=1))
+    return tune_network(request, stderr)
+
+
+def _show_status(options: Options) -> list[dict[str, Any]]:
+    from compile.build_artefact import TUNING_LOGS
+    from compile.tuner.log_status import log_statuses, print_statuses
+
+    statuses = log_statuses(options.logs or TUNING_LOGS)
+    print_statuses(statuses, stderr)
+    return statuses
+
+
+def _compare(old: Path, new: Path) -> dict[str, Any]:
+    from compile.tuner.log_status import compare_logs, print_comparison
+
+    comparison = compare_logs(old, new)
+    print_comparison(comparison, stderr)
+    return comparison
+
+
+def _compact(options: Options, target: str, keep: int) -> dict[str, Any]:
+    from compile.build_artefact import TUNING_LOGS
+    from compile.tuner.compact_log import compact_log
+    from compile.tuner.log_folder import records_name
+    from targets.load_target import load_target
+
+    folder = (options.logs or TUNING_LOGS) / records_name(load_target(target))
+    result = compact_log(folder, keep)
+    lines = [*result["mended"], f"{folder}: {result['after']} of {result['before']} records kept"]
+    stderr.print("\n".join(lines), soft_wrap=True, highlight=False)
+    return result
 
 
 if __name__ == "__main__":

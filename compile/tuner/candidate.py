@@ -49,6 +49,8 @@ def all_choices(family: str, module: tvm.IRModule, unit: VectorUnit) -> tuple[st
 def scheduled(family: str, module: tvm.IRModule, unit: VectorUnit, text: str) -> s_tir.Schedule:
     """``module`` (of which nobody else may hold a part) scheduled by the choice of ``text``."""
     schedule = s_tir.Schedule(module, enable_check=False)
-    schedule.annotate(schedule.get_sblock("root"), CHOICE_ATTR, text)
     SPACES[family].schedule(schedule, unit, choice_of(family, text))
+    # Last: what TVM 0.27 does to a module whose outermost block has been replaced, it does in
+    # place, and JSONDatabase replays all traces of a kernel on one module.
+    schedule.annotate(schedule.get_sblock("root"), CHOICE_ATTR, text)
     return schedule

@@ -42,6 +42,17 @@ def fingerprint(facts: Mapping[str, Any], tvm_version: str) -> dict[str, Any]:
     return {name: told.get(name) for name in _FINGERPRINT}
 
 
+def existing_log(folder: Path) -> Path:
+    """``folder``, which holds a log.
+
+    Raises:
+        TargetError: it holds none.
+    """
+    if not (folder / SESSION).is_file():
+        raise TargetError(f"{folder} holds no {SESSION}: name what compile/tune.py has written")
+    return folder
+
+
 @contextlib.contextmanager
 def locked_log(folder: Path) -> Iterator[list[str]]:
     """The folder for one session alone, made and mended; sentences on what was mended.
@@ -83,11 +94,12 @@ def read_session(folder: Path) -> dict[str, Any] | None:
         session = json.loads(path.read_text())
         if session["format"] != FORMAT:
             raise ValueError(f"format {session['format']}")
-        _ = session["device"], session["target"], session["kernels"], session["failed"]
+        _ = [session[key] for key in ("target", "device", "kernels", "sessions")]
+        _ = session["failed"].items(), session["dropped"].items()
         return session
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TargetError(
             f"{path} cannot be read ({error!r}): restore or delete {folder}"
         ) from None

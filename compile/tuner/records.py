@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,21 +122,31 @@ class RecordWriter:
         self.log.by_kernel.setdefault(task.key, []).append(entry)
 
 
-def compact(folder: Path, keep: int) -> tuple[int, int]:
-    """Keep the ``keep`` fastest candidates of each kernel; (records before, records after).
+def compact(log: Log, keep: int, always: Mapping[str, str]) -> tuple[Log, dict[str, list[str]]]:
+    """The ``keep`` fastest candidates of each kernel, and the choice that ``always`` names for it;
+    and the choices that were left out."""
+    kept: dict[str, list[Record]] = {}
+    dropped: dict[str, list[str]] = {}
+    for key, records in log.by_kernel.items():
+        ranked = sorted(records, key=lambda record: record.seconds)
+        kept[key] = [
+            record
+            for place, record in enumerate(ranked)
+            if place < keep or record.choice == always.get(key)
+        ]
+        left = {record.choice for record in kept[key]}
+        dropped[key] = sorted({record.choice for record in ranked} - left - {""})
+    return Log(log.workloads, kept), {key: choices for key, choices in dropped.items() if choices}
+
+
+def write_records(folder: Path, log: Log) -> None:
+    """Replace the file of records by those of ``log``, which is of the same kernels.
 
     Raises:
-        TargetError: a damaged log.
         OutputError: it cannot be written; it is as it was.
     """
-    log = read_log(folder)
-    kept: list[Any] = []
-    for records in log.by_kernel.values():
-        last = {record.choice or id(record): record for record in records}
-        kept += sorted(last.values(), key=lambda record: record.seconds)[:keep]
-    lines = [encode_line(record.line) for record in kept]
+    lines = [encode_line(record.line) for records in log.by_kernel.values() for record in records]
     write_atomically(folder / RECORDS, b"".join(lines))
-    return sum(map(len, log.by_kernel.values())), len(kept)
 
 
 def _choice(trace: Any) -> str:

@@ -9,7 +9,7 @@ nothing but the batch that it was at.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -69,7 +69,8 @@ class TuningSession:
         unit: VectorUnit,
         tools: Tools,
         most_trials: int,
-        failed: dict[str, dict[str, str]],
+        failed: Mapping[str, Mapping[str, str]],
+        dropped: Mapping[str, Sequence[str]],
         write_failure: FailureWriter,
         observe: Observer = lambda session: None,
     ) -> None:
@@ -87,7 +88,9 @@ class TuningSession:
             known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
             features = kernel_features(task.load())
             failures = dict(failed.get(task.key, {}))
-            state = TaskState(task, features, builtin, choices, known, failures)
+            slow = set(dropped.get(task.key, ()))
+            left = [choice for choice in choices if choice not in slow or choice == builtin]
+            state = TaskState(task, features, builtin, left, known, failures)
             if builtin in failures:
                 state.broken = failures[builtin]
             self.states.append(state)

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from compile.tuner.session import Observer, TuningSession
 
-_ROWS = 12
+_ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
+# Of a console that is no terminal, and does not know how wide what shows its output is.
+_WIDTH = 140
 
 
 @contextmanager
@@ -26,20 +28,21 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
     def observe(session: TuningSession) -> None:
         last[:] = [session]
         if console.is_terminal:
-            live.update(session_table(session, title, _ROWS), refresh=True)
+            live.update(session_table(session, title, _ROWS_RUNNING), refresh=True)
 
     try:
         with live:
             yield observe
     finally:
         for session in last:
-            console.print(session_table(session, title))
+            width = None if console.is_terminal else _WIDTH
+            console.print(session_table(session, title, _ROWS_AT_THE_END), width=width)
             for note in session.notes:
                 console.print(escape(note), soft_wrap=True)
 
 
-def session_table(session: TuningSession, title: str, rows: int | None = None) -> Table:
-    """The kernels, those that take longest first."""
+def session_table(session: TuningSession, title: str, rows: int) -> Table:
+    """The kernels that take longest."""
     passed = time.monotonic() - session.started
     total = session.frame_seconds or 1.0
     caption = (
@@ -52,8 +55,9 @@ def session_table(session: TuningSession, title: str, rows: int | None = None) -
         caption += f", at most {left:.0f} s to go"
     if session.repeated:
         caption += f"; {session.repeated} batches measured again"
-    table = Table(title=escape(title), caption=caption, title_justify="left", width=120)
+    table = Table(title=escape(title), caption=caption, title_justify="left")
     table.add_column("kernel", overflow="fold")
+    table.add_column("family")
     for column in ("calls", "share", "built-in ms", "best ms", "gain", "trials", "errors"):
         table.add_column(column, justify="right")
     table.add_column("best choice", overflow="fold")
@@ -61,6 +65,7 @@ def session_table(session: TuningSession, title: str, rows: int | None = None) -
         known = state.builtin in state.seconds
         table.add_row(
             state.task.name,
+            state.task.family,
             str(state.task.calls),
             f"{state.frame_seconds / total:.1%}",
             f"{state.seconds[state.builtin] * 1e3:.3f}" if known else "",

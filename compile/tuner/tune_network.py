@@ -129,6 +129,7 @@ def _tune(
             "reference_seconds": runner.reference(),
             "kernels": {},
             "failed": {},
+            "dropped": {},
             "sessions": [],
         }
     check_same_device(folder, log, records_name(spec), device)
@@ -150,6 +151,7 @@ def _tune(
             Tools(builder, runner, expected, records, model),
             request.trials,
             log["failed"],
+            log["dropped"],
             write_failure,
             observe,
         )
