@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +23,7 @@ from compile.checksum import sha256_of
 from compile.describe_boundary import BoundaryTensor, describe_boundary
 from compile.describe_calls import describe_calls
 from compile.describe_parts import describe_kernels, describe_parts
-from compile.errors import MqnetError, OutputError
+from compile.errors import MqnetError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
@@ -34,6 +32,7 @@ from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import Precision, scheme_named
+from compile.scratch_space import check_scratch_space
 from compile.tuner.log_folder import records_name
 from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target
@@ -41,8 +40,6 @@ from targets.load_target import describe_target, load_target
 #: Where records of tuning sessions are.
 TUNING_LOGS = Path(__file__).parent.parent / "tuning_logs"
 
-# Some times what the objects of the largest build took.
-_SCRATCH_BYTES = 64 << 20
 # A tensor of 16 channels has to stay within 32-bit indices.
 _MAX_PIXELS = 1 << 26
 _PACKAGES = ("apache-tvm", "apache-tvm-ffi", "torch", "torchao", "numpy", "mqnet-tvm")
@@ -109,7 +106,7 @@ def build_artefact(
         raise MqnetError(f"threads {threads} is not a positive number")
     scheme = scheme_named(request.scheme)
     folder = request.out or _default_folder(request)
-    _check_scratch_space()
+    check_scratch_space()
     with staged_artefact(folder) as work:
         with phases.phase("quantize"):
             program = program or quantized_program(request)
@@ -170,16 +167,6 @@ def quantized_program(request: BuildRequest) -> ExportedProgram:
 def _weights_of(request: BuildRequest) -> Path:
     fine_tuned = scheme_named(request.scheme).fine_tuned
     return request.checkpoint or bundled_weights(request.attention, fine_tuned)
-
-
-def _check_scratch_space() -> None:
-    """LLVM, which writes the objects there, ends the process where the disk is full."""
-    folder = tempfile.gettempdir()
-    if shutil.disk_usage(folder).free < _SCRATCH_BYTES:
-        raise OutputError(
-            f"folder {folder} for temporary files has less than {_SCRATCH_BYTES >> 20} MiB free: "
-            "free some space, or set TMPDIR to another folder"
-        )
 
 
 def _default_folder(request: BuildRequest) -> Path:

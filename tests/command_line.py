@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench import accuracy, instructions, kernel_times, latency, report
-from compile import build, infer
+from compile import build, infer, tune
 from compile.artefact import MANIFEST
 from compile.mqnet import data, train
 from compile.mqnet.weights import BUNDLED
@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parent.parent
 MAINS = {
     "compile/build": build.main,
     "compile/infer": infer.main,
+    "compile/tune": tune.main,
     "compile/mqnet/data": data.main,
     "compile/mqnet/train": train.main,
     "bench/accuracy": accuracy.main,

@@ -14,6 +14,7 @@ from pathlib import Path
 import tvm
 
 from compile.kernels.tiling import VectorUnit
+from compile.scratch_space import check_scratch_space
 from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask
 from compile.tuner.worker_pool import WorkerPool
@@ -57,13 +58,18 @@ class Builder:
         self._pool = WorkerPool(workers, _prepare, (spec, link), _BUILDS_PER_WORKER)
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
-        """Each kernel cut by the choice beside it."""
+        """Each kernel cut by the choice beside it.
+
+        Raises:
+            OutputError: there is no room for temporary files; no candidate is to blame.
+        """
         jobs = []
         for task, choice in candidates:
             self._count += 1
             path = self._folder / f"candidate{self._count}.so"
             jobs.append((task.family, task.module, self._unit, choice, path))
         outcomes = self._pool.run(_build, jobs, _SECONDS)
+        check_scratch_space()
         return [
             Build(None, outcome.error) if outcome.error else Build(path)
             for outcome, (*_, path) in zip(outcomes, jobs, strict=True)

@@ -8,7 +8,6 @@ leaves at most one line to cut off.
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import tvm
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
-from tvm.s_tir.meta_schedule.database import TuningRecord
+from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.atomic import write_atomically
 from compile.errors import TargetError
@@ -89,7 +88,7 @@ def read_log(folder: Path) -> Log:
 
 def kernel_of(workload: list[str]) -> tvm.IRModule:
     """The module of a line of the file of kernels."""
-    return tvm.ir.load_json(base64.b64decode(workload[1]).decode())
+    return Workload.from_json(workload).mod
 
 
 class RecordWriter:

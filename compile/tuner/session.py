@@ -104,8 +104,12 @@ class TuningSession:
             OutputError: a record cannot be written.
         """
         unmeasured = [s for s in self.states if s.builtin not in s.seconds and not s.broken]
+        # All of a frame has to be known before it can be said where most is to be gained.
         for begin in range(0, len(unmeasured), _BATCH):
-            some = unmeasured[begin : begin + _BATCH]
+            count = min(_BATCH, self.most_trials - self.trials)
+            some = unmeasured[begin : begin + count]
+            if not some:
+                break
             self._try([(state, state.builtin) for state in some])
         while not self.stopped:
             self._step()

@@ -1,0 +1,123 @@
+"""A log's folder: one session at a time, one device, and named by the instruction set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compile.errors import OutputError, TargetError
+from compile.tuner.log_folder import (
+    SESSION,
+    check_same_device,
+    existing_log,
+    fingerprint,
+    locked_log,
+    read_session,
+    records_name,
+    write_session,
+)
+from compile.tuner.records import RECORDS
+from targets.load_target import load_target
+from targets.served.machine import describe_machine
+
+DEVICE = {"cpu": "X", "features": ["avx2", "fma"], "mhz": 3000, "governor": "performance"}
+SESSION_FACTS = {
+    "target": "host-x86-avx2",
+    "device": fingerprint(DEVICE, "0.27"),
+    "kernels": {},
+    "sessions": [],
+    "failed": {},
+    "dropped": {},
+}
+
+
+def test_folder_is_named_by_the_instruction_set() -> None:
+    host = load_target("host")
+    assert records_name(replace(host, machine="EM_X86_64", variant="avx2")) == "host-x86-avx2"
+    assert records_name(replace(host, machine="EM_AARCH64", variant="neon")) == "host-arm64-neon"
+    assert records_name(load_target("cortex-a76")) == "cortex-a76"
+
+
+def test_one_session_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "log"
+    with locked_log(folder) as mended:
+        assert mended == []
+        with (
+            pytest.raises(TargetError, match=f"another session writes to {folder}: wait"),
+            locked_log(folder),
+        ):
+            pass
+    with locked_log(folder):
+        pass
+
+
+def test_what_was_cut_off_is_said(tmp_path: Path) -> None:
+    (tmp_path / RECORDS).write_text('[0,1]\n[0,"cut')
+    with locked_log(tmp_path) as mended:
+        (sentence,) = mended
+    assert RECORDS in sentence and "7 bytes" in sentence
+    assert (tmp_path / RECORDS).read_text() == "[0,1]\n"
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match="cannot make folder"),
+        locked_log(tmp_path / "file" / "x"),
+    ):
+        pass
+
+
+def test_session_comes_back(tmp_path: Path) -> None:
+    assert read_session(tmp_path) is None
+    write_session(tmp_path, SESSION_FACTS)
+    session = read_session(tmp_path)
+    assert session == {"format": 1, **SESSION_FACTS}
+    assert existing_log(tmp_path) == tmp_path
+    check_same_device(tmp_path, session, "host-x86-avx2", fingerprint(DEVICE, "0.27"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 1}', '{"format": 9}', "no json"])
+def test_damaged_session_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / SESSION).write_text(text)
+    with pytest.raises(TargetError, match=f"{SESSION} cannot be read .*: restore or delete"):
+        read_session(tmp_path)
+
+
+def test_no_log(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=f"{tmp_path} holds no {SESSION}"):
+        existing_log(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cpu": "Y"}, "cpu X then, Y now"),
+        ({"features": ["avx2", "avx512f"]}, r"features -fma \+avx512f"),
+        ({"mhz": 2000}, "mhz 3000 then, 2000 now"),
+        ({"governor": "powersave"}, "governor performance then, powersave now"),
+        ({"kernel": "6.1"}, "kernel None then, 6.1 now"),
+    ],
+)
+def test_devices_are_not_mixed(tmp_path: Path, change: dict, words: str) -> None:
+    now = fingerprint(DEVICE | change, "0.27")
+    with pytest.raises(TargetError, match=f"{words}.*: move that folder away .*--logs"):
+        check_same_device(tmp_path, SESSION_FACTS, "host-x86-avx2", now)
+
+
+def test_versions_of_tvm_are_not_mixed(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="tvm 0.27 then, 0.28 now"):
+        check_same_device(tmp_path, SESSION_FACTS, "host-x86-avx2", fingerprint(DEVICE, "0.28"))
+
+
+def test_log_of_another_target(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="log of target host-x86-avx2, not of cortex-a76: move"):
+        check_same_device(tmp_path, SESSION_FACTS, "cortex-a76", SESSION_FACTS["device"])
+
+
+def test_this_machine_has_a_fingerprint() -> None:
+    facts = fingerprint(describe_machine(), "0.27")
+    assert facts["cpu"] and facts["features"] and facts["kernel"]
+    assert facts == fingerprint(describe_machine(), "0.27")

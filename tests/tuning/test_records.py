@@ -1,0 +1,130 @@
+"""Records: stock MetaSchedule reads them, builds use the best, and a log can be made smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tvm
+from tvm.s_tir.meta_schedule.database import JSONDatabase
+
+from compile.errors import TargetError
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.elementwise import create_add
+from compile.kernels.pointwise import create_pointwise
+from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_tuning_records import apply_tuning_records
+from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
+from compile.pipeline import vector_unit
+from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
+from compile.tuner.kernel_task import KernelTask, kernel_task
+from compile.tuner.records import RECORDS, WORKLOADS, RecordWriter, compact, read_log, write_records
+from targets.load_target import load_target, tvm_target
+
+HOST = load_target("host")
+UNIT = vector_unit(HOST, 2)
+TARGET = tvm_target(HOST, 2)
+BIAS = ConvEpilogue(EpilogueKind.BIAS)
+
+
+def conv_task(width: int = 12) -> KernelTask:
+    kernel = create_pointwise((1, 8, width, 5), 24, "float32", "float32", BIAS)
+    return kernel_task("conv", "pointwise", kernel, inputs=3)
+
+
+def add_task() -> KernelTask:
+    return kernel_task("add", "elementwise", create_add((1, 8, 8, 64), (1, 8, 8, 64)), inputs=4)
+
+
+def choices(task: KernelTask) -> list[str]:
+    return all_choices(task.family, task.load(), UNIT)[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three choices of one kernel, of which the second is the best, and two of another."""
+    writer = RecordWriter(tmp_path, UNIT, TARGET)
+    conv, add = conv_task(), add_task()
+    for choice, seconds in zip(choices(conv)[:3], (3e-6, 1e-6, 2e-6), strict=True):
+        writer.add(conv, choice, (seconds * 0.9, seconds * 1.1))
+    for choice, seconds in zip(choices(add)[:2], (1e-6, 2e-6), strict=True):
+        writer.add(add, choice, (seconds,))
+    return tmp_path
+
+
+def test_choices_are_their_text() -> None:
+    task = conv_task()
+    for text in choices(task):
+        assert choice_text(choice_of(task.family, text)) == text
+    assert choice_numbers("pixels=4 rows=12") == {"pixels": 4, "rows": 12}
+
+
+def test_what_is_written_is_read(folder: Path) -> None:
+    conv, add = conv_task(), add_task()
+    log = read_log(folder)
+    assert [str(key) for key, _ in log.workloads] == [conv.key, add.key]
+    measured = log.measured(conv.key)
+    assert list(measured) == choices(conv)[:3]
+    assert list(measured.values()) == pytest.approx([3e-6, 1e-6, 2e-6])
+    assert log.best(conv.key).choice == choices(conv)[1]
+    assert log.best("unknown") is None
+
+
+def test_stock_database_reads_them(folder: Path) -> None:
+    database = JSONDatabase(str(folder / WORKLOADS), str(folder / RECORDS), allow_missing=False)
+    assert len(database) == 5
+    conv = conv_task()
+    record = database.query_tuning_record(conv.load(), TARGET, "main")
+    assert [float(seconds) for seconds in record.run_secs] == pytest.approx([0.9e-6, 1.1e-6])
+    assert len(record.args_info) == 4
+    replayed = database.query_schedule(conv.load(), TARGET, "main")
+    expected = scheduled(conv.family, conv.load(), UNIT, choices(conv)[1])
+    tvm.ir.assert_structural_equal(replayed.mod, expected.mod)
+
+
+def test_builds_use_the_best(folder: Path) -> None:
+    conv = create_pointwise((1, 8, 12, 5), 24, "float32", "float32", BIAS)
+    other = create_pointwise((1, 8, 20, 5), 24, "float32", "float32", BIAS)
+    module = tvm.IRModule({"conv": conv, "other": other})
+    after = apply_builtin_schedule(UNIT)(apply_tuning_records(folder, TARGET)(module))
+    assert schedule_origin(after["conv"]) == RECORD
+    assert schedule_origin(after["other"]) == BUILT_IN
+    expected = scheduled("pointwise", conv_task().load(), UNIT, choices(conv_task())[1])
+    tvm.ir.assert_structural_equal(after["conv"].body, expected.mod["main"].body, True)
+
+
+def test_writer_goes_on_with_what_is_there(folder: Path) -> None:
+    conv, wide = conv_task(), conv_task(20)
+    writer = RecordWriter(folder, UNIT, TARGET)
+    writer.add(conv, choices(conv)[3], (0.5e-6,))
+    writer.add(wide, choices(wide)[0], (0.5e-6,))
+    log = read_log(folder)
+    assert [str(key) for key, _ in log.workloads] == [conv.key, add_task().key, wide.key]
+    assert log.best(conv.key).choice == choices(conv)[3]
+    assert log.measured(wide.key) == {choices(wide)[0]: pytest.approx(0.5e-6)}
+
+
+def test_compact_keeps_the_best_and_what_has_to_stay(folder: Path) -> None:
+    conv, add = conv_task(), add_task()
+    log = read_log(folder)
+    smaller, dropped = compact(log, 1, {conv.key: choices(conv)[0]})
+    write_records(folder, smaller)
+    again = read_log(folder)
+    assert set(again.measured(conv.key)) == set(choices(conv)[:2])
+    assert set(again.measured(add.key)) == set(choices(add)[:1])
+    assert dropped == {conv.key: [choices(conv)[2]], add.key: [choices(add)[1]]}
+    assert len(JSONDatabase(str(folder / WORKLOADS), str(folder / RECORDS))) == 3
+
+
+@pytest.mark.parametrize("line", ["[7,[[[],[]],[1e-6],{},[]]]", "[0]", '{"a":1}', "[0,[1,2]]"])
+def test_line_that_is_no_record_is_named(folder: Path, line: str) -> None:
+    with (folder / RECORDS).open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(TargetError, match=f"{RECORDS}, line 6 is no record of a kernel"):
+        read_log(folder)
+
+
+def test_record_of_another_tuner_has_no_choice(folder: Path) -> None:
+    text = (folder / RECORDS).read_text().replace("mqnet.choice", "other.choice")
+    (folder / RECORDS).write_text(text)
+    assert {record.choice for record in read_log(folder).by_kernel[conv_task().key]} == {""}

@@ -1,0 +1,237 @@
+"""The search, on a device that is a formula: what it finds, what it refuses, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.pointwise import create_pointwise
+from compile.kernels.tiling import VectorUnit
+from compile.tuner import session as sessions
+from compile.tuner.build_candidates import Build
+from compile.tuner.candidate import all_choices, choice_numbers
+from compile.tuner.cost_model import CostModel
+from compile.tuner.kernel_task import KernelTask, TaskArguments, kernel_task
+from compile.tuner.runner import Measurement
+from compile.tuner.session import Tools, TuningSession
+
+UNIT = VectorUnit(256, 32, 2)
+
+
+def conv(width: int, calls: int = 1) -> KernelTask:
+    epilogue = ConvEpilogue(EpilogueKind.BIAS)
+    kernel = create_pointwise((1, 8, width, 5), 256, "float32", "float32", epilogue)
+    return kernel_task(f"conv{width}", "pointwise", kernel, 3, calls)
+
+
+def formula(key: str, choice: str) -> float:
+    """Best where six pixels by two vectors are."""
+    numbers = choice_numbers(choice)
+    away = abs(numbers["pixels"] - 6) + abs(numbers["vectors"] - 2) + (numbers["lanes"] != 8)
+    return 1e-3 * (1 + 0.05 * away)
+
+
+@dataclass
+class Device:
+    """Stands for the builder, the runner, the expected results and the records at once."""
+
+    folder: Path
+    lies_about: frozenset[str] = frozenset()
+    breaks: frozenset[str] = frozenset()
+    crashes: frozenset[str] = frozenset()
+    references: list[float] = field(default_factory=list)
+    slowdown: float = 1.0
+    tried: list[tuple[str, str]] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
+    recorded: dict[tuple[str, str], float] = field(default_factory=dict)
+    failures: dict[str, dict[str, str]] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+    _libraries: dict[Path, str] = field(default_factory=dict)
+
+    def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
+        builds = []
+        for task, choice in candidates:
+            self.tried.append((task.name, choice))
+            path = self.folder / f"{len(self._libraries)}.so"
+            path.touch()
+            self._libraries[path] = choice
+            broken = choice in self.breaks
+            builds.append(Build(None, "does not build") if broken else Build(path))
+        return builds
+
+    def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
+        found = []
+        for arguments, library in jobs:
+            choice = self._libraries[library]
+            self.measured.append(choice)
+            seconds = formula(arguments.key, choice) * self.slowdown
+            crashed = choice in self.crashes
+            found.append(Measurement(error="crashed") if crashed else Measurement((seconds,)))
+        return found
+
+    def check(self, arguments: TaskArguments, library: Path, expected: Path) -> str:
+        return "3 of 4 numbers are wrong" if self._libraries[library] in self.lies_about else ""
+
+    def reference(self) -> float:
+        return self.references.pop(0) if self.references else 1e-4
+
+    def of(self, task: KernelTask) -> Path:
+        return self.folder / "expected"
+
+    @property
+    def log(self) -> Device:
+        return self
+
+    def measured_of(self, key: str) -> dict[str, float]:
+        return {choice: s for (kernel, choice), s in self.recorded.items() if kernel == key}
+
+    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
+        assert (task.key, choice) not in self.recorded
+        self.recorded[task.key, choice] = seconds[0]
+
+    def fail(self, task: KernelTask, choice: str, why: str) -> None:
+        self.failures.setdefault(task.key, {})[choice] = why
+
+
+@dataclass
+class Records:
+    """The records' face of :class:`Device`, whose name for it is taken."""
+
+    device: Device
+
+    @property
+    def log(self) -> Records:
+        return self
+
+    def measured(self, key: str) -> dict[str, float]:
+        return self.device.measured_of(key)
+
+    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
+        self.device.add(task, choice, seconds)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_SECONDS_TO_CALM", 0.0)
+
+
+def session(device: Device, tasks: Sequence[KernelTask], trials: int = 1000) -> TuningSession:
+    tools = Tools(device, device, device, Records(device), CostModel())
+    made = TuningSession(tasks, UNIT, tools, trials, device.failures, {}, device.fail)
+    made.run()
+    return made
+
+
+def builtin(task: KernelTask) -> str:
+    return all_choices(task.family, task.load(), UNIT)[0]
+
+
+def test_finds_the_best_of_a_space(tmp_path: Path) -> None:
+    device, task = Device(tmp_path), conv(24)
+    found = session(device, [task])
+    (state,) = found.states
+    best = min(state.choices, key=lambda choice: formula(task.key, choice))
+    assert state.seconds[best] == state.best_seconds
+    assert found.stopped in ("gain", "space")
+    assert state.gain > 1
+    assert found.builtin_seconds / found.frame_seconds == pytest.approx(state.gain)
+    assert device.tried[0] == (task.name, builtin(task))
+    assert len(set(device.tried)) == len(device.tried) == found.trials
+    assert not list(tmp_path.glob("*.so")), "libraries are not kept"
+
+
+def test_trials_go_where_a_frame_spends_its_time(tmp_path: Path) -> None:
+    often, once = conv(24, calls=50), conv(48)
+    found = session(Device(tmp_path), [once, often], trials=40)
+    assert found.stopped == "trials" and found.trials == 40
+    trials = {state.task.name: state.trials for state in found.states}
+    assert trials["conv24"] > 2 * trials["conv48"]
+
+
+def test_ends_where_little_is_to_be_gained(tmp_path: Path) -> None:
+    """Fewer trials than choices, on a kernel whose built-in choice cannot be beaten."""
+    task = conv(240)
+    fast = formula(task.key, builtin(task)) / 2
+    device = Device(tmp_path)
+    device.recorded[task.key, builtin(task)] = fast
+    found = session(device, [task])
+    assert found.stopped == "gain"
+    assert found.states[0].best == builtin(task)
+    assert found.trials < len(found.states[0].choices)
+
+
+def test_goes_on_where_another_session_stopped(tmp_path: Path) -> None:
+    device, tasks = Device(tmp_path), [conv(24), conv(48)]
+    first = session(device, tasks, trials=20)
+    assert first.stopped == "trials"
+    before = list(device.tried)
+    session(device, tasks)
+    assert device.tried[: len(before)] == before
+    assert len(set(device.tried)) == len(device.tried), "nothing is tried twice"
+
+
+def test_new_best_is_measured_twice(tmp_path: Path) -> None:
+    device, task = Device(tmp_path), conv(24)
+    session(device, [task])
+    best = min(device.recorded, key=device.recorded.__getitem__)[1]
+    assert device.measured.count(best) == 2
+
+
+def test_wrong_results_do_not_count(tmp_path: Path) -> None:
+    task = conv(24)
+    best = session(Device(tmp_path), [task]).states[0].best
+    device = Device(tmp_path, lies_about=frozenset({best}))
+    found = session(device, [task])
+    assert (task.key, best) not in device.recorded
+    assert device.failures[task.key] == {best: "3 of 4 numbers are wrong"}
+    assert found.states[0].best != best
+    # Another session believes it no more.
+    count = len(device.tried)
+    session(device, [task])
+    assert (task.name, best) not in device.tried[count:]
+
+
+def test_bad_candidates_are_remembered(tmp_path: Path) -> None:
+    task = conv(24)
+    choices = all_choices(task.family, task.load(), UNIT)[1]
+    device = Device(tmp_path, breaks=frozenset(choices[1::3]), crashes=frozenset(choices[2::3]))
+    found = session(device, [task])
+    failed = device.failures[task.key]
+    assert failed and set(failed.values()) == {"does not build", "crashed"}
+    assert not set(failed) & {choice for _, choice in device.recorded}
+    assert len(failed) == len(found.states[0].failed)
+
+
+def test_kernel_whose_builtin_choice_is_wrong_is_left_alone(tmp_path: Path) -> None:
+    bad, good = conv(24), conv(21)
+    assert builtin(bad) != builtin(good)
+    device = Device(tmp_path, lies_about=frozenset({builtin(bad)}))
+    found = session(device, [bad, good])
+    assert not device.measured_of(bad.key) and device.measured_of(good.key)
+    (note,) = found.notes
+    assert note.startswith("conv24 is left alone: its built-in schedule 3 of 4 numbers are wrong")
+    # And in the next session.
+    count = len(device.tried)
+    again = session(device, [bad, good])
+    assert "conv24" not in {name for name, _ in device.tried[count:]}
+    assert again.states[0].broken
+
+
+def test_batch_is_measured_again_where_the_device_has_changed(tmp_path: Path) -> None:
+    device = Device(tmp_path, references=[1e-4, 1.2e-4])
+    found = session(device, [conv(24)], trials=20)
+    assert found.repeated == 1 and not found.notes
+    assert len(device.measured) > len(device.tried)
+
+
+def test_device_that_stays_changed_is_said(tmp_path: Path) -> None:
+    device = Device(tmp_path, references=[1e-4] + [1.2e-4] * 100)
+    found = session(device, [conv(24)], trials=40)
+    assert found.repeated == 1
+    assert found.notes == [
+        "the device's speed has changed by -20%: times before and after differ by that"
+    ]
