@@ -35,8 +35,11 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
             yield observe
     finally:
         for session in last:
-            width = None if console.is_terminal else _WIDTH
-            console.print(session_table(session, title, _ROWS_AT_THE_END), width=width)
+            table = session_table(session, title, _ROWS_AT_THE_END)
+            if console.is_terminal:
+                console.print(table)
+            else:
+                Console(file=console.file, width=_WIDTH).print(table)
             for note in session.notes:
                 console.print(escape(note), soft_wrap=True)
 
