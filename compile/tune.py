@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -42,6 +43,15 @@ class Options:
 
     logs: Path | None = None
     """Folder of the targets' logs; tuning_logs/ of this repository unless given."""
+
+    tracker: str | None = None
+    """HOST:PORT of a TVM tracker: measure on devices (targets/serve.py) and not on this machine."""
+
+    key: str | None = None
+    """Key of the devices at the tracker; all of them are used."""
+
+    cooldown: float = 0.0
+    """Seconds that a device rests before each repetition of a measurement."""
 
     status: bool = False
     """Only show what the logs hold: what is tuned, by how much, when and on what device."""
@@ -86,6 +96,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.build_artefact import TUNING_LOGS, parse_size
     from compile.tuner.tune_network import TuneRequest, tune_network
+    from targets.linkers import find_ndk
 
     request = TuneRequest(
         target=target,
@@ -95,6 +106,10 @@ def _run(options: Options, target: str) -> dict[str, Any]:
         threads=options.threads,
         trials=options.trials,
         logs=options.logs or TUNING_LOGS,
+        tracker=options.tracker,
+        key=options.key,
+        cooldown=options.cooldown,
+        ndk_compiler=find_ndk(os.environ),
     )
     return tune_network(request, stderr)
 

@@ -66,15 +66,15 @@ def tracker() -> Iterator[tuple[str, int]]:
 def serve(
     tracker: tuple[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., AbstractContextManager[Served]]:
-    """``serve(key, script, extra)``: offers this machine, or what the script makes of it, for a
-    while; ``extra`` options come last and win."""
+    """``serve(key, script, extra, name)``: offers this machine, or what the script makes of it, for
+    a while; ``extra`` options come last and win, ``name`` tells servers of one key apart."""
     folder = tmp_path_factory.mktemp("served")
 
     @contextmanager
     def start(
-        key: str, script: str = "targets/serve.py", extra: Sequence[str] = ()
+        key: str, script: str = "targets/serve.py", extra: Sequence[str] = (), name: str = ""
     ) -> Iterator[Served]:
-        log, address = folder / f"{key}.log", DeviceAddress(*tracker, key)
+        log, address = folder / f"{name or key}.log", DeviceAddress(*tracker, key)
         command = [sys.executable, script, "--port", str(free_port())]
         command += [*Served(address, None, log).options, *extra]
         # A server that is killed leaves the folders of its sessions.

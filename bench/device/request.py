@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import rpc
 
@@ -32,8 +33,27 @@ class DeviceAddress:
         return f"device {self.key!r} of tracker {self.host}:{self.port}"
 
 
-def request_device(address: DeviceAddress) -> rpc.RPCSession:
-    """A session on the device, once it is free.
+def count_devices(address: DeviceAddress) -> int:
+    """How many devices the tracker knows by the key, free or in use.
+
+    Raises:
+        TargetError: none, or the tracker went away.
+    """
+    try:
+        summary = rpc.connect_tracker(address.host, address.port).summary()
+    except (OSError, RuntimeError) as error:
+        raise _gone(address, error) from None
+    count = _known(summary).count(address.key)
+    if not count:
+        raise _unknown(address, summary)
+    return count
+
+
+def request_device(
+    address: DeviceAddress, most_seconds: float = 0.0, wait_seconds: float = _WAIT_SECONDS
+) -> rpc.RPCSession:
+    """A session on the device, once it is free, within ``wait_seconds``; the device ends it after
+    ``most_seconds`` (0: never), whatever it does.
 
     Raises:
         TargetError: the tracker does not know the key, the device stays in use, or it cannot be
@@ -42,13 +62,11 @@ def request_device(address: DeviceAddress) -> rpc.RPCSession:
     logging.getLogger("RPCServer").setLevel(logging.ERROR)
     try:
         tracker = rpc.connect_tracker(address.host, address.port)
-        _wait_until_free(tracker, address)
+        _wait_until_free(tracker, address, wait_seconds)
     except (OSError, RuntimeError) as error:
-        raise TargetError(
-            f"the tracker at {address.host}:{address.port} went away ({error}): start it again"
-        ) from None
+        raise _gone(address, error) from None
     try:
-        return tracker.request(address.key, max_retry=1)
+        return tracker.request(address.key, max_retry=1, session_timeout=most_seconds)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise TargetError(
@@ -57,23 +75,39 @@ def request_device(address: DeviceAddress) -> rpc.RPCSession:
         ) from None
 
 
-def _wait_until_free(tracker: rpc.TrackerSession, address: DeviceAddress) -> None:
-    deadline = time.monotonic() + _WAIT_SECONDS
+def _known(summary: dict[str, Any]) -> list[str]:
+    return [one["key"].removeprefix("server:") for one in summary["server_info"]]
+
+
+def _unknown(address: DeviceAddress, summary: dict[str, Any]) -> TargetError:
+    known = sorted(set(_known(summary)))
+    others = f"it knows {', '.join(map(repr, known))}" if known else "it knows none"
+    return TargetError(
+        f"the tracker at {address.host}:{address.port} knows no device of key "
+        f"{address.key!r} ({others}): start targets/serve.py --key {address.key} on the "
+        "device, or mend --key"
+    )
+
+
+def _gone(address: DeviceAddress, error: Exception) -> TargetError:
+    return TargetError(
+        f"the tracker at {address.host}:{address.port} went away ({error}): start it again"
+    )
+
+
+def _wait_until_free(
+    tracker: rpc.TrackerSession, address: DeviceAddress, wait_seconds: float
+) -> None:
+    deadline = time.monotonic() + wait_seconds
     while True:
         summary = tracker.summary()
-        known = sorted({one["key"].removeprefix("server:") for one in summary["server_info"]})
-        if address.key not in known:
-            others = f"it knows {', '.join(map(repr, known))}" if known else "it knows none"
-            raise TargetError(
-                f"the tracker at {address.host}:{address.port} knows no device of key "
-                f"{address.key!r} ({others}): start targets/serve.py --key {address.key} on the "
-                "device, or mend --key"
-            )
+        if address.key not in _known(summary):
+            raise _unknown(address, summary)
         if summary["queue_info"].get(address.key, {}).get("free"):
             return
         if time.monotonic() > deadline:
             raise TargetError(
-                f"{address} has been in use for {_WAIT_SECONDS:g} s: wait until its other session "
+                f"{address} has been in use for {wait_seconds:g} s: wait until its other session "
                 "ends, or start targets/serve.py there again"
             )
         time.sleep(_POLL_SECONDS)

@@ -12,26 +12,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import tvm
 
 from compile.run_artefact import use_threads
 from compile.tuner.build_candidates import FUNCTION
 from compile.tuner.kernel_task import TaskArguments
-from compile.tuner.runner import (
-    Measurement,
-    difference,
-    is_disturbed,
-    settled,
-)
+from compile.tuner.runner import Measurement, wrong_result
+from compile.tuner.time_calls import time_library
 from compile.tuner.worker_pool import WorkerPool
 from targets.served.machine import describe_machine, fastest_cores
 
 _SECONDS = 60.0
-# One repetition takes at least so long: the clock and the call cost some tens of nanoseconds.
-_REPETITION_SECONDS = 1e-3
-_REPETITIONS = 6
-_MOST_CALLS = 2000
 
 
 class HostRunner:
@@ -86,25 +77,11 @@ def _tensors(arguments: TaskArguments) -> list[tvm.runtime.Tensor]:
 
 
 def _measure(arguments: TaskArguments, library: Path) -> tuple[float, ...]:
-    module, tensors = tvm.runtime.load_module(str(library)), _tensors(arguments)
-
-    def time_calls(number: int, repeat: int) -> list[float]:
-        evaluate = module.time_evaluator(FUNCTION, tvm.cpu(), number=number, repeat=repeat)
-        return list(evaluate(*tensors).results)
-
-    (once,) = time_calls(1, 1)
-    number = min(_MOST_CALLS, max(1, round(_REPETITION_SECONDS / max(once, 1e-9))))
-    seconds = time_calls(number, _REPETITIONS)
-    if is_disturbed(seconds):
-        seconds += time_calls(number, 2 * _REPETITIONS)
-    return settled(seconds)
+    module = tvm.runtime.load_module(str(library))
+    return time_library(module, _tensors(arguments), tvm.cpu())
 
 
 def _check(arguments: TaskArguments, library: Path, expected: Path) -> str:
     tensors = [tvm.runtime.tensor(array) for array in arguments.draw()]
     tvm.runtime.load_module(str(library))[FUNCTION](*tensors)
-    with np.load(expected) as results:
-        for place, result in enumerate(results.values(), start=arguments.inputs):
-            if wrong := difference(tensors[place].numpy(), result):
-                return wrong
-    return ""
+    return wrong_result(tensors[arguments.inputs :], expected)

@@ -25,7 +25,9 @@ SESSION = "session.json"
 #: Raised when a key of session.json changes its meaning.
 FORMAT = 1
 
-_FINGERPRINT = ("cpu", "features", "mhz", "governor", "kernel", "tvm")
+#: What a device says of itself that has to be the same for its times to be compared.
+DEVICE_FACTS = ("cpu", "features", "mhz", "governor", "kernel")
+
 _ARCHITECTURES = {"EM_X86_64": "x86", "EM_AARCH64": "arm64"}
 
 
@@ -38,8 +40,7 @@ def records_name(spec: TargetSpec) -> str:
 
 def fingerprint(facts: Mapping[str, Any], tvm_version: str) -> dict[str, Any]:
     """What has to be equal for times to be compared, of what a device says of itself."""
-    told = {**facts, "tvm": tvm_version}
-    return {name: told.get(name) for name in _FINGERPRINT}
+    return {**{name: facts.get(name) for name in DEVICE_FACTS}, "tvm": tvm_version}
 
 
 def existing_log(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import tvm
 from numpy.typing import NDArray
 
 from compile.tuner.kernel_task import TaskArguments
@@ -74,6 +75,15 @@ def is_disturbed(seconds: Sequence[float]) -> bool:
     """Whether even the faster half differs so much that it is worth measuring again."""
     kept = settled(seconds)
     return kept[-1] > kept[0] * (1 + _SPREAD)
+
+
+def wrong_result(results: Sequence[tvm.runtime.Tensor], expected: Path) -> str:
+    """What differs between a kernel's ``results`` and those in the file ``expected``, or ""."""
+    with np.load(expected) as arrays:
+        for tensor, array in zip(results, arrays.values(), strict=True):
+            if wrong := difference(tensor.numpy(), array):
+                return wrong
+    return ""
 
 
 def difference(found: NDArray, expected: NDArray) -> str:

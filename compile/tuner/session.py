@@ -39,8 +39,6 @@ class Tools:
     builder: Builder
     runner: Runner
     expected: ExpectedResults
-    records: RecordWriter
-    model: CostModel
 
 
 #: Called with the session behind every batch, for a table.
@@ -68,13 +66,16 @@ class TuningSession:
         tasks: Sequence[KernelTask],
         unit: VectorUnit,
         tools: Tools,
+        records: RecordWriter,
+        model: CostModel,
         most_trials: int,
         failed: Mapping[str, Mapping[str, str]],
         dropped: Mapping[str, Sequence[str]],
         write_failure: FailureWriter,
         observe: Observer = lambda session: None,
     ) -> None:
-        self._tools, self._observe, self._write_failure = tools, observe, write_failure
+        self._tools, self._records, self._model = tools, records, model
+        self._observe, self._write_failure = observe, write_failure
         self._random = Random(0)
         self._reference: float | None = None
         self.most_trials, self.trials, self.repeated = most_trials, 0, 0
@@ -84,7 +85,7 @@ class TuningSession:
         self.states = []
         for task in tasks:
             builtin, choices = all_choices(task.family, task.load(), unit)
-            measured = tools.records.log.measured(task.key)
+            measured = records.log.measured(task.key)
             known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
             features = kernel_features(task.load())
             failures = dict(failed.get(task.key, {}))
@@ -94,8 +95,8 @@ class TuningSession:
             if builtin in failures:
                 state.broken = failures[builtin]
             self.states.append(state)
-            tools.model.tell(task.key, features, known)
-        tools.model.learn()
+            model.tell(task.key, features, known)
+        model.learn()
 
     def run(self) -> None:
         """Until no gain is to be expected, all trials are spent, or everything was tried.
@@ -136,10 +137,10 @@ class TuningSession:
         else:
             count = min(_BATCH, self.most_trials - self.trials)
             before = state.best_seconds
-            batch = state.next_batch(count, self._tools.model, self._random)
+            batch = state.next_batch(count, self._model, self._random)
             self._try([(state, choice) for choice in batch])
             state.learn_from_batch(before)
-            self._tools.model.learn()
+            self._model.learn()
 
     def _try(self, candidates: list[tuple[TaskState, str]]) -> None:
         """Build, measure and record."""
@@ -202,9 +203,9 @@ class TuningSession:
                 self._fail(state, choice, wrong)
                 return
             seconds = max(measurement, again, key=lambda one: one.mean).seconds
-        self._tools.records.add(state.task, choice, seconds)
+        self._records.add(state.task, choice, seconds)
         state.seconds[choice] = sum(seconds) / len(seconds)
-        self._tools.model.tell(state.task.key, state.features, {choice: state.seconds[choice]})
+        self._model.tell(state.task.key, state.features, {choice: state.seconds[choice]})
 
     def _fail(self, state: TaskState, choice: str, why: str) -> None:
         state.failed[choice] = why

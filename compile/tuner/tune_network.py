@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
+from compile.tuner.farm import Farm, open_farm
 from compile.tuner.host_runner import HostRunner
 from compile.tuner.kernel_task import KernelTask, NetworkKernels, network_kernels
 from compile.tuner.log_folder import (
@@ -41,7 +41,7 @@ from compile.tuner.reference_kernel import reference_task
 from compile.tuner.runner import Runner
 from compile.tuner.session import Tools, TuningSession
 from compile.tuner.show_session import shown_session
-from targets.load_target import HOST_NAME, TargetSpec, load_target, tvm_target
+from targets.load_target import TargetSpec, load_target, tvm_target
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class TuneRequest:
         threads: that a kernel is measured with.
         trials: the most candidates.
         logs: folder of the targets' logs.
+        tracker: HOST:PORT of a TVM tracker, or None to measure on this machine.
+        key: of the devices there, or None.
+        cooldown: seconds that a device rests before each repetition.
+        ndk_compiler: the Android NDK's clang, or None.
     """
 
     target: str
@@ -63,19 +67,30 @@ class TuneRequest:
     threads: int
     trials: int
     logs: Path
+    tracker: str | None = None
+    key: str | None = None
+    cooldown: float = 0.0
+    ndk_compiler: Path | None = None
 
     def check(self) -> None:
-        """Raise where a number cannot be.
+        """Raise where something cannot be.
 
         Raises:
             MqnetError: so.
         """
+        if (self.tracker is None) != (self.key is None):
+            missing = "--key" if self.key is None else "--tracker"
+            raise MqnetError(
+                f"{missing} is missing: a device is named by --tracker HOST:PORT and --key KEY"
+            )
+        if self.cooldown < 0:
+            raise MqnetError(f"cooldown {self.cooldown:g} is below zero")
         if self.trials < 1:
             raise MqnetError(f"trials {self.trials} is not a positive number")
         if self.threads < 1:
             raise MqnetError(f"threads {self.threads} is not a positive number")
         cores = len(os.sched_getaffinity(0))
-        if self.target == HOST_NAME and self.threads > cores:
+        if self.tracker is None and self.threads > cores:
             raise MqnetError(
                 f"threads {self.threads} is more than the {cores} cores that this process may use: "
                 "ask for fewer"
@@ -94,6 +109,9 @@ def tune_network(
     """
     request.check()
     spec = load_target(request.target)
+    farm = None
+    if request.tracker is not None and request.key is not None:
+        farm = open_farm(request.tracker, request.key, request.threads, request.cooldown)
     unit = vector_unit(spec, spec.threads)
     folder = request.logs / records_name(spec)
     with (
@@ -103,9 +121,14 @@ def tune_network(
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
         kernels = _kernels(request, spec, Phases(console), program)
-        builder = Builder(spec, unit, Path(scratch), len(os.sched_getaffinity(0)))
-        with closing(builder), _host_runner(request, builder, unit) as runner:
-            return _tune(request, spec, unit, kernels, builder, runner, Path(scratch), console)
+        cores = len(os.sched_getaffinity(0))
+        with (
+            closing(Builder(spec, unit, Path(scratch), cores, request.ndk_compiler)) as builder,
+            closing(ExpectedResults(Path(scratch))) as expected,
+            closing(_runner(request, farm, spec, unit, builder, expected)) as runner,
+        ):
+            tools = Tools(builder, runner, expected)
+            return _tune(request, spec, unit, kernels, tools, console)
 
 
 def _tune(
@@ -113,12 +136,10 @@ def _tune(
     spec: TargetSpec,
     unit: VectorUnit,
     kernels: NetworkKernels,
-    builder: Builder,
-    runner: Runner,
-    scratch: Path,
+    tools: Tools,
     console: Console,
 ) -> dict[str, Any]:
-    folder = request.logs / records_name(spec)
+    folder, runner = request.logs / records_name(spec), tools.runner
     device = fingerprint(runner.device, version("apache-tvm"))
     log = read_session(folder)
     if log is None:
@@ -141,14 +162,13 @@ def _tune(
         log["failed"].setdefault(task.key, {})[choice] = why
         write_session(folder, log)
 
-    with (
-        closing(ExpectedResults(scratch)) as expected,
-        shown_session(console, f"{folder}: {runner.device['cpu']}") as observe,
-    ):
+    with shown_session(console, f"{folder}: {runner.device['cpu']}") as observe:
         session = TuningSession(
             kernels.tasks,
             unit,
-            Tools(builder, runner, expected, records, model),
+            tools,
+            records,
+            model,
             request.trials,
             log["failed"],
             log["dropped"],
@@ -203,15 +223,23 @@ def _kernels(
         return network_kernels(lowered)
 
 
-@contextmanager
-def _host_runner(request: TuneRequest, builder: Builder, unit: VectorUnit) -> Iterator[HostRunner]:
-    reference = reference_task()
-    builtin, _ = all_choices(reference.family, reference.load(), unit)
-    (build,) = builder.build([(reference, builtin)])
+def _runner(
+    request: TuneRequest,
+    farm: Farm | None,
+    spec: TargetSpec,
+    unit: VectorUnit,
+    builder: Builder,
+    expected: ExpectedResults,
+) -> Runner:
+    task = reference_task()
+    builtin, _ = all_choices(task.family, task.load(), unit)
+    (build,) = builder.build([(task, builtin)])
     if build.library is None:
         raise RuntimeError(f"the reference kernel does not build: {build.error}")
-    with closing(HostRunner(request.threads, (reference.arguments, build.library))) as runner:
-        yield runner
+    reference = task.arguments, build.library
+    if farm is None:
+        return HostRunner(request.threads, reference)
+    return farm.runner(spec, reference, expected.of(task))
 
 
 def _instructions(spec: TargetSpec) -> str:

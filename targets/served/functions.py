@@ -17,6 +17,7 @@ import numpy as np
 import tvm
 import tvm_ffi
 
+from targets.served.count_call import count_call
 from targets.served.machine import describe_machine, fastest_cores
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def register_functions() -> None:
         "mqnet.machine": _machine,
         "mqnet.use_cores": _use_cores,
         "mqnet.cpu_seconds": time.process_time,
+        "mqnet.count_call": count_call,
         "mqnet.litert.load": _load,
         "mqnet.litert.frame": _frame,
         "mqnet.litert.time": _time,

@@ -120,8 +120,11 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def session(device: Device, tasks: Sequence[KernelTask], trials: int = 1000) -> TuningSession:
-    tools = Tools(device, device, device, Records(device), CostModel())
-    made = TuningSession(tasks, UNIT, tools, trials, device.failures, {}, device.fail)
+    tools = Tools(device, device, device)
+    records, model = Records(device), CostModel()
+    made = TuningSession(
+        tasks, UNIT, tools, records, model, trials, device.failures, {}, device.fail
+    )
     made.run()
     return made
 

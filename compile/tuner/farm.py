@@ -1,0 +1,58 @@
+"""The devices that a tracker knows by one key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.device.request import DeviceAddress, count_devices
+from compile.errors import TargetError
+from compile.tuner.board import BoardOptions
+from compile.tuner.log_folder import DEVICE_FACTS
+from compile.tuner.rpc_runner import Job, RpcRunner
+from targets.detect_host import HostMachine
+from targets.load_target import TargetSpec
+from targets.runs_here import why_not_here
+from targets.served.tracker import tracker_address
+
+
+@dataclass(frozen=True)
+class Farm:
+    """Devices that are there.
+
+    Attributes:
+        options: how each is used.
+        count: how many there are.
+    """
+
+    options: BoardOptions
+    count: int
+
+    def runner(self, spec: TargetSpec, reference: Job, expected: Path) -> RpcRunner:
+        """What measures on them.
+
+        Raises:
+            TargetError: none can be used, or they cannot execute what is built for ``spec``.
+        """
+        runner = RpcRunner(self.options, self.count, reference, expected, DEVICE_FACTS)
+        there = HostMachine(runner.device["machine"], frozenset(runner.device["features"]))
+        reason = why_not_here(spec.machine, spec.requires, spec.linker, there, "the device")
+        if reason is not None:
+            runner.close()
+            raise TargetError(
+                f"what is built for target {spec.name} does not run on {self.options.address}: "
+                f"{reason}; name the device's target (python compile/build.py --target help)"
+            )
+        return runner
+
+
+def open_farm(
+    tracker: str, key: str, threads: int, cooldown: float, cycles: dict[str, float] | None = None
+) -> Farm:
+    """The devices of ``key`` at ``tracker``, HOST:PORT.
+
+    Raises:
+        TargetError: no tracker there, or no device of that key.
+    """
+    address = DeviceAddress(*tracker_address(tracker), key)
+    return Farm(BoardOptions(address, threads, cooldown, cycles), count_devices(address))

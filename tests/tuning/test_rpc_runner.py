@@ -1,0 +1,234 @@
+"""Measuring over TVM's RPC: this machine served as boards that work, die, hang, lie and drift."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from fixtures_device import Served, free_port
+from tvm.script import tirx as T
+
+from bench.device.request import DeviceAddress, count_devices
+from compile.errors import TargetError
+from compile.kernels.tiling import VectorUnit
+from compile.pipeline import vector_unit
+from compile.tuner import rpc_runner
+from compile.tuner.build_candidates import Builder
+from compile.tuner.candidate import all_choices
+from compile.tuner.expected_results import ExpectedResults
+from compile.tuner.farm import Farm, open_farm
+from compile.tuner.kernel_task import TaskArguments
+from compile.tuner.reference_kernel import reference_task
+from compile.tuner.rpc_runner import Job, RpcRunner
+from targets.link import ExportLinker
+from targets.load_target import load_target, tvm_target
+
+HOST = load_target("host")
+UNIT: VectorUnit = vector_unit(HOST, 1)
+
+
+@pytest.fixture(autouse=True)
+def noise_is_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests run beside these."""
+    monkeypatch.setattr(rpc_runner, "_DRIFT", 20.0)
+    monkeypatch.setattr(rpc_runner, "_SECONDS_TO_CALM", 0.0)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Job], Path]:
+    """The reference kernel by its built-in choice and two others, and what it should compute."""
+    folder, task = tmp_path_factory.mktemp("built"), reference_task()
+    choices = all_choices(task.family, task.load(), UNIT)[1][:3]
+    with closing(Builder(HOST, UNIT, folder, 1)) as builder:
+        builds = builder.build([(task, choice) for choice in choices])
+    with closing(ExpectedResults(folder)) as expected:
+        return [(task.arguments, build.library) for build in builds], expected.of(task)
+
+
+def bad_library(function: tvm.tirx.PrimFunc, path: Path) -> Path:
+    """``function`` in the place of the reference kernel."""
+    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    tvm.compile(module, target=tvm_target(HOST, 1)).export_library(
+        str(path), fcompile=ExportLinker(HOST)
+    )
+    return path
+
+
+@T.prim_func(s_tir=True)
+def crashing(
+    data: T.Buffer((1, 32, 32, 64), "float32"),
+    weight: T.Buffer((64, 64), "float32"),
+    bias: T.Buffer((64,), "float32"),
+    out: T.Buffer((1, 32, 32, 64), "float32"),
+):
+    for _ in range(1):
+        with T.sblock("x"):
+            T.evaluate(T.call_extern("int32", "abort"))
+            out[0, 0, 0, 0] = data[0, 0, 0, 0] + weight[0, 0] + bias[0]
+
+
+@T.prim_func(s_tir=True)
+def hanging(
+    data: T.Buffer((1, 32, 32, 64), "float32"),
+    weight: T.Buffer((64, 64), "float32"),
+    bias: T.Buffer((64,), "float32"),
+    out: T.Buffer((1, 32, 32, 64), "float32"),
+):
+    for _ in range(1):
+        with T.sblock("x"):
+            T.evaluate(T.call_extern("int32", "sleep", 3000))
+            out[0, 0, 0, 0] = data[0, 0, 0, 0] + weight[0, 0] + bias[0]
+
+
+@T.prim_func(s_tir=True)
+def wrong(
+    data: T.Buffer((1, 32, 32, 64), "float32"),
+    weight: T.Buffer((64, 64), "float32"),
+    bias: T.Buffer((64,), "float32"),
+    out: T.Buffer((1, 32, 32, 64), "float32"),
+):
+    for y, x, c in T.grid(32, 32, 64):
+        with T.sblock("x"):
+            vy, vx, vc = T.axis.remap("SSS", [y, x, c])
+            out[0, vy, vx, vc] = data[0, vy, vx, vc] + weight[0, 0] + bias[0]
+
+
+def farm(address: DeviceAddress) -> Farm:
+    found = open_farm(f"{address.host}:{address.port}", address.key, 1, 0.0)
+    options = replace(found.options, task_seconds=8.0, session_seconds=16.0)
+    return replace(found, options=options)
+
+
+@contextmanager
+def runner(served: Served, built: tuple[list[Job], Path]) -> Iterator[RpcRunner]:
+    with closing(farm(served.address).runner(HOST, built[0][0], built[1])) as made:
+        yield made
+
+
+def test_measures_and_checks(board: Served, built: tuple[list[Job], Path]) -> None:
+    jobs, expected = built
+    with runner(board, built) as made:
+        measurements = made.measure(jobs)
+        assert all(0 < m.mean < 1 and not m.error for m in measurements)
+        assert all(made.check(*job, expected) == "" for job in jobs)
+        assert 0 < made.reference() < 1
+        assert made.device["cpu"] and made.device["emulated"] == ""
+        (session,) = board.sessions()
+        assert os.listdir(session.cwd()) == []
+    assert made.trouble == []
+
+
+def test_cooldown_is_kept(board: Served, built: tuple[list[Job], Path]) -> None:
+    found = farm(board.address)
+    found = replace(found, options=replace(found.options, cooldown=0.3))
+    with closing(found.runner(HOST, built[0][0], built[1])) as made:
+        began = time.monotonic()
+        made._members[0].board.measure(*built[0][0])
+        # Six repetitions and the first one, with a rest before each but the first.
+        assert time.monotonic() - began > 5 * 0.3
+
+
+def test_wrong_candidate(board: Served, built: tuple[list[Job], Path], tmp_path: Path) -> None:
+    with runner(board, built) as made:
+        arguments = built[0][0][0]
+        library = bad_library(wrong, tmp_path / "wrong.so")
+        assert made.check(arguments, library, built[1]).startswith("off by ")
+        assert made.trouble == [], "the device computes the reference kernel right"
+
+
+def test_crashing_candidate(board: Served, built: tuple[list[Job], Path], tmp_path: Path) -> None:
+    jobs, expected = built
+    bad = jobs[0][0], bad_library(crashing, tmp_path / "crash.so")
+    with runner(board, built) as made:
+        results = made.measure([jobs[0], bad, jobs[1]])
+        assert [bool(result.error) for result in results] == [False, True, False]
+        assert "crashed on the device" in results[1].error
+        assert "crashed on the device" in made.check(*bad, expected)
+        assert made.trouble == []
+
+
+@pytest.mark.slow
+def test_hanging_candidate(board: Served, built: tuple[list[Job], Path], tmp_path: Path) -> None:
+    jobs, _ = built
+    bad = jobs[0][0], bad_library(hanging, tmp_path / "hang.so")
+    with runner(board, built) as made:
+        results = made.measure([bad, jobs[1]])
+        assert results[0].error == "no end within 8 s" and not results[1].error
+        assert made.trouble == []
+
+
+@pytest.mark.slow
+def test_many_boards_share_the_work(
+    serve: Callable[..., AbstractContextManager[Served]], built: tuple[list[Job], Path]
+) -> None:
+    jobs, _ = built
+    with serve("farm") as first, serve("farm", name="farm-two") as second:
+        wait_for_both(first)
+        with runner(first, built) as made:
+            assert len(made._members) == 2
+            assert len(first.sessions()) == len(second.sessions()) == 1
+            assert all(not m.error for m in made.measure(jobs * 6))
+            # One dies in the middle: the other one does its share, too.
+            second.vanish()
+            results = made.measure(jobs * 3)
+            assert len(results) == 9 and all(not m.error for m in results)
+            (trouble,) = made.trouble
+            assert "is gone" in trouble and "used no more" in trouble
+            first.vanish()
+            with pytest.raises(TargetError, match="no device is left .*: mend them, and the same"):
+                made.measure(jobs)
+
+
+def wait_for_both(served: Served) -> None:
+    deadline = time.monotonic() + 60
+    while count_devices(served.address) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_board_that_lies(board: Served, built: tuple[list[Job], Path], tmp_path: Path) -> None:
+    """It computes the reference kernel wrong: here, because something else is expected of it."""
+    with np.load(built[1]) as arrays:
+        np.savez(tmp_path / "other.npz", *(array + 1 for array in arrays.values()))
+    with pytest.raises(TargetError, match=r"device 1 computes wrong results \(off by .*\)"):
+        farm(board.address).runner(HOST, built[0][0], tmp_path / "other.npz")
+
+
+def test_board_that_drifts(
+    board: Served, built: tuple[list[Job], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, _ = built
+    with runner(board, built) as made:
+        made._members[0].reference *= 100
+        monkeypatch.setattr(rpc_runner, "_DRIFT", 0.5)
+        with pytest.raises(TargetError, match=r"does not keep its speed \(reference kernel: -9\d%"):
+            made.measure(jobs)
+
+
+def test_device_of_another_architecture(board: Served, built: tuple[list[Job], Path]) -> None:
+    with pytest.raises(TargetError, match="cortex-a76 does not run on device 'board'"):
+        farm(board.address).runner(load_target("cortex-a76"), built[0][0], built[1])
+
+
+def test_no_device_of_the_key(board: Served) -> None:
+    address = board.address
+    with pytest.raises(TargetError, match="no device of key 'other' .*'board'"):
+        open_farm(f"{address.host}:{address.port}", "other", 1, 0.0)
+
+
+def test_no_tracker() -> None:
+    with pytest.raises(TargetError, match="no TVM tracker answers at 127.0.0.1:"):
+        open_farm(f"127.0.0.1:{free_port()}", "x", 1, 0.0)
+
+
+def test_arguments_are_the_same_there(built: tuple[list[Job], Path]) -> None:
+    arguments: TaskArguments = built[0][0][0]
+    for first, second in zip(arguments.draw(), arguments.draw(), strict=True):
+        np.testing.assert_array_equal(first, second)
