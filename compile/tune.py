@@ -50,6 +50,10 @@ class Options:
     key: str | None = None
     """Key of the devices at the tracker; all of them are used."""
 
+    emulate: bool = False
+    """Measure without the hardware, on emulated arm64 boards that the session starts by itself:
+    their times are instructions counted and weighted by the target file, not those of a device."""
+
     cooldown: float = 0.0
     """Seconds that a device rests before each repetition of a measurement."""
 
@@ -96,6 +100,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.build_artefact import TUNING_LOGS, parse_size
     from compile.tuner.tune_network import TuneRequest, tune_network
+    from targets.emulator.make_root import default_root
     from targets.linkers import find_ndk
 
     request = TuneRequest(
@@ -110,6 +115,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
         key=options.key,
         cooldown=options.cooldown,
         ndk_compiler=find_ndk(os.environ),
+        emulated_root=default_root(os.environ) if options.emulate else None,
     )
     return tune_network(request, stderr)
 

@@ -46,6 +46,24 @@ class Farm:
         return runner
 
 
+def check_can_be_emulated(spec: TargetSpec) -> None:
+    """Raise where there is no emulated board for ``spec``.
+
+    Raises:
+        TargetError: so.
+    """
+    if spec.machine != "EM_AARCH64":
+        raise TargetError(
+            f"target {spec.name} is {spec.machine} and the emulated board is arm64: name an arm64 "
+            "target, such as cortex-a76"
+        )
+    if not spec.cycles:
+        raise TargetError(
+            f"targets/{spec.name}.toml has no 'cycles', which counted instructions are weighted "
+            "by: add them, or name another target, such as cortex-a76"
+        )
+
+
 def open_farm(
     tracker: str, key: str, threads: int, cooldown: float, cycles: dict[str, float] | None = None
 ) -> Farm:

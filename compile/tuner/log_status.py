@@ -116,6 +116,7 @@ def compare_logs(old: Path, new: Path) -> dict[str, Any]:
         "old": str(old),
         "new": str(new),
         "same_device": before["device"] == after["device"],
+        "devices": [one["device"]["cpu"] for one in (before, after)],
         "kernels": rows,
     }
 
@@ -128,9 +129,10 @@ def print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
         f"{len(rows)} kernels in both: {sums[0] * 1e3:.2f} ms and {sums[1] * 1e3:.2f} ms for one "
         f"call of each, {sums[0] / sums[1]:.2f} times as fast"
     )
+    devices = dict.fromkeys(comparison["devices"])
     if not comparison["same_device"]:
         caption += "; the devices DIFFER, so the times are no comparison of choices"
-    title = f"{comparison['old']} and {comparison['new']}"
+    title = f"{comparison['old']} and {comparison['new']}: {' and '.join(devices)}"
     table = Table(title=escape(title), caption=caption, title_justify="left")
     for column in ("kernel", "old", "new"):
         table.add_column(column, overflow="fold")

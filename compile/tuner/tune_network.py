@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +25,13 @@ from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
-from compile.tuner.farm import Farm, open_farm
+from compile.tuner.farm import Farm, check_can_be_emulated, open_farm
 from compile.tuner.host_runner import HostRunner
 from compile.tuner.kernel_task import KernelTask, NetworkKernels, network_kernels
 from compile.tuner.log_folder import (
     SESSION,
     check_same_device,
+    emulated_fingerprint,
     fingerprint,
     locked_log,
     read_session,
@@ -41,6 +43,8 @@ from compile.tuner.reference_kernel import reference_task
 from compile.tuner.runner import Runner
 from compile.tuner.session import Tools, TuningSession
 from compile.tuner.show_session import shown_session
+from targets.emulator.board_core import board_core
+from targets.emulator.emulated_farm import KEY, emulated_farm
 from targets.load_target import TargetSpec, load_target, tvm_target
 
 
@@ -58,6 +62,7 @@ class TuneRequest:
         key: of the devices there, or None.
         cooldown: seconds that a device rests before each repetition.
         ndk_compiler: the Android NDK's clang, or None.
+        emulated_root: of the emulated board that stands in for the devices, or None.
     """
 
     target: str
@@ -71,6 +76,7 @@ class TuneRequest:
     key: str | None = None
     cooldown: float = 0.0
     ndk_compiler: Path | None = None
+    emulated_root: Path | None = None
 
     def check(self) -> None:
         """Raise where something cannot be.
@@ -83,6 +89,13 @@ class TuneRequest:
             raise MqnetError(
                 f"{missing} is missing: a device is named by --tracker HOST:PORT and --key KEY"
             )
+        if self.emulated_root is not None:
+            if self.tracker is not None:
+                raise MqnetError("--emulate needs no --tracker: it starts one by itself")
+            if self.threads != 1:
+                raise MqnetError(
+                    f"threads {self.threads} cannot be emulated: instructions are counted for one"
+                )
         if self.cooldown < 0:
             raise MqnetError(f"cooldown {self.cooldown:g} is below zero")
         if self.trials < 1:
@@ -109,9 +122,17 @@ def tune_network(
     """
     request.check()
     spec = load_target(request.target)
-    farm = None
-    if request.tracker is not None and request.key is not None:
-        farm = open_farm(request.tracker, request.key, request.threads, request.cooldown)
+    with _farm(request, spec, console) as farm:
+        return _tune_on(farm, request, spec, console, program)
+
+
+def _tune_on(
+    farm: Farm | None,
+    request: TuneRequest,
+    spec: TargetSpec,
+    console: Console,
+    program: ExportedProgram | None,
+) -> dict[str, Any]:
     unit = vector_unit(spec, spec.threads)
     folder = request.logs / records_name(spec)
     with (
@@ -141,6 +162,8 @@ def _tune(
 ) -> dict[str, Any]:
     folder, runner = request.logs / records_name(spec), tools.runner
     device = fingerprint(runner.device, version("apache-tvm"))
+    if request.emulated_root is not None:
+        device |= emulated_fingerprint(spec)
     log = read_session(folder)
     if log is None:
         log = {
@@ -162,7 +185,10 @@ def _tune(
         log["failed"].setdefault(task.key, {})[choice] = why
         write_session(folder, log)
 
-    with shown_session(console, f"{folder}: {runner.device['cpu']}") as observe:
+    title = f"{folder}: {runner.device['cpu']}"
+    if runner.device["emulated"]:
+        title += "; no times, but instructions weighted by the target's cycles, 1 cycle as 1 ns"
+    with shown_session(console, title) as observe:
         session = TuningSession(
             kernels.tasks,
             unit,
@@ -204,7 +230,7 @@ def _tune(
                 }
             )
             write_session(folder, log)
-    return _summary(session, kernels, folder, device)
+    return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
 
 
 def _kernels(
@@ -221,6 +247,23 @@ def _kernels(
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):
         return network_kernels(lowered)
+
+
+@contextmanager
+def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[Farm | None]:
+    """What measures, where it is not this machine."""
+    if request.emulated_root is not None:
+        check_can_be_emulated(spec)
+        core = board_core(spec.cpu)
+        boards = len(os.sched_getaffinity(0))
+        with ExitStack() as stack:
+            with console.status(f"{boards} emulated boards start"):
+                tracker = stack.enter_context(emulated_farm(request.emulated_root, core, boards))
+            yield open_farm(tracker, KEY, 1, 0.0, spec.cycles)
+    elif request.tracker is not None and request.key is not None:
+        yield open_farm(request.tracker, request.key, request.threads, request.cooldown)
+    else:
+        yield None
 
 
 def _runner(

@@ -229,6 +229,17 @@ def test_damaged_log(logs: Path) -> None:
         (("--target", "host", "--size", "1x1"), ("1x1", "32x32")),
         (("--target", "host", "--compact", 0), ("compact 0",)),
         (("--target", "cortex-a53"), ("cortex-a53", "cortex-a55")),
+        (("--target", "host", "--tracker", "127.0.0.1:9190"), ("--key is missing",)),
+        (("--target", "host", "--key", "board"), ("--tracker is missing",)),
+        (("--target", "host", "--tracker", "9190", "--key", "x"), ("'9190'", "HOST:PORT")),
+        (("--target", "host", "--cooldown", -1), ("cooldown -1",)),
+        (("--target", "host", "--emulate"), ("host", "EM_X86_64", "cortex-a76")),
+        (("--target", "rpi4", "--emulate"), ("rpi4.toml", "'cycles'", "cortex-a76")),
+        (("--target", "cortex-a76", "--emulate", "--threads", 2), ("threads 2", "counted for one")),
+        (
+            ("--target", "cortex-a76", "--emulate", "--tracker", "127.0.0.1:1", "--key", "x"),
+            ("--emulate needs no --tracker",),
+        ),
     ],
 )
 def test_mistakes(here: Command, tmp_path: Path, options: tuple, parts: tuple[str, ...]) -> None:
