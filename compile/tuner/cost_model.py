@@ -8,6 +8,7 @@ logs of other targets with the same instructions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from math import log2, prod
 
 import numpy as np
@@ -15,29 +16,14 @@ import tvm
 import xgboost
 from numpy.typing import NDArray
 
+from compile.kernels.design_spaces import SPACES
 from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.tuner.candidate import choice_numbers
 
 # Fewer measurements than this teach nothing.
 _FEWEST = 24
-_FIELDS = (
-    "pixels",
-    "vectors",
-    "steps",
-    "lanes",
-    "rows",
-    "columns",
-    "channels",
-    "channels_outside",
-)
-_FAMILIES = (
-    "packed_pointwise",
-    "packed_conv",
-    "packed_depthwise",
-    "pointwise",
-    "spatial_conv",
-    "depthwise",
-)
+_FAMILIES = tuple(SPACES)
+_FIELDS = tuple(sorted({one.name for space in SPACES.values() for one in fields(space.Choice)}))
 _TREES = {
     "objective": "reg:squarederror",
     "max_depth": 6,
@@ -59,7 +45,7 @@ def kernel_features(module: tvm.IRModule) -> list[float]:
     macs = int(attributes.get(MACS_ATTR, 0))
     result, data = shapes[-1], shapes[0]
     return [
-        float(_FAMILIES.index(family)) if family in _FAMILIES else -1.0,
+        float(_FAMILIES.index(family)) if family in SPACES else -1.0,
         log2(1 + macs),
         *(log2(extent) for extent in ([1] * 4 + result)[-3:]),
         log2(data[-1]),
@@ -70,10 +56,10 @@ def kernel_features(module: tvm.IRModule) -> list[float]:
 
 def _features(kernel: Sequence[float], choice: str) -> list[float]:
     numbers = choice_numbers(choice)
-    fields = [float(numbers.get(name, "nan")) for name in _FIELDS]
+    chosen = [float(numbers.get(name, "nan")) for name in _FIELDS]
     tile = prod(numbers.get(name, 1) for name in ("pixels", "vectors"))
     block = prod(numbers.get(name, 1) for name in ("rows", "columns"))
-    return [*kernel, *fields, log2(tile), log2(block)]
+    return [*kernel, *chosen, log2(tile), log2(block)]
 
 
 class CostModel:

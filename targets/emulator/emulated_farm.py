@@ -39,9 +39,9 @@ def emulated_farm(root: Path, core: BoardCore, count: int) -> Iterator[str]:
     """
     root = root.absolute()
     check_board(root)
-    plugin = counting_plugin(root.parent)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mqnet-farm-")))
+        plugin = counting_plugin(folder)
         board = root_with_core(root, core, folder / "board")
         tracker = Tracker("127.0.0.1", _free_port(), 65535, silent=True)
         stack.callback(tracker.terminate)
