@@ -94,8 +94,8 @@ ffi::Any TargetProperty(const Device& device, const std::string& name) {
   return nullptr;
 }
 
-TVM_FFI_STATIC_INIT_BLOCK() {
-  tvm::ffi::reflection::GlobalDef().def("mqnet.opencl.describe_device", Describe);
+void RegisterAttributes() {
+  ffi::reflection::GlobalDef().def("mqnet.opencl.describe_device", Describe);
 }
 
 }  // namespace mqnet::opencl

@@ -16,6 +16,8 @@ tvm::ffi::Any DeviceAttribute(int number, tvm::runtime::DeviceAttrKind kind);
 // The field `name` of a target that is made from the device; None where its default may stay.
 tvm::ffi::Any TargetProperty(const Device& device, const std::string& name);
 
+void RegisterAttributes();
+
 }  // namespace mqnet::opencl
 
 #endif  // MQNET_OPENCL_ATTRIBUTES_H_

@@ -96,8 +96,8 @@ class OpenCLDeviceAPI final : public DeviceAPI {
 
 int CurrentDevice() { return current_device; }
 
-TVM_FFI_STATIC_INIT_BLOCK() {
-  tvm::ffi::reflection::GlobalDef().def("device_api.opencl", []() -> void* {
+void RegisterDeviceApi() {
+  ffi::reflection::GlobalDef().def("device_api.opencl", []() -> void* {
     static auto* api = new OpenCLDeviceAPI;
     return static_cast<DeviceAPI*>(api);
   });

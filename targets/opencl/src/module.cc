@@ -1,4 +1,5 @@
-// TVM's module "opencl": made by the code generator in this process, or loaded from a library.
+#include "module.h"
+
 #include <tvm/ffi/cast.h>
 #include <tvm/ffi/extra/module.h>
 #include <tvm/ffi/reflection/registry.h>
@@ -53,13 +54,16 @@ class OpenCLModule final : public ffi::ModuleObj {
     std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<Kernel>& kernel = kernels_[{device.number, symbol}];
     if (kernel == nullptr) {
-      kernel = std::make_unique<Kernel>(&device, GetProgram(device, content_.code), symbol, &info);
+      std::shared_ptr<Program>& program = programs_[device.number];
+      if (program == nullptr) program = GetProgram(device, content_.code);
+      kernel = std::make_unique<Kernel>(&device, program, symbol, &info);
     }
     return *kernel;
   }
 
   ModuleContent content_;
   std::mutex mutex_;
+  std::map<int, std::shared_ptr<Program>> programs_;
   std::map<std::pair<int, std::string>, std::unique_ptr<Kernel>> kernels_;
 };
 
@@ -69,8 +73,8 @@ ffi::Module MakeModule(ModuleContent content) {
 
 }  // namespace
 
-TVM_FFI_STATIC_INIT_BLOCK() {
-  tvm::ffi::reflection::GlobalDef()
+void RegisterModule() {
+  ffi::reflection::GlobalDef()
       .def("ffi.Module.load_from_bytes.opencl",
            [](const ffi::Bytes& bytes) { return MakeModule(ReadModule(bytes)); })
       .def("ffi.Module.create.opencl", [](const ffi::Bytes& code, const ffi::String& format,

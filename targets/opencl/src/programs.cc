@@ -62,8 +62,8 @@ std::shared_ptr<Program> GetProgram(const Device& device, const std::string& sou
   return program;
 }
 
-TVM_FFI_STATIC_INIT_BLOCK() {
-  tvm::ffi::reflection::GlobalDef().def("mqnet.opencl.program_counts", [] {
+void RegisterPrograms() {
+  ffi::reflection::GlobalDef().def("mqnet.opencl.program_counts", [] {
     std::lock_guard<std::mutex> lock(mutex);
     return ffi::Map<ffi::String, int64_t>{{"compiled", counts.compiled},
                                           {"from_memory", counts.from_memory},

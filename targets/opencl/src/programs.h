@@ -11,6 +11,8 @@ namespace mqnet::opencl {
 
 std::shared_ptr<Program> GetProgram(const Device& device, const std::string& source);
 
+void RegisterPrograms();
+
 }  // namespace mqnet::opencl
 
 #endif  // MQNET_OPENCL_PROGRAMS_H_

@@ -1,4 +1,5 @@
-// TVM's timer of OpenCL devices: what time_evaluator and the tuner measure with.
+#include "timer.h"
+
 #include <tvm/ffi/reflection/registry.h>
 #include <tvm/runtime/timer.h>
 
@@ -33,8 +34,8 @@ class OpenCLTimer final : public TimerNode {
 
 }  // namespace
 
-TVM_FFI_STATIC_INIT_BLOCK() {
-  tvm::ffi::reflection::GlobalDef().def("runtime.timer.opencl", [](DLDevice device) {
+void RegisterTimer() {
+  ffi::reflection::GlobalDef().def("runtime.timer.opencl", [](DLDevice device) {
     return Timer(ffi::make_object<OpenCLTimer>(&GetDevice(device.device_id)));
   });
 }
