@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import tvm_ffi.libinfo
-import tyro
 from rich.console import Console
 
 from compile.atomic import atomic_path, make_folder
@@ -121,7 +119,19 @@ def _tvm_headers() -> Path:
 def _stub(compiler: str, name: str, folder: Path) -> Path:
     """An empty library of that name: for another machine the real ones need not be here."""
     path = folder / name
-    _run([compiler, "-shared", "-nostdlib", f"-Wl,-soname,{name}", "-o", path, "-x", "c++", os.devnull])
+    _run(
+        [
+            compiler,
+            "-shared",
+            "-nostdlib",
+            f"-Wl,-soname,{name}",
+            "-o",
+            path,
+            "-x",
+            "c++",
+            os.devnull,
+        ]
+    )
     return path
 
 
