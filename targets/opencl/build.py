@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import os
 import platform
 import shutil
@@ -12,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tvm_ffi.libinfo
 from rich.console import Console
 
 from compile.atomic import atomic_path, make_folder
@@ -101,37 +102,26 @@ def find_cxx(machine: str, search_path: str | None = None) -> str:
 
 def _compile(compiler: str, source: Path, folder: Path) -> Path:
     output = folder / f"{source.stem}.o"
-    includes = ["-isystem", _tvm_headers(), "-isystem", tvm_ffi.libinfo.find_include_path()]
+    includes: list[str | Path] = []
+    for package in ("tvm", "tvm_ffi"):
+        includes += ["-isystem", _headers_of(package)]
     # Stand-ins for headers that the wheel lacks: last, so that real ones win.
     includes += ["-idirafter", SOURCES / "wheel"]
     _run([compiler, *_FLAGS, *includes, "-c", source, "-o", output])
     return output
 
 
-def _tvm_headers() -> Path:
-    """Of the wheel. Found without `import tvm`, which takes seconds."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("tvm")
-    return Path(spec.submodule_search_locations[0]) / "include"
+def _headers_of(package: str) -> Path:
+    """Found without importing the package, which takes seconds."""
+    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    return Path(folder) / "include"
 
 
 def _stub(compiler: str, name: str, folder: Path) -> Path:
     """An empty library of that name: for another machine the real ones need not be here."""
-    path = folder / name
-    _run(
-        [
-            compiler,
-            "-shared",
-            "-nostdlib",
-            f"-Wl,-soname,{name}",
-            "-o",
-            path,
-            "-x",
-            "c++",
-            os.devnull,
-        ]
-    )
+    path, empty = folder / name, folder / "empty.cc"
+    empty.touch()
+    _run([compiler, "-shared", "-nostdlib", f"-Wl,-soname,{name}", "-o", path, empty])
     return path
 
 
@@ -152,8 +142,8 @@ def _run(command: list[str | Path]) -> None:
         return
     if "CL/cl.h" in result.stderr:
         raise TargetError("no CL/cl.h: install OpenCL's headers (apt-get install opencl-headers)")
-    if os.strerror(28) in result.stderr:
-        raise OutputError(f"cannot write {arguments[-1]}: {os.strerror(28)}")
+    if os.strerror(errno.ENOSPC) in result.stderr:
+        raise OutputError(f"cannot write {arguments[-1]}: {os.strerror(errno.ENOSPC)}")
     lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
     reason = next((line for line in lines if "error" in line), lines[-1])
     raise TargetError(f"{Path(arguments[0]).name} cannot make the OpenCL plugin: {reason}")

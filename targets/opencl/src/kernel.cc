@@ -89,11 +89,6 @@ void Kernel::SetArgument(cl_uint index, const tvm::ffi::AnyView& value) {
   };
   if (type.code == kDLOpaqueHandle) {
     const auto* buffer = static_cast<const Buffer*>(value.cast<void*>());
-    if (buffer != nullptr && buffer->device != device_->number) {
-      TVM_FFI_THROW(RuntimeError) << "kernel " << symbol_ << " runs on " << device_->Describe()
-                                  << ", and its argument " << index << " is on device "
-                                  << buffer->device << ": copy it there";
-    }
     return set(buffer == nullptr ? nullptr : buffer->memory);
   }
   if (type.lanes == 1 && type.code == kDLFloat) {
