@@ -132,7 +132,7 @@ def test_nothing_is_left_of_a_thousand_runs(opencl: tvm.runtime.Device):
 def test_nothing_is_left_of_timers(opencl: tvm.runtime.Device):
     library = add_module().jit()
     tensors = [tvm.runtime.empty((1000,), "float32", opencl) for _ in range(3)]
-    measure = library.time_evaluator("main", opencl, number=3, repeat=10)
+    measure = library.time_evaluator("main", opencl, number=10, repeat=100)
     assert _growth(lambda: measure(*tensors), 100) < _ALLOWED_GROWTH
 
 

@@ -15,6 +15,7 @@ from command_line import REPOSITORY, as_user, check_sentence
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
+from targets.emulator.command import board_command
 from targets.opencl.plugin import SOURCES, plugin_path
 
 # As a user's process: with nothing loaded but what TVM loads by itself.
@@ -58,16 +59,23 @@ def test_a_second_copy_stays_out(opencl_plugin: Path, tmp_path: Path):
     assert "TVM has an OpenCL device already: this plugin stays out" in done.stderr
 
 
-def test_for_a_board(tmp_path: Path):
-    """One command builds it for aarch64, and it needs nothing there but TVM and the C++ library."""
+@pytest.fixture(scope="module")
+def board_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plugin for aarch64."""
     if shutil.which("aarch64-linux-gnu-g++") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI has to build for aarch64: no aarch64-linux-gnu-g++")
         pytest.skip("no aarch64-linux-gnu-g++ (apt-get install g++-aarch64-linux-gnu)")
-    output = tmp_path / "new" / "plugin.so"
+    output = tmp_path_factory.mktemp("board") / "new" / "plugin.so"
     outcome = as_user("targets/opencl/build", "--machine", "aarch64", "--output", output)
     assert (outcome.code, outcome.out) == (0, ""), outcome.err
-    with output.open("rb") as file:
+    assert [path.name for path in output.parent.iterdir()] == ["plugin.so"]
+    return output
+
+
+def test_what_it_needs_of_a_board(board_plugin: Path):
+    """Nothing but TVM and the C++ library. OpenCL is opened when it is used, under any name."""
+    with board_plugin.open("rb") as file:
         elf = ELFFile(file)
         assert elf["e_machine"] == "EM_AARCH64"
         (dynamic,) = (part for part in elf.iter_sections() if isinstance(part, DynamicSection))
@@ -79,9 +87,21 @@ def test_for_a_board(tmp_path: Path):
     assert {"libtvm_runtime.so", "libtvm_ffi.so"} < needed
     system = {"libstdc++.so.6", "libm.so.6", "libgcc_s.so.1", "libc.so.6", "ld-linux-aarch64.so.1"}
     assert needed - {"libtvm_runtime.so", "libtvm_ffi.so"} <= system
-    # OpenCL is opened when it is used, under whatever name the board has it.
     assert opencl == []
-    assert [path.name for path in output.parent.iterdir()] == ["plugin.so"]
+
+
+def test_a_board_without_a_driver(arm64_root: Path, board_plugin: Path, tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import ctypes, sys, tvm\n"
+        "ctypes.CDLL(sys.argv[1])\n"
+        "print(tvm.opencl(0).exist)\n"
+        "tvm.runtime.empty((1,), 'int8', tvm.opencl(0))\n"
+    )
+    command = board_command(arm64_root, "cortex-a76", {}, script, board_plugin)
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
+    assert "RuntimeError: no OpenCL device: install the driver" in done.stderr
 
 
 def test_other_sources_are_another_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
