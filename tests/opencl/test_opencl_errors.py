@@ -141,7 +141,7 @@ def test_a_kernel_that_does_not_compile(opencl: tvm.runtime.Device):
     check_add(opencl, add_module())
 
 
-def test_a_launch_that_opencl_does_not_have(opencl: tvm.runtime.Device):
+def test_bytes_that_are_no_module(opencl: tvm.runtime.Device):
     load = tvm.get_global_func("ffi.Module.load_from_bytes.opencl")
     with pytest.raises(RuntimeError, match="an OpenCL module is cut short"):
         load(b"\x02\0\0\0\0\0\0\0c")

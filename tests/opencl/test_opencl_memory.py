@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -116,6 +118,32 @@ check_add(first, library)
     assert "refused:" in said
 
 
+def test_a_device_with_memory_of_its_own(opencl: tvm.runtime.Device, tmp_path: Path):
+    """PoCL has none, so a library before it says that its device is one: buffers are copied."""
+    source = tmp_path / "discrete.c"
+    source.write_text(_DISCRETE)
+    library = tmp_path / "discrete.so"
+    link = ["-Wl,--no-as-needed", "-l:libOpenCL.so.1"]
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, *link], check=True)
+    in_new_process(
+        """
+import numpy as np
+from opencl_kernels import add_module, check_add
+device = tvm.opencl(0)
+assert tvm.get_global_func("mqnet.opencl.describe_device")(0)["shares_memory"] is False
+check_add(device, add_module())
+everything = tvm.runtime.tensor(np.arange(100, dtype="int32"), device)
+middle = everything._create_view((10,), "int32", relative_byte_offset=4 * 33)
+np.testing.assert_array_equal(middle.numpy(), np.arange(33, 43))
+middle.copyfrom(np.zeros(10, "int32"))
+expected = np.arange(100)
+expected[33:43] = 0
+np.testing.assert_array_equal(everything.copyto(device).numpy(), expected)
+""",
+        MQNET_OPENCL_LIBRARY=str(library),
+    )
+
+
 def test_nothing_is_left_of_a_thousand_runs(opencl: tvm.runtime.Device):
     machine = relax.VirtualMachine(conv_module()[0], opencl)
     library = add_module()
@@ -138,6 +166,20 @@ def test_nothing_is_left_of_timers(opencl: tvm.runtime.Device):
 
 def test_nothing_is_left_of_modules(opencl: tvm.runtime.Device):
     assert _growth(lambda: check_add(opencl, add_module()), 100) < _ALLOWED_GROWTH
+
+
+# CL_DEVICE_HOST_UNIFIED_MEMORY is 0x1035; everything else is found in the library behind.
+_DISCRETE = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+int clGetDeviceInfo(void* device, unsigned what, size_t size, void* value, size_t* needed) {
+  int (*behind)(void*, unsigned, size_t, void*, size_t*) = dlsym(RTLD_NEXT, "clGetDeviceInfo");
+  int code = behind(device, what, size, value, needed);
+  if (what == 0x1035 && value != NULL) *(unsigned*)value = 0;
+  return code;
+}
+"""
 
 
 def _growth(run_once: Callable[[], None], times: int) -> int:
