@@ -23,6 +23,7 @@ from compile.mqnet.weights import BUNDLED
 from targets import serve
 from targets.emulator import serve_board
 from targets.linkers import find_lld
+from targets.opencl import build as build_opencl
 
 REPOSITORY = Path(__file__).parent.parent
 MAINS = {
@@ -37,6 +38,7 @@ MAINS = {
     "bench/latency": latency.main,
     "bench/report": report.main,
     "targets/emulator/serve_board": serve_board.main,
+    "targets/opencl/build": build_opencl.main,
     "targets/serve": serve.main,
 }
 CA = BUNDLED / "ca.safetensors"

@@ -8,6 +8,7 @@ import torch
 from fixtures_artefacts import artefact, quantized_program, shared_folder
 from fixtures_device import board, own_board, serve, tracker
 from fixtures_emulator import arm64_root
+from fixtures_opencl import opencl, opencl_cache, opencl_plugin
 
 from compile.run_artefact import use_threads
 
@@ -15,6 +16,9 @@ __all__ = [
     "arm64_root",
     "artefact",
     "board",
+    "opencl",
+    "opencl_cache",
+    "opencl_plugin",
     "own_board",
     "quantized_program",
     "serve",

@@ -1,0 +1,124 @@
+#include "buffers.h"
+
+#include <tvm/ffi/error.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "errors.h"
+
+namespace mqnet::opencl {
+namespace {
+
+// A buffer's bytes at an address of the host, from construction to Close().
+class Mapping {
+ public:
+  Mapping(const Buffer& buffer, size_t offset, size_t bytes, cl_map_flags access)
+      : device_(GetDevice(buffer.device)), memory_(buffer.memory) {
+    device_.queue->Submit("clEnqueueMapBuffer", [&](cl_command_queue queue, cl_event* event) {
+      cl_int code = CL_SUCCESS;
+      address_ = device_.library->clEnqueueMapBuffer(queue, memory_, CL_TRUE, access, offset, bytes,
+                                                     0, nullptr, event, &code);
+      return code;
+    });
+  }
+  ~Mapping() {
+    // Only after an error of the other side of a copy, which is the one that is reported.
+    try {
+      Close();
+    } catch (const tvm::ffi::Error&) {
+    }
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  void* address() const { return address_; }
+
+  void Close() {
+    if (address_ == nullptr) return;
+    void* address = std::exchange(address_, nullptr);
+    device_.queue->Submit("clEnqueueUnmapMemObject", [&](cl_command_queue queue, cl_event* event) {
+      return device_.library->clEnqueueUnmapMemObject(queue, memory_, address, 0, nullptr, event);
+    });
+  }
+
+ private:
+  Device& device_;
+  cl_mem memory_;
+  void* address_ = nullptr;
+};
+
+}  // namespace
+
+Buffer* AllocateBuffer(Device& device, size_t bytes) {
+  cl_int code = CL_SUCCESS;
+  // Where memory is shared, this flag is what lets the driver map instead of copy.
+  const cl_mem_flags flags =
+      CL_MEM_READ_WRITE | (device.shares_memory ? CL_MEM_ALLOC_HOST_PTR : cl_mem_flags{0});
+  // OpenCL has no empty buffers, TVM has empty tensors.
+  cl_mem memory = device.library->clCreateBuffer(device.context, flags, std::max<size_t>(bytes, 1),
+                                                 nullptr, &code);
+  if (code != CL_SUCCESS) {
+    TVM_FFI_THROW(RuntimeError) << device.Describe() << " cannot give a buffer of " << bytes
+                                << " bytes (it has " << device.memory << " in all, and "
+                                << device.max_buffer << " for one buffer): " << ErrorName(code)
+                                << "; use a smaller picture, or free what else uses the device";
+  }
+  return new Buffer{memory, device.number};
+}
+
+void FreeBuffer(Buffer* buffer) {
+  if (MayRelease()) {
+    // OpenCL keeps the memory until the commands that use it have ended.
+    Check(GetDevice(buffer->device).library->clReleaseMemObject(buffer->memory),
+          "clReleaseMemObject");
+  }
+  delete buffer;
+}
+
+void CopyToDevice(const void* from, const Buffer& to, size_t to_offset, size_t bytes) {
+  Device& device = GetDevice(to.device);
+  if (device.shares_memory) {
+    Mapping mapping(to, to_offset, bytes, CL_MAP_WRITE_INVALIDATE_REGION);
+    std::memcpy(mapping.address(), from, bytes);
+    mapping.Close();
+    return;
+  }
+  device.queue->Submit("clEnqueueWriteBuffer", [&](cl_command_queue queue, cl_event* event) {
+    return device.library->clEnqueueWriteBuffer(queue, to.memory, CL_TRUE, to_offset, bytes, from,
+                                                0, nullptr, event);
+  });
+}
+
+void CopyFromDevice(const Buffer& from, size_t from_offset, void* to, size_t bytes) {
+  Device& device = GetDevice(from.device);
+  if (device.shares_memory) {
+    Mapping mapping(from, from_offset, bytes, CL_MAP_READ);
+    std::memcpy(to, mapping.address(), bytes);
+    mapping.Close();
+    return;
+  }
+  device.queue->Submit("clEnqueueReadBuffer", [&](cl_command_queue queue, cl_event* event) {
+    return device.library->clEnqueueReadBuffer(queue, from.memory, CL_TRUE, from_offset, bytes, to,
+                                               0, nullptr, event);
+  });
+}
+
+void CopyBetweenBuffers(const Buffer& from, size_t from_offset, const Buffer& to, size_t to_offset,
+                        size_t bytes) {
+  if (from.device != to.device) {
+    // Each device has a context of its own, and no command spans two of them.
+    Mapping source(from, from_offset, bytes, CL_MAP_READ);
+    CopyToDevice(source.address(), to, to_offset, bytes);
+    source.Close();
+    return;
+  }
+  Device& device = GetDevice(from.device);
+  device.queue->Submit("clEnqueueCopyBuffer", [&](cl_command_queue queue, cl_event* event) {
+    return device.library->clEnqueueCopyBuffer(queue, from.memory, to.memory, from_offset,
+                                               to_offset, bytes, 0, nullptr, event);
+  });
+}
+
+}  // namespace mqnet::opencl

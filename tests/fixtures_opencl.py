@@ -1,0 +1,56 @@
+"""Fixtures for tests that run OpenCL: a device, and the plugin, built once and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import pytest
+import tvm
+
+from compile.errors import MqnetError
+from targets.opencl.autoload import load_plugin
+from targets.opencl.build import build_plugin
+from targets.opencl.plugin import plugin_path
+
+
+@pytest.fixture(scope="session")
+def opencl_plugin() -> Path:
+    """The plugin for this machine; skips where it cannot be built, but fails in CI (CI=true)."""
+    machine = os.uname().machine
+    path = plugin_path(machine, os.environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            try:
+                build_plugin(machine, path)
+            except MqnetError as error:
+                _give_up(str(error))
+    return path
+
+
+@pytest.fixture(scope="session")
+def opencl_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of compiled programs, empty at first."""
+    folder = tmp_path_factory.mktemp("opencl-programs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MQNET_OPENCL_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def opencl(opencl_plugin: Path, opencl_cache: Path) -> tvm.runtime.Device:
+    """An OpenCL device; skips where there is none, but fails in CI."""
+    load_plugin()
+    device = tvm.opencl(0)
+    if not device.exist:
+        _give_up("no OpenCL device (apt-get install pocl-opencl-icd ocl-icd-libopencl1)")
+    return device
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to run OpenCL: {reason}")
+    pytest.skip(reason)
