@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 
 import tvm
 from tvm import relax, tirx
-from tvm.s_tir.meta_schedule.database import JSONDatabase
+from tvm.s_tir.meta_schedule.database import MemoryDatabase
 
 from compile.errors import TargetError
-from compile.kernels.intrinsic_names import register_intrinsics
 from compile.passes.schedule_attrs import RECORD, is_scheduled, mark_scheduled
+from compile.tuner.records import RECORDS, WORKLOADS, kernel_of, read_log, replay
 
 log = logging.getLogger(__name__)
 
-_FILES = ("database_workload.json", "database_tuning_record.json")
-_TENSORIZE = re.compile(r'\["Tensorize",\["\w+"\],\["([^"]+)"')
+_FILES = (WORKLOADS, RECORDS)
 
 
 def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.transform.Pass:
@@ -35,16 +33,7 @@ def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.tran
         if not all(path.is_file() for path in paths):
             log.info("no kernel has a tuning record: %s holds none", directory)
             return mod
-        # A trace names its intrinsics and nothing more; none is known here before its first use.
-        register_intrinsics(set(_TENSORIZE.findall(paths[1].read_text())))
-        try:
-            database = JSONDatabase(*map(str, paths), allow_missing=False)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise TargetError(
-                f"the tuning records in {directory} are damaged ({reason}): restore or delete them"
-            ) from None
-        with target, database:
+        with target, _best_records(directory, paths):
             mod = relax.transform.MetaScheduleApplyDatabase()(mod)
         for name, function in mod.functions_items():
             if isinstance(function, tirx.PrimFunc) and is_scheduled(function):
@@ -52,3 +41,36 @@ def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.tran
         return mod
 
     return transform
+
+
+def _best_records(directory: Path, paths: list[Path]) -> MemoryDatabase:
+    """Of each kernel, the fastest record that still fits it. A database of all of them would refuse
+    them all for one that does not."""
+    try:
+        for path in paths:
+            if path.read_bytes()[-1:] not in (b"", b"\n"):
+                raise TargetError(f"{path.name} ends within a line")
+        records = read_log(directory)
+    except TargetError as error:
+        raise TargetError(
+            f"the tuning records in {directory} are damaged ({error}): restore or delete them"
+        ) from None
+    database, stale = MemoryDatabase(), 0
+    for line in records.workloads:
+        ranked = sorted(records.by_kernel.get(str(line[0]), ()), key=lambda one: one.seconds)
+        if not ranked:
+            continue
+        workload = database.commit_workload(kernel_of(line))
+        found = next((fit for one in ranked if (fit := replay(one, workload))), None)
+        if found is None:
+            stale += 1
+        else:
+            database.commit_tuning_record(found)
+    if stale:
+        log.warning(
+            "%d kernels in %s have records that no longer fit, and get their built-in schedules: "
+            "tune them again",
+            stale,
+            directory,
+        )
+    return database

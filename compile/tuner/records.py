@@ -21,6 +21,7 @@ from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.atomic import write_atomically
 from compile.errors import TargetError
+from compile.kernels.intrinsic_names import register_intrinsics
 from compile.kernels.tiling import VectorUnit
 from compile.tuner.candidate import CHOICE_ATTR, scheduled
 from compile.tuner.json_lines import append_line, encode_line, read_lines
@@ -91,6 +92,17 @@ def kernel_of(workload: list[str]) -> tvm.IRModule:
     return Workload.from_json(workload).mod
 
 
+def replay(record: Record, workload: Workload) -> TuningRecord | None:
+    """The record as MetaSchedule has it; None where its trace does not fit the kernel any more: the
+    hash of a kernel tells nothing of the intrinsics that its loops are replaced by."""
+    _, content = record.line
+    register_intrinsics(_intrinsics(content[0]))
+    try:
+        return TuningRecord.from_json(content, workload)
+    except RuntimeError:
+        return None
+
+
 class RecordWriter:
     """Adds to the log in ``folder``; whoever makes one holds its lock."""
 
@@ -98,6 +110,14 @@ class RecordWriter:
         self._folder, self._unit, self._target = folder, unit, target
         self.log = read_log(folder)
         self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
+
+    def known(self, task: KernelTask) -> dict[str, float]:
+        """Seconds of the choices that were measured for the kernel; none where the best of them can
+        no longer be scheduled so."""
+        best = self.log.best(task.key)
+        if best is None or replay(best, task.workload()) is None:
+            return {}
+        return self.log.measured(task.key)
 
     def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
         """Record a candidate; it is on the disk when this returns.
@@ -146,6 +166,12 @@ def write_records(folder: Path, log: Log) -> None:
     """
     lines = [encode_line(record.line) for records in log.by_kernel.values() for record in records]
     write_atomically(folder / RECORDS, b"".join(lines))
+
+
+def _intrinsics(trace: Any) -> set[str]:
+    """Names in ["Tensorize", [block], [name, ...], []]."""
+    instructions, _ = trace
+    return {str(attributes[0]) for name, _, attributes, _ in instructions if name == "Tensorize"}
 
 
 def _choice(trace: Any) -> str:

@@ -85,7 +85,7 @@ class TuningSession:
         self.states = []
         for task in tasks:
             builtin, choices = all_choices(task.family, task.load(), unit)
-            measured = records.log.measured(task.key)
+            measured = records.known(task)
             known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
             features = kernel_features(task.load())
             failures = dict(failed.get(task.key, {}))

@@ -93,6 +93,28 @@ def test_builds_use_the_best(folder: Path) -> None:
     tvm.ir.assert_structural_equal(after["conv"].body, expected.mod["main"].body, True)
 
 
+def test_records_that_no_longer_fit_are_passed_over(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where an intrinsic has changed since: here, the best record's names a block that is not
+    there; the kernel of the other two lines has no record that fits."""
+    lines = (folder / RECORDS).read_text().splitlines()
+    lines[1] = lines[1].replace("epilogue", "missing")
+    lines[3:] = [line.replace('"root"', '"missing"') for line in lines[3:]]
+    (folder / RECORDS).write_text("\n".join(lines) + "\n")
+    conv = create_pointwise((1, 8, 12, 5), 24, "float32", "float32", BIAS)
+    add = create_add((1, 8, 8, 64), (1, 8, 8, 64))
+    module = tvm.IRModule({"conv": conv, "add": add})
+    after = apply_builtin_schedule(UNIT)(apply_tuning_records(folder, TARGET)(module))
+    second = scheduled("pointwise", conv_task().load(), UNIT, choices(conv_task())[2])
+    tvm.ir.assert_structural_equal(after["conv"].body, second.mod["main"].body, True)
+    assert schedule_origin(after["add"]) == BUILT_IN
+    (message,) = caplog.messages
+    assert message.startswith("1 kernels in ") and "tune them again" in message
+    writer = RecordWriter(folder, UNIT, TARGET)
+    assert writer.known(add_task()) == {} and writer.known(conv_task()) == {}
+
+
 def test_writer_goes_on_with_what_is_there(folder: Path) -> None:
     conv, wide = conv_task(), conv_task(20)
     writer = RecordWriter(folder, UNIT, TARGET)

@@ -82,10 +82,6 @@ class Device:
     def of(self, task: KernelTask) -> Path:
         return self.folder / "expected"
 
-    @property
-    def log(self) -> Device:
-        return self
-
     def measured_of(self, key: str) -> dict[str, float]:
         return {choice: s for (kernel, choice), s in self.recorded.items() if kernel == key}
 
@@ -103,12 +99,8 @@ class Records:
 
     device: Device
 
-    @property
-    def log(self) -> Records:
-        return self
-
-    def measured(self, key: str) -> dict[str, float]:
-        return self.device.measured_of(key)
+    def known(self, task: KernelTask) -> dict[str, float]:
+        return self.device.measured_of(task.key)
 
     def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
         self.device.add(task, choice, seconds)
