@@ -11,6 +11,7 @@ from tvm.s_tir.meta_schedule.database import MemoryDatabase
 
 from compile.errors import TargetError
 from compile.passes.schedule_attrs import RECORD, is_scheduled, mark_scheduled
+from compile.tuner.kernel_task import workload_key
 from compile.tuner.records import RECORDS, WORKLOADS, kernel_of, read_log, replay
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.tran
         if not all(path.is_file() for path in paths):
             log.info("no kernel has a tuning record: %s holds none", directory)
             return mod
-        with target, _best_records(directory, paths):
+        with target, _best_records(directory, paths, _workload_keys(mod)):
             mod = relax.transform.MetaScheduleApplyDatabase()(mod)
         for name, function in mod.functions_items():
             if isinstance(function, tirx.PrimFunc) and is_scheduled(function):
@@ -43,9 +44,18 @@ def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.tran
     return transform
 
 
-def _best_records(directory: Path, paths: list[Path]) -> MemoryDatabase:
-    """Of each kernel, the fastest record that still fits it. A database of all of them would refuse
-    them all for one that does not."""
+def _workload_keys(mod: tvm.IRModule) -> set[str]:
+    """By which MetaSchedule knows the kernels of ``mod``."""
+    return {
+        workload_key(function)
+        for _, function in mod.functions_items()
+        if isinstance(function, tirx.PrimFunc) and not is_scheduled(function)
+    }
+
+
+def _best_records(directory: Path, paths: list[Path], keys: set[str]) -> MemoryDatabase:
+    """Of each kernel in ``keys``, the fastest record that still fits it. A database of all records
+    would refuse them all for one that does not fit."""
     try:
         for path in paths:
             if path.read_bytes()[-1:] not in (b"", b"\n"):
@@ -58,7 +68,7 @@ def _best_records(directory: Path, paths: list[Path]) -> MemoryDatabase:
     database, stale = MemoryDatabase(), 0
     for line in records.workloads:
         ranked = sorted(records.by_kernel.get(str(line[0]), ()), key=lambda one: one.seconds)
-        if not ranked:
+        if not ranked or str(line[0]) not in keys:
             continue
         workload = database.commit_workload(kernel_of(line))
         found = next((fit for one in ranked if (fit := replay(one, workload))), None)

@@ -114,6 +114,11 @@ class NetworkKernels:
     untunable: dict[str, int]
 
 
+def workload_key(kernel: tirx.PrimFunc) -> str:
+    """The hash by which MetaSchedule's database knows a kernel that has no schedule yet."""
+    return str(Workload(_normalize(kernel)).as_json()[0])
+
+
 def kernel_task(
     name: str,
     family: str,
