@@ -64,7 +64,8 @@ class Options:
     """Only compare two logs, OLD and NEW, kernel by kernel: folders of one target's records."""
 
     compact: int | None = None
-    """Only make the target's log smaller: keep so many of the fastest candidates of each kernel."""
+    """Only make the target's log smaller: keep so many of the fastest candidates of each kernel, of
+    those that still fit it."""
 
     json: bool = False
     """Print a summary to stdout at the end."""

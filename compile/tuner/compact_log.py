@@ -7,11 +7,12 @@ from typing import Any
 
 from compile.errors import MqnetError
 from compile.tuner.log_folder import existing_log, locked_log, read_session, write_session
-from compile.tuner.records import compact, read_log, write_records
+from compile.tuner.records import compact, fitting, read_log, write_records
 
 
 def compact_log(folder: Path, keep: int) -> dict[str, Any]:
-    """Keep the ``keep`` fastest candidates of each kernel, and the built-in one; what was done.
+    """Keep the ``keep`` fastest candidates of each kernel that still fit it, and the built-in one;
+    what was done.
 
     ``session.json`` keeps the names of the others, so that no session tries them again.
 
@@ -26,7 +27,7 @@ def compact_log(folder: Path, keep: int) -> dict[str, Any]:
         assert session is not None
         log = read_log(folder)
         builtin = {key: kernel["builtin"] for key, kernel in session["kernels"].items()}
-        smaller, dropped = compact(log, keep, builtin)
+        smaller, dropped = compact(fitting(log), keep, builtin)
         for key, choices in dropped.items():
             before = session["dropped"].get(key, [])
             session["dropped"][key] = sorted({*before, *choices})

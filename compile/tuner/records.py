@@ -141,6 +141,16 @@ class RecordWriter:
         self.log.by_kernel.setdefault(task.key, []).append(entry)
 
 
+def fitting(log: Log) -> Log:
+    """Without the records that no longer fit their kernel: stock TVM reads no log that has one."""
+    by_kernel = {}
+    for line in log.workloads:
+        workload = Workload.from_json(line)
+        records = log.by_kernel.get(str(line[0]), ())
+        by_kernel[str(line[0])] = [one for one in records if replay(one, workload)]
+    return Log(log.workloads, by_kernel)
+
+
 def compact(log: Log, keep: int, always: Mapping[str, str]) -> tuple[Log, dict[str, list[str]]]:
     """The ``keep`` fastest candidates of each kernel, and the choice that ``always`` names for it;
     and the choices that were left out."""

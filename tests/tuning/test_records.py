@@ -18,7 +18,15 @@ from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.pipeline import vector_unit
 from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
 from compile.tuner.kernel_task import KernelTask, kernel_task
-from compile.tuner.records import RECORDS, WORKLOADS, RecordWriter, compact, read_log, write_records
+from compile.tuner.records import (
+    RECORDS,
+    WORKLOADS,
+    RecordWriter,
+    compact,
+    fitting,
+    read_log,
+    write_records,
+)
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")
@@ -113,6 +121,8 @@ def test_records_that_no_longer_fit_are_passed_over(
     assert message.startswith("1 kernels in ") and "tune them again" in message
     writer = RecordWriter(folder, UNIT, TARGET)
     assert writer.known(add_task()) == {} and writer.known(conv_task()) == {}
+    left = fitting(read_log(folder)).by_kernel
+    assert [len(records) for records in left.values()] == [2, 0]
 
 
 def test_writer_goes_on_with_what_is_there(folder: Path) -> None:
