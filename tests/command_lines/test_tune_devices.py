@@ -50,8 +50,8 @@ def test_no_tracker(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_session_on_emulated_boards(arm64_root: Path, tmp_path: Path) -> None:
-    """Twice, into two logs: instructions are the same ones every time, and every result is checked
-    on the board."""
+    """Twice, into two logs: instructions are as many every time but for those of the C library, and
+    every result is checked on the board."""
     found = []
     for logs in (tmp_path / "first", tmp_path / "second"):
         options = "--target", "cortex-a76", "--emulate", "--scheme", "fp32", "--size", "32x32"
@@ -69,7 +69,8 @@ def test_session_on_emulated_boards(arm64_root: Path, tmp_path: Path) -> None:
     for one, other in zip(first["kernels"], second["kernels"], strict=True):
         assert (one["name"], one["measured"]) == (other["name"], other["measured"])
         if one["measured"]:
-            # Where data lies decides whether a loop of the C library begins at a whole line.
-            assert one["best_seconds"] == pytest.approx(other["best_seconds"], rel=2e-3)
+            # Where data lies decides how the C library copies it: a hundred instructions, of a
+            # kernel that may have eight thousand.
+            assert one["best_seconds"] == pytest.approx(other["best_seconds"], rel=3e-2)
     ours = psutil.Process().children(recursive=True)
     assert not any("qemu" in process.name() for process in ours)
