@@ -23,7 +23,6 @@ from tvm.rpc import base
 
 from bench.baselines.engine import Job
 from bench.baselines.litert import LiteRT
-from bench.device import request
 from bench.device.device import Device, check_runs_there, device_environment
 from bench.device.request import DeviceAddress, request_device
 from bench.timing.asked_process import NoAnswer, WorkerError
@@ -236,10 +235,9 @@ def test_a_key_that_is_not_known(board: Served):
         request_device(address)
 
 
-def test_a_device_that_stays_in_use(board: Served, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(request, "_WAIT_SECONDS", 0.5)
+def test_a_device_that_stays_in_use(board: Served):
     with opened(board.address), pytest.raises(TargetError, match="in use for 0.5 s"):
-        request_device(board.address)
+        request_device(board.address, wait_seconds=0.5)
 
 
 def test_a_device_that_is_registered_and_cannot_be_reached(tracker: tuple[str, int]):

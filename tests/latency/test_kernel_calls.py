@@ -28,7 +28,8 @@ def test_every_call_of_a_frame(artefact: ArtefactFactory):
     assert sum(call.macs for call in calls) == whole["macs"]
     named = [(call["kernel"], tuple(call["layers"])) for call in session.artefact.manifest["calls"]]
     assert [(call.name, call.layers) for call in calls] == named
-    assert all(call.seconds > 0 and call.schedule == "built-in" for call in calls)
+    assert all(call.seconds > 0 for call in calls)
+    assert {call.schedule for call in calls} <= {"built-in", "record"}
     stem = next(call for call in calls if call.macs)
     assert stem.layers == ("net.backbone.encoder.stem.conv",)
     assert stem.inputs[0] == "64x96x3" and stem.output == "32x48x16 int8"
