@@ -7,6 +7,7 @@ import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import
 layout  NCHW to NHWC                                             passes/convert_layout.py
 cut     int8 backbone | float-activation head                    passes/partition_precision.py
 lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
+        inverted residual blocks, strip by strip                 passes/fuse_inverted_residuals.py
         float pictures of few channels as rows of planes         passes/choose_planar_rows.py
         float convolutions, int8 weights kept                    passes/lower_float_convolutions.py
         InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
@@ -38,6 +39,7 @@ from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
+from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
@@ -118,6 +120,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     """The passes behind the import, by phase."""
     target = tvm_target(options.spec, options.threads)
     dot = dot_product_named(options.spec.dot_product, options.spec.vector_bits)
+    unit = vector_unit(options.spec, options.threads)
     return [
         ("layout", [ConvertLayout()]),
         ("cut", [PartitionPrecision()] if options.split else []),
@@ -125,6 +128,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             "lower",
             [
                 LowerIntegerIslands(dot),
+                FuseInvertedResiduals(dot, unit),
                 ChoosePlanarRows(dot),
                 LowerFloatConvolutions(dot),
                 LowerInstanceNorm(),
@@ -137,7 +141,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             "loops",
             [
                 apply_tuning_records(options.records, target),
-                apply_builtin_schedule(vector_unit(options.spec, options.threads)),
+                apply_builtin_schedule(unit),
             ],
         ),
         ("plan", [plan_memory()]),
@@ -157,4 +161,4 @@ def vector_unit(spec: TargetSpec, threads: int) -> VectorUnit:
     """
     is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
     registers = 32 if is_wide_file else 16
-    return VectorUnit(spec.vector_bits, registers, threads, spec.l1d_bytes)
+    return VectorUnit(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)

@@ -14,6 +14,7 @@ from tvm import s_tir, tirx
 from compile.kernels import (
     depthwise,
     elementwise,
+    inverted_residual,
     matrix_pointwise,
     packed_concat_pointwise,
     packed_conv,
@@ -35,6 +36,7 @@ SPACES: dict[str, ModuleType] = {
         matrix_pointwise,
         packed_conv,
         packed_depthwise,
+        inverted_residual,
         planar_conv,
         planar_pointwise,
         pointwise,

@@ -64,15 +64,18 @@ def create_rescale(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
 
 def create_add(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
     """The kernel (left int8 [shape], right int8 [other], multiplier float32[2], quant int32[5]) ->
-    int8: ``rne(f32(a - z_a) * s_a/s_y + f32(b - z_b) * s_b/s_y) + z_y``, each product rounded.
-    """
+    int8, see :func:`requantized_sum`."""
+    return _create_binary("add", shape, other, 2, requantized_sum)
 
-    def add(a: tirx.Expr, b: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor) -> tirx.Expr:
-        left = uncontracted(to_float(a) * multiplier[0])
-        right = uncontracted(to_float(b) * multiplier[1])
-        return quantize(left + right, quant)
 
-    return _create_binary("add", shape, other, 2, add)
+def requantized_sum(
+    left: tirx.Expr, right: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor
+) -> tirx.Expr:
+    """int8 ``rne(f32(a - z_a) * s_a/s_y + f32(b - z_b) * s_b/s_y) + z_y`` of two int8 numbers, each
+    product rounded."""
+    a, b = _centred(left, right, quant)
+    total = uncontracted(to_float(a) * multiplier[0]) + uncontracted(to_float(b) * multiplier[1])
+    return quantize(total, quant)
 
 
 def create_multiply(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
@@ -80,7 +83,10 @@ def create_multiply(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.Prim
     int8: ``rne(f32((a - z_a) * (b - z_b)) * (s_a*s_b/s_y)) + z_y``.
     """
 
-    def multiply(a: tirx.Expr, b: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor) -> tirx.Expr:
+    def multiply(
+        left: tirx.Expr, right: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor
+    ) -> tirx.Expr:
+        a, b = _centred(left, right, quant)
         return requantize(a * b, multiplier[0], quant)
 
     return _create_binary("multiply", shape, other, 1, multiply)
@@ -96,12 +102,18 @@ def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:
     def compute(*index: tirx.Expr) -> tirx.Expr:
         a = left(*(i if extent > 1 else 0 for i, extent in zip(index, shape, strict=True)))
         b = right(*(i if extent > 1 else 0 for i, extent in zip(index, other, strict=True)))
-        centred_a = a.astype("int32") - quant[LEFT_ZERO_POINT]
-        centred_b = b.astype("int32") - quant[RIGHT_ZERO_POINT]
-        return combine(centred_a, centred_b, multiplier, quant)
+        return combine(a, b, multiplier, quant)
 
     out = te.compute(out_shape, compute, name=name)
     return create_kernel(FAMILY, [left, right, multiplier, quant], out)
+
+
+def _centred(left: tirx.Expr, right: tirx.Expr, quant: te.Tensor) -> tuple[tirx.Expr, tirx.Expr]:
+    """int32: two int8 numbers without their zero points."""
+    return (
+        left.astype("int32") - quant[LEFT_ZERO_POINT],
+        right.astype("int32") - quant[RIGHT_ZERO_POINT],
+    )
 
 
 def serves(sch: s_tir.Schedule) -> bool:

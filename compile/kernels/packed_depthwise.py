@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 from tvm import s_tir, te, tirx
-from tvm.s_tir.schedule import SBlockRV
+from tvm.s_tir.schedule import LoopRV, SBlockRV
 from tvm.tirx import ForKind
 
 from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
@@ -36,6 +36,9 @@ from compile.kernels.tiling import (
 from compile.kernels.window import Window, output_extents, tile_window
 
 FAMILY = "packed_depthwise"
+
+#: PrimFunc attribute: kernel, stride and padding of the window.
+_WINDOW_ATTR = "mqnet.window"
 
 #: A tile has so many channels, where they can be cut into them: one load of bytes, and results that
 #: are narrowed to one vector of bytes.
@@ -99,7 +102,14 @@ def create_packed_depthwise(
         name="epilogue",
     )
     macs = output_rows * output_columns * channels * prod(window.kernel)
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    kernel = create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return kernel.with_attr(_WINDOW_ATTR, [*window.kernel, *window.stride, *window.padding])
+
+
+def window_of(kernel: tirx.PrimFunc) -> Window:
+    """The window of a kernel of this family."""
+    numbers = [int(number) for number in kernel.attrs[_WINDOW_ATTR]]
+    return Window(tuple(numbers[:2]), tuple(numbers[2:4]), tuple(numbers[4:]))
 
 
 def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
@@ -155,24 +165,14 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     channels are registers; cut by the built-in choice unless another one is given."""
     choice = choice or builtin_choice(sch, unit)
     extents = _extents(sch, unit)
-    dot, lanes = extents.dot, extents.dot.dividing_lanes(extents.channels)
+    dot = extents.dot
     conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
     take_annotations(sch, conv)
-    operand = _vectorize_words(sch, operand, extents.words, choice.channels, dot)
+    operand = vectorize_words(sch, operand, extents.words, choice.channels, dot)
     tile = RegisterTile(choice.columns, 1, choice.channels)
     tiled = tile_window(sch, unit, tile, choice.rows)
-    for loop in sch.get_loops(operand)[4:]:
-        if sch.get(loop).kind != ForKind.VECTORIZED:
-            sch.unroll(loop)
-    word, column, group = tiled.reduction
-    vector, lane = sch.split(tiled.channel, [None, lanes])
-    sch.reorder(word, column, tiled.column, vector, lane, group)
-    for loop in (word, column, tiled.column, vector):
-        sch.unroll(loop)
-    init = sch.decompose_reduction(conv, word)
-    *_, init_column, init_vector, init_lane = sch.get_loops(init)
-    keep_in_registers(sch, [init_column, init_vector], init_lane)
-    sch.tensorize(lane, lanewise_intrinsic(dot, lanes))
+    unroll_words(sch, operand, 4)
+    accumulate_by_lane(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def _extents(sch: s_tir.Schedule, unit: VectorUnit) -> _Extents:
     return _Extents(*output_extents(sch), kernel_columns, words, stride, dot)
 
 
-def _vectorize_words(
+def vectorize_words(
     sch: s_tir.Schedule, operand: SBlockRV, words: int, run: int, dot: DotProduct
 ) -> SBlockRV:
     """Make the words of ``run`` channels at once; the block that does.
@@ -209,7 +209,7 @@ def _vectorize_words(
     Before it is moved to its tile: TVM's tensorize mistakes the columns that neighbouring tiles
     share for columns of their own.
     """
-    rows = int(sch.get(operand).reads[0].region[1].extent)
+    *_, rows, _, _ = sch.get(operand).reads[0].region
     channel = sch.get_loops(operand)[-1]
     _, lane = sch.split(channel, [None, run])
     is_movable = all(int(sch.get(loop).extent) > 1 for loop in sch.get_loops(operand))
@@ -217,5 +217,34 @@ def _vectorize_words(
         sch.vectorize(lane)
         return operand
     block = sch.blockize(lane)
-    sch.tensorize(block, word_intrinsic(dot, rows, run))
+    sch.tensorize(block, word_intrinsic(dot, int(rows.extent), run))
     return block
+
+
+def unroll_words(sch: s_tir.Schedule, operand: SBlockRV, outside: int) -> None:
+    """Unroll the loops of a tile's words, which has so many loops ``outside``."""
+    for loop in sch.get_loops(operand)[outside:]:
+        if sch.get(loop).kind != ForKind.VECTORIZED:
+            sch.unroll(loop)
+
+
+def accumulate_by_lane(
+    sch: s_tir.Schedule,
+    conv: SBlockRV,
+    column: LoopRV,
+    channel: LoopRV,
+    reduction: list[LoopRV],
+    dot: DotProduct,
+) -> None:
+    """Put the ``reduction`` of "conv", the last of it over the group in a word, around the loops
+    of its tile, and the instruction into the place of the innermost ones."""
+    *taps, group = reduction
+    lanes = dot.dividing_lanes(int(sch.get(channel).extent))
+    vector, lane = sch.split(channel, [None, lanes])
+    sch.reorder(*taps, column, vector, lane, group)
+    for loop in (*taps, column, vector):
+        sch.unroll(loop)
+    init = sch.decompose_reduction(conv, taps[0])
+    *_, init_column, init_vector, init_lane = sch.get_loops(init)
+    keep_in_registers(sch, [init_column, init_vector], init_lane)
+    sch.tensorize(lane, lanewise_intrinsic(dot, lanes))

@@ -20,12 +20,14 @@ class VectorUnit:
         registers: number of architectural vector registers.
         threads: threads that run the kernel.
         l1d_bytes: level 1 data cache of a core.
+        l2_bytes: level 2 cache of a core.
     """
 
     bits: int
     registers: int
     threads: int
     l1d_bytes: int = 32768
+    l2_bytes: int = 524288
 
     @property
     def lanes(self) -> int:

@@ -1,0 +1,293 @@
+"""What an inverted residual block computes, stage by stage, over strips of rows: see
+:mod:`compile.kernels.inverted_residual`.
+
+A stage's first two axes are the strip and the share of the expanded channels that it belongs to, so
+that a schedule can put all stages of one strip and share into one place, where a few rows by a few
+channels are all that exists of the expanded tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from tvm import te, tirx
+
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind, padding_value
+from compile.kernels.dot_product import DotProduct
+from compile.kernels.elementwise import requantized_sum
+from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
+from compile.kernels.packed_weight import packed_shape
+from compile.kernels.window import Window
+
+_EPILOGUE = ConvEpilogue(EpilogueKind.REQUANTIZE)
+
+
+@dataclass(frozen=True)
+class InvertedResidual:
+    """Sizes of a block, and how it is cut.
+
+    Attributes:
+        height, width, channels_in: of the data.
+        low_channels: of a smaller picture that stands upsampled before the data's channels; 0 where
+            there is none.
+        factor: of its upsampling.
+        expanded: channels between the first and the last convolution.
+        window: of the depthwise convolution.
+        channels_out: of the result.
+        adds_data: whether the data is added to the projection.
+        strip: rows of the result that are computed in one go. Where there is a smaller picture, a
+            strip's rows of the data are a multiple of ``factor``.
+        share: expanded channels that are.
+    """
+
+    height: int
+    width: int
+    channels_in: int
+    low_channels: int
+    factor: int
+    expanded: int
+    window: Window
+    channels_out: int
+    adds_data: bool
+    strip: int
+    share: int
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(rows, columns) of the result."""
+        return self.window.output_size(self.height, self.width)
+
+    @property
+    def strips(self) -> int:
+        """How many there are."""
+        return self.output_size[0] // self.strip
+
+    @property
+    def shares(self) -> int:
+        """How many there are."""
+        return self.expanded // self.share
+
+    @property
+    def strip_step(self) -> int:
+        """Rows of the data from one strip to the next."""
+        return self.strip * self.window.stride[0]
+
+    @property
+    def strip_rows(self) -> int:
+        """Rows of the data that the windows of a strip lie in."""
+        return (self.strip - 1) * self.window.stride[0] + self.window.kernel[0]
+
+    @property
+    def low_rows(self) -> int:
+        """Rows of the smaller picture that those lie in."""
+        top = self.window.padding[0]
+        return (self.strip_rows - 1 - top) // self.factor - -top // self.factor + 1
+
+    @property
+    def padded_columns(self) -> int:
+        """Columns of the data with the padding."""
+        _, left, _, right = self.window.padding
+        return self.width + left + right
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the three convolutions."""
+        pixels, result = self.height * self.width, prod(self.output_size)
+        inputs = self.channels_in * pixels
+        if self.low_channels:
+            inputs += self.low_channels * pixels // self.factor**2
+        return self.expanded * (inputs + result * (prod(self.window.kernel) + self.channels_out))
+
+
+class Stages:
+    """The tensors of ``block`` by the instruction ``dot``, which takes int8.
+
+    Attributes:
+        operands: placeholders in the order in which the kernel takes them: the smaller picture,
+            if there is one, and the data; their weights and the expansion's bias, multiplier and
+            quant; weight, bias, multiplier and quant of the depthwise convolution, and of the
+            projection; where the data is added, float32[2] and int32[5] as
+            :func:`compile.kernels.elementwise.create_add` takes them, the projection on the left.
+        result: int8 [1,OH,OW,O].
+    """
+
+    def __init__(self, block: InvertedResidual, dot: DotProduct) -> None:
+        self._block, self._dot = block, dot
+        self._attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
+        size = (1, block.height, block.width)
+        self._data = te.placeholder((*size, block.channels_in), "int8", name="data")
+        self._weight = self._weights(block.channels_in, block.expanded, "weight")
+        pictures, weights = [self._data], [self._weight]
+        if block.low_channels:
+            low_size = (1, block.height // block.factor, block.width // block.factor)
+            self._low = te.placeholder((*low_size, block.low_channels), "int8", name="low")
+            self._low_weight = self._weights(block.low_channels, block.expanded, "low_weight")
+            pictures, weights = [self._low, self._data], [self._low_weight, self._weight]
+        self._expansion = _EPILOGUE.operands(block.expanded, "int32")
+        columns = block.window.kernel[1]
+        shape = (1, columns, block.expanded, dot.group)
+        self._depthwise_weight = te.placeholder(shape, dot.weight_dtype, name="depthwise_weight")
+        self._depthwise = _EPILOGUE.operands(block.expanded, "int32")
+        self._project_weight = self._weights(block.expanded, block.channels_out, "project_weight")
+        self._projection = _EPILOGUE.operands(block.channels_out, "int32")
+        self.operands = [
+            *pictures,
+            *weights,
+            *self._expansion,
+            self._depthwise_weight,
+            *self._depthwise,
+            self._project_weight,
+            *self._projection,
+        ]
+        sums = self._project(self._convolve(self._pad(self._expand())))
+        self.result = self._finish(sums)
+
+    def _weights(self, channels_in: int, channels_out: int, name: str) -> te.Tensor:
+        shape = packed_shape(channels_out, (1, 1), channels_in, self._dot)
+        return te.placeholder(shape, self._dot.weight_dtype, name=name)
+
+    def _expand(self) -> te.Tensor:
+        """int8 [strips,shares,strip_rows,W,share]; in rows beyond the picture, any numbers."""
+        block = self._block
+        first = -block.window.padding[0]
+        conv = self._pointwise(
+            (block.strips, block.shares, block.strip_rows, block.width, block.share),
+            lambda s, r: _inside(s * block.strip_step + r + first, block.height),
+            self._data,
+            self._weight,
+            "conv",
+        )
+        low_sum, offset = None, 0
+        if block.low_channels:
+            low_sum = self._low_sum()
+            offset = first - first // block.factor * block.factor
+        finish = _EPILOGUE.apply(self._expansion)
+
+        def expanded(*index: tirx.Expr) -> tirx.Expr:
+            s, b, r, x, c = index
+            total = conv[index]
+            if low_sum is not None:
+                low = low_sum[s, b, (r + offset) // block.factor, x // block.factor, c]
+                total = total + low
+            return finish(total, b * block.share + c)
+
+        return te.compute(conv.shape, expanded, name="expand")
+
+    def _low_sum(self) -> te.Tensor:
+        """The smaller picture's part of the expansion, int32, as
+        :mod:`compile.kernels.packed_concat_pointwise` splits it off."""
+        block = self._block
+        height, width = block.height // block.factor, block.width // block.factor
+        first, step = -block.window.padding[0] // block.factor, block.strip_step // block.factor
+        conv = self._pointwise(
+            (block.strips, block.shares, block.low_rows, width, block.share),
+            lambda s, r: _inside(s * step + r + first, height),
+            self._low,
+            self._low_weight,
+            "low_conv",
+        )
+        return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
+
+    def _pointwise(self, shape, row, data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
+        """int32 [strips,shares,rows,columns,share] over row ``row(strip, r)`` of ``data``."""
+        block, dot = self._block, self._dot
+        channels, lanes = int(data.shape[3]), int(weight.shape[4])
+        k = te.reduce_axis((0, channels), name="k")
+
+        def multiply(s, b, r, x, n) -> tirx.Expr:
+            vector = b * (block.share // lanes) + n // lanes
+            by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
+            return te.sum(dot.product(data[0, row(s, r), x, k], by, "int8"), axis=k)
+
+        return te.compute(shape, multiply, name=name, attrs=self._attrs)
+
+    def _pad(self, expanded: te.Tensor) -> te.Tensor:
+        """The bytes of [strips,shares,strip_rows,padded columns,share], with what the instruction
+        adds to them."""
+        block = self._block
+        top, left, _, _ = block.window.padding
+        outside = padding_value("int8", self._depthwise)
+
+        def padded(s, b, r, x, c) -> tirx.Expr:
+            y = s * block.strip_step + r
+            is_inside = tirx.all(
+                y >= top, y < block.height + top, x >= left, x < block.width + left
+            )
+            value = tirx.if_then_else(is_inside, expanded[s, b, r, x - left, c], outside)
+            return self._dot.shifted_byte(value)
+
+        shape = (block.strips, block.shares, block.strip_rows, block.padded_columns, block.share)
+        return te.compute(shape, padded, name="pad")
+
+    def _convolve(self, padded: te.Tensor) -> te.Tensor:
+        """[strips,shares,strip,OW,share] in the instruction's type: what the projection takes."""
+        block, dot = self._block, self._dot
+        window, weight = block.window, self._depthwise_weight
+        rows, columns = window.kernel
+
+        def word(s, b, r, x, c) -> tirx.Expr:
+            first = r * window.stride[0]
+            return dot.word([padded[s, b, first + row, x, c] for row in range(rows)])
+
+        shape = (block.strips, block.shares, block.strip, block.padded_columns, block.share)
+        words = te.compute(shape, word, name="words")
+        kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
+
+        def multiply(s, b, r, x, c) -> tirx.Expr:
+            value = dot.member(words[s, b, r, x * window.stride[1] + kx, c], g)
+            by = weight[0, kx, b * block.share + c, g]
+            return te.sum(dot.product(value, by, dot.data_dtype), axis=[kx, g])
+
+        shape = (block.strips, block.shares, block.strip, block.output_size[1], block.share)
+        attrs = {**self._attrs, STRIDE_ATTR: window.stride[1]}
+        conv = te.compute(shape, multiply, name="depthwise_conv", attrs=attrs)
+        finish = _EPILOGUE.apply(self._depthwise)
+        return te.compute(
+            shape,
+            lambda s, b, r, x, c: dot.widened(finish(conv[s, b, r, x, c], b * block.share + c)),
+            name="depthwise",
+        )
+
+    def _project(self, data: te.Tensor) -> te.Tensor:
+        """int32 [strips,strip,OW,O], behind O up to whole vectors: sums over the shares."""
+        block, dot, weight = self._block, self._dot, self._project_weight
+        vectors, _, _, _, lanes, _ = (int(extent) for extent in weight.shape)
+        columns, groups = block.output_size[1], block.share // dot.group
+        k = te.reduce_axis((0, block.share), name="k")
+
+        def multiply(s, b, r, x, n) -> tirx.Expr:
+            group = b * groups + k // dot.group
+            by = weight[n // lanes, 0, 0, group, n % lanes, k % dot.group]
+            return te.sum(dot.product(data[s, b, r, x, k], by, dot.data_dtype), axis=k)
+
+        shape = (block.strips, block.shares, block.strip, columns, vectors * lanes)
+        conv = te.compute(shape, multiply, name="project_conv", attrs=self._attrs)
+        b = te.reduce_axis((0, block.shares), name="b")
+        return te.compute(
+            (block.strips, *shape[2:]),
+            lambda s, r, x, n: te.sum(conv[s, b, r, x, n], axis=b),
+            name="project_sum",
+        )
+
+    def _finish(self, sums: te.Tensor) -> te.Tensor:
+        block, data = self._block, self._data
+        finish = _EPILOGUE.apply(self._projection)
+        if block.adds_data:
+            multiplier = te.placeholder((2,), "float32", name="multiplier")
+            quant = te.placeholder((5,), "int32", name="quant")
+            self.operands += [multiplier, quant]
+
+        def result(_, y, x, n) -> tirx.Expr:
+            value = finish(sums[y // block.strip, y % block.strip, x, n], n)
+            if block.adds_data:
+                value = requantized_sum(value, data[0, y, x, n], multiplier, quant)
+            return value
+
+        shape = (1, *block.output_size, block.channels_out)
+        return te.compute(shape, result, name="epilogue")
+
+
+def _inside(row: tirx.Expr, rows: int) -> tirx.Expr:
+    """``row``, or the nearest one of the picture's ``rows``."""
+    return tirx.max(tirx.min(row, rows - 1), 0)
