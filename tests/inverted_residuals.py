@@ -1,0 +1,141 @@
+"""Inverted residual blocks with random numbers, as the kernel takes them and in plain NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from kernel_draws import draw_int8
+from numpy.typing import NDArray
+from reference import ops
+
+from compile.kernels.dot_product import DotProduct
+from compile.kernels.inverted_residual_stages import InvertedResidual
+from compile.kernels.packed_depthwise import pack_depthwise
+from compile.kernels.packed_weight import pack_for_dot_product
+from compile.kernels.window import Window
+
+SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
+
+#: Not cut: one strip, one share.
+PLAIN = InvertedResidual(
+    height=12, width=10, channels_in=8, low_channels=0, factor=1, expanded=32, window=SAME,
+    channels_out=8, adds_data=False, strip=12, share=32,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One of the three: numbers as the reference has them.
+
+    Attributes:
+        weight: int8 OIHW.
+        bias: int64 [O].
+        multiplier: float32 [O].
+        zero_point: of the data.
+        limits: zero point of the result, and its limits.
+    """
+
+    weight: NDArray[np.int8]
+    bias: NDArray[np.int64]
+    multiplier: NDArray[np.float32]
+    zero_point: int
+    limits: tuple[int, int, int]
+
+    def operands(self, packed: NDArray, dot: DotProduct) -> list[NDArray]:
+        """Weights, bias, multiplier and quant as kernels take them."""
+        sums = self.weight.astype(np.int64).sum(axis=(1, 2, 3))
+        bias = (self.bias - (self.zero_point + dot.shift) * sums).astype(np.int32)
+        return [packed, bias, self.multiplier, np.array([self.zero_point, *self.limits], np.int32)]
+
+
+class Drawn:
+    """A block with numbers.
+
+    Attributes:
+        low, data: int8, what comes in; ``low`` has no channels where there is no smaller picture.
+        expected: int8 [1,OH,OW,O].
+    """
+
+    def __init__(self, block: InvertedResidual, seed: int) -> None:
+        self.block, self._random = block, np.random.default_rng(seed)
+        small = block.height // block.factor, block.width // block.factor
+        self.low = draw_int8(self._random, (1, *small, block.low_channels))
+        self.data = draw_int8(self._random, (1, block.height, block.width, block.channels_in))
+        repeated = self.low.repeat(block.factor, axis=1).repeat(block.factor, axis=2)
+        joined = np.concatenate([repeated, self.data], axis=3)
+        zero_points = [int(z) for z in self._random.integers(-128, 128, 5)]
+        window = block.window
+        one = (1, 1), (0, 0, 0, 0)
+        shapes = [
+            (block.expanded, joined.shape[3], 1, 1),
+            (block.expanded, 1, *window.kernel),
+            (block.channels_out, block.expanded, 1, 1),
+        ]
+        geometry = [one, (window.stride, window.padding), one]
+        value = joined
+        self.convolutions = []
+        for index, shape in enumerate(shapes):
+            value = self._convolve(value, shape, geometry[index], zero_points[index : index + 2])
+        self._add_zero_point = zero_points[4]
+        if block.adds_data:
+            self._multipliers = self._random.uniform(0.2, 1.5, 2).astype(np.float32)
+            value = ops.add(
+                value, zero_points[3], self.data, zero_points[0], tuple(self._multipliers),
+                zero_points[4], -120, 101,
+            )  # fmt: skip
+        self.expected = value
+
+    def operands(self, dot: DotProduct) -> list[NDArray]:
+        """All that the kernel takes."""
+        block = self.block
+        expand, depthwise, project = self.convolutions
+        low_weight, weight = np.split(expand.weight, [block.low_channels], axis=1)
+        packed = pack_for_dot_product(weight, dot)
+        pictures, low_weights = [self.data], []
+        if block.low_channels:
+            pictures = [self.low, self.data]
+            low_weights = [pack_for_dot_product(low_weight, dot)]
+        operands = [
+            *pictures,
+            *low_weights,
+            *expand.operands(packed, dot),
+            *depthwise.operands(pack_depthwise(depthwise.weight, dot), dot),
+            *project.operands(pack_for_dot_product(project.weight, dot), dot),
+        ]
+        if block.adds_data:
+            quant = [project.limits[0], self._add_zero_point, -120, 101, expand.zero_point]
+            operands += [self._multipliers, np.array(quant, np.int32)]
+        return operands
+
+    def _convolve(self, data, shape, geometry, zero_points) -> NDArray[np.int8]:
+        random = self._random
+        weight = draw_int8(random, shape)
+        bias = random.integers(-1000, 1000, shape[0])
+        is_depthwise = shape[1] == 1 and shape[2:] != (1, 1)
+        accumulator = ops.conv2d(data, zero_points[0], weight, bias, *geometry, is_depthwise)
+        scale = 60 / max(1.0, float(np.abs(accumulator).mean()))
+        multiplier = (scale * random.uniform(0.5, 1.5, shape[0])).astype(np.float32)
+        limits = zero_points[1], int(random.choice([-128, -100])), int(random.choice([127, 90]))
+        self.convolutions.append(Convolution(weight, bias, multiplier, zero_points[0], limits))
+        return ops.requantize(accumulator, multiplier, *limits)
+
+
+#: Sizes and cuts that are not round: strips and shares, one or many, a smaller picture, windows of
+#: other sizes and strides.
+BLOCKS = [
+    PLAIN,
+    replace(PLAIN, strip=6, share=16),
+    replace(PLAIN, height=9, width=7, strip=3, share=16, channels_in=4, channels_out=12),
+    replace(PLAIN, strip=4, adds_data=True),
+    replace(PLAIN, low_channels=12, factor=2, strip=4, share=16),
+    replace(PLAIN, low_channels=4, factor=2, strip=12, channels_out=24),
+    replace(PLAIN, width=12, low_channels=8, factor=3, strip=6, expanded=48, share=16),
+    replace(PLAIN, height=13, width=11, window=Window((3, 3), (2, 2), (1, 1, 1, 1)), strip=7),
+    replace(PLAIN, window=Window((3, 3), (2, 1), (0, 1, 1, 1)), strip=3, share=16),
+    replace(PLAIN, window=Window((2, 5), (1, 1), (1, 2, 0, 2)), strip=4, share=16),
+    replace(
+        PLAIN, low_channels=4, factor=2, window=Window((3, 3), (2, 2), (1, 1, 1, 1)), strip=3,
+        share=16,
+    ),
+]  # fmt: skip
