@@ -21,6 +21,7 @@ _FAMILIES = {
     "packed_pointwise": "1x1 convolution",
     "packed_concat_pointwise": "1x1 convolution",
     "matrix_pointwise": "1x1 convolution",
+    "inverted_residual": "inverted residual",
     "packed_conv": "3x3 convolution",
     "pointwise": "1x1 convolution",
     "planar_pointwise": "1x1 convolution",

@@ -57,7 +57,7 @@ def _serves_threads(cut: InvertedResidual, threads: int) -> bool:
 
 def _overlap(cut: InvertedResidual) -> float:
     """Rows that are expanded more than once, as part of all."""
-    return (cut.strips * cut.strip_rows - cut.height) / cut.height if cut.strips > 1 else 0.0
+    return (cut.strips * cut.expanded_rows - cut.height) / cut.height
 
 
 def _working_set(cut: InvertedResidual, dot: DotProduct) -> int:
@@ -66,5 +66,8 @@ def _working_set(cut: InvertedResidual, dot: DotProduct) -> int:
     lanes = dot.lanes_for(cut.channels_out)
     columns_out = -(-cut.channels_out // lanes) * lanes
     expanded = cut.strip_rows * cut.padded_columns * cut.share
+    if cut.strips == 1:
+        # Once more, without the padding.
+        expanded += cut.height * cut.width * cut.share
     low = 4 * cut.low_rows * (cut.width // cut.factor) * cut.share if cut.low_channels else 0
     return expanded + low + 4 * cut.strip * cut.output_size[1] * columns_out

@@ -152,7 +152,10 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     sch.compute_at(blocks["pad"], share, preserve_unit_loops=True)
     *_, padded_row, _, _ = sch.get_loops(blocks["pad"])
     vectorize_copy(sch, blocks["pad"], unit)
-    sch.compute_at(blocks["expand"], padded_row, preserve_unit_loops=True)
+    # A single strip has no rows to expand beyond the picture, where padding has some: row by row,
+    # TVM would guard the rows by a condition that it cannot tensorize under.
+    at = padded_row if sizes.strips > 1 else share
+    sch.compute_at(blocks["expand"], at, preserve_unit_loops=True)
     tiled = [(blocks["expand"], conv, expand)]
     if low is not None:
         take_annotations(sch, blocks["low_conv"])
@@ -210,6 +213,7 @@ def _tiles(sizes: _Sizes, choice: Choice) -> tuple[DotTile, DotTile | None, DotT
 class _Sizes:
     """Of one share: its three convolutions, and the smaller picture's where there is one."""
 
+    strips: int
     expand: PackedExtents
     low: PackedExtents | None
     project: PackedExtents
@@ -239,6 +243,7 @@ def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
 
     share = extents["expand"][-1]
     return _Sizes(
+        strips=extents["expand"][0],
         expand=packed("conv", share),
         low=packed("low_conv", share) if "low_conv" in blocks else None,
         project=packed("project_conv", extents["epilogue"][-1]),

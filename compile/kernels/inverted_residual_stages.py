@@ -79,10 +79,21 @@ class InvertedResidual:
         return (self.strip - 1) * self.window.stride[0] + self.window.kernel[0]
 
     @property
+    def first_row(self) -> int:
+        """The first row that is expanded for a strip, from the strip's first."""
+        return 0 if self.strips == 1 else -self.window.padding[0]
+
+    @property
+    def expanded_rows(self) -> int:
+        """Rows that are expanded for a strip. Of several strips, the first and the last also have
+        some beyond the picture."""
+        return self.height if self.strips == 1 else self.strip_rows
+
+    @property
     def low_rows(self) -> int:
         """Rows of the smaller picture that those lie in."""
-        top = self.window.padding[0]
-        return (self.strip_rows - 1 - top) // self.factor - -top // self.factor + 1
+        last = self.first_row + self.expanded_rows - 1
+        return last // self.factor - self.first_row // self.factor + 1
 
     @property
     def padded_columns(self) -> int:
@@ -148,11 +159,11 @@ class Stages:
         return te.placeholder(shape, self._dot.weight_dtype, name=name)
 
     def _expand(self) -> te.Tensor:
-        """int8 [strips,shares,strip_rows,W,share]; in rows beyond the picture, any numbers."""
+        """int8 [strips,shares,expanded rows,W,share]; in rows beyond the picture, any numbers."""
         block = self._block
-        first = -block.window.padding[0]
+        first = block.first_row
         conv = self._pointwise(
-            (block.strips, block.shares, block.strip_rows, block.width, block.share),
+            (block.strips, block.shares, block.expanded_rows, block.width, block.share),
             lambda s, r: _inside(s * block.strip_step + r + first, block.height),
             self._data,
             self._weight,
@@ -179,7 +190,7 @@ class Stages:
         :mod:`compile.kernels.packed_concat_pointwise` splits it off."""
         block = self._block
         height, width = block.height // block.factor, block.width // block.factor
-        first, step = -block.window.padding[0] // block.factor, block.strip_step // block.factor
+        first, step = block.first_row // block.factor, block.strip_step // block.factor
         conv = self._pointwise(
             (block.strips, block.shares, block.low_rows, width, block.share),
             lambda s, r: _inside(s * step + r + first, height),
@@ -208,13 +219,15 @@ class Stages:
         block = self._block
         top, left, _, _ = block.window.padding
         outside = padding_value("int8", self._depthwise)
+        offset = top + block.first_row
 
         def padded(s, b, r, x, c) -> tirx.Expr:
             y = s * block.strip_step + r
             is_inside = tirx.all(
                 y >= top, y < block.height + top, x >= left, x < block.width + left
             )
-            value = tirx.if_then_else(is_inside, expanded[s, b, r, x - left, c], outside)
+            value = expanded[s, b, r - offset, x - left, c]
+            value = tirx.if_then_else(is_inside, value, outside)
             return self._dot.shifted_byte(value)
 
         shape = (block.strips, block.shares, block.strip_rows, block.padded_columns, block.share)
@@ -226,16 +239,22 @@ class Stages:
         window, weight = block.window, self._depthwise_weight
         rows, columns = window.kernel
 
-        def word(s, b, r, x, c) -> tirx.Expr:
+        # TVM does not move a tensorized block that has an axis of one iteration.
+        axes = [extent for extent in (block.strips, block.shares) if extent > 1]
+
+        def word(*index: tirx.Expr) -> tirx.Expr:
+            *which, r, x, c = index
+            s, b = (which.pop(0) if n > 1 else 0 for n in (block.strips, block.shares))
             first = r * window.stride[0]
             return dot.word([padded[s, b, first + row, x, c] for row in range(rows)])
 
-        shape = (block.strips, block.shares, block.strip, block.padded_columns, block.share)
+        shape = (*axes, block.strip, block.padded_columns, block.share)
         words = te.compute(shape, word, name="words")
         kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
 
         def multiply(s, b, r, x, c) -> tirx.Expr:
-            value = dot.member(words[s, b, r, x * window.stride[1] + kx, c], g)
+            which = (i for i, n in ((s, block.strips), (b, block.shares)) if n > 1)
+            value = dot.member(words[(*which, r, x * window.stride[1] + kx, c)], g)
             by = weight[0, kx, b * block.share + c, g]
             return te.sum(dot.product(value, by, dot.data_dtype), axis=[kx, g])
 
@@ -289,5 +308,5 @@ class Stages:
 
 
 def _inside(row: tirx.Expr, rows: int) -> tirx.Expr:
-    """``row``, or the nearest one of the picture's ``rows``."""
+    """``row``, or the nearest one of the picture's ``rows``: at its edges, strips have others."""
     return tirx.max(tirx.min(row, rows - 1), 0)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tvm
 from command_line import REPOSITORY
+from inverted_residuals import PLAIN
 from kernel_draws import SAME_3X3
 from numpy.typing import NDArray
 from tvm import s_tir, tirx
@@ -24,6 +25,7 @@ from compile.kernels.depthwise import create_depthwise
 from compile.kernels.design_spaces import design_space
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.elementwise import create_add, create_multiply
+from compile.kernels.inverted_residual import create_inverted_residual
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_upsample
 from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
@@ -70,6 +72,13 @@ if DOT is not None:
         "packed_depthwise": create_packed_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
         "packed_depthwise, stride 2": create_packed_depthwise(
             (1, 18, 24, 16), HALF, DOT, REQUANTIZE
+        ),
+    }
+if DOT is not None and DOT.takes_int8:
+    KERNELS |= {
+        "inverted_residual": create_inverted_residual(replace(PLAIN, strip=6, adds_data=True), DOT),
+        "inverted_residual, smaller picture": create_inverted_residual(
+            replace(PLAIN, low_channels=12, factor=2, expanded=96, strip=6, share=48), DOT
         ),
     }
 #: The kernel as the only function of a module, named main.
