@@ -51,7 +51,9 @@ def test_every_convolution_has_its_name(
     macs = {kernel.name: kernel.macs for kernel in describe_kernels(planned)}
     multiplying = [call for call in calls if macs[call.kernel]]
     named = [[name for name in call.layers if name in set(expected)] for call in multiplying]
-    assert named == [[name] for name in expected]
+    # Each convolution in one call; an inverted residual block's three may be one.
+    assert [name for names in named for name in names] == expected
+    assert {len(names) for names in named} <= {1, 3}
     # Only the photograph's bytes belong to no layer.
     assert all(call.layers for call in calls[1:])
 
