@@ -8,6 +8,7 @@ layout  NCHW to NHWC                                             passes/convert_
 cut     int8 backbone | float-activation head                    passes/partition_precision.py
 lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
         inverted residual blocks, strip by strip                 passes/fuse_inverted_residuals.py
+        attention's multiply, in the kernel that reads it        passes/fold_gates.py
         float pictures of few channels as rows of planes         passes/choose_planar_rows.py
         float convolutions, int8 weights kept                    passes/lower_float_convolutions.py
         InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
@@ -39,6 +40,7 @@ from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
+from compile.passes.fold_gates import FoldGates
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
@@ -129,6 +131,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             [
                 LowerIntegerIslands(dot),
                 FuseInvertedResiduals(dot, unit),
+                FoldGates(dot),
                 ChoosePlanarRows(dot),
                 LowerFloatConvolutions(dot),
                 LowerInstanceNorm(),

@@ -20,7 +20,7 @@ SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 #: Not cut: one strip, one share.
 PLAIN = InvertedResidual(
     height=12, width=10, channels_in=8, low_channels=0, factor=1, expanded=32, window=SAME,
-    channels_out=8, adds_data=False, strip=12, share=32,
+    channels_out=8, adds_data=False, is_gated=False, strip=12, share=32,
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class Drawn:
 
     Attributes:
         low, data: int8, what comes in; ``low`` has no channels where there is no smaller picture.
+        gate: operands of the gate, if there is one.
         expected: int8 [1,OH,OW,O].
     """
 
@@ -62,9 +63,15 @@ class Drawn:
         small = block.height // block.factor, block.width // block.factor
         self.low = draw_int8(self._random, (1, *small, block.low_channels))
         self.data = draw_int8(self._random, (1, block.height, block.width, block.channels_in))
-        repeated = self.low.repeat(block.factor, axis=1).repeat(block.factor, axis=2)
-        joined = np.concatenate([repeated, self.data], axis=3)
         zero_points = [int(z) for z in self._random.integers(-128, 128, 5)]
+        self.gate: list[NDArray] = []
+        low, data = self.low, self.data
+        if block.is_gated and block.low_channels:
+            low = self._gated(low, zero_points[0])
+        elif block.is_gated:
+            data = self._gated(data, zero_points[0])
+        repeated = low.repeat(block.factor, axis=1).repeat(block.factor, axis=2)
+        joined = np.concatenate([repeated, data], axis=3)
         window = block.window
         one = (1, 1), (0, 0, 0, 0)
         shapes = [
@@ -81,7 +88,7 @@ class Drawn:
         if block.adds_data:
             self._multipliers = self._random.uniform(0.2, 1.5, 2).astype(np.float32)
             value = ops.add(
-                value, zero_points[3], self.data, zero_points[0], tuple(self._multipliers),
+                value, zero_points[3], data, zero_points[0], tuple(self._multipliers),
                 zero_points[4], -120, 101,
             )  # fmt: skip
         self.expected = value
@@ -106,7 +113,16 @@ class Drawn:
         if block.adds_data:
             quant = [project.limits[0], self._add_zero_point, -120, 101, expand.zero_point]
             operands += [self._multipliers, np.array(quant, np.int32)]
-        return operands
+        return [*operands, *self.gate]
+
+    def _gated(self, picture: NDArray[np.int8], zero_point: int) -> NDArray[np.int8]:
+        """The product of ``picture`` and a gate, whose operands become :attr:`gate`."""
+        left, right = (int(z) for z in self._random.integers(-128, 128, 2))
+        gate = draw_int8(self._random, (1, 1, 1, picture.shape[3]))
+        multiplier = np.float32(self._random.uniform(0.002, 0.01))
+        quant = np.array([left, zero_point, -128, 120, right], np.int32)
+        self.gate = [gate, np.array([multiplier]), quant]
+        return ops.multiply(picture, left, gate, right, multiplier, zero_point, -128, 120)
 
     def _convolve(self, data, shape, geometry, zero_points) -> NDArray[np.int8]:
         random = self._random
@@ -128,6 +144,9 @@ BLOCKS = [
     replace(PLAIN, strip=6, share=16),
     replace(PLAIN, height=9, width=7, strip=3, share=16, channels_in=4, channels_out=12),
     replace(PLAIN, strip=4, adds_data=True),
+    replace(PLAIN, strip=6, share=16, adds_data=True, is_gated=True),
+    replace(PLAIN, adds_data=True, is_gated=True),
+    replace(PLAIN, low_channels=12, factor=2, strip=4, share=16, is_gated=True),
     replace(PLAIN, low_channels=12, factor=2, strip=4, share=16),
     replace(PLAIN, low_channels=4, factor=2, strip=12, channels_out=24),
     replace(PLAIN, width=12, low_channels=8, factor=3, strip=6, expanded=48, share=16),

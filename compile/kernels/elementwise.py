@@ -80,16 +80,16 @@ def requantized_sum(
 
 def create_multiply(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
     """The kernel (left int8 [shape], right int8 [other], multiplier float32[1], quant int32[5]) ->
-    int8: ``rne(f32((a - z_a) * (b - z_b)) * (s_a*s_b/s_y)) + z_y``.
-    """
+    int8, see :func:`requantized_product`."""
+    return _create_binary("multiply", shape, other, 1, requantized_product)
 
-    def multiply(
-        left: tirx.Expr, right: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor
-    ) -> tirx.Expr:
-        a, b = _centred(left, right, quant)
-        return requantize(a * b, multiplier[0], quant)
 
-    return _create_binary("multiply", shape, other, 1, multiply)
+def requantized_product(
+    left: tirx.Expr, right: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor
+) -> tirx.Expr:
+    """int8 ``rne(f32((a - z_a) * (b - z_b)) * (s_a*s_b/s_y)) + z_y`` of two int8 numbers."""
+    a, b = _centred(left, right, quant)
+    return requantize(a * b, multiplier[0], quant)
 
 
 def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:

@@ -21,6 +21,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from compile.kernels.dot_intrinsics import DotTile
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
+from compile.kernels.gate import schedule_gated
 from compile.kernels.inverted_residual_stages import InvertedResidual, Stages
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_depthwise import accumulate_by_lane, unroll_words, vectorize_words
@@ -165,6 +166,8 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
         at = _tile_loops(sch, result, cut.pixels, cut.vectors * cut.lanes)
         sch.compute_at(inner, at, preserve_unit_loops=True)
         finish_in_registers(sch, result, cut.lanes)
+    if "gated" in blocks:
+        schedule_gated(sch, blocks["gated"], strip)
     for result, lanes in (
         (blocks["depthwise"], sizes.depthwise_lanes),
         (sums, project.lanes),

@@ -8,6 +8,7 @@ channels are all that exists of the expanded tensor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -16,9 +17,13 @@ from tvm import te, tirx
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind, padding_value
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import requantized_sum
+from compile.kernels.gate import Gate
 from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
 from compile.kernels.packed_weight import packed_shape
 from compile.kernels.window import Window
+
+#: (strip, row, column, channel) -> number.
+_Rows = Callable[[tirx.Expr, tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]
 
 _EPILOGUE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 
@@ -36,6 +41,7 @@ class InvertedResidual:
         window: of the depthwise convolution.
         channels_out: of the result.
         adds_data: whether the data is added to the projection.
+        is_gated: whether the smaller picture, or else the data, is multiplied by a gate first.
         strip: rows of the result that are computed in one go. Where there is a smaller picture, a
             strip's rows of the data are a multiple of ``factor``.
         share: expanded channels that are.
@@ -50,6 +56,7 @@ class InvertedResidual:
     window: Window
     channels_out: int
     adds_data: bool
+    is_gated: bool
     strip: int
     share: int
 
@@ -119,7 +126,8 @@ class Stages:
             if there is one, and the data; their weights and the expansion's bias, multiplier and
             quant; weight, bias, multiplier and quant of the depthwise convolution, and of the
             projection; where the data is added, float32[2] and int32[5] as
-            :func:`compile.kernels.elementwise.create_add` takes them, the projection on the left.
+            :func:`compile.kernels.elementwise.create_add` takes them, the projection on the left;
+            where there is a gate, the operands of :class:`compile.kernels.gate.Gate`.
         result: int8 [1,OH,OW,O].
     """
 
@@ -132,9 +140,9 @@ class Stages:
         pictures, weights = [self._data], [self._weight]
         if block.low_channels:
             low_size = (1, block.height // block.factor, block.width // block.factor)
-            self._low = te.placeholder((*low_size, block.low_channels), "int8", name="low")
+            low = te.placeholder((*low_size, block.low_channels), "int8", name="low")
             self._low_weight = self._weights(block.low_channels, block.expanded, "low_weight")
-            pictures, weights = [self._low, self._data], [self._low_weight, self._weight]
+            pictures, weights = [low, self._data], [self._low_weight, self._weight]
         self._expansion = _EPILOGUE.operands(block.expanded, "int32")
         columns = block.window.kernel[1]
         shape = (1, columns, block.expanded, dot.group)
@@ -151,8 +159,14 @@ class Stages:
             self._project_weight,
             *self._projection,
         ]
+        gate = Gate(int(pictures[0].shape[3])) if block.is_gated else None
+        self._data_gate = None if block.low_channels else gate
+        self._data_rows = self._rows(self._data, 1, block.expanded_rows, self._data_gate)
+        if block.low_channels:
+            self._low_rows = self._rows(low, block.factor, block.low_rows, gate)
         sums = self._project(self._convolve(self._pad(self._expand())))
         self.result = self._finish(sums)
+        self.operands += gate.operands if gate is not None else []
 
     def _weights(self, channels_in: int, channels_out: int, name: str) -> te.Tensor:
         shape = packed_shape(channels_out, (1, 1), channels_in, self._dot)
@@ -161,18 +175,10 @@ class Stages:
     def _expand(self) -> te.Tensor:
         """int8 [strips,shares,expanded rows,W,share]; in rows beyond the picture, any numbers."""
         block = self._block
-        first = block.first_row
-        conv = self._pointwise(
-            (block.strips, block.shares, block.expanded_rows, block.width, block.share),
-            lambda s, r: _inside(s * block.strip_step + r + first, block.height),
-            self._data,
-            self._weight,
-            "conv",
-        )
-        low_sum, offset = None, 0
-        if block.low_channels:
-            low_sum = self._low_sum()
-            offset = first - first // block.factor * block.factor
+        size = block.expanded_rows, block.width
+        conv = self._pointwise(self._data_rows, size, self._weight, block.channels_in, "conv")
+        low_sum = self._low_sum() if block.low_channels else None
+        offset = block.first_row % block.factor
         finish = _EPILOGUE.apply(self._expansion)
 
         def expanded(*index: tirx.Expr) -> tirx.Expr:
@@ -189,28 +195,43 @@ class Stages:
         """The smaller picture's part of the expansion, int32, as
         :mod:`compile.kernels.packed_concat_pointwise` splits it off."""
         block = self._block
-        height, width = block.height // block.factor, block.width // block.factor
-        first, step = block.first_row // block.factor, block.strip_step // block.factor
+        size = block.low_rows, block.width // block.factor
         conv = self._pointwise(
-            (block.strips, block.shares, block.low_rows, width, block.share),
-            lambda s, r: _inside(s * step + r + first, height),
-            self._low,
-            self._low_weight,
-            "low_conv",
+            self._low_rows, size, self._low_weight, block.low_channels, "low_conv"
         )
         return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
 
-    def _pointwise(self, shape, row, data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
-        """int32 [strips,shares,rows,columns,share] over row ``row(strip, r)`` of ``data``."""
+    def _rows(self, picture: te.Tensor, factor: int, rows: int, gate: Gate | None) -> _Rows:
+        """Those of the ``picture``, or of its product with the ``gate``, that a strip reads."""
+        block = self._block
+        _, height, width, channels = (int(extent) for extent in picture.shape)
+        first, step = block.first_row // factor, block.strip_step // factor
+
+        def value(s, r, x, k) -> tirx.Expr:
+            # At the edges of the picture, strips have rows beyond: any number will do.
+            row = tirx.max(tirx.min(s * step + r + first, height - 1), 0)
+            return picture[0, row, x, k]
+
+        if gate is None:
+            return value
+        shape = (block.strips, rows, width, channels)
+        gated = te.compute(shape, lambda *i: gate.apply(value(*i), i[-1]), name="gated")
+        return lambda *index: gated[index]
+
+    def _pointwise(
+        self, data: _Rows, size: tuple[int, int], weight: te.Tensor, channels: int, name: str
+    ) -> te.Tensor:
+        """int32 [strips,shares,rows,columns,share], (rows, columns) being the ``size``."""
         block, dot = self._block, self._dot
-        channels, lanes = int(data.shape[3]), int(weight.shape[4])
+        lanes = int(weight.shape[4])
         k = te.reduce_axis((0, channels), name="k")
 
         def multiply(s, b, r, x, n) -> tirx.Expr:
             vector = b * (block.share // lanes) + n // lanes
             by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
-            return te.sum(dot.product(data[0, row(s, r), x, k], by, "int8"), axis=k)
+            return te.sum(dot.product(data(s, r, x, k), by, "int8"), axis=k)
 
+        shape = (block.strips, block.shares, *size, block.share)
         return te.compute(shape, multiply, name=name, attrs=self._attrs)
 
     def _pad(self, expanded: te.Tensor) -> te.Tensor:
@@ -290,7 +311,7 @@ class Stages:
         )
 
     def _finish(self, sums: te.Tensor) -> te.Tensor:
-        block, data = self._block, self._data
+        block = self._block
         finish = _EPILOGUE.apply(self._projection)
         if block.adds_data:
             multiplier = te.placeholder((2,), "float32", name="multiplier")
@@ -300,13 +321,11 @@ class Stages:
         def result(_, y, x, n) -> tirx.Expr:
             value = finish(sums[y // block.strip, y % block.strip, x, n], n)
             if block.adds_data:
-                value = requantized_sum(value, data[0, y, x, n], multiplier, quant)
+                data = self._data[0, y, x, n]
+                if self._data_gate is not None:
+                    data = self._data_gate.apply(data, n)
+                value = requantized_sum(value, data, multiplier, quant)
             return value
 
         shape = (1, *block.output_size, block.channels_out)
         return te.compute(shape, result, name="epilogue")
-
-
-def _inside(row: tirx.Expr, rows: int) -> tirx.Expr:
-    """``row``, or the nearest one of the picture's ``rows``: at its edges, strips have others."""
-    return tirx.max(tirx.min(row, rows - 1), 0)

@@ -20,6 +20,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.dot_intrinsics import DotTile
 from compile.kernels.dot_product import DotProduct
+from compile.kernels.gate import Gate, schedule_gated
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_loops import (
     PackedExtents,
@@ -47,10 +48,12 @@ def create_packed_concat_pointwise(
     channels_out: int,
     dot: DotProduct,
     epilogue: ConvEpilogue,
+    is_gated: bool = False,
 ) -> tirx.PrimFunc:
     """The kernel (low int8 [1,H/factor,W/factor,A], high int8 [1,H,W,B], weights of both as
     :mod:`compile.kernels.packed_weight` has them, epilogue operands) -> [1,H,W,O], for O that fill
-    vectors."""
+    vectors. Where it ``is_gated``, the operands of :class:`compile.kernels.gate.Gate` follow, by
+    which ``low`` is multiplied first."""
     _, low_height, low_width, low_channels = low_shape
     height, width = low_height * factor, low_width * factor
     low = te.placeholder(low_shape, "int8", name="low")
@@ -61,7 +64,12 @@ def create_packed_concat_pointwise(
     )
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
-    low_conv = accumulator(low, low_weight, dot, _LOW)
+    low_data = low
+    if is_gated:
+        gate = Gate(low_channels)
+        operands += gate.operands
+        low_data = te.compute(low_shape, lambda b, y, x, c: gate.apply(low[b, y, x, c], c), "gated")
+    low_conv = accumulator(low_data, low_weight, dot, _LOW)
     low_sum = te.compute(low_conv.shape, lambda y, x, n: low_conv[y, x, n], name="low_sum")
     conv = accumulator(high, high_weight, dot)
     out = te.compute(
@@ -129,7 +137,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     )
     for block in (conv, low_conv):
         take_annotations(sch, block)
-    operands, low_operands = sch.get_producers(conv), sch.get_producers(low_conv)
+    operands, low_operands = _operands(sch, conv), _operands(sch, low_conv)
     dot = sizes.high.dot
     lanes = dot.lanes_for(sizes.high.channels)
     tile, low_tile = (
@@ -154,11 +162,25 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     for operand in (*operands, *low_operands):
         sch.compute_at(operand, task, preserve_unit_loops=True)
         vectorize_operand(sch, operand, unit)
+    for gated in _gated(sch):
+        schedule_gated(sch, gated, task)
     for block in (epilogue, low_sum):
         finish_in_registers(sch, block, lanes)
     *_, pixel, channel, _ = sch.get_loops(conv)
     accumulate_dot_products(sch, conv, dot, tile, pixel, channel)
     accumulate_dot_products(sch, low_conv, dot, low_tile, low_pixel, low_channel)
+
+
+def _operands(sch: s_tir.Schedule, conv: SBlockRV) -> list[SBlockRV]:
+    """What brings the data of ``conv`` into the instruction's type, where it has to be."""
+    blocks = sch.get_producers(conv)
+    return [block for block in blocks if str(sch.get(block).name_hint).endswith("operand")]
+
+
+def _gated(sch: s_tir.Schedule) -> list[SBlockRV]:
+    """What multiplies the small picture, where something does."""
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    return [block for block in blocks if str(sch.get(block).name_hint) == "gated"]
 
 
 def _tile_low(

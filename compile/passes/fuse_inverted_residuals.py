@@ -1,4 +1,5 @@
-"""Make one kernel of an inverted residual block: expand, depthwise, project and the residual add.
+"""Make one kernel of an inverted residual block: expand, depthwise, project and the residual add;
+and the multiplication by a gate before it.
 
 The tensor between the first two convolutions, and the one between the last two, are the largest of
 the network. :mod:`compile.kernels.inverted_residual` computes both strip by strip in the cache, bit
@@ -8,12 +9,11 @@ or where so many rows would be computed twice that it would not pay.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tvm
-import tvm_ffi
-from tvm import relax, tirx
+from tvm import relax
+from tvm_ffi import structural_equal
 
 from compile.kernels import packed_concat_pointwise, packed_depthwise, packed_pointwise
 from compile.kernels.cut_inverted_residual import cut_inverted_residual
@@ -21,12 +21,10 @@ from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import create_add
 from compile.kernels.inverted_residual import create_inverted_residual
 from compile.kernels.inverted_residual_stages import InvertedResidual
-from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.kernels.tiling import VectorUnit
-from compile.passes.constants import variables_of
-from compile.passes.layers import layers_of, with_layers
-from compile.passes.quantized_graph import op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.passes.match_gate import Gated, match_gate
+from compile.passes.rewrite_function import rewrite_functions
+from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 
 _EXPANSIONS = (packed_pointwise.FAMILY, packed_concat_pointwise.FAMILY)
 
@@ -58,26 +56,23 @@ class _Chain:
     expand: relax.Var
     depthwise: relax.Var
     project: relax.Var
-    add: relax.Var | None
+    add: relax.Var | None = None
+    gated: Gated | None = None
 
     @property
     def members(self) -> list[relax.Var]:
-        chain = [self.expand, self.depthwise, self.project]
-        return chain if self.add is None else [*chain, self.add]
+        """All of them, in order."""
+        gate = [] if self.gated is None else [self.gated.product]
+        add = [] if self.add is None else [self.add]
+        return [*gate, self.expand, self.depthwise, self.project, *add]
 
 
-class _BlockFusion(FunctionRewriter):
+class _BlockFusion(KernelCallRewriter):
     def __init__(
         self, mod: tvm.IRModule, function: relax.Function, dot: DotProduct, unit: VectorUnit
     ) -> None:
         super().__init__(mod, function)
-        self._mod, self._dot, self._unit = mod, dot, unit
-        self._users: dict[relax.Var, list[relax.Var | None]] = defaultdict(list)
-        for var, value in self.definitions.items():
-            for operand in set(variables_of(value)):
-                self._users[operand].append(var)
-        for result in variables_of(function.body.body):
-            self._users[result].append(None)
+        self._dot = dot
         self._cuts: dict[relax.Var, tuple[_Chain, InvertedResidual]] = {}
         for var in self.definitions:
             chain = self._chain(var)
@@ -91,22 +86,25 @@ class _BlockFusion(FunctionRewriter):
 
     def _chain(self, depthwise: relax.Var) -> _Chain | None:
         """The block around a ``depthwise`` convolution."""
-        if self._family(depthwise) != packed_depthwise.FAMILY or depthwise.ty.dtype != "int8":
+        if self.family(depthwise) != packed_depthwise.FAMILY or depthwise.ty.dtype != "int8":
             return None
-        expand = self._operands(depthwise)[0]
-        project = self._only_reader(depthwise)
+        expand = self.operands(depthwise)[0]
+        project = self.only_reader(depthwise)
         if (
-            self._family(expand) not in _EXPANSIONS
-            or self._only_reader(expand) != depthwise
-            or self._family(project) != packed_pointwise.FAMILY
+            self.family(expand) not in _EXPANSIONS
+            or self.only_reader(expand) != depthwise
+            or self.family(project) != packed_pointwise.FAMILY
             or project.ty.dtype != "int8"
         ):
             return None
-        chain = _Chain(expand, depthwise, project, None)
+        chain = _Chain(expand, depthwise, project)
         if not self._fills_groups(chain):
             return None
-        add = self._only_reader(project)
-        return _Chain(expand, depthwise, project, add) if self._adds_data(chain, add) else chain
+        add = self.only_reader(project)
+        if self._adds_data(chain, add):
+            chain = replace(chain, add=add)
+        first, *_ = self._pictures(chain)
+        return replace(chain, gated=match_gate(first, self, chain.members))
 
     def _fills_groups(self, chain: _Chain) -> bool:
         """Whether the instruction takes all bytes as they lie, a window's rows as one word."""
@@ -120,80 +118,69 @@ class _BlockFusion(FunctionRewriter):
 
     def _adds_data(self, chain: _Chain, add: relax.Var | None) -> bool:
         """Whether ``add`` adds the block's data to its result."""
-        kernel = self._kernel(add)
+        kernel = self.kernel(add)
         *_, data = self._pictures(chain)
-        shape = _shape(chain.project)
-        if kernel is None or len(self._pictures(chain)) > 1 or _shape(data) != shape:
+        shape = tensor_shape(chain.project)
+        if kernel is None or len(self._pictures(chain)) > 1 or tensor_shape(data) != shape:
             return False
-        operands = self._operands(add)[:2]
-        is_sum = tvm_ffi.structural_equal(kernel, create_add(shape, shape))
+        operands = self.operands(add)[:2]
+        is_sum = structural_equal(kernel, create_add(shape, shape))
         return is_sum and any(operand == data for operand in operands)
 
     def _sizes(self, chain: _Chain) -> InvertedResidual:
         """The block as one strip and one share."""
         *low, data = self._pictures(chain)
-        _, height, width, channels_in = _shape(data)
+        _, height, width, channels_in = tensor_shape(data)
         return InvertedResidual(
             height=height,
             width=width,
             channels_in=channels_in,
             low_channels=_channels(low[0]) if low else 0,
-            factor=width // _shape(low[0])[2] if low else 1,
+            factor=width // tensor_shape(low[0])[2] if low else 1,
             expanded=_channels(chain.expand),
             window=self._window(chain),
             channels_out=_channels(chain.project),
             adds_data=chain.add is not None,
-            strip=_shape(chain.project)[1],
+            is_gated=chain.gated is not None,
+            strip=tensor_shape(chain.project)[1],
             share=_channels(chain.expand),
         )
 
     def _fused(self, chain: _Chain, cut: InvertedResidual) -> relax.Expr:
         """One call of the kernel of a block that has been ``cut``."""
-        expand, depthwise, project = (self._operands(var) for var in chain.members[:3])
+        expand, depthwise, project = (
+            self.operands(var) for var in (chain.expand, chain.depthwise, chain.project)
+        )
+        if chain.gated is not None:
+            expand[0] = chain.gated.picture
         operands = [*expand, *depthwise[1:], *project[1:]]
         if chain.add is not None:
-            left, _, multiplier, quant = self._operands(chain.add)
+            left, _, multiplier, quant = self.operands(chain.add)
             if left != chain.project:
                 multiplier, quant = _swapped(multiplier, [1, 0]), _swapped(quant, [4, 1, 2, 3, 0])
             operands += [multiplier, quant]
+        if chain.gated is not None:
+            operands += chain.gated.operands
         kernel = self.builder.add_func(
             create_inverted_residual(cut, self._dot), "inverted_residual_requantize"
         )
         operands = [self.renewed(operand) for operand in operands]
-        call = relax.op.call_tir(kernel, operands, relax.TensorType(_shape(chain.project), "int8"))
-        calls = (self.definitions[var] for var in chain.members)
-        return with_layers(call, [layer for each in calls for layer in layers_of(each)])
+        call = relax.op.call_tir(
+            kernel, operands, relax.TensorType(tensor_shape(chain.project), "int8")
+        )
+        return self.with_layers_of(call, chain.members)
 
     def _pictures(self, chain: _Chain) -> list[relax.Expr]:
         """What the expansion reads: a smaller picture, if there is one, and the data."""
-        is_joined = self._family(chain.expand) == packed_concat_pointwise.FAMILY
-        return list(self._operands(chain.expand)[: 2 if is_joined else 1])
+        is_joined = self.family(chain.expand) == packed_concat_pointwise.FAMILY
+        return list(self.operands(chain.expand)[: 2 if is_joined else 1])
 
     def _window(self, chain: _Chain) -> packed_depthwise.Window:
-        return packed_depthwise.window_of(self._kernel(chain.depthwise))
-
-    def _operands(self, var: relax.Var) -> list[relax.Expr]:
-        return list(self.definitions[var].args[1].fields)
-
-    def _only_reader(self, var: relax.Var) -> relax.Var | None:
-        readers = self._users[var]
-        return readers[0] if len(readers) == 1 else None
-
-    def _kernel(self, var: relax.Expr | None) -> tirx.PrimFunc | None:
-        call = self.definitions.get(var) if isinstance(var, relax.Var) else None
-        return self._mod[call.args[0]] if op_name(call) == "call_tir" else None
-
-    def _family(self, var: relax.Expr | None) -> str | None:
-        kernel = self._kernel(var)
-        return None if kernel is None else (kernel.attrs or {}).get(FAMILY_ATTR)
-
-
-def _shape(tensor: relax.Expr) -> tuple[int, ...]:
-    return tuple(int(extent) for extent in tensor.ty.shape)
+        return packed_depthwise.window_of(self.kernel(chain.depthwise))
 
 
 def _channels(tensor: relax.Expr) -> int:
-    return _shape(tensor)[3]
+    return tensor_shape(tensor)[3]
 
 
 def _swapped(constant: relax.Constant, order: list[int]) -> relax.Expr:

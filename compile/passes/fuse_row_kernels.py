@@ -12,7 +12,6 @@ Nothing is computed otherwise than before.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import tvm
@@ -29,10 +28,9 @@ from compile.kernels import (
     spatial_conv,
 )
 from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
-from compile.passes.constants import variables_of
-from compile.passes.layers import keep_layers, layers_of, with_layers
-from compile.passes.quantized_graph import op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.passes.layers import keep_layers
+from compile.passes.rewrite_function import rewrite_functions
+from compile.passes.rewrite_kernel_calls import KernelCallRewriter
 
 #: Families whose schedule knows of neighbours, and those of the neighbours.
 _POINTWISE = (pointwise.FAMILY, planar_pointwise.FAMILY)
@@ -72,18 +70,12 @@ class _Group:
     results: list[relax.Var]
 
 
-class _RowFusion(FunctionRewriter):
+class _RowFusion(KernelCallRewriter):
     def __init__(
         self, mod: tvm.IRModule, function: relax.Function, anchors: dict[str, tirx.PrimFunc]
     ) -> None:
         super().__init__(mod, function)
-        self._mod, self._anchors = mod, anchors
-        self._users: dict[relax.Var, list[relax.Var | None]] = defaultdict(list)
-        for var, value in self.definitions.items():
-            for operand in set(variables_of(value)):
-                self._users[operand].append(var)
-        for result in variables_of(function.body.body):
-            self._users[result].append(None)
+        self._anchors = anchors
         groups = [self._group(var) for var in self.definitions if self._is_convolution(var)]
         self._groups = {group.members[-1]: group for group in groups if len(group.members) > 1}
 
@@ -92,48 +84,39 @@ class _RowFusion(FunctionRewriter):
         return self._fused(self._groups[var]) if var in self._groups else self.renewed(value)
 
     def _is_convolution(self, var: relax.Var) -> bool:
-        return self._family(var) in _CONVOLUTIONS and var.ty.dtype != "int8"
+        return self.family(var) in _CONVOLUTIONS and var.ty.dtype != "int8"
 
     def _group(self, anchor: relax.Var) -> _Group:
         members = [anchor]
         data = self.definitions[anchor].args[1].fields[0]
-        is_pointwise = self._family(anchor) in _POINTWISE
-        if is_pointwise and self._family(data) in _NORMALIZE and self._users[data] == [anchor]:
+        is_pointwise = self.family(anchor) in _POINTWISE
+        if is_pointwise and self.family(data) in _NORMALIZE and self.users[data] == [anchor]:
             members.insert(0, data)
-        readers = self._users[anchor]
-        statistics = [user for user in readers if self._family(user) in _ROW_STATISTICS]
+        readers = self.users[anchor]
+        statistics = [user for user in readers if self.family(user) in _ROW_STATISTICS]
         if statistics:
             members.append(statistics[0])
         elif is_pointwise and len(readers) == 1 and self._is_elementwise(readers[0], anchor):
             members.append(readers[0])
-        results = [var for var in members if not set(self._users[var]) <= set(members)]
+        results = [var for var in members if not set(self.users[var]) <= set(members)]
         return _Group(anchor, members, results)
 
     def _is_elementwise(self, var: relax.Var | None, anchor: relax.Var) -> bool:
         """Whether ``var`` is an elementwise kernel's result of the size of ``anchor``."""
-        kernel = self._kernel(var)
+        kernel = self.kernel(var)
         if kernel is None or FAMILY_ATTR in (kernel.attrs or {}):
             return False
         operands = [anchor, var, *self.definitions[var].args[1].fields]
         return len({tuple(int(extent) for extent in v.ty.shape) for v in operands}) == 1
-
-    def _kernel(self, var: relax.Var | None) -> tirx.PrimFunc | None:
-        call = self.definitions.get(var)
-        return self._mod[call.args[0]] if op_name(call) == "call_tir" else None
-
-    def _family(self, var: relax.Expr | None) -> str | None:
-        kernel = self._kernel(var)
-        return None if kernel is None else (kernel.attrs or {}).get(FAMILY_ATTR)
 
     def _fused(self, group: _Group) -> relax.Expr:
         """One call of the group's kernels."""
         function, operands = self._primitive(group)
         anchor = self.definitions[group.anchor]
         name = self.builder.add_func(function, f"{anchor.args[0].name_hint}_rows")
-        self._anchors[name.name_hint] = self._mod[anchor.args[0]]
+        self._anchors[name.name_hint] = self.mod[anchor.args[0]]
         call = relax.Call(name, [self.renewed(operand) for operand in operands])
-        calls = (self.definitions[var] for var in group.members)
-        call = with_layers(call, [layer for each in calls for layer in layers_of(each)])
+        call = self.with_layers_of(call, group.members)
         if len(group.results) == 1:
             return call
         values = self.builder.emit(call)

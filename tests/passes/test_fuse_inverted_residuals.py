@@ -56,6 +56,8 @@ class Network:
         ]
         operands = [relax.const(array) for array in self.drawn.operands(self.dot)]
         operands = operands[len(pictures) + 1 :]
+        if block.is_gated:
+            gate, operands = operands[-3:], operands[:-3]
         values = [data]
 
         def call(kernel: tirx.PrimFunc, *args: relax.Expr) -> None:
@@ -67,7 +69,12 @@ class Network:
         with builder.function("main", [*pictures, data]):
             with builder.dataflow():
                 weights = len(pictures) + 1
-                call(self._expand(), *pictures, data, *operands[: weights + 3])
+                sources = [*pictures, data]
+                if block.is_gated:
+                    shape = [int(extent) for extent in sources[0].ty.shape]
+                    call(create_multiply(shape, (1, 1, 1, shape[3])), sources[0], *gate)
+                    sources[0] = values[-1]
+                call(self._expand(), *sources, *operands[: weights + 3])
                 operands = operands[weights + 3 :]
                 size = (1, block.height, block.width)
                 kernel = create_packed_depthwise(
@@ -78,7 +85,7 @@ class Network:
                 kernel = create_packed_pointwise(shape, block.channels_out, self.dot, REQUANTIZE)
                 call(kernel, values[-1], *operands[4:8])
                 if block.adds_data:
-                    self._add(call, values[-1], data, *operands[8:])
+                    self._add(call, values[-1], sources[-1], *operands[8:])
                 result = values[-1]
                 if self.also_returns is not None:
                     result = relax.Tuple([result, values[self.also_returns]])
@@ -123,8 +130,13 @@ def calls(mod: tvm.IRModule) -> list[relax.Call]:
         Network(Drawn(LOW, 1)),
         Network(Drawn(ADDING, 2)),
         Network(Drawn(ADDING, 3), data_is_left=True),
+        Network(Drawn(replace(ADDING, is_gated=True), 4)),
+        Network(Drawn(replace(LOW, is_gated=True), 5)),
     ],
-    ids=["block", "with a smaller picture", "with an add", "with an add of the data first"],
+    ids=[
+        *("block", "with a smaller picture", "with an add", "with an add of the data first"),
+        *("with a gate and an add", "with a gate of the smaller picture"),
+    ],
 )
 def test_a_block_becomes_one_kernel(network: Network) -> None:
     drawn = network.drawn
@@ -154,10 +166,15 @@ def test_a_tensor_that_is_read_elsewhere_is_made(member: int) -> None:
 
 def test_a_projection_that_is_read_elsewhere_is_not_added_to() -> None:
     after = FuseInvertedResiduals(DOT, UNIT)(Network(Drawn(ADDING, 0), also_returns=3).module())
-    assert [call.args[0].name_hint for call in calls(after)] == [
-        "inverted_residual_requantize",
-        "kernel4",
-    ]
+    names = [call.args[0].name_hint for call in calls(after)]
+    assert names == ["inverted_residual_requantize", "kernel4"]
+
+
+def test_a_product_that_is_read_elsewhere_is_made() -> None:
+    drawn = Drawn(replace(ADDING, is_gated=True), 0)
+    after = FuseInvertedResiduals(DOT, UNIT)(Network(drawn, also_returns=1).module())
+    names = [call.args[0].name_hint for call in calls(after)]
+    assert names == ["kernel1", "inverted_residual_requantize"]
 
 
 def test_only_the_data_is_added() -> None:

@@ -66,6 +66,9 @@ if DOT is not None:
         "packed_concat_pointwise": create_packed_concat_pointwise(
             (1, 4, 6, 6), 20, 2, 48, DOT, REQUANTIZE
         ),
+        "packed_concat_pointwise, gated": create_packed_concat_pointwise(
+            (1, 4, 6, 8), 20, 2, 48, DOT, REQUANTIZE, is_gated=True
+        ),
         "packed_conv": create_packed_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
         "packed_conv, stride 2": create_packed_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
         "planar_conv": create_planar_conv((1, 8, 32, 16), 12, SAME, DOT, SCALE),
@@ -78,7 +81,10 @@ if DOT is not None and DOT.takes_int8:
     KERNELS |= {
         "inverted_residual": create_inverted_residual(replace(PLAIN, strip=6, adds_data=True), DOT),
         "inverted_residual, smaller picture": create_inverted_residual(
-            replace(PLAIN, low_channels=12, factor=2, expanded=96, strip=6, share=48), DOT
+            replace(
+                PLAIN, low_channels=12, factor=2, expanded=96, strip=6, share=48, is_gated=True
+            ),
+            DOT,
         ),
     }
 #: The kernel as the only function of a module, named main.

@@ -1,0 +1,64 @@
+"""Multiply by channel attention's gate in the kernel that reads the product.
+
+For 1x1 convolutions over concat(upsample(product), high) that no inverted residual block has taken
+in; :mod:`compile.passes.fuse_inverted_residuals` folds the gates of its blocks itself.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax
+
+from compile.kernels import packed_concat_pointwise
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.dot_product import DotProduct
+from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
+from compile.passes.match_gate import match_gate
+from compile.passes.rewrite_function import rewrite_functions
+from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
+
+
+@tvm.transform.module_pass(opt_level=0, name="FoldGates")
+class FoldGates:
+    """Fold gates into 1x1 convolutions, in every Relax function.
+
+    Args:
+        dot: the dot product instruction that the kernels use, if the target has one.
+    """
+
+    def __init__(self, dot: DotProduct | None) -> None:
+        self.dot = dot
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """IRModule-level transformation."""
+        return rewrite_functions(mod, lambda mod, f: _GateFolding(mod, f, self.dot))
+
+
+class _GateFolding(KernelCallRewriter):
+    def __init__(self, mod: tvm.IRModule, function: relax.Function, dot: DotProduct | None) -> None:
+        super().__init__(mod, function)
+        self._dot = dot
+
+    def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
+        is_reader = self.family(var) == packed_concat_pointwise.FAMILY and var.ty.dtype == "int8"
+        gated = match_gate(self.operands(var)[0], self, [var]) if is_reader else None
+        if gated is None:
+            return self.renewed(value)
+        _, high, *constants = self.operands(var)
+        shape, low_shape, high_shape = (tensor_shape(t) for t in (var, gated.picture, high))
+        kernel = create_packed_concat_pointwise(
+            low_shape,
+            high_shape[3],
+            high_shape[2] // low_shape[2],
+            shape[3],
+            self._dot,
+            ConvEpilogue(EpilogueKind.REQUANTIZE),
+            is_gated=True,
+        )
+        operands = [gated.picture, high, *constants, *gated.operands]
+        call = relax.op.call_tir(
+            self.builder.add_func(kernel, "conv2d_gated_requantize"),
+            [self.renewed(operand) for operand in operands],
+            relax.TensorType(shape, "int8"),
+        )
+        return self.with_layers_of(call, [gated.product, var])

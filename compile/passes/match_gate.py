@@ -1,0 +1,40 @@
+"""Recognize a picture that channel attention has multiplied. Not a pass itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import relax
+from tvm_ffi import structural_equal
+
+from compile.kernels.elementwise import create_multiply
+from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A product.
+
+    Attributes:
+        product: what it is bound to.
+        picture: int8 [1,H,W,C].
+        operands: the gate int8 [1,1,1,C], float32[1] and int32[5].
+    """
+
+    product: relax.Var
+    picture: relax.Expr
+    operands: list[relax.Expr]
+
+
+def match_gate(
+    product: relax.Expr, calls: KernelCallRewriter, readers: list[relax.Var]
+) -> Gated | None:
+    """The multiplication that ``product`` comes from, where only some of ``readers`` read it."""
+    kernel = calls.kernel(product)
+    if kernel is None or not set(calls.users[product]) <= set(readers):
+        return None
+    shape = tensor_shape(product)
+    if not structural_equal(kernel, create_multiply(shape, (1, 1, 1, shape[3]))):
+        return None
+    picture, *operands = calls.operands(product)
+    return Gated(product, picture, operands)
