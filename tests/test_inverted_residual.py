@@ -28,6 +28,7 @@ from compile.kernels.inverted_residual import create_inverted_residual
 from compile.kernels.inverted_residual_stages import InvertedResidual
 from compile.kernels.tiling import VectorUnit
 from compile.kernels.window import Window
+from compile.kernels.x86_pmaddwd import pmaddwd
 from compile.kernels.x86_vnni import vnni
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.emulator.run_module import run_on_board
@@ -43,7 +44,7 @@ def unscheduled(block: InvertedResidual, dot: DotProduct) -> tvm.runtime.Module:
 
 
 @by_block
-@pytest.mark.parametrize("dot", [sdot(), vnni(512)], ids=lambda dot: dot.name)
+@pytest.mark.parametrize("dot", [sdot(), vnni(512), pmaddwd(256)], ids=lambda dot: dot.name)
 def test_stages_compute_the_block(block: InvertedResidual, dot: DotProduct) -> None:
     drawn = Drawn(block, seed=0)
     out = tvm.runtime.tensor(np.full(drawn.expected.shape, 85, np.int8))
@@ -55,7 +56,7 @@ def test_stages_compute_the_block(block: InvertedResidual, dot: DotProduct) -> N
 
 @pytest.mark.parametrize(
     ("dot", "unit"),
-    [pair for pair in runnable() if pair[0].takes_int8],
+    runnable(),
     ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit",
 )
 @by_block

@@ -72,6 +72,11 @@ class DotProduct:
         """Whether int8 data need not be brought into another type in memory."""
         return self.data_dtype in ("int8", "uint8")
 
+    @property
+    def operand_dtype(self) -> str:
+        """Of the data in memory: int8 where that will do."""
+        return "int8" if self.takes_int8 else self.data_dtype
+
     def widened(self, value: tirx.Expr) -> tirx.Expr:
         """An int8 ``value`` as ``data_dtype``."""
         if self.shift:

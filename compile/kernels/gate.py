@@ -6,14 +6,9 @@ so the result is the same; what is saved is to write the products and to read th
 
 from __future__ import annotations
 
-from tvm import s_tir, te, tirx
-from tvm.s_tir.schedule import LoopRV, SBlockRV
+from tvm import te, tirx
 
 from compile.kernels.elementwise import requantized_product
-from compile.kernels.tiling import even_lanes
-
-#: Bytes that are computed at once: as int32 they are one to four vectors.
-_LANES = 16
 
 
 class Gate:
@@ -35,11 +30,3 @@ class Gate:
         """int8: the picture's int8 ``value`` under the gate."""
         gate, multiplier, quant = self.operands
         return requantized_product(value, gate[0, 0, 0, channel], multiplier, quant)
-
-
-def schedule_gated(sch: s_tir.Schedule, gated: SBlockRV, task: LoopRV) -> None:
-    """Compute the products of the block ``gated`` that a ``task`` needs before all else."""
-    sch.compute_at(gated, task, preserve_unit_loops=True)
-    channel = sch.get_loops(gated)[-1]
-    _, lane = sch.split(channel, [None, even_lanes(int(sch.get(channel).extent), _LANES)])
-    sch.vectorize(lane)

@@ -21,7 +21,6 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from compile.kernels.dot_intrinsics import DotTile
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
-from compile.kernels.gate import schedule_gated
 from compile.kernels.inverted_residual_stages import InvertedResidual, Stages
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_depthwise import accumulate_by_lane, unroll_words, vectorize_words
@@ -35,6 +34,7 @@ from compile.kernels.packed_loops import (
     dot_product_tiles,
     finish_in_registers,
     take_annotations,
+    vectorize_operand,
 )
 from compile.kernels.tiling import MOST_PIXELS, VectorUnit, divisors, even_lanes, largest_divisor
 from compile.kernels.window import vectorize_copy
@@ -44,6 +44,9 @@ FAMILY = "inverted_residual"
 #: A depthwise tile has so many channels, where they can be cut into them: one load of bytes, and
 #: results that are narrowed to one vector of bytes.
 _CHANNELS = 16
+
+#: Blocks that bring a picture into the instruction's type, or multiply it by a gate.
+_OPERANDS = ("data_operand", "low_operand")
 
 
 def create_inverted_residual(block: InvertedResidual, dot: DotProduct) -> tirx.PrimFunc:
@@ -132,7 +135,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     )
     for block in (conv, project_conv, depthwise_conv):
         take_annotations(sch, block)
-    words = vectorize_words(sch, blocks["words"], 1, choice.channels, dot)
+    words = vectorize_words(sch, blocks["words"], sizes.words, choice.channels, dot)
 
     expand, low, project = _tiles(sizes, choice)
     sums, epilogue = blocks["project_sum"], blocks["epilogue"]
@@ -166,8 +169,10 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
         at = _tile_loops(sch, result, cut.pixels, cut.vectors * cut.lanes)
         sch.compute_at(inner, at, preserve_unit_loops=True)
         finish_in_registers(sch, result, cut.lanes)
-    if "gated" in blocks:
-        schedule_gated(sch, blocks["gated"], strip)
+    for name in _OPERANDS:
+        if name in blocks:
+            sch.compute_at(blocks[name], strip, preserve_unit_loops=True)
+            vectorize_operand(sch, blocks[name], unit)
     for result, lanes in (
         (blocks["depthwise"], sizes.depthwise_lanes),
         (sums, project.lanes),
@@ -175,8 +180,8 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     ):
         finish_in_registers(sch, result, lanes)
     # Only now: TVM does not move what is in two blocks.
-    *_, column, channel, tap, group = sch.get_loops(depthwise_conv)
-    accumulate_by_lane(sch, depthwise_conv, column, channel, [tap, group], dot)
+    *_, column, channel, word, tap, group = sch.get_loops(depthwise_conv)
+    accumulate_by_lane(sch, depthwise_conv, column, channel, [word, tap, group], dot)
     for inner, cut in ((project_conv, project), *((inner, cut) for _, inner, cut in tiled)):
         *_, pixel, channel, _ = sch.get_loops(inner)
         accumulate_dot_products(sch, inner, dot, cut, pixel, channel)
@@ -197,7 +202,7 @@ def _tiles(sizes: _Sizes, choice: Choice) -> tuple[DotTile, DotTile | None, DotT
     """The register tiles of the expansion, the smaller picture's and the projection."""
     dot = sizes.expand.dot
     lanes, project_lanes = dot.lanes_for(sizes.share), dot.lanes_for(sizes.project.channels)
-    expand = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, 1, "int8")
+    expand = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, 1, dot.operand_dtype)
     low = None
     if choice.low_pixels:
         low = replace(expand, pixels=choice.low_pixels, steps=choice.low_steps)
@@ -222,6 +227,7 @@ class _Sizes:
     project: PackedExtents
     share: int
     kernel_columns: int
+    words: int
     stride: int
 
     @property
@@ -230,7 +236,8 @@ class _Sizes:
 
     def most_columns(self, run: int) -> int:
         """Of a depthwise tile of ``run`` channels, whose words TVM leaves in registers."""
-        return (MOST_BYTES // (run * 4) - self.kernel_columns) // self.stride + 1
+        word_columns = MOST_BYTES // (run * 4 * self.words)
+        return (word_columns - self.kernel_columns) // self.stride + 1
 
 
 def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
@@ -252,6 +259,7 @@ def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
         project=packed("project_conv", extents["epilogue"][-1]),
         share=share,
         kernel_columns=extents["depthwise_conv"][-2],
+        words=extents["depthwise_conv"][-3],
         stride=int(blocks["depthwise_conv"].annotations[STRIDE_ATTR]),
     )
 

@@ -18,6 +18,7 @@ from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind, padding_va
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import requantized_sum
 from compile.kernels.gate import Gate
+from compile.kernels.packed_depthwise import column_word
 from compile.kernels.packed_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
 from compile.kernels.packed_weight import packed_shape
 from compile.kernels.window import Window
@@ -108,6 +109,10 @@ class InvertedResidual:
         _, left, _, right = self.window.padding
         return self.width + left + right
 
+    def words(self, dot: DotProduct) -> int:
+        """That hold a column of the depthwise window."""
+        return -(-self.window.kernel[0] // dot.group)
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates of the three convolutions."""
@@ -119,7 +124,7 @@ class InvertedResidual:
 
 
 class Stages:
-    """The tensors of ``block`` by the instruction ``dot``, which takes int8.
+    """The tensors of ``block`` by the instruction ``dot``.
 
     Attributes:
         operands: placeholders in the order in which the kernel takes them: the smaller picture,
@@ -145,7 +150,7 @@ class Stages:
             pictures, weights = [low, self._data], [self._low_weight, self._weight]
         self._expansion = _EPILOGUE.operands(block.expanded, "int32")
         columns = block.window.kernel[1]
-        shape = (1, columns, block.expanded, dot.group)
+        shape = (block.words(dot), columns, block.expanded, dot.group)
         self._depthwise_weight = te.placeholder(shape, dot.weight_dtype, name="depthwise_weight")
         self._depthwise = _EPILOGUE.operands(block.expanded, "int32")
         self._project_weight = self._weights(block.expanded, block.channels_out, "project_weight")
@@ -202,7 +207,8 @@ class Stages:
         return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
 
     def _rows(self, picture: te.Tensor, factor: int, rows: int, gate: Gate | None) -> _Rows:
-        """Those of the ``picture``, or of its product with the ``gate``, that a strip reads."""
+        """Those of the ``picture``, or of its product with the ``gate``, that a strip reads, as
+        the instruction takes them."""
         block = self._block
         _, height, width, channels = (int(extent) for extent in picture.shape)
         first, step = block.first_row // factor, block.strip_step // factor
@@ -212,11 +218,17 @@ class Stages:
             row = tirx.max(tirx.min(s * step + r + first, height - 1), 0)
             return picture[0, row, x, k]
 
-        if gate is None:
+        if gate is None and self._dot.takes_int8:
             return value
-        shape = (block.strips, rows, width, channels)
-        gated = te.compute(shape, lambda *i: gate.apply(value(*i), i[-1]), name="gated")
-        return lambda *index: gated[index]
+
+        def operand(*index: tirx.Expr) -> tirx.Expr:
+            number = value(*index) if gate is None else gate.apply(value(*index), index[-1])
+            return number if self._dot.takes_int8 else self._dot.widened(number)
+
+        made = te.compute(
+            (block.strips, rows, width, channels), operand, name=f"{picture.op.name}_operand"
+        )
+        return lambda *index: made[index]
 
     def _pointwise(
         self, data: _Rows, size: tuple[int, int], weight: te.Tensor, channels: int, name: str
@@ -229,7 +241,7 @@ class Stages:
         def multiply(s, b, r, x, n) -> tirx.Expr:
             vector = b * (block.share // lanes) + n // lanes
             by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
-            return te.sum(dot.product(data(s, r, x, k), by, "int8"), axis=k)
+            return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k)
 
         shape = (block.strips, block.shares, *size, block.share)
         return te.compute(shape, multiply, name=name, attrs=self._attrs)
@@ -261,23 +273,29 @@ class Stages:
         rows, columns = window.kernel
 
         # TVM does not move a tensorized block that has an axis of one iteration.
-        axes = [extent for extent in (block.strips, block.shares) if extent > 1]
+        words = block.words(dot)
+        axes = block.strips, block.shares, words
 
         def word(*index: tirx.Expr) -> tirx.Expr:
-            *which, r, x, c = index
-            s, b = (which.pop(0) if n > 1 else 0 for n in (block.strips, block.shares))
+            which = list(index)
+            s, b = (which.pop(0) if n > 1 else 0 for n in axes[:2])
+            r, x = which[:2]
+            w, c = which[2:] if words > 1 else (0, which[2])
             first = r * window.stride[0]
-            return dot.word([padded[s, b, first + row, x, c] for row in range(rows)])
+            return column_word(dot, rows, w, lambda row: padded[s, b, first + row, x, c])
 
-        shape = (*axes, block.strip, block.padded_columns, block.share)
-        words = te.compute(shape, word, name="words")
+        outer, inner = ([n for n in part if n > 1] for part in (axes[:2], axes[2:]))
+        shape = (*outer, block.strip, block.padded_columns, *inner, block.share)
+        columns_words = te.compute(shape, word, name="words")
+        w = te.reduce_axis((0, words), name="w")
         kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
 
         def multiply(s, b, r, x, c) -> tirx.Expr:
             which = (i for i, n in ((s, block.strips), (b, block.shares)) if n > 1)
-            value = dot.member(words[(*which, r, x * window.stride[1] + kx, c)], g)
-            by = weight[0, kx, b * block.share + c, g]
-            return te.sum(dot.product(value, by, dot.data_dtype), axis=[kx, g])
+            last = (w, c) if words > 1 else (c,)
+            value = columns_words[(*which, r, x * window.stride[1] + kx, *last)]
+            by = weight[w, kx, b * block.share + c, g]
+            return te.sum(dot.product(dot.member(value, g), by, dot.data_dtype), axis=[w, kx, g])
 
         shape = (block.strips, block.shares, block.strip, block.output_size[1], block.share)
         attrs = {**self._attrs, STRIDE_ATTR: window.stride[1]}

@@ -20,7 +20,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.dot_intrinsics import DotTile
 from compile.kernels.dot_product import DotProduct
-from compile.kernels.gate import Gate, schedule_gated
+from compile.kernels.gate import Gate
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.packed_loops import (
     PackedExtents,
@@ -163,7 +163,8 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
         sch.compute_at(operand, task, preserve_unit_loops=True)
         vectorize_operand(sch, operand, unit)
     for gated in _gated(sch):
-        schedule_gated(sch, gated, task)
+        sch.compute_at(gated, task, preserve_unit_loops=True)
+        vectorize_operand(sch, gated, unit)
     for block in (epilogue, low_sum):
         finish_in_registers(sch, block, lanes)
     *_, pixel, channel, _ = sch.get_loops(conv)

@@ -7,6 +7,7 @@ for all outputs whose windows the column lies in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -65,15 +66,7 @@ def create_packed_depthwise(
 
     def word(y: tirx.Expr, x: tirx.Expr, *wc: tirx.Expr) -> tirx.Expr:
         w, c = wc if words > 1 else (0, *wc)
-        members = []
-        for g in range(min(dot.group, rows)):
-            row = w * dot.group + g
-            value = padded[0, y * window.stride[0] + row, x, c]
-            if (words - 1) * dot.group + g >= rows:
-                # The last word has no row here, and a zero among the weights.
-                value = tirx.if_then_else(row < rows, value, tirx.const(0, "int8"))
-            members.append(value)
-        return dot.word(members)
+        return column_word(dot, rows, w, lambda row: padded[0, y * window.stride[0] + row, x, c])
 
     output_rows, output_columns = window.output_size(height, width)
     padded_columns = int(padded.shape[2])
@@ -110,6 +103,21 @@ def window_of(kernel: tirx.PrimFunc) -> Window:
     """The window of a kernel of this family."""
     numbers = [int(number) for number in kernel.attrs[_WINDOW_ATTR]]
     return Window(tuple(numbers[:2]), tuple(numbers[2:4]), tuple(numbers[4:]))
+
+
+def column_word(
+    dot: DotProduct, rows: int, w: tirx.Expr, value: Callable[[tirx.Expr], tirx.Expr]
+) -> tirx.Expr:
+    """Word ``w`` of those that hold a window's column: int8 ``value(row)`` of its ``rows``."""
+    members = []
+    for g in range(min(dot.group, rows)):
+        row = w * dot.group + g
+        member = value(row)
+        if (-(-rows // dot.group) - 1) * dot.group + g >= rows:
+            # The last word has no row here, and a zero among the weights.
+            member = tirx.if_then_else(row < rows, member, tirx.const(0, "int8"))
+        members.append(member)
+    return dot.word(members)
 
 
 def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:

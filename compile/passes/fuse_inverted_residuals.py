@@ -34,8 +34,7 @@ class FuseInvertedResiduals:
     """Fuse inverted residual blocks, in every Relax function.
 
     Args:
-        dot: the dot product instruction that the kernels use, if the target has one. Blocks are
-            fused where it takes bytes.
+        dot: the dot product instruction that the kernels use, if the target has one.
         unit: the core, whose level 2 cache and threads the kernels are cut for.
     """
 
@@ -44,7 +43,7 @@ class FuseInvertedResiduals:
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        if self.dot is None or not self.dot.takes_int8:
+        if self.dot is None:
             return mod
         return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, self.dot, self.unit))
 
@@ -107,13 +106,10 @@ class _BlockFusion(KernelCallRewriter):
         return replace(chain, gated=match_gate(first, self, chain.members))
 
     def _fills_groups(self, chain: _Chain) -> bool:
-        """Whether the instruction takes all bytes as they lie, a window's rows as one word."""
+        """Whether the instruction's groups and vectors have no gaps."""
         dot, expanded = self._dot, _channels(chain.expand)
-        pictures = self._pictures(chain)
-        return (
-            all(_channels(picture) % dot.group == 0 for picture in pictures)
-            and expanded % dot.lanes_for(expanded) == 0
-            and self._window(chain).kernel[0] <= dot.group
+        return expanded % dot.lanes_for(expanded) == 0 and all(
+            _channels(picture) % dot.group == 0 for picture in self._pictures(chain)
         )
 
     def _adds_data(self, chain: _Chain, add: relax.Var | None) -> bool:

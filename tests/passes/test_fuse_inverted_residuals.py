@@ -23,7 +23,6 @@ from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwi
 from compile.kernels.packed_depthwise import create_packed_depthwise
 from compile.kernels.packed_pointwise import create_packed_pointwise
 from compile.kernels.tiling import VectorUnit
-from compile.kernels.x86_pmaddwd import pmaddwd
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.layers import layers_of, with_layers
 
@@ -193,12 +192,11 @@ def test_only_the_data_is_added() -> None:
 @pytest.mark.parametrize(
     ("block", "dot", "unit"),
     [
-        (PLAIN, pmaddwd(256), UNIT),
         (replace(PLAIN, channels_in=6), DOT, UNIT),
         (PLAIN, DOT, replace(UNIT, l2_bytes=1 << 10)),
         (PLAIN, DOT, replace(UNIT, threads=4)),
     ],
-    ids=["16-bit instruction", "channels that fill no group", "small cache", "many threads"],
+    ids=["channels that fill no group", "small cache", "many threads"],
 )
 def test_others_stay_as_they_are(block: InvertedResidual, dot: DotProduct, unit: VectorUnit):
     after = FuseInvertedResiduals(dot, unit)(Network(Drawn(block, 0), dot).module())

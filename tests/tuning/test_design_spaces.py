@@ -76,9 +76,6 @@ if DOT is not None:
         "packed_depthwise, stride 2": create_packed_depthwise(
             (1, 18, 24, 16), HALF, DOT, REQUANTIZE
         ),
-    }
-if DOT is not None and DOT.takes_int8:
-    KERNELS |= {
         "inverted_residual": create_inverted_residual(replace(PLAIN, strip=6, adds_data=True), DOT),
         "inverted_residual, smaller picture": create_inverted_residual(
             replace(
