@@ -105,6 +105,11 @@ def build_artefact(
     if threads < 1:
         raise MqnetError(f"threads {threads} is not a positive number")
     scheme = scheme_named(request.scheme)
+    if spec.opencl is not None and not spec.opencl.fp16 and scheme.float_dtype == "float16":
+        raise MqnetError(
+            f"scheme {scheme.name} computes in float16, which target {spec.name} does not have: "
+            "take a scheme with float32, such as mixed"
+        )
     folder = request.out or _default_folder(request)
     check_scratch_space()
     with staged_artefact(folder) as work:

@@ -18,7 +18,7 @@ lower   int8 islands to integer kernels                          passes/lower_in
 loops   tuning records where they fit                            passes/apply_tuning_records.py
         the built-in schedule elsewhere                          passes/apply_builtin_schedule.py
 plan    order of kernels and memory                              passes/plan_memory.py
-emit    machine code and the virtual machine's bytecode          :func:`emit`
+emit    machine code, or OpenCL C, and the virtual machine's bytecode          :func:`emit`
 ======  =======================================================  ==================================
 """
 
@@ -34,8 +34,12 @@ from torch.export import ExportedProgram
 from tvm import relax
 
 from compile.frontend.import_program import import_program
+from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
+from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.opencl_functions import opencl_functions
 from compile.kernels.tiling import VectorUnit
+from compile.kernels.word_ops import WordDot
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
@@ -121,8 +125,9 @@ def lower_network(
 def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]]]:
     """The passes behind the import, by phase."""
     target = tvm_target(options.spec, options.threads)
-    dot = dot_product_named(options.spec.dot_product, options.spec.vector_bits)
-    unit = vector_unit(options.spec, options.threads)
+    dot = dot_product_of(options.spec)
+    unit = schedule_unit(options.spec, options.threads)
+    on_gpu = options.spec.opencl is not None
     return [
         ("layout", [ConvertLayout()]),
         ("cut", [PartitionPrecision()] if options.split else []),
@@ -134,8 +139,8 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
                 FoldGates(dot),
                 ChoosePlanarRows(dot),
                 LowerFloatConvolutions(dot),
-                LowerInstanceNorm(),
-                LowerFloatPictures(),
+                LowerInstanceNorm(on_gpu),
+                LowerFloatPictures(on_gpu),
                 LegalizeFloatOps(),
                 FuseRowKernels(),
             ],
@@ -154,14 +159,32 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
 def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     """Machine code for the planned module's kernels and bytecode for its functions."""
     target = tvm_target(options.spec, options.threads)
-    return relax.build(planned, target, relax_pipeline=lower_to_vm())
+    with kernel_sources(options.spec):
+        return relax.build(planned, target, relax_pipeline=lower_to_vm())
 
 
-def vector_unit(spec: TargetSpec, threads: int) -> VectorUnit:
+def kernel_sources(spec: TargetSpec) -> AbstractContextManager[None]:
+    """To be entered where kernels for ``spec`` are built: a GPU's are OpenCL C, and call functions
+    that have to be written in front of them."""
+    return (
+        nullcontext() if spec.opencl is None else opencl_functions(spec.opencl.integer_dot_product)
+    )
+
+
+def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
+    """What multiplies int8 by int8 there."""
+    if spec.opencl is not None:
+        return WordDot(spec.opencl.integer_dot_product)
+    return dot_product_named(spec.dot_product, spec.vector_bits)
+
+
+def schedule_unit(spec: TargetSpec, threads: int) -> VectorUnit | GpuUnit:
     """The part of ``spec`` that built-in schedules look at.
 
     AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
     """
+    if spec.opencl is not None:
+        return GpuUnit(spec.opencl.work_group, spec.opencl.registers, spec.opencl.vector_bytes)
     is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
     registers = 32 if is_wide_file else 16
     return VectorUnit(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.artefact import Artefact, check_runs_here
+from compile.artefact_device import artefact_device
 from compile.errors import ArtefactError, MqnetError
 
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
@@ -27,9 +28,10 @@ class Session:
     Attributes:
         threads: that run a frame: those asked for, or those of the manifest where the process may
             use as many cores.
+        device: that runs the kernels.
 
     Raises:
-        ArtefactError: another machine's artefact, or a library that does not load.
+        ArtefactError: another machine's artefact, a library that does not load, or no device.
     """
 
     def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
@@ -44,9 +46,10 @@ class Session:
                 "use: ask for fewer"
             )
         self.artefact = artefact
+        self.device = artefact_device(artefact.manifest["target"])
         try:
             library = tvm.runtime.load_module(str(artefact.library.absolute()))
-            self._vm = relax.VirtualMachine(library, tvm.cpu())
+            self._vm = relax.VirtualMachine(library, self.device)
         except (RuntimeError, OSError, AttributeError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ArtefactError(
@@ -55,10 +58,21 @@ class Session:
 
     def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         """The network's output H, float32 [H,W,3], for ``image`` uint8 [H,W,3] of the artefact's
-        size; and the seconds that the frame took."""
-        tensor = tvm.runtime.tensor(np.ascontiguousarray(image)[None])
+        size; and the seconds that the frame took.
+
+        Raises:
+            ArtefactError: the device refuses: a kernel does not compile, or its memory is full.
+        """
+        tensor = self._tensor(image)
         start = time.perf_counter()
-        output = self._vm["main"](tensor)
+        try:
+            output = self._vm["main"](tensor)
+            # A GPU has only been told what to do.
+            self.device.sync()
+        except RuntimeError as error:
+            if self.device.dlpack_device_type() == tvm.cpu().dlpack_device_type():
+                raise
+            raise ArtefactError(str(error).strip()) from None
         seconds = time.perf_counter() - start
         return output.numpy()[0], seconds
 
@@ -72,7 +86,7 @@ class Session:
             observe(name, before, arguments)
             return _GO_ON
 
-        tensor = tvm.runtime.tensor(np.ascontiguousarray(image)[None])
+        tensor = self._tensor(image)
         self._vm.set_instrument(instrument)
         try:
             self._vm["main"](tensor)
@@ -81,9 +95,12 @@ class Session:
 
     def run_part(self, name: str, *inputs: NDArray) -> list[NDArray]:
         """The results of function ``name`` ("backbone", "head" or "main") of the library."""
-        result = self._vm[name](*(tvm.runtime.tensor(value) for value in inputs))
+        result = self._vm[name](*(tvm.runtime.tensor(value, self.device) for value in inputs))
         results = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
         return [tensor.numpy() for tensor in results]
+
+    def _tensor(self, image: NDArray[np.uint8]) -> tvm.runtime.Tensor:
+        return tvm.runtime.tensor(np.ascontiguousarray(image)[None], self.device)
 
 
 def use_threads(threads: int) -> int:

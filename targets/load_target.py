@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TARGET_FOLDER = Path(__file__).parent
 HOST_NAME = "host"
 
+INTEGER_DOT_PRODUCTS = ("none", "arm", "khr")
 DOT_PRODUCTS = ("none", "pmaddwd", "vnni", "smlal", "sdot", "smmla")
 LINKERS = ("host", "linux-arm64", "android-arm64")
 MACHINES = ("EM_X86_64", "EM_AARCH64")
@@ -38,6 +39,27 @@ class CoreCluster:
 
     name: str
     count: int
+
+
+@dataclass(frozen=True)
+class OpenClSpec:
+    """A GPU that OpenCL reaches, as its driver describes it.
+
+    Attributes:
+        work_group: The most work items of a work group (CL_DEVICE_MAX_WORK_GROUP_SIZE, or fewer).
+        registers: Of 32 bits that a work item may use without halving how many run at once.
+        vector_bytes: Width of one load or store.
+        integer_dot_product: One of `INTEGER_DOT_PRODUCTS`: whose extension multiplies four int8.
+        fp16: The device computes with 16-bit floats (cl_khr_fp16).
+        extensions: Further ones that a device must have.
+    """
+
+    work_group: int
+    registers: int
+    vector_bytes: int
+    integer_dot_product: str
+    fp16: bool
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,8 @@ class TargetSpec:
         requires: Of the host: CPU features that its code uses, as /proc/cpuinfo spells them.
         cycles: Cycles of each of `INSTRUCTION_CLASSES` for a tuning session without the hardware,
             which counts instructions (`compile/tune.py --emulate`); empty where none are given.
+        opencl: The GPU that runs the kernels; the rest is then the processor that starts them, but
+            for cores and peaks. None where the processor runs them.
     """
 
     name: str
@@ -86,6 +110,7 @@ class TargetSpec:
     variant: str = ""
     requires: tuple[str, ...] = ()
     cycles: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    opencl: OpenClSpec | None = None
 
 
 # Key -> TOML type, of a target file; the host's variants name some of them and three of their own.
@@ -107,6 +132,24 @@ _TARGET_KEYS: dict[str, type] = {
     "machine": str,
 }
 _TARGET_OPTIONAL_KEYS: dict[str, type] = {"cycles": dict}
+# Of a GPU's file: the processor beside it is another target's.
+_GPU_KEYS: dict[str, type] = {
+    "title": str,
+    "summary": str,
+    "processor": str,
+    "cores": list,
+    "peak_int8_macs": int,
+    "peak_fp32_macs": int,
+    "opencl": dict,
+}
+_OPENCL_KEYS: dict[str, type] = {
+    "work_group": int,
+    "registers": int,
+    "vector_bytes": int,
+    "integer_dot_product": str,
+    "fp16": bool,
+    "extensions": list,
+}
 _HOST_KEYS: dict[str, type] = {"title": str, "summary": str, "linker": str, "variant": list}
 _VARIANT_KEYS: dict[str, type] = {
     **{
@@ -119,7 +162,12 @@ _VARIANT_KEYS: dict[str, type] = {
     "requires": list,
 }
 _VARIANT_OPTIONAL_KEYS: dict[str, type] = {"cpu_family": str}
-_CHOICES = {"dot_product": DOT_PRODUCTS, "linker": LINKERS, "machine": MACHINES}
+_CHOICES = {
+    "dot_product": DOT_PRODUCTS,
+    "integer_dot_product": INTEGER_DOT_PRODUCTS,
+    "linker": LINKERS,
+    "machine": MACHINES,
+}
 
 
 def list_targets() -> tuple[str, ...]:
@@ -152,6 +200,8 @@ def read_target_file(path: Path) -> TargetSpec:
     data = _read_toml(path)
     if "variant" in data:
         return read_host_file(path, read_host_machine())
+    if "opencl" in data:
+        return _read_gpu_file(data, path)
     _check_keys(data, _TARGET_KEYS, _TARGET_OPTIONAL_KEYS, path.name)
     return TargetSpec(
         name=path.stem,
@@ -203,19 +253,46 @@ def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
     )
 
 
+def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
+    _check_keys(data, _GPU_KEYS, {}, path.name)
+    gpu = data["opencl"]
+    _check_keys(gpu, _OPENCL_KEYS, {}, f"{path.name}, opencl")
+    processor = load_target(data["processor"])
+    if processor.opencl is not None:
+        raise TargetError(f"{path.name}: 'processor' {processor.name} is a GPU")
+    return dataclasses.replace(
+        processor,
+        name=path.stem,
+        title=data["title"],
+        summary=data["summary"],
+        cores=tuple(_read_core(core, path.name) for core in data["cores"]),
+        # Of the processor, which only starts kernels.
+        threads=1,
+        peak_int8_macs=data["peak_int8_macs"],
+        peak_fp32_macs=data["peak_fp32_macs"],
+        cycles={},
+        variant="",
+        opencl=OpenClSpec(**{**gpu, "extensions": tuple(gpu["extensions"])}),
+    )
+
+
 def tvm_target(spec: TargetSpec, threads: int | None = None) -> tvm.target.Target:
-    """TVM's target of `spec`, with `num-cores` as `threads` (default: the target's own)."""
+    """TVM's target of `spec`, with `num-cores` as `threads` (default: the target's own). A GPU's
+    has the processor as its host."""
     import tvm
 
-    return tvm.target.Target(
-        {
-            "kind": "llvm",
-            "mtriple": spec.triple,
-            "mcpu": spec.cpu,
-            "mattr": list(spec.features),
-            "num-cores": threads or spec.threads,
-        }
-    )
+    processor = {
+        "kind": "llvm",
+        "mtriple": spec.triple,
+        "mcpu": spec.cpu,
+        "mattr": list(spec.features),
+        "num-cores": threads or spec.threads,
+    }
+    if spec.opencl is None:
+        return tvm.target.Target(processor)
+    group = spec.opencl.work_group
+    device = {"kind": "opencl", "max_num_threads": group, "max_threads_per_block": group}
+    return tvm.target.Target(device, host=processor)
 
 
 def describe_target(spec: TargetSpec) -> dict[str, Any]:
@@ -250,7 +327,7 @@ def _check_keys(
         raise TargetError(f"{where}: missing key '{missing[0]}'")
     for key, value in data.items():
         # In Python a bool is an int; in a target file it is a mistake.
-        if not isinstance(value, known[key]) or isinstance(value, bool):
+        if not isinstance(value, known[key]) or isinstance(value, bool) != (known[key] is bool):
             raise TargetError(
                 f"{where}: '{key}' must be {_TYPE_NAMES[known[key]]}, not {_type_name(value)}"
             )
@@ -262,7 +339,9 @@ def _check_keys(
             raise TargetError(
                 f"{where}: '{key}' must be one of {', '.join(_CHOICES[key])}, not '{value}'"
             )
-        if key in ("features", "requires") and not all(isinstance(item, str) for item in value):
+        if key in ("features", "requires", "extensions") and not all(
+            isinstance(item, str) for item in value
+        ):
             raise TargetError(f"{where}: '{key}' must be a list of strings")
         if key in ("cores", "variant") and not value:
             raise TargetError(f"{where}: '{key}' must not be empty")
@@ -276,8 +355,15 @@ def _check_cycles(cycles: dict[str, Any], where: str) -> None:
             raise TargetError(f"{where}: 'cycles' of {name} must be a positive number")
 
 
-_TYPE_NAMES = {str: "a string", int: "an integer", list: "a list", dict: "a table"}
+_TYPE_NAMES = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
 
 
 def _type_name(value: Any) -> str:
-    return _TYPE_NAMES.get(type(value), f"a {type(value).__name__}")
+    name = None if isinstance(value, bool) else _TYPE_NAMES.get(type(value))
+    return name or f"a {type(value).__name__}"

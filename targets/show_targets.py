@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from targets.load_target import describe_target, list_targets, load_target
+from targets.load_target import TargetSpec, describe_target, list_targets, load_target
 
 
 def describe_targets() -> list[dict[str, Any]]:
@@ -40,8 +40,14 @@ def print_targets(console: Console) -> None:
             f"{spec.title}\n[dim]found: {spec.variant}[/dim]" if spec.variant else spec.title,
             "\n".join(f"{core.count}x {core.name}" for core in spec.cores),
             str(spec.threads),
-            f"{spec.vector_bits} bit\n{spec.dot_product}",
+            _vector(spec),
             f"{spec.peak_int8_macs} / {spec.peak_fp32_macs}",
             spec.linker,
         )
     console.print(table)
+
+
+def _vector(spec: TargetSpec) -> str:
+    if spec.opencl is not None:
+        return f"{8 * spec.opencl.vector_bytes} bit\n{spec.opencl.integer_dot_product}"
+    return f"{spec.vector_bits} bit\n{spec.dot_product}"

@@ -1,4 +1,5 @@
-"""Builds one kernel with its built-in schedule for this machine and calls it with NumPy arrays."""
+"""Builds one kernel with its built-in schedule for this machine, or for its OpenCL device, and
+calls it with NumPy arrays."""
 
 from __future__ import annotations
 
@@ -11,8 +12,10 @@ import tvm
 from numpy.typing import NDArray
 from tvm import tirx
 
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.pipeline import kernel_sources
 from compile.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target
 
@@ -22,21 +25,26 @@ UNITS = (VectorUnit(256, 16, 1), VectorUnit(512, 32, 2), VectorUnit(128, 32, 2))
 
 @cache
 def built_kernel(
-    unit: VectorUnit, create: Callable[..., tirx.PrimFunc], *args: Any
+    unit: VectorUnit | GpuUnit, create: Callable[..., tirx.PrimFunc], *args: Any
 ) -> Callable[..., NDArray]:
     """``create(*args)`` scheduled for ``unit``: a function from its inputs to its output."""
     # Made here, for this unit alone: a schedule may change the body that its function shares.
     function = create(*args).with_attr("global_symbol", "kernel")
     scheduled = apply_builtin_schedule(unit)(tvm.IRModule({"kernel": function}))
-    library = tvm.compile(scheduled, target=tvm_target(load_target("host"), unit.threads))
+    on_gpu = isinstance(unit, GpuUnit)
+    spec = load_target("host-opencl" if on_gpu else "host")
+    threads = 1 if on_gpu else unit.threads
+    with kernel_sources(spec):
+        library = tvm.compile(scheduled, target=tvm_target(spec, threads))
+    device = tvm.opencl(0) if on_gpu else tvm.cpu()
     result = function.params[-1].ty
     shape, dtype = [int(extent) for extent in result.shape], str(result.dtype.dtype)
 
     def run(*inputs: NDArray) -> NDArray:
-        use_threads(unit.threads)
+        use_threads(threads)
         # Not zeros: an element that the kernel forgets must not be right by chance.
-        out = tvm.runtime.tensor(np.full(shape, 85, dtype))
-        library["kernel"](*(tvm.runtime.tensor(array) for array in inputs), out)
+        out = tvm.runtime.tensor(np.full(shape, 85, dtype), device)
+        library["kernel"](*(tvm.runtime.tensor(array, device) for array in inputs), out)
         return out.numpy()
 
     return run

@@ -27,7 +27,8 @@ from targets.load_target import (
 from targets.runs_here import why_not_here
 from targets.show_targets import describe_targets, print_targets
 
-CROSS_TARGETS = [name for name in list_targets() if name != HOST_NAME]
+GPU_TARGETS = [name for name in list_targets() if load_target(name).opencl is not None]
+CROSS_TARGETS = [name for name in list_targets() if name not in (HOST_NAME, *GPU_TARGETS)]
 HOST_FILE = TARGET_FOLDER / "host.toml"
 
 # LLVM features by which generated code, and not only its tuning, differs.
@@ -48,6 +49,7 @@ def llvm_features(cpu: str, triple: str, mattr: tuple[str, ...] = ()) -> set[str
 def test_the_targets_that_the_project_promises_are_there():
     promised = {"host", "linux-arm64", "cortex-a55", "cortex-a76", "rpi4", "rk3588"}
     promised |= {"android-arm64", "snapdragon-888", "exynos-990"}
+    promised |= {"linux-mali", "android-mali"}
     assert promised <= set(list_targets())
     assert list_targets()[0] == "host"
 
@@ -55,13 +57,54 @@ def test_the_targets_that_the_project_promises_are_there():
 @pytest.mark.parametrize("name", list_targets())
 def test_tvm_takes_every_target(name: str):
     spec = load_target(name)
-    target = tvm_target(spec)
+    whole = tvm_target(spec)
+    target = whole if spec.opencl is None else whole.host
     assert target.attrs["mcpu"] == spec.cpu
     assert target.attrs["num-cores"] == spec.threads
-    assert tvm_target(spec, threads=3).attrs["num-cores"] == 3
+    three = tvm_target(spec, threads=3)
+    assert (three if spec.opencl is None else three.host).attrs["num-cores"] == 3
     assert codegen.llvm_is_valid_cpu(spec.cpu, spec.triple)
     assert spec.linker in LINKERS
     assert 1 <= spec.threads <= sum(core.count for core in spec.cores)
+
+
+@pytest.mark.parametrize("name", GPU_TARGETS)
+def test_a_gpu_has_the_processor_of_another_target(name: str):
+    spec = load_target(name)
+    assert spec.name == name and spec.variant == "" and not spec.cycles
+    target = tvm_target(spec)
+    assert target.kind.name == "opencl" and target.host.kind.name == "llvm"
+    assert target.attrs["max_num_threads"] == spec.opencl.work_group
+    processor = {"linux-mali": "rk3588", "android-mali": "android-arm64", "host-opencl": "host"}
+    other = load_target(processor[name])
+    same = ("triple", "cpu", "features", "linker", "machine", "requires")
+    assert all(getattr(spec, field) == getattr(other, field) for field in same)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("work_group = 256", "work_groups = 256", "opencl: unknown key 'work_groups'; did you"),
+        ("registers = 32\n", "", "opencl: missing key 'registers'"),
+        ("registers = 32", "registers = 0", "'registers' must be positive"),
+        ("fp16 = true", "fp16 = 1", "'fp16' must be true or false, not an integer"),
+        ('"arm"', '"amr"', "'integer_dot_product' must be one of none, arm, khr"),
+        ('["cl_arm_integer_dot_product_int8"]', "[1]", "'extensions' must be a list of strings"),
+        ('"rk3588"', '"rk3589"', "unknown target 'rk3589'; did you mean rk3588"),
+        ('"rk3588"', '"android-mali"', "'processor' android-mali is a GPU"),
+        ("[opencl]", "threads = 4\n[opencl]", "unknown key 'threads'"),
+    ],
+)
+def test_mistake_in_a_gpus_file_is_named(tmp_path: Path, old: str, new: str, message: str):
+    text = (TARGET_FOLDER / "linux-mali.toml").read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert read_target_file(path).opencl.integer_dot_product == "arm"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(TargetError) as caught:
+        read_target_file(path)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("name", CROSS_TARGETS)

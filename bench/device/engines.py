@@ -22,7 +22,8 @@ from bench.baselines.engine import Job
 from bench.device.offered import offered
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
-from compile.artefact import open_artefact
+from compile.artefact import Artefact, open_artefact
+from compile.artefact_device import check_opencl
 
 
 class DeviceEngine(Protocol):
@@ -43,9 +44,9 @@ class TvmArtefactThere:
     def __init__(self, session: RPCSession, job: Job, version: str | None) -> None:
         assert job.artefact is not None
         self.version = version
-        self._device = session.cpu()
         self._cpu_seconds = offered(session, "mqnet.cpu_seconds")
         artefact = open_artefact(job.artefact)
+        self._device = _device(session, artefact)
         name = f"{job.scheme}.so"
         with _uploaded(session, artefact.library.read_bytes(), name):
             try:
@@ -123,6 +124,16 @@ def start_engine(session: RPCSession, job: Job, facts: dict[str, Any]) -> Device
 def last_line(error: Exception) -> str:
     """What is to be said of an error: TVM puts its stack first."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def _device(session: RPCSession, artefact: Artefact) -> tvm.runtime.Device:
+    """What runs the kernels there."""
+    target = artefact.manifest["target"]
+    if target.get("opencl") is None:
+        return session.cpu()
+    if describe := offered(session, "mqnet.opencl"):
+        check_opencl(target, json.loads(describe()))
+    return session.cl()
 
 
 @contextlib.contextmanager

@@ -72,6 +72,17 @@ def _round_neon(value: tirx.Expr) -> tirx.Expr:
     return parts[0] if len(parts) == 1 else tirx.Shuffle(parts, list(range(lanes)))
 
 
+def _lower_opencl(call: tvm.ir.Call) -> tirx.Expr:
+    """As :func:`_lower`; OpenCL's conversions say how they round."""
+    value, zero_point, low, high = call.args
+    least, most = (_cast(limit - zero_point, "float32") for limit in (low, high))
+    clamped = tirx.max(tirx.min(value, most), least)
+    lanes = value.ty.dtype.lanes
+    convert = f"convert_int{lanes if lanes > 1 else ''}_rte"
+    rounded = tirx.call_pure_extern(_like(value, "int32"), convert, clamped)
+    return _cast(rounded + zero_point, "int8")
+
+
 def _saturated(value: tirx.Expr, dtype: str) -> tirx.Expr:
     limits = tirx.min_value(dtype), tirx.max_value(dtype)
     least, most = (tirx.const(int(limit.value), value.ty) for limit in limits)
@@ -89,3 +100,4 @@ def _cast(value: tirx.Expr, dtype: str) -> tirx.Expr:
 
 tirx.register_intrin_lowering(QUANTIZE_INT8, target="default", f=_lower)
 tirx.register_intrin_lowering(QUANTIZE_INT8, target="llvm.aarch64", f=_lower_neon)
+tirx.register_intrin_lowering(QUANTIZE_INT8, target="opencl", f=_lower_opencl)

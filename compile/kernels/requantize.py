@@ -8,6 +8,7 @@ tuning record is keyed by the kernel's TIR and must outlive a recalibration of t
 
 from __future__ import annotations
 
+import tvm
 from tvm import te, tirx
 
 from compile.kernels.quantize_op import quantize_int8
@@ -43,3 +44,17 @@ def uncontracted(product: tirx.Expr) -> tirx.Expr:
     twice, and differs from the rule. ``llvm.arithmetic.fence`` is the barrier that costs nothing.
     """
     return tirx.call_llvm_pure_intrin("float32", "llvm.arithmetic.fence", product)
+
+
+def _fence_in_opencl(call: tvm.ir.Call) -> tirx.Expr:
+    """The product by a function that the compiler may not contract
+    (:mod:`compile.kernels.opencl_functions`): OpenCL has no fence for a value."""
+    _, product = call.args
+    if not isinstance(product, tirx.Mul):
+        raise ValueError(f"{call} has no form in OpenCL")
+    lanes = product.ty.dtype.lanes
+    return tirx.call_pure_extern(call.ty, f"mqnet_product_{lanes}", product.a, product.b)
+
+
+# The only LLVM intrinsic in kernels that a GPU runs too.
+tirx.register_intrin_lowering("tirx.call_llvm_pure_intrin", target="opencl", f=_fence_in_opencl)

@@ -12,6 +12,8 @@ from tvm import s_tir, tirx
 from compile.errors import GraphError
 from compile.kernels import elementwise, instance_norm, mean, move, planar_norm, row_statistics
 from compile.kernels.design_spaces import SPACES
+from compile.kernels.gpu_spaces import GPU_SCHEDULES
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.kernels.tiling import VectorUnit
 from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
@@ -27,8 +29,8 @@ _SCHEDULES = {family: space.schedule for family, space in SPACES.items()} | {
 }
 
 
-def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:
-    """The pass for cores with the vector ``unit``.
+def apply_builtin_schedule(unit: VectorUnit | GpuUnit) -> tvm.transform.Pass:
+    """The pass for cores with the vector ``unit``, or for a GPU.
 
     Raises:
         GraphError: (when run) a kernel that no built-in schedule serves.
@@ -44,7 +46,7 @@ def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:
             names.append(name.name_hint)
             if (function.attrs or {}).get(FAMILY_ATTR) != move.FAMILY:
                 schedule.work_on(name.name_hint)
-                _family_schedule(schedule, name.name_hint, function)(schedule, unit)
+                _family_schedule(schedule, name.name_hint, function, unit)(schedule, unit)
         result = schedule.mod
         for name in names:
             result.update_func(result.get_global_var(name), mark_scheduled(result[name], BUILT_IN))
@@ -53,12 +55,15 @@ def apply_builtin_schedule(unit: VectorUnit) -> tvm.transform.Pass:
     return transform
 
 
-def _family_schedule(schedule: s_tir.Schedule, name: str, function: tirx.PrimFunc):
+def _family_schedule(
+    schedule: s_tir.Schedule, name: str, function: tirx.PrimFunc, unit: VectorUnit | GpuUnit
+):
+    schedules = GPU_SCHEDULES if isinstance(unit, GpuUnit) else _SCHEDULES
     family = (function.attrs or {}).get(FAMILY_ATTR)
-    if family in _SCHEDULES:
-        return _SCHEDULES[family]
+    if family in schedules:
+        return schedules[family]
     if elementwise.serves(schedule):
-        return elementwise.schedule
+        return schedules[elementwise.FAMILY]
     raise GraphError(
         f"kernel {name} (family {family}) has no built-in schedule: lower its op in "
         "compile/passes or give its family a schedule in compile/kernels"

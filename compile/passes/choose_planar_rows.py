@@ -16,6 +16,7 @@ from tvm import relax
 
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.planar_conv import serves_planar
+from compile.kernels.word_ops import WordDot
 from compile.passes.constants import constant_value, variables_of
 from compile.passes.match_convolution import NHCW, Convolution, match_convolution
 from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
@@ -31,15 +32,17 @@ class ChoosePlanarRows:
 
     Args:
         dot: the dot product instruction that int8 data is multiplied by; without one nothing
-            changes.
+            changes, nor on a GPU, where lanes are work items.
     """
 
-    def __init__(self, dot: DotProduct | None) -> None:
+    def __init__(self, dot: DotProduct | WordDot | None) -> None:
         self.dot = dot
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return mod if self.dot is None else rewrite_functions(mod, partial(_Planarizer, self.dot))
+        if not isinstance(self.dot, DotProduct):
+            return mod
+        return rewrite_functions(mod, partial(_Planarizer, self.dot))
 
 
 class _Planarizer(FunctionRewriter):

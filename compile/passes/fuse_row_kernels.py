@@ -7,6 +7,9 @@ memory. Into the convolution's loop over rows go
 - the row statistics of its result, which InstanceNorm starts with;
 - the elementwise kernel behind a 1x1 convolution, where that is the only reader of its result.
 
+On a GPU, where a work item computes a tile and not a row, the row statistics stay by themselves;
+what is fused is inlined into the tile.
+
 Nothing is computed otherwise than before.
 """
 
@@ -18,6 +21,7 @@ import tvm
 from tvm import relax, tirx
 
 from compile.kernels import (
+    gpu_norm,
     instance_norm,
     packed_conv,
     planar_conv,
@@ -35,7 +39,7 @@ from compile.passes.rewrite_kernel_calls import KernelCallRewriter
 #: Families whose schedule knows of neighbours, and those of the neighbours.
 _POINTWISE = (pointwise.FAMILY, planar_pointwise.FAMILY)
 _CONVOLUTIONS = (packed_conv.FAMILY, spatial_conv.FAMILY, planar_conv.FAMILY, *_POINTWISE)
-_NORMALIZE = (instance_norm.NORMALIZE, planar_norm.NORMALIZE)
+_NORMALIZE = (instance_norm.NORMALIZE, planar_norm.NORMALIZE, gpu_norm.NORMALIZE)
 _ROW_STATISTICS = (row_statistics.FAMILY, planar_norm.ROWS)
 
 

@@ -18,6 +18,7 @@ from tvm import relax
 from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.dot_product import DotProduct
+from compile.kernels.word_ops import WordDot
 from compile.passes.constants import variables_of
 from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
 from compile.passes.pack_convolution import (
@@ -39,7 +40,7 @@ class LowerFloatConvolutions:
         GraphError: a convolution that no kernel serves (dilated, grouped, unknown weights).
     """
 
-    def __init__(self, dot: DotProduct | None = None) -> None:
+    def __init__(self, dot: DotProduct | WordDot | None = None) -> None:
         self.dot = dot
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
@@ -48,7 +49,9 @@ class LowerFloatConvolutions:
 
 
 class _ConvolutionLowering(FunctionRewriter):
-    def __init__(self, dot: DotProduct | None, mod: tvm.IRModule, function: relax.Function) -> None:
+    def __init__(
+        self, dot: DotProduct | WordDot | None, mod: tvm.IRModule, function: relax.Function
+    ) -> None:
         super().__init__(mod, function)
         self.dot = dot
         users = defaultdict(list)

@@ -6,11 +6,13 @@ of channels.
 
 from __future__ import annotations
 
+from functools import partial
+
 import tvm
 from tvm import relax, tirx
 
+from compile.kernels import gpu_move, move
 from compile.kernels.mean import create_float_mean
-from compile.kernels.move import create_concat, create_upsample
 from compile.passes.match_island import upsampling_factor
 from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
@@ -18,14 +20,25 @@ from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatPictures")
 class LowerFloatPictures:
-    """Replace global average pooling, nearest upsampling and concat of two float tensors."""
+    """Replace global average pooling, nearest upsampling and concat of two float tensors.
+
+    Args:
+        on_gpu: move by the kernels of :mod:`compile.kernels.gpu_move`.
+    """
+
+    def __init__(self, on_gpu: bool = False) -> None:
+        self.on_gpu = on_gpu
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, _PictureLowering)
+        return rewrite_functions(mod, partial(_PictureLowering, self.on_gpu))
 
 
 class _PictureLowering(FunctionRewriter):
+    def __init__(self, on_gpu: bool, mod: tvm.IRModule, function: relax.Function) -> None:
+        super().__init__(mod, function)
+        self._move = gpu_move if on_gpu else move
+
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         kernel = self._kernel(value)
         if kernel is None:
@@ -47,10 +60,10 @@ class _PictureLowering(FunctionRewriter):
                 factor = upsampling_factor(value)
             except NotLowerable:
                 return None
-            return create_upsample(_shape(value.args[0]), factor, dtype)
+            return self._move.create_upsample(_shape(value.args[0]), factor, dtype)
         if name == "concat" and int(value.attrs.axis) == 3 and len(value.args[0].fields) == 2:
             left, right = (_shape(field) for field in value.args[0].fields)
-            return create_concat(left[1], left[2], (left[3], right[3]), dtype)
+            return self._move.create_concat(left[1], left[2], (left[3], right[3]), dtype)
         return None
 
 

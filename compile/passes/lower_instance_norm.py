@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import planar_norm
+from compile.kernels import gpu_norm, planar_norm
 from compile.kernels.instance_norm import create_normalize, create_statistics, repeated_columns
 from compile.kernels.row_statistics import create_row_statistics
 from compile.passes.constants import constant_value
@@ -17,14 +19,25 @@ from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 @tvm.transform.module_pass(opt_level=0, name="LowerInstanceNorm")
 class LowerInstanceNorm:
     """Replace instance_norm (NHWC, or float32 NHCW) and relu(instance_norm), in every Relax
-    function."""
+    function.
+
+    Args:
+        on_gpu: by the kernels of :mod:`compile.kernels.gpu_norm`, which take NHWC.
+    """
+
+    def __init__(self, on_gpu: bool = False) -> None:
+        self.on_gpu = on_gpu
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, _InstanceNormLowering)
+        return rewrite_functions(mod, partial(_InstanceNormLowering, self.on_gpu))
 
 
 class _InstanceNormLowering(FunctionRewriter):
+    def __init__(self, on_gpu: bool, mod: tvm.IRModule, function: relax.Function) -> None:
+        super().__init__(mod, function)
+        self._on_gpu = on_gpu
+
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         if op_name(value) == "nn.instance_norm":
             return self._normalize(value, low=None)
@@ -40,6 +53,8 @@ class _InstanceNormLowering(FunctionRewriter):
         shape, dtype = tuple(int(extent) for extent in data.ty.shape), str(data.ty.dtype)
         if int(call.attrs.channel_axis) == 2:
             return self._normalize_planes(call, data, gamma, beta, low)
+        if self._on_gpu:
+            return self._normalize_on_gpu(call, data, gamma, beta, low)
         _, height, width, channels = shape
         rows = self._emit_call(
             create_row_statistics(shape, dtype), "row_statistics", [data], (height, 2, channels)
@@ -77,6 +92,30 @@ class _InstanceNormLowering(FunctionRewriter):
             statistics, "instance_norm_statistics", [rows, gamma, beta], (2, channels)
         )
         kernel = planar_norm.create_normalize(shape, low)
+        normalize = self.builder.add_func(kernel, "normalize")
+        return relax.op.call_tir(normalize, [data, scale_shift], data.ty)
+
+    def _normalize_on_gpu(
+        self,
+        call: relax.Call,
+        data: relax.Expr,
+        gamma: relax.Expr,
+        beta: relax.Expr,
+        low: float | None,
+    ) -> relax.Expr:
+        shape, dtype = tuple(int(extent) for extent in data.ty.shape), str(data.ty.dtype)
+        _, height, width, channels = shape
+        rows = self._emit_call(
+            gpu_norm.create_row_statistics(shape, dtype),
+            "row_statistics",
+            [data],
+            (2, height * gpu_norm.segments(width), channels),
+        )
+        statistics = gpu_norm.create_statistics(height, width, channels, float(call.attrs.epsilon))
+        scale_shift = self._emit_call(
+            statistics, "instance_norm_statistics", [rows, gamma, beta], (2, channels)
+        )
+        kernel = gpu_norm.create_normalize(shape, low, dtype)
         normalize = self.builder.add_func(kernel, "normalize")
         return relax.op.call_tir(normalize, [data, scale_shift], data.ty)
 

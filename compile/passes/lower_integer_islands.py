@@ -13,6 +13,7 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from compile.kernels import gpu_move, move
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import (
@@ -22,7 +23,7 @@ from compile.kernels.elementwise import (
     create_table_lookup,
 )
 from compile.kernels.mean import create_mean
-from compile.kernels.move import create_concat, create_upsample
+from compile.kernels.word_ops import WordDot
 from compile.passes.linear_table import as_requantization
 from compile.passes.match_island import Island, match_island
 from compile.passes.match_upsampled_concat import match_upsampled_concat
@@ -46,7 +47,7 @@ class LowerIntegerIslands:
         dot: the dot product instruction that convolutions use, if the target has one.
     """
 
-    def __init__(self, dot: DotProduct | None = None) -> None:
+    def __init__(self, dot: DotProduct | WordDot | None = None) -> None:
         self.dot = dot
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
@@ -55,9 +56,12 @@ class LowerIntegerIslands:
 
 
 class _IslandLowering(FunctionRewriter):
-    def __init__(self, dot: DotProduct | None, mod: tvm.IRModule, function: relax.Function) -> None:
+    def __init__(
+        self, dot: DotProduct | WordDot | None, mod: tvm.IRModule, function: relax.Function
+    ) -> None:
         super().__init__(mod, function)
         self.dot = dot
+        self._move = gpu_move if isinstance(dot, WordDot) else move
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         if op_name(value) != "quantize":
@@ -128,13 +132,13 @@ class _IslandLowering(FunctionRewriter):
 
     def _upsample(self, island: Island) -> relax.Expr:
         (data,), (shape,) = self.inputs(island)
-        kernel = create_upsample(shape, island.factor, "int8")
+        kernel = self._move.create_upsample(shape, island.factor, "int8")
         out_shape = (1, shape[1] * island.factor, shape[2] * island.factor, shape[3])
         return self.call(kernel, "upsample", [data], out_shape)
 
     def _concat(self, island: Island) -> relax.Expr:
         operands, (left, right) = self.inputs(island)
-        kernel = create_concat(left[1], left[2], (left[3], right[3]), "int8")
+        kernel = self._move.create_concat(left[1], left[2], (left[3], right[3]), "int8")
         return self.call(kernel, "concat", operands, (*left[:3], left[3] + right[3]))
 
     def _unary(self, island: Island) -> relax.Expr:

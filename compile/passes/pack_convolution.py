@@ -30,6 +30,8 @@ from compile.kernels.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
+from compile.kernels.word_conv import create_word_conv, pack_words
+from compile.kernels.word_ops import WordDot
 from compile.passes.match_convolution import NHCW, Convolution
 from compile.passes.match_upsampled_concat import UpsampledConcat
 
@@ -75,7 +77,7 @@ def pack_convolution(
     data_shape: tuple[int, ...],
     data_dtype: str,
     epilogue: ConvEpilogue,
-    dot: DotProduct | None,
+    dot: DotProduct | WordDot | None,
 ) -> PackedConvolution:
     """The kernel for ``convolution`` on data of ``data_shape`` in its layout: by the instruction
     ``dot`` where there is one that suits it."""
@@ -89,7 +91,10 @@ def pack_convolution(
     elif convolution.out_layout == NHCW:
         kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
         packed, shift = pack_planar(weight, dot), dot.shift
-    elif dot is not None and _suits(convolution, data_dtype, dot):
+    elif isinstance(dot, WordDot) and _is_of_words(convolution, data_dtype):
+        kernel = create_word_conv(data_shape, weight.shape[0], window, epilogue)
+        packed, shift = pack_words(weight), 0
+    elif isinstance(dot, DotProduct) and _suits(convolution, data_dtype, dot):
         kernel, packed = _by_dot_product(convolution, window, data_shape, dot, epilogue)
         shift = dot.shift
     else:
@@ -109,13 +114,13 @@ def pack_concat_convolution(
     convolution: Convolution,
     joined: UpsampledConcat,
     epilogue: ConvEpilogue,
-    dot: DotProduct | None,
+    dot: DotProduct | WordDot | None,
 ) -> PackedConcatConvolution | None:
     """The kernel for ``convolution`` over what is ``joined``, by the instruction ``dot``; None
     where that does not suit it, or the outputs do not fill its vectors."""
     weight = convolution.weight
     channels_out = weight.shape[0]
-    if dot is None or not _suits(convolution, "int8", dot):
+    if not isinstance(dot, DotProduct) or not _suits(convolution, "int8", dot):
         return None
     if channels_out % dot.lanes_for(channels_out):
         return None
@@ -157,6 +162,11 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
     return lanes_for(weight.shape[0]) is not None
 
 
+def _is_of_words(convolution: Convolution, data_dtype: str) -> bool:
+    """Whether a GPU's dot product computes the convolution: dense, of int8 by int8."""
+    return convolution.groups == 1 and data_dtype == str(convolution.weight.dtype) == "int8"
+
+
 def _by_dot_product(
     convolution: Convolution,
     window: Window,
@@ -183,7 +193,7 @@ def _by_multiplication(
     data_shape: tuple[int, ...],
     data_dtype: str,
     epilogue: ConvEpilogue,
-    dot: DotProduct | None,
+    dot: DotProduct | WordDot | None,
 ) -> tuple[tirx.PrimFunc, NDArray]:
     """Weights as the kernels read them: [KH,KW,I,O], [I,O] for 1x1, [KH,KW,C] depthwise. Dense
     windows have zeros behind the last output where the target's vectors are then filled."""
@@ -196,7 +206,7 @@ def _by_multiplication(
         kernel = create_pointwise(data_shape, weight.shape[0], *dtypes, epilogue)
         return kernel, packed[0, 0]
     channels = weight.shape[0]
-    lanes = dot.lanes_for(channels) if dot is not None else None
+    lanes = dot.lanes_for(channels) if isinstance(dot, DotProduct) else None
     padding = -channels % lanes if lanes is not None else 0
     kernel = create_spatial_conv(
         data_shape, channels, window, *dtypes, epilogue, channels + padding

@@ -19,6 +19,7 @@ import tvm_ffi
 
 from targets.served.count_call import count_call
 from targets.served.machine import describe_machine, fastest_cores
+from targets.served.opencl import describe_opencl
 
 if TYPE_CHECKING:
     from targets.served.litert_file import LiteRTFile
@@ -35,6 +36,7 @@ def register_functions() -> None:
     for name, function in {
         "mqnet.machine": _machine,
         "mqnet.use_cores": _use_cores,
+        "mqnet.opencl": describe_opencl,
         "mqnet.cpu_seconds": time.process_time,
         "mqnet.count_call": count_call,
         "mqnet.litert.load": _load,

@@ -17,6 +17,7 @@ from tvm.support.utils import TempDirectory
 
 from compile.errors import TargetError
 from targets.served.functions import register_functions
+from targets.served.opencl import load_opencl
 
 
 def serve_until_stopped(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
@@ -24,11 +25,12 @@ def serve_until_stopped(tracker: tuple[str, int], key: str, host: str, port: int
     it; nothing of a session is left then.
 
     Raises:
-        TargetError: the port cannot be had.
+        TargetError: the port cannot be had, or the OpenCL plugin not be loaded.
         KeyboardInterrupt: SIGINT or SIGTERM. TVM's listening thread still waits: to end the process
             takes os._exit.
     """
     _load_rest_of_runtime()
+    load_opencl()
     register_functions()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.register_at_fork(after_in_child=_end_at_once)

@@ -1,0 +1,94 @@
+"""OpenCL C functions that our operators become, written in front of the kernels that call them.
+
+TVM's code generator has no way to say these: a dot product, which is an extension with two
+spellings, and a product that is rounded before it is added to something.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tvm
+import tvm_ffi
+
+from compile.errors import TargetError
+
+#: What TVM calls, if there is such a function, with the source of each kernel.
+_HOOK = "tvm_callback_opencl_postproc"
+
+_DOT_OF_LANES = {
+    "arm": (
+        "#pragma OPENCL EXTENSION cl_arm_integer_dot_product_int8 : enable\n",
+        "arm_dot(as_char4(a), as_char4(b))",
+    ),
+    "khr": (
+        "#pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable\n",
+        "dot(as_char4(a), as_char4(b))",
+    ),
+    "none": (
+        "",
+        "(int)as_char4(a).x * as_char4(b).x + (int)as_char4(a).y * as_char4(b).y + "
+        "(int)as_char4(a).z * as_char4(b).z + (int)as_char4(a).w * as_char4(b).w",
+    ),
+}
+
+# A product that nothing may fuse with an addition: its value is rounded by itself.
+_ROUNDED_PRODUCT = """\
+inline {type} mqnet_product_{lanes}({type} a, {type} b) {{
+#pragma OPENCL FP_CONTRACT OFF
+  return a * b;
+}}
+"""
+_CALL = re.compile(r"\bmqnet_(dot4|product)_(\d+)\(")
+
+
+@contextmanager
+def opencl_functions(dot: str) -> Iterator[None]:
+    """While a module is built: what its kernels call is written in front of them, the dot product
+    as the device has it ("arm", "khr" or "none")."""
+    if tvm_ffi.get_global_func(_HOOK, allow_missing=True) is not None:
+        raise TargetError(f"{_HOOK} is set already: OpenCL modules are built one at a time")
+
+    @tvm_ffi.register_global_func(_HOOK)
+    def complete(source: str, _target: tvm.target.Target) -> str:
+        return complete_source(source, dot)
+
+    try:
+        yield
+    finally:
+        tvm_ffi.registry.remove_global_func(_HOOK)
+
+
+def complete_source(source: str, dot: str) -> str:
+    """``source`` of a kernel with the functions that it calls in front."""
+    called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
+    dots = sorted(lanes for name, lanes in called if name == "dot4")
+    parts = [_dot_functions(dots, dot)] if dots else []
+    for lanes in sorted(lanes for name, lanes in called if name == "product"):
+        text = _ROUNDED_PRODUCT.format(type=_typed("float", lanes), lanes=lanes)
+        parts.append(_once(f"MQNET_PRODUCT_{lanes}", text))
+    return "".join(parts) + source
+
+
+def _dot_functions(lanes: list[int], dot: str) -> str:
+    pragma, product = _DOT_OF_LANES[dot]
+    one = f"inline int mqnet_dot4_1(int a, int b) {{\n  return {product};\n}}\n"
+    parts = [_once("MQNET_DOT4_1", pragma + one)]
+    for n in lanes:
+        if n > 1:
+            kind, places = _typed("int", n), "0123456789abcdef"[:n]
+            calls = ", ".join(f"mqnet_dot4_1(a.s{i}, b.s{i})" for i in places)
+            text = f"inline {kind} mqnet_dot4_{n}({kind} a, {kind} b) {{\n"
+            parts.append(_once(f"MQNET_DOT4_{n}", f"{text}  return ({kind})({calls});\n}}\n"))
+    return "".join(parts)
+
+
+def _typed(name: str, lanes: int) -> str:
+    return name if lanes == 1 else f"{name}{lanes}"
+
+
+def _once(guard: str, text: str) -> str:
+    """A program has many kernels, each with its functions in front."""
+    return f"#ifndef {guard}\n#define {guard}\n{text}#endif\n"

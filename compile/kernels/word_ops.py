@@ -1,0 +1,130 @@
+"""Two operators on words of four int8, which is what a GPU's dot product takes.
+
+``mqnet.word(a, b, c, d)`` is the int32 whose bytes are four int8, the first in the low byte; where
+they are neighbours in memory, it becomes one load. ``mqnet.dot4(x, y)`` is the int32 sum of the
+four products of the bytes of two words. In TIR each is one call; TVM's LowerIntrin puts what the
+target has in its place: for OpenCL a call of a function that
+:mod:`compile.kernels.opencl_functions` writes into the source, else shifts and multiplications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tvm
+from tvm import tirx
+from tvm.ir import Op, register_op_attr
+from tvm_ffi import structural_equal
+
+WORD, DOT4 = "mqnet.word", "mqnet.dot4"
+
+#: Bytes of a word.
+BYTES = 4
+
+# TVM's CallEffectKind: kPure.
+_PURE = 1
+
+for _name in (WORD, DOT4):
+    register_op_attr(_name, "TVectorizable", True)
+    register_op_attr(_name, "TCallEffectKind", _PURE)
+    register_op_attr(_name, "TScriptPrinterName", _name)
+
+
+@dataclass(frozen=True)
+class WordDot:
+    """How a GPU multiplies words.
+
+    Attributes:
+        name: as target files spell `integer_dot_product`: "arm", "khr" or "none".
+    """
+
+    name: str
+
+
+def word(members: Sequence[tirx.Expr]) -> tirx.Expr:
+    """A call of the operator on four int8 ``members``."""
+    assert len(members) == BYTES
+    return tvm.ir.Call(Op.get(WORD), list(members), ret_ty="int32")
+
+
+def dot4(data: tirx.Expr, weight: tirx.Expr) -> tirx.Expr:
+    """A call of the operator on two int32 words."""
+    return tvm.ir.Call(Op.get(DOT4), [data, weight], ret_ty="int32")
+
+
+def _lower_word(call: tvm.ir.Call) -> tirx.Expr:
+    """One load where the members are neighbours, also behind one and the same condition."""
+    members = list(call.args)
+    loaded = _load(members)
+    if loaded is not None:
+        return loaded
+    choices = [_if_then_else(member) for member in members]
+    if all(choices) and all(structural_equal(choice[0], choices[0][0]) for choice in choices):
+        inside, outside = (_either([choice[n] for choice in choices]) for n in (1, 2))
+        return tirx.if_then_else(choices[0][0], inside, outside)
+    return _shifted(members)
+
+
+def _either(members: list[tirx.Expr]) -> tirx.Expr:
+    loaded = _load(members)
+    return _shifted(members) if loaded is None else loaded
+
+
+def _shifted(members: list[tirx.Expr]) -> tirx.Expr:
+    result = None
+    for place, member in enumerate(members):
+        lanes = member.ty.dtype.lanes
+        bits = member.astype("int32" if lanes == 1 else f"int32x{lanes}")
+        if place < BYTES - 1:
+            bits = bits & tirx.const(255, bits.ty)
+        bits = bits << tirx.const(8 * place, bits.ty)
+        result = bits if result is None else result | bits
+    return result
+
+
+def _load(members: list[tirx.Expr]) -> tirx.Expr | None:
+    """The members as one vector load, where they are neighbours in memory and begin at a word:
+    elsewhere TVM makes a vector of bytes from loads of its own, and a wrong one for OpenCL."""
+    if not all(isinstance(member, tvm.ir.TensorLoad) for member in members):
+        return None
+    buffer, indices = members[0].source, members[0].indices
+    analyzer = tvm.sym.Analyzer()
+    for place, member in enumerate(members):
+        if not member.source.same_as(buffer) or len(member.indices) != 1:
+            return None
+        if member.ty.dtype.lanes > 1:
+            return None
+        if not analyzer.can_prove_equal(member.indices[0], indices[0] + place):
+            return None
+    if not analyzer.can_prove_equal(tirx.floormod(indices[0], BYTES), 0):
+        return None
+    vector = tirx.BufferLoad(buffer, [tirx.Ramp(indices[0], 1, BYTES)])
+    return tirx.reinterpret("int32", vector)
+
+
+def _if_then_else(value: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr, tirx.Expr] | None:
+    if isinstance(value, tvm.ir.Call) and value.op == Op.get("prim.if_then_else"):
+        return tuple(value.args)
+    return None
+
+
+def _lower_dot4(call: tvm.ir.Call) -> tirx.Expr:
+    lanes = call.args[0].ty.dtype.lanes
+    return tirx.call_pure_extern(call.ty, f"mqnet_dot4_{lanes}", *call.args)
+
+
+def _multiply(call: tvm.ir.Call) -> tirx.Expr:
+    data, weight = call.args
+    total = None
+    for place in range(BYTES):
+        left = tirx.const(8 * (BYTES - 1 - place), data.ty)
+        right = tirx.const(8 * (BYTES - 1), data.ty)
+        product = ((data << left) >> right) * ((weight << left) >> right)
+        total = product if total is None else total + product
+    return total
+
+
+tirx.register_intrin_lowering(WORD, target="default", f=_lower_word)
+tirx.register_intrin_lowering(DOT4, target="default", f=_multiply)
+tirx.register_intrin_lowering(DOT4, target="opencl", f=_lower_dot4)

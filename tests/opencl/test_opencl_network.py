@@ -1,0 +1,182 @@
+"""The whole network on an OpenCL device: the backbone as the processor computes it, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from command_line import as_user, check_sentence, edit_manifest, needs_lld
+from fixtures_artefacts import SIZE, ArtefactFactory
+from fixtures_device import Served
+from numpy.typing import NDArray
+from photographs import PHOTOS, scaled
+from rich.console import Console
+
+from bench.baselines.engine import Job
+from bench.device.device import Device
+from bench.timing.asked_process import WorkerError
+from compile.artefact import Artefact, open_artefact
+from compile.build_artefact import BuildRequest, build_artefact
+from compile.errors import ArtefactError, MqnetError
+from compile.phases import Phases
+from compile.run_artefact import Session
+from targets.elf import read_machine
+
+HEAD_TOLERANCE = 1e-4
+
+
+def noise(seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def here(artefact: ArtefactFactory) -> Session:
+    return Session(artefact())
+
+
+@pytest.fixture(scope="module")
+def on_gpu(opencl: tvm.runtime.Device, artefact: ArtefactFactory) -> Session:
+    return Session(artefact("host-opencl"))
+
+
+def test_the_manifest_chooses_the_device(here: Session, on_gpu: Session) -> None:
+    assert here.device == tvm.cpu() and on_gpu.device == tvm.opencl(0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_backbone_to_the_bit_and_head(here: Session, on_gpu: Session, seed: int) -> None:
+    image = noise(seed)
+    (expected,), (found,) = (s.run_part("backbone", image[None]) for s in (here, on_gpu))
+    assert found.dtype == np.int8
+    np.testing.assert_array_equal(found, expected)
+    (expected,), (found,) = (s.run_part("head", found, image[None]) for s in (here, on_gpu))
+    np.testing.assert_allclose(found, expected, atol=HEAD_TOLERANCE)
+    np.testing.assert_allclose(on_gpu.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
+
+
+@pytest.mark.parametrize("photo", PHOTOS[:2], ids=lambda path: path.stem)
+def test_photographs(here: Session, on_gpu: Session, photo: Path) -> None:
+    image = scaled(photo, *SIZE)
+    np.testing.assert_allclose(on_gpu.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
+
+
+def test_a_frame_after_another_is_the_same(on_gpu: Session) -> None:
+    """Nothing of one frame is left in the memory of the next."""
+    first = on_gpu.run(noise(1))[0]
+    on_gpu.run(noise(2))
+    np.testing.assert_array_equal(on_gpu.run(noise(1))[0], first)
+
+
+@pytest.mark.slow
+def test_another_scheme_and_attention(
+    opencl: tvm.runtime.Device, artefact: ArtefactFactory
+) -> None:
+    """Float throughout, with the attention of the most kernels."""
+    image = scaled(PHOTOS[0], *SIZE)
+    here, there = (Session(artefact(name, "fp32", "csa")) for name in ("host", "host-opencl"))
+    np.testing.assert_allclose(there.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def gpu_board(
+    opencl_plugin: Path, serve: Callable[..., AbstractContextManager[Served]]
+) -> Iterator[Served]:
+    """This machine as a device, whose sessions use OpenCL."""
+    with serve("gpu-board") as served:
+        yield served
+
+
+def test_over_rpc(gpu_board: Served, on_gpu: Session) -> None:
+    """Several sessions, each a process that opens the driver anew."""
+    job = Job("tvm", "mixed", SIZE, 1, on_gpu.artefact.library.parent)
+    for seed in range(2):
+        device = Device(gpu_board.address, 1)
+        try:
+            engine = device.start(job)
+            np.testing.assert_array_equal(engine.output(noise(seed)), on_gpu.run(noise(seed))[0])
+            wall, _ = engine.time_frames(3)
+            assert len(wall) == 3 and all(0 < seconds < 5 for seconds in wall)
+        finally:
+            device.close()
+
+
+def _renamed(artefact: Artefact, folder: Path, **opencl: object) -> Path:
+    """A copy of the artefact whose target asks for more of its device."""
+    shutil.copytree(artefact.library.parent, folder)
+    edit_manifest(folder, lambda manifest: manifest["target"]["opencl"].update(opencl))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("needs", "message"),
+    [
+        ({"work_group": 1 << 20}, "takes work groups of 4096 items, and it needs 1048576"),
+        ({"extensions": ["cl_arm_x"]}, "lacks cl_arm_x: build for a target that does without"),
+    ],
+    ids=["work group", "extension"],
+)
+def test_a_device_that_has_too_little(
+    gpu_board: Served, on_gpu: Session, tmp_path: Path, needs: dict, message: str
+) -> None:
+    folder = _renamed(on_gpu.artefact, tmp_path / "asks", **needs)
+    with pytest.raises(ArtefactError, match=message):
+        Session(open_artefact(folder))
+    device = Device(gpu_board.address, 1)
+    try:
+        with pytest.raises(WorkerError, match=message):
+            device.start(Job("tvm", "mixed", SIZE, 1, folder))
+        # The session goes on.
+        engine = device.start(Job("tvm", "mixed", SIZE, 1, on_gpu.artefact.library.parent))
+        assert engine.output(noise()).shape == (*SIZE, 3)
+    finally:
+        device.close()
+
+
+def test_no_opencl_is_one_sentence(on_gpu: Session, tmp_path: Path) -> None:
+    outcome = as_user(
+        "compile/infer",
+        *(on_gpu.artefact.library.parent, PHOTOS[0], "-o", tmp_path / "x.png", "--resize"),
+        env={"MQNET_OPENCL_LIBRARY": "/no/such/libmali.so"},
+    )
+    check_sentence(outcome, "host-opencl runs through OpenCL", "/no/such/libmali.so")
+
+
+def test_no_plugin_is_one_sentence(on_gpu: Session, tmp_path: Path) -> None:
+    outcome = as_user(
+        "compile/infer",
+        *(on_gpu.artefact.library.parent, PHOTOS[0], "-o", tmp_path / "x.png", "--resize"),
+        env={"XDG_CACHE_HOME": str(tmp_path)},
+    )
+    check_sentence(outcome, "host-opencl", "build its plugin (python targets/opencl/build.py)")
+
+
+def test_infer_runs_on_the_device(on_gpu: Session, tmp_path: Path) -> None:
+    outcome = as_user(
+        "compile/infer",
+        *(on_gpu.artefact.library.parent, PHOTOS[0], "-o", tmp_path / "x.png", "--resize"),
+    )
+    assert outcome.code == 0 and (tmp_path / "x.png").exists(), outcome.err
+
+
+def test_no_fp16_is_said_before_the_build(tmp_path: Path) -> None:
+    request = BuildRequest("host-opencl", "fp16", size=SIZE, out=tmp_path / "new")
+    with pytest.raises(MqnetError, match="fp16 computes in float16, which target host-opencl does"):
+        build_artefact(request, Phases(Console(quiet=True)))
+    assert not (tmp_path / "new").exists()
+
+
+@needs_lld
+@pytest.mark.parametrize(
+    "target", ["linux-mali", pytest.param("android-mali", marks=pytest.mark.slow)]
+)
+def test_builds_for_a_board(artefact: ArtefactFactory, target: str) -> None:
+    built = artefact(target)
+    assert read_machine(built.library) == "EM_AARCH64"
+    library = built.library.read_bytes()
+    assert (b"arm_dot(" in library) == (target == "linux-mali")
+    assert all(kernel["schedule"] == "built-in" for kernel in built.manifest["kernels"])
