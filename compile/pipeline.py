@@ -142,7 +142,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
                 LowerInstanceNorm(on_gpu),
                 LowerFloatPictures(on_gpu),
                 LegalizeFloatOps(),
-                FuseRowKernels(),
+                FuseRowKernels(on_gpu),
             ],
         ),
         (
@@ -179,12 +179,17 @@ def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
 
 
 def schedule_unit(spec: TargetSpec, threads: int) -> VectorUnit | GpuUnit:
-    """The part of ``spec`` that built-in schedules look at.
+    """The part of ``spec`` that built-in schedules look at."""
+    if spec.opencl is not None:
+        return GpuUnit(spec.opencl.work_group, spec.opencl.registers, spec.opencl.vector_bytes)
+    return vector_unit(spec, threads)
+
+
+def vector_unit(spec: TargetSpec, threads: int) -> VectorUnit:
+    """The same of a processor.
 
     AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
     """
-    if spec.opencl is not None:
-        return GpuUnit(spec.opencl.work_group, spec.opencl.registers, spec.opencl.vector_bytes)
     is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
     registers = 32 if is_wide_file else 16
     return VectorUnit(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)

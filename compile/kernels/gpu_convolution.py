@@ -12,13 +12,19 @@ from dataclasses import dataclass
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
 
-from compile.kernels import depthwise, pointwise, spatial_conv, word_conv
+from compile.kernels import depthwise, pointwise, spatial_conv, word_concat_pointwise, word_conv
 from compile.kernels.gpu_unit import GpuUnit, bind_tiles, group_of, vector_length
 from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.tiling import divisors, largest_divisor
 
 #: The families whose kernels this schedules; they have the blocks "conv" and "epilogue".
-FAMILIES = (word_conv.FAMILY, pointwise.FAMILY, spatial_conv.FAMILY, depthwise.FAMILY)
+FAMILIES = (
+    word_conv.FAMILY,
+    word_concat_pointwise.FAMILY,
+    pointwise.FAMILY,
+    spatial_conv.FAMILY,
+    depthwise.FAMILY,
+)
 
 #: Columns of a tile: with four, a vector of weights is loaded once for four multiplications.
 _COLUMNS = 4
@@ -54,14 +60,16 @@ class Choice:
 
 def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
     """All that fit the registers and the work group and are worth a try."""
-    columns, channels = _extents(sch)
-    lanes = vector_length(channels, unit.lanes)
+    sizes = _sizes(sch)
+    longest = vector_length(sizes.channels, sizes.most_lanes(unit))
     return [
         Choice(tile, vectors, lanes, steps, group)
-        for tile in divisors(columns, _MOST_COLUMNS)
-        for vectors in divisors(channels // lanes, _MOST_VECTORS)
-        if _registers(tile, vectors, lanes) <= unit.registers
-        for steps in divisors(_innermost_reduction(sch), _MOST_STEPS)
+        for tile in divisors(sizes.columns, _MOST_COLUMNS)
+        if tile % sizes.factor == 0
+        for lanes in dict.fromkeys((longest, vector_length(sizes.channels, unit.lanes)))
+        for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
+        if sizes.registers(tile, vectors * lanes) <= unit.registers
+        for steps in divisors(sizes.steps, _MOST_STEPS)
         for group in _GROUPS
         if group <= unit.work_group
     ]
@@ -70,19 +78,18 @@ def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
 def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
     """One vector of channels by a few columns: its registers let as many work items run as the GPU
     can, and what a tile loads is shared through the cache."""
-    columns, channels = _extents(sch)
-    lanes = vector_length(channels, unit.lanes)
-    fitting = [n for n in range(1, _COLUMNS + 1) if _registers(n, 1, lanes) <= unit.registers]
-    tile = largest_divisor(columns, max(fitting, default=1))
-    steps = largest_divisor(_innermost_reduction(sch), _STEPS)
-    return Choice(tile, 1, lanes, steps, unit.group)
+    sizes = _sizes(sch)
+    lanes = vector_length(sizes.channels, sizes.most_lanes(unit))
+    tiles = [n for n in divisors(sizes.columns, _COLUMNS) if n % sizes.factor == 0]
+    # Where nothing fits, the fewest.
+    fitting = [n for n in tiles if sizes.registers(n, lanes) <= unit.registers] or tiles[:1]
+    return Choice(fitting[-1], 1, lanes, largest_divisor(sizes.steps, _STEPS), unit.group)
 
 
 def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
     """Tiles to work items; cut by the built-in choice unless another one is given."""
     choice = choice or builtin_choice(sch, unit)
-    conv = sch.get_sblock("conv")
-    last = _inline_neighbours(sch, conv)
+    convolutions, last = _inline_neighbours(sch)
     *_, row, column, channel = sch.get_loops(last)
     outer_column, column = sch.split(column, [None, choice.columns])
     outer_channel, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
@@ -90,46 +97,73 @@ def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -
     tiles = [int(sch.get(loop).extent) for loop in (outer_column, outer_channel)]
     group = group_of(*tiles, min(choice.group, unit.work_group))
     tile = bind_tiles(sch, row, outer_column, outer_channel, group)
-    sch.compute_at(conv, tile, preserve_unit_loops=True)
     keep_in_registers(sch, [column, vector], lane)
-    sch.set_scope(conv, 0, "local")
-
-    loops, reductions = sch.get_loops(conv), len(_reductions(sch, conv))
-    *_, column, channel = loops[:-reductions]
-    *window, k = loops[-reductions:]
-    step, inner = sch.split(k, [None, choice.steps])
-    accumulate_in_registers(sch, conv, [column], channel, [*window, step, inner], choice.lanes)
-    sch.unroll(inner)
-
-
-def _inline_neighbours(sch: s_tir.Schedule, conv: SBlockRV) -> SBlockRV:
-    """Inline the blocks before ``conv`` (padding, normalization) into its loads, and those behind
-    it into the last one, which is returned."""
-    blocks = sch.get_child_blocks(sch.get_sblock("root"))
-    place = next(n for n, block in enumerate(blocks) if sch.get(block).same_as(sch.get(conv)))
-    for block in [*blocks[:place], *blocks[place + 1 : -1]]:
-        sch.compute_inline(block)
-    return blocks[-1]
+    for conv in convolutions:
+        sch.compute_at(conv, tile, preserve_unit_loops=True)
+        sch.set_scope(conv, 0, "local")
+        loops, reductions = sch.get_loops(conv), _reductions(sch, conv)
+        *_, column, channel = loops[: -len(reductions)]
+        *window, k = loops[-len(reductions) :]
+        step, inner = sch.split(k, [None, largest_divisor(reductions[-1], choice.steps)])
+        accumulate_in_registers(sch, conv, [column], channel, [*window, step, inner], choice.lanes)
+        sch.unroll(inner)
 
 
-def _extents(sch: s_tir.Schedule) -> tuple[int, int]:
-    """(columns, channels) of the result."""
-    last = sch.get(sch.get_child_blocks(sch.get_sblock("root"))[-1])
-    *_, columns, channels = (int(axis.dom.extent) for axis in last.iter_vars)
-    return columns, channels
+def _inline_neighbours(sch: s_tir.Schedule) -> tuple[list[SBlockRV], SBlockRV]:
+    """Inline the blocks before the convolutions (padding, normalization) into their loads, and
+    those behind them into the last one; the convolutions, and the last one."""
+    *blocks, last = sch.get_child_blocks(sch.get_sblock("root"))
+    convolutions = []
+    for block in blocks:
+        if _reductions(sch, block):
+            convolutions.append(block)
+        else:
+            sch.compute_inline(block)
+    return convolutions, last
 
 
-def _reductions(sch: s_tir.Schedule, conv: SBlockRV) -> list[int]:
-    """Extents of the loops that are summed over."""
-    axes = sch.get(conv).iter_vars
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the result; ``steps`` of the innermost reduction, ``factor`` columns share a sum."""
+
+    columns: int
+    channels: int
+    steps: int
+    factor: int
+    is_depthwise: bool
+    weight_bytes: int
+
+    def most_lanes(self, unit: GpuUnit) -> int:
+        """Longer vectors where each is multiplied by a vector of bytes: these fill loads better."""
+        narrow = self.is_depthwise and self.weight_bytes == 1
+        return 2 * unit.lanes if narrow else unit.lanes
+
+    def registers(self, columns: int, lanes: int) -> int:
+        """Accumulators, a step's weights and data, and what addresses take."""
+        weights = max(1, lanes * self.weight_bytes // 4)
+        data = weights if self.is_depthwise else columns
+        return columns * lanes + weights + data + _ADDRESSES
+
+
+def _sizes(sch: s_tir.Schedule) -> _Sizes:
+    blocks = [sch.get(block) for block in sch.get_child_blocks(sch.get_sblock("root"))]
+    conv = sch.get(sch.get_sblock("conv"))
+    *_, columns, channels = (int(axis.dom.extent) for axis in blocks[-1].iter_vars)
+    factor = 1
+    for block in blocks:
+        if str(block.name_hint) == word_concat_pointwise.LOW_BLOCK:
+            factor = columns // int(block.iter_vars[1].dom.extent)
+    # By its place: operator fusion gives it another name.
+    weight = conv.reads[-1].source
+    reduced = [axis for axis in conv.iter_vars if axis.iter_type == tirx.IterVar.CommReduce]
+    # Depthwise, the weight has as many dimensions as the window and the channels.
+    is_depthwise = len(weight.shape) == 3
+    steps = int(reduced[-1].dom.extent)
+    return _Sizes(columns, channels, steps, factor, is_depthwise, int(weight.dtype.itemsize))
+
+
+def _reductions(sch: s_tir.Schedule, block: SBlockRV) -> list[int]:
+    """Extents of the loops that are summed over; none of a block that is no sum."""
+    axes = sch.get(block).iter_vars
     kinds = [axis for axis in axes if axis.iter_type == tirx.IterVar.CommReduce]
     return [int(axis.dom.extent) for axis in kinds]
-
-
-def _innermost_reduction(sch: s_tir.Schedule) -> int:
-    return _reductions(sch, sch.get_sblock("conv"))[-1]
-
-
-def _registers(columns: int, vectors: int, lanes: int) -> int:
-    """Accumulators, a step's weights and data, and what addresses take."""
-    return columns * vectors * lanes + vectors * lanes + columns + _ADDRESSES

@@ -85,7 +85,11 @@ def _shifted(members: list[tirx.Expr]) -> tirx.Expr:
 
 def _load(members: list[tirx.Expr]) -> tirx.Expr | None:
     """The members as one vector load, where they are neighbours in memory and begin at a word:
-    elsewhere TVM makes a vector of bytes from loads of its own, and a wrong one for OpenCL."""
+    elsewhere TVM makes a vector of bytes from loads of its own, and a wrong one for OpenCL.
+
+    Where the word's place in 16 or 8 bytes of memory is known, it is taken out of a load of all of
+    them: its neighbours do the same, and the device's compiler makes one load of equal ones.
+    """
     if not all(isinstance(member, tvm.ir.TensorLoad) for member in members):
         return None
     buffer, indices = members[0].source, members[0].indices
@@ -97,6 +101,13 @@ def _load(members: list[tirx.Expr]) -> tirx.Expr | None:
             return None
         if not analyzer.can_prove_equal(member.indices[0], indices[0] + place):
             return None
+    for count in (4, 2):
+        for place in range(count):
+            start = analyzer.simplify(indices[0] - place * BYTES)
+            if analyzer.can_prove_equal(tirx.floormod(start, count * BYTES), 0):
+                vector = tirx.BufferLoad(buffer, [tirx.Ramp(start, 1, count * BYTES)])
+                words = tirx.reinterpret(f"int32x{count}", vector)
+                return tirx.Shuffle([words], [place])
     if not analyzer.can_prove_equal(tirx.floormod(indices[0], BYTES), 0):
         return None
     vector = tirx.BufferLoad(buffer, [tirx.Ramp(indices[0], 1, BYTES)])

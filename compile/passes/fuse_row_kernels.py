@@ -7,8 +7,9 @@ memory. Into the convolution's loop over rows go
 - the row statistics of its result, which InstanceNorm starts with;
 - the elementwise kernel behind a 1x1 convolution, where that is the only reader of its result.
 
-On a GPU, where a work item computes a tile and not a row, the row statistics stay by themselves;
-what is fused is inlined into the tile.
+On a GPU, where a work item computes a tile and not a row, the row statistics stay by themselves,
+and what is fused is inlined into the tile; so is the elementwise kernel behind any convolution,
+also of int8, such as the sum with what goes around a block.
 
 Nothing is computed otherwise than before.
 """
@@ -21,6 +22,8 @@ import tvm
 from tvm import relax, tirx
 
 from compile.kernels import (
+    elementwise,
+    gpu_convolution,
     gpu_norm,
     instance_norm,
     packed_conv,
@@ -45,12 +48,19 @@ _ROW_STATISTICS = (row_statistics.FAMILY, planar_norm.ROWS)
 
 @tvm.transform.module_pass(opt_level=0, name="FuseRowKernels")
 class FuseRowKernels:
-    """Fuse convolutions with a float result with their neighbours, in every Relax function."""
+    """Fuse convolutions with a float result with their neighbours, in every Relax function.
+
+    Args:
+        on_gpu: those with an int8 result too.
+    """
+
+    def __init__(self, on_gpu: bool = False) -> None:
+        self.on_gpu = on_gpu
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
         anchors: dict[str, tirx.PrimFunc] = {}
-        mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors))
+        mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors, self.on_gpu))
         mod = tirx.transform.ForceNarrowIndexToInt32()(mod)
         mod = keep_layers(relax.transform.FuseTIR())(mod)
         for name, anchor in anchors.items():
@@ -76,10 +86,14 @@ class _Group:
 
 class _RowFusion(KernelCallRewriter):
     def __init__(
-        self, mod: tvm.IRModule, function: relax.Function, anchors: dict[str, tirx.PrimFunc]
+        self,
+        mod: tvm.IRModule,
+        function: relax.Function,
+        anchors: dict[str, tirx.PrimFunc],
+        on_gpu: bool,
     ) -> None:
         super().__init__(mod, function)
-        self._anchors = anchors
+        self._on_gpu, self._anchors = on_gpu, anchors
         groups = [self._group(var) for var in self.definitions if self._is_convolution(var)]
         self._groups = {group.members[-1]: group for group in groups if len(group.members) > 1}
 
@@ -88,6 +102,8 @@ class _RowFusion(KernelCallRewriter):
         return self._fused(self._groups[var]) if var in self._groups else self.renewed(value)
 
     def _is_convolution(self, var: relax.Var) -> bool:
+        if self._on_gpu:
+            return self.family(var) in gpu_convolution.FAMILIES
         return self.family(var) in _CONVOLUTIONS and var.ty.dtype != "int8"
 
     def _group(self, anchor: relax.Var) -> _Group:
@@ -100,7 +116,11 @@ class _RowFusion(KernelCallRewriter):
         statistics = [user for user in readers if self.family(user) in _ROW_STATISTICS]
         if statistics:
             members.append(statistics[0])
-        elif is_pointwise and len(readers) == 1 and self._is_elementwise(readers[0], anchor):
+        elif (
+            (is_pointwise or self._on_gpu)
+            and len(readers) == 1
+            and self._is_elementwise(readers[0], anchor)
+        ):
             members.append(readers[0])
         results = [var for var in members if not set(self.users[var]) <= set(members)]
         return _Group(anchor, members, results)
@@ -108,9 +128,17 @@ class _RowFusion(KernelCallRewriter):
     def _is_elementwise(self, var: relax.Var | None, anchor: relax.Var) -> bool:
         """Whether ``var`` is an elementwise kernel's result of the size of ``anchor``."""
         kernel = self.kernel(var)
-        if kernel is None or FAMILY_ATTR in (kernel.attrs or {}):
+        if kernel is None:
             return False
         operands = [anchor, var, *self.definitions[var].args[1].fields]
+        if self._on_gpu and self.family(var) == elementwise.FAMILY:
+            # What it is multiplied by and its zero points are no pictures; a table is looked up
+            # element by element, which a vector of results does not do.
+            if any(len(v.ty.shape) == 1 and v.ty.dtype == "int8" for v in operands):
+                return False
+            operands = [v for v in operands if len(v.ty.shape) > 1]
+        elif FAMILY_ATTR in (kernel.attrs or {}):
+            return False
         return len({tuple(int(extent) for extent in v.ty.shape) for v in operands}) == 1
 
     def _fused(self, group: _Group) -> relax.Expr:

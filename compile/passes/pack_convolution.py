@@ -30,8 +30,9 @@ from compile.kernels.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
+from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
-from compile.kernels.word_ops import WordDot
+from compile.kernels.word_ops import BYTES, WordDot
 from compile.passes.match_convolution import NHCW, Convolution
 from compile.passes.match_upsampled_concat import UpsampledConcat
 
@@ -120,6 +121,8 @@ def pack_concat_convolution(
     where that does not suit it, or the outputs do not fill its vectors."""
     weight = convolution.weight
     channels_out = weight.shape[0]
+    if isinstance(dot, WordDot):
+        return _concat_of_words(convolution, joined, epilogue)
     if not isinstance(dot, DotProduct) or not _suits(convolution, "int8", dot):
         return None
     if channels_out % dot.lanes_for(channels_out):
@@ -140,6 +143,28 @@ def pack_concat_convolution(
         pack_for_dot_product(weight[:, joined.low_channels], dot),
         pack_for_dot_product(weight[:, joined.high_channels], dot),
         _offset(convolution, dot.shift),
+    )
+
+
+def _concat_of_words(
+    convolution: Convolution, joined: UpsampledConcat, epilogue: ConvEpilogue
+) -> PackedConcatConvolution | None:
+    """As :func:`pack_concat_convolution`, on a GPU, where both parts fill words."""
+    weight = convolution.weight
+    low_shape, high_shape = (
+        tuple(int(extent) for extent in operand.tensor.ty.shape)
+        for operand in (joined.low, joined.high)
+    )
+    if not _is_of_words(convolution, "int8") or low_shape[3] % BYTES or high_shape[3] % BYTES:
+        return None
+    return PackedConcatConvolution(
+        create_word_concat_pointwise(
+            low_shape, high_shape[3], joined.factor, weight.shape[0], epilogue
+        ),
+        (*high_shape[:3], weight.shape[0]),
+        pack_words(weight[:, joined.low_channels])[0, 0],
+        pack_words(weight[:, joined.high_channels])[0, 0],
+        _offset(convolution, 0),
     )
 
 

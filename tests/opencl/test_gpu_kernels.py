@@ -41,6 +41,7 @@ from compile.kernels.mean import create_mean
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
+from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.load_target import load_target, tvm_target
@@ -108,6 +109,42 @@ def test_int8_convolution(
     multiplier = draw_multiplier(random, kind, accumulator, len(weight))
     expected = ops.requantize(accumulator, multiplier, output.zero_point, output.low, output.high)
     found = run_conv(conv, unit, data, weight, bias, multiplier, zero_point, output)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "factor", "channels"),
+    [((5, 7, 8), 12, 2, 10), ((4, 6, 16), 4, 3, 3), ((3, 1, 4), 4, 2, 16)],
+    ids=str,
+)
+@given(zero_point=zero_points, output=outputs(), seed=seeds)
+@draws
+def test_convolution_over_a_concat(
+    low: tuple[int, int, int],
+    high: int,
+    factor: int,
+    channels: int,
+    zero_point: int,
+    output: Output,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    rows, columns = low[0] * factor, low[1] * factor
+    small, large = draw_int8(random, (1, *low)), draw_int8(random, (1, rows, columns, high))
+    weight = draw_int8(random, (channels, low[2] + high, 1, 1))
+    joined = ops.concat(ops.upsample(small, factor), large)
+    bias = random.integers(-1000, 1000, channels)
+    accumulator = ops.conv2d(joined, zero_point, weight, bias, (1, 1), (0, 0, 0, 0))
+    multiplier = draw_multiplier(random, Multipliers(60.0, True), accumulator, channels)
+    limits = output.zero_point, output.low, output.high
+    expected = ops.requantize(accumulator, multiplier, *limits)
+    folded = bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
+    parts = (pack_words(weight[:, : low[2]])[0, 0], pack_words(weight[:, low[2] :])[0, 0])
+    kernel = built_kernel(
+        USUAL, create_word_concat_pointwise, (1, *low), high, factor, channels, REQUANTIZE
+    )
+    quant = np.array([zero_point, *limits], np.int32)
+    found = kernel(small, large, *parts, folded.astype(np.int32), multiplier, quant)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -273,7 +310,7 @@ def dense_source(dot: str) -> tuple[tvm.runtime.Executable, str]:
 def test_a_word_of_bytes_is_one_load() -> None:
     """Where channels fill words, and behind the condition that pads."""
     _, source = dense_source("none")
-    assert "vload4(0, data" in source and "data_ptr[" not in source
+    assert "vload16(0, data" in source and "data_ptr[" not in source
 
 
 def test_dot_product_of_khr() -> None:

@@ -48,6 +48,16 @@ def test_the_manifest_chooses_the_device(here: Session, on_gpu: Session) -> None
     assert here.device == tvm.cpu() and on_gpu.device == tvm.opencl(0)
 
 
+def test_what_goes_around_a_block_is_added_in_a_kernel(on_gpu: Session) -> None:
+    """And no tensor is upsampled or joined to be read by one convolution."""
+    manifest = on_gpu.artefact.manifest
+    names = [call["kernel"].rstrip("0123456789") for call in manifest["calls"]]
+    assert "add" not in names and "conv2d_requantize_rows" in "".join(names)
+    families = [kernel["family"] for kernel in manifest["kernels"]]
+    assert families.count("word_concat_pointwise") >= 4
+    assert manifest["parts"][-1]["ops"] < 105
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_backbone_to_the_bit_and_head(here: Session, on_gpu: Session, seed: int) -> None:
     image = noise(seed)
