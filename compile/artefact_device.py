@@ -34,19 +34,23 @@ def check_opencl(target: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     Raises:
         ArtefactError: there is no device, its work groups are too small, or it lacks an extension.
     """
-    needs, reason = target["opencl"], None
-    missing = sorted(set(needs["extensions"]) - set(facts.get("extensions", "").split()))
     if "error" in facts:
         raise ArtefactError(f"target {target['name']} runs through OpenCL: {facts['error']}")
+    reason = why_not_on(target, facts)
+    if reason is not None:
+        raise ArtefactError(f"what is built for target {target['name']} cannot run there: {reason}")
+
+
+def why_not_on(target: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
+    """Why an OpenCL device that has told ``facts`` cannot run what is built for ``target``, as a
+    clause; None where it can."""
+    needs, name = target["opencl"], facts["name"]
     if facts["work_group"] < needs["work_group"]:
-        reason = (
-            f"takes work groups of {facts['work_group']} items, and it needs "
+        return (
+            f"{name} takes work groups of {facts['work_group']} items, and it needs "
             f"{needs['work_group']}: build for a target with a smaller 'work_group'"
         )
-    elif missing:
-        reason = f"lacks {', '.join(missing)}: build for a target that does without"
-    if reason is not None:
-        raise ArtefactError(
-            f"what is built for target {target['name']} cannot run on {facts['name']}, which "
-            f"{reason}"
-        )
+    missing = sorted(set(needs["extensions"]) - set(facts["extensions"].split()))
+    if missing:
+        return f"{name} lacks {', '.join(missing)}: build for a target that does without"
+    return None

@@ -37,7 +37,7 @@ from compile.frontend.import_program import import_program
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.opencl_functions import opencl_functions
+from compile.kernels.opencl_functions import kernel_sources
 from compile.kernels.tiling import VectorUnit
 from compile.kernels.word_ops import WordDot
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
@@ -161,14 +161,6 @@ def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     target = tvm_target(options.spec, options.threads)
     with kernel_sources(options.spec):
         return relax.build(planned, target, relax_pipeline=lower_to_vm())
-
-
-def kernel_sources(spec: TargetSpec) -> AbstractContextManager[None]:
-    """To be entered where kernels for ``spec`` are built: a GPU's are OpenCL C, and call functions
-    that have to be written in front of them."""
-    return (
-        nullcontext() if spec.opencl is None else opencl_functions(spec.opencl.integer_dot_product)
-    )
 
 
 def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:

@@ -7,6 +7,7 @@ candidate is a choice, and what is recorded of it is the trace of its schedule.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 
 from tvm import s_tir, tirx
@@ -25,7 +26,10 @@ from compile.kernels import (
     pointwise,
     spatial_conv,
 )
+from compile.kernels.gpu_spaces import GPU_SPACES
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.kernel_function import FAMILY_ATTR
+from compile.kernels.tiling import VectorUnit
 
 #: By family.
 SPACES: dict[str, ModuleType] = {
@@ -47,12 +51,26 @@ SPACES: dict[str, ModuleType] = {
 }
 
 
-def design_space(kernel: tirx.PrimFunc) -> ModuleType | None:
-    """The family's module; None where the kernel has its built-in schedule only.
+#: All that have a ``Choice``, of cores and GPUs.
+ALL_SPACES: list[ModuleType] = list(
+    {id(s): s for s in (*SPACES.values(), *GPU_SPACES.values())}.values()
+)
+
+
+def spaces_for(unit: VectorUnit | GpuUnit) -> dict[str, ModuleType]:
+    """By family, what schedules kernels for ``unit``: a GPU cuts the same families otherwise."""
+    return GPU_SPACES if isinstance(unit, GpuUnit) else SPACES
+
+
+def design_space(
+    kernel: tirx.PrimFunc, spaces: Mapping[str, ModuleType] = SPACES
+) -> ModuleType | None:
+    """The module of the kernel's family in ``spaces``; None where the kernel has its built-in
+    schedule only.
 
     ``kernel`` has no schedule yet.
     """
     family = (kernel.attrs or {}).get(FAMILY_ATTR)
     if family is None and elementwise.serves(s_tir.Schedule(kernel)):
-        return elementwise
-    return SPACES.get(family)
+        return spaces[elementwise.FAMILY]
+    return spaces.get(family)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import tvm
 import tvm_ffi
 
 from compile.errors import TargetError
+from targets.load_target import TargetSpec
 
 #: What TVM calls, if there is such a function, with the source of each kernel.
 _HOOK = "tvm_callback_opencl_postproc"
@@ -42,6 +43,14 @@ inline {type} mqnet_product_{lanes}({type} a, {type} b) {{
 }}
 """
 _CALL = re.compile(r"\bmqnet_(dot4|product)_(\d+)\(")
+
+
+def kernel_sources(spec: TargetSpec) -> AbstractContextManager[None]:
+    """To be entered where kernels for ``spec`` are built: a GPU's are OpenCL C, and call functions
+    that have to be written in front of them."""
+    if spec.opencl is None:
+        return nullcontext()
+    return opencl_functions(spec.opencl.integer_dot_product)
 
 
 @contextmanager

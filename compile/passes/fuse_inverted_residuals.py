@@ -19,9 +19,11 @@ from compile.kernels import packed_concat_pointwise, packed_depthwise, packed_po
 from compile.kernels.cut_inverted_residual import cut_inverted_residual
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import create_add
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.inverted_residual import create_inverted_residual
 from compile.kernels.inverted_residual_stages import InvertedResidual
 from compile.kernels.tiling import VectorUnit
+from compile.kernels.word_ops import WordDot
 from compile.passes.match_gate import Gated, match_gate
 from compile.passes.rewrite_function import rewrite_functions
 from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
@@ -34,16 +36,17 @@ class FuseInvertedResiduals:
     """Fuse inverted residual blocks, in every Relax function.
 
     Args:
-        dot: the dot product instruction that the kernels use, if the target has one.
+        dot: the dot product instruction that the kernels use, if the target has one. Blocks are
+            not fused on a GPU, where strips are no tiles.
         unit: the core, whose level 2 cache and threads the kernels are cut for.
     """
 
-    def __init__(self, dot: DotProduct | None, unit: VectorUnit) -> None:
+    def __init__(self, dot: DotProduct | WordDot | None, unit: VectorUnit | GpuUnit) -> None:
         self.dot, self.unit = dot, unit
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        if self.dot is None:
+        if not isinstance(self.dot, DotProduct):
             return mod
         return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, self.dot, self.unit))
 

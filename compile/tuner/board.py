@@ -22,6 +22,7 @@ from bench.device.offered import offered
 from bench.device.request import DeviceAddress, request_device
 from compile.errors import MqnetError
 from compile.tuner.build_candidates import FUNCTION
+from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import TaskArguments
 from compile.tuner.runner import wrong_result
 from compile.tuner.time_calls import time_library
@@ -40,6 +41,7 @@ class BoardOptions:
         threads: that a kernel runs on.
         cooldown: seconds that it rests before each repetition.
         cycles: of an emulated board, cycles of each class of instructions; None where time is time.
+        opencl: kernels run on the device's GPU.
         task_seconds: that a library may take.
         session_seconds: after which the device ends a session, whatever it does: a kernel that
             never ends keeps it for so long. It is opened anew after half of them.
@@ -49,6 +51,7 @@ class BoardOptions:
     threads: int
     cooldown: float = 0.0
     cycles: dict[str, float] | None = None
+    opencl: bool = False
     task_seconds: float = 60.0
     session_seconds: float = 240.0
 
@@ -167,6 +170,8 @@ def _connected() -> _Open:
                     f"{_options.address} does not say what it is: serve it by targets/serve.py"
                 )
             facts = json.loads(machine())
+            if _options.opencl:
+                facts = gpu_facts(facts, json.loads(session.get_function("mqnet.opencl")()))
             session.get_function("mqnet.use_cores")(_options.threads)
         except (MqnetError, RuntimeError, OSError) as error:
             raise BoardGone(str(error).strip().splitlines()[-1]) from None
@@ -178,9 +183,13 @@ def _facts() -> dict[str, Any]:
     return _connected().facts
 
 
+def _device(there: _Open) -> tvm.runtime.Device:
+    return there.session.cl() if _options.opencl else there.session.cpu()
+
+
 def _tensors(there: _Open, arguments: TaskArguments) -> tuple[tvm.runtime.Tensor, ...]:
     if there.key != arguments.key:
-        device = there.session.cpu()
+        device = _device(there)
         there.tensors = ()
         there.tensors = tuple(tvm.runtime.tensor(a, device) for a in arguments.draw())
         there.key = arguments.key
@@ -202,7 +211,7 @@ def _measure(arguments: TaskArguments, library: Path) -> tuple[float, ...]:
     there = _connected()
     tensors, module = _tensors(there, arguments), _loaded(there, library)
     if _options.cycles is None:
-        return time_library(module, tensors, there.session.cpu(), _options.cooldown)
+        return time_library(module, tensors, _device(there), _options.cooldown)
     count = there.session.get_function("mqnet.count_call")
     counts = json.loads(count(module, FUNCTION, *tensors))
     # A cycle of a nanosecond: the emulated core has no clock.
@@ -211,7 +220,7 @@ def _measure(arguments: TaskArguments, library: Path) -> tuple[float, ...]:
 
 def _check(arguments: TaskArguments, library: Path, expected: Path) -> str:
     there = _connected()
-    device, module = there.session.cpu(), _loaded(there, library)
+    device, module = _device(there), _loaded(there, library)
     tensors = [tvm.runtime.tensor(array, device) for array in arguments.draw()]
     module[FUNCTION](*tensors)
     return wrong_result(tensors[arguments.inputs :], expected)

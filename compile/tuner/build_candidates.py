@@ -13,6 +13,8 @@ from pathlib import Path
 
 import tvm
 
+from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.opencl_functions import kernel_sources
 from compile.kernels.tiling import VectorUnit
 from compile.scratch_space import check_scratch_space
 from compile.tuner.candidate import scheduled
@@ -48,7 +50,7 @@ class Builder:
     def __init__(
         self,
         spec: TargetSpec,
-        unit: VectorUnit,
+        unit: VectorUnit | GpuUnit,
         folder: Path,
         workers: int,
         ndk_compiler: Path | None = None,
@@ -81,13 +83,15 @@ class Builder:
 
 
 def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
-    global _target, _linker
+    global _spec, _target, _linker
+    _spec = spec
     _target, _linker = tvm_target(spec, 1), ExportLinker(spec, link)
     # Beside the session, which waits for these and paints a table.
     os.nice(1)
 
 
-def _build(family: str, module: str, unit: VectorUnit, choice: str, path: Path) -> None:
+def _build(family: str, module: str, unit: VectorUnit | GpuUnit, choice: str, path: Path) -> None:
     schedule = scheduled(family, tvm.ir.load_json(module), unit, choice)
-    library = tvm.compile(schedule.mod, target=_target)
+    with kernel_sources(_spec):
+        library = tvm.compile(schedule.mod, target=_target)
     library.export_library(str(path), fcompile=_linker)

@@ -6,13 +6,16 @@ log says what was tried, and a later session knows what it need not measure agai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
+from types import ModuleType
 from typing import Any
 
 import tvm
 from tvm import s_tir
 
-from compile.kernels.design_spaces import SPACES
+from compile.kernels.design_spaces import SPACES, spaces_for
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 
 #: Annotation of the block "root" in records.
@@ -29,27 +32,32 @@ def choice_numbers(text: str) -> dict[str, int]:
     return {name: int(value) for name, value in (pair.split("=") for pair in text.split())}
 
 
-def choice_of(family: str, text: str) -> Any:
+def choice_of(family: str, text: str, spaces: Mapping[str, ModuleType] = SPACES) -> Any:
     """The choice of :func:`choice_text`."""
-    kind = SPACES[family].Choice
+    kind = spaces[family].Choice
     numbers = choice_numbers(text)
     types = {field.name: bool if field.type == "bool" else int for field in fields(kind)}
     return kind(**{name: types[name](value) for name, value in numbers.items()})
 
 
-def all_choices(family: str, module: tvm.IRModule, unit: VectorUnit) -> tuple[str, list[str]]:
+def all_choices(
+    family: str, module: tvm.IRModule, unit: VectorUnit | GpuUnit
+) -> tuple[str, list[str]]:
     """The built-in choice and every one, as text."""
-    schedule, space = s_tir.Schedule(module), SPACES[family]
+    schedule, space = s_tir.Schedule(module), spaces_for(unit)[family]
     builtin = space.builtin_choice(schedule, unit)
     texts = [choice_text(choice) for choice in space.choices(schedule, unit)]
     # A picture too small to give every thread a task has a built-in choice all the same.
     return choice_text(builtin), list(dict.fromkeys([choice_text(builtin), *texts]))
 
 
-def scheduled(family: str, module: tvm.IRModule, unit: VectorUnit, text: str) -> s_tir.Schedule:
+def scheduled(
+    family: str, module: tvm.IRModule, unit: VectorUnit | GpuUnit, text: str
+) -> s_tir.Schedule:
     """``module`` (of which nobody else may hold a part) scheduled by the choice of ``text``."""
     schedule = s_tir.Schedule(module, enable_check=False)
-    SPACES[family].schedule(schedule, unit, choice_of(family, text))
+    spaces = spaces_for(unit)
+    spaces[family].schedule(schedule, unit, choice_of(family, text, spaces))
     # Last: what TVM 0.27 does to a module whose outermost block has been replaced, it does in
     # place, and JSONDatabase replays all traces of a kernel on one module.
     schedule.annotate(schedule.get_sblock("root"), CHOICE_ATTR, text)

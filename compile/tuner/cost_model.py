@@ -16,14 +16,15 @@ import tvm
 import xgboost
 from numpy.typing import NDArray
 
-from compile.kernels.design_spaces import SPACES
+from compile.kernels.design_spaces import ALL_SPACES, SPACES
+from compile.kernels.gpu_spaces import GPU_SPACES
 from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.tuner.candidate import choice_numbers
 
 # Fewer measurements than this teach nothing.
 _FEWEST = 24
-_FAMILIES = tuple(SPACES)
-_FIELDS = tuple(sorted({one.name for space in SPACES.values() for one in fields(space.Choice)}))
+_FAMILIES = tuple(dict.fromkeys((*SPACES, *GPU_SPACES)))
+_FIELDS = tuple(sorted({one.name for space in ALL_SPACES for one in fields(space.Choice)}))
 _TREES = {
     "objective": "reg:squarederror",
     "max_depth": 6,
@@ -45,7 +46,7 @@ def kernel_features(module: tvm.IRModule) -> list[float]:
     macs = int(attributes.get(MACS_ATTR, 0))
     result, data = shapes[-1], shapes[0]
     return [
-        float(_FAMILIES.index(family)) if family in SPACES else -1.0,
+        float(_FAMILIES.index(family)) if family in _FAMILIES else -1.0,
         log2(1 + macs),
         *(log2(extent) for extent in ([1] * 4 + result)[-3:]),
         log2(data[-1]),

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.device.request import DeviceAddress, count_devices
+from compile.artefact_device import why_not_on
 from compile.errors import TargetError
 from compile.tuner.board import BoardOptions
 from compile.tuner.log_folder import DEVICE_FACTS
 from compile.tuner.rpc_runner import Job, RpcRunner
 from targets.detect_host import HostMachine
-from targets.load_target import TargetSpec
+from targets.load_target import TargetSpec, describe_target
 from targets.runs_here import why_not_here
 from targets.served.tracker import tracker_address
 
@@ -37,6 +38,8 @@ class Farm:
         runner = RpcRunner(self.options, self.count, reference, expected, DEVICE_FACTS)
         there = HostMachine(runner.device["machine"], frozenset(runner.device["features"]))
         reason = why_not_here(spec.machine, spec.requires, spec.linker, there, "the device")
+        if reason is None and spec.opencl is not None:
+            reason = why_not_on(describe_target(spec), runner.device["opencl"])
         if reason is not None:
             runner.close()
             raise TargetError(
@@ -65,12 +68,17 @@ def check_can_be_emulated(spec: TargetSpec) -> None:
 
 
 def open_farm(
-    tracker: str, key: str, threads: int, cooldown: float, cycles: dict[str, float] | None = None
+    tracker: str,
+    key: str,
+    threads: int,
+    cooldown: float,
+    cycles: dict[str, float] | None = None,
+    opencl: bool = False,
 ) -> Farm:
-    """The devices of ``key`` at ``tracker``, HOST:PORT.
+    """The devices of ``key`` at ``tracker``, HOST:PORT, or their GPUs through OpenCL.
 
     Raises:
         TargetError: no tracker there, or no device of that key.
     """
     address = DeviceAddress(*tracker_address(tracker), key)
-    return Farm(BoardOptions(address, threads, cooldown, cycles), count_devices(address))
+    return Farm(BoardOptions(address, threads, cooldown, cycles, opencl), count_devices(address))

@@ -8,33 +8,50 @@ a measurement would share its caches and its clock.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import tvm
 
+from compile.errors import TargetError
 from compile.run_artefact import use_threads
 from compile.tuner.build_candidates import FUNCTION
+from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import TaskArguments
 from compile.tuner.runner import Measurement, wrong_result
 from compile.tuner.time_calls import time_library
 from compile.tuner.worker_pool import WorkerPool
 from targets.served.machine import describe_machine, fastest_cores
+from targets.served.opencl import describe_opencl
 
 _SECONDS = 60.0
 
 
 class HostRunner:
-    """See :class:`compile.tuner.runner.Runner`; kernels run on ``threads`` threads."""
+    """See :class:`compile.tuner.runner.Runner`; kernels run on ``threads`` threads, or with
+    ``opencl`` on this machine's GPU.
 
-    def __init__(self, threads: int, reference: tuple[TaskArguments, Path]) -> None:
+    Raises:
+        TargetError: there is none.
+    """
+
+    def __init__(
+        self, threads: int, reference: tuple[TaskArguments, Path], opencl: bool = False
+    ) -> None:
         self.device = describe_machine()
         self.trouble: list[str] = []
         self._reference = reference
         # The last ones: the first core is where most systems serve their interrupts.
         cores = sorted(fastest_cores(len(os.sched_getaffinity(0))))[-threads:]
-        self._pool = WorkerPool(1, _prepare, (cores,))
+        self._pool = WorkerPool(1, _prepare, (cores, opencl))
+        if opencl:
+            # There, for OpenCL does not survive the forks of this process.
+            (described,) = self._pool.run(describe_opencl, [()], _SECONDS)
+            if described.error:
+                raise TargetError(f"no OpenCL: {described.error}")
+            self.device = gpu_facts(self.device, json.loads(described.value))
 
     def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
         """Each library with its arguments, one after the other."""
@@ -61,9 +78,15 @@ class HostRunner:
         self._pool.close()
 
 
-def _prepare(cores: list[int]) -> None:
+def _prepare(cores: list[int], opencl: bool) -> None:
+    global _opencl
+    _opencl = opencl
     os.sched_setaffinity(0, cores)
     use_threads(len(cores))
+
+
+def _device() -> tvm.runtime.Device:
+    return tvm.opencl(0) if _opencl else tvm.cpu()
 
 
 _drawn: dict[str, list[tvm.runtime.Tensor]] = {}
@@ -72,16 +95,16 @@ _drawn: dict[str, list[tvm.runtime.Tensor]] = {}
 def _tensors(arguments: TaskArguments) -> list[tvm.runtime.Tensor]:
     if arguments.key not in _drawn:
         _drawn.clear()  # Those of one kernel can be hundreds of megabytes.
-        _drawn[arguments.key] = [tvm.runtime.tensor(array) for array in arguments.draw()]
+        _drawn[arguments.key] = [tvm.runtime.tensor(a, _device()) for a in arguments.draw()]
     return _drawn[arguments.key]
 
 
 def _measure(arguments: TaskArguments, library: Path) -> tuple[float, ...]:
     module = tvm.runtime.load_module(str(library))
-    return time_library(module, _tensors(arguments), tvm.cpu())
+    return time_library(module, _tensors(arguments), _device())
 
 
 def _check(arguments: TaskArguments, library: Path, expected: Path) -> str:
-    tensors = [tvm.runtime.tensor(array) for array in arguments.draw()]
+    tensors = [tvm.runtime.tensor(array, _device()) for array in arguments.draw()]
     tvm.runtime.load_module(str(library))[FUNCTION](*tensors)
     return wrong_result(tensors[arguments.inputs :], expected)

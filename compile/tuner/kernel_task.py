@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 import tvm
@@ -13,7 +15,8 @@ from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 from tvm.s_tir.meta_schedule.database import Workload
 
-from compile.kernels.design_spaces import design_space
+from compile.kernels import elementwise
+from compile.kernels.design_spaces import SPACES, design_space
 from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.passes.schedule_attrs import is_scheduled
 
@@ -132,8 +135,11 @@ def kernel_task(
     return KernelTask(name, family, calls, module, inputs, constants or {})
 
 
-def network_kernels(lowered: tvm.IRModule) -> NetworkKernels:
-    """The kernels of a module whose kernels have no schedules yet; those that are equal are one."""
+def network_kernels(
+    lowered: tvm.IRModule, spaces: Mapping[str, ModuleType] = SPACES
+) -> NetworkKernels:
+    """The kernels of a module whose kernels have no schedules yet; those that are equal are one.
+    Those of a family in ``spaces`` can be tuned."""
     calls = _Calls(lowered)
     for _, function in lowered.functions_items():
         if isinstance(function, relax.Function):
@@ -142,7 +148,7 @@ def network_kernels(lowered: tvm.IRModule) -> NetworkKernels:
     untunable: Counter[str] = Counter()
     for name, (count, operands) in calls.by_kernel.items():
         kernel = lowered[name]
-        space = None if is_scheduled(kernel) else design_space(kernel)
+        space = None if is_scheduled(kernel) else design_space(kernel, spaces)
         if space is None:
             untunable[str((kernel.attrs or {}).get(FAMILY_ATTR, "other"))] += 1
             continue
@@ -151,7 +157,9 @@ def network_kernels(lowered: tvm.IRModule) -> NetworkKernels:
             for place, operand in enumerate(operands)
             if isinstance(operand, tvm.ir.GenericConst)
         }
-        task = kernel_task(name, space.FAMILY, kernel, len(operands), count, constants)
+        # Operator fusion names no family.
+        family = str((kernel.attrs or {}).get(FAMILY_ATTR, elementwise.FAMILY))
+        task = kernel_task(name, family, kernel, len(operands), count, constants)
         if task.key in tasks:
             first = tasks[task.key]
             task = replace(first, calls=first.calls + count)

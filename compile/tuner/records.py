@@ -21,6 +21,7 @@ from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.atomic import write_atomically
 from compile.errors import TargetError
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.intrinsic_names import register_intrinsics
 from compile.kernels.tiling import VectorUnit
 from compile.tuner.candidate import CHOICE_ATTR, scheduled
@@ -106,7 +107,7 @@ def replay(record: Record, workload: Workload) -> TuningRecord | None:
 class RecordWriter:
     """Adds to the log in ``folder``; whoever makes one holds its lock."""
 
-    def __init__(self, folder: Path, unit: VectorUnit, target: tvm.target.Target) -> None:
+    def __init__(self, folder: Path, unit: VectorUnit | GpuUnit, target: tvm.target.Target) -> None:
         self._folder, self._unit, self._target = folder, unit, target
         self.log = read_log(folder)
         self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices
@@ -64,7 +65,7 @@ class TuningSession:
     def __init__(
         self,
         tasks: Sequence[KernelTask],
-        unit: VectorUnit,
+        unit: VectorUnit | GpuUnit,
         tools: Tools,
         records: RecordWriter,
         model: CostModel,

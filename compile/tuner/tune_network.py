@@ -17,9 +17,11 @@ from torch.export import ExportedProgram
 
 from compile.build_artefact import BuildRequest, quantized_program
 from compile.errors import MqnetError
+from compile.kernels.design_spaces import spaces_for
+from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.phases import Phases
-from compile.pipeline import PipelineOptions, lower_network, vector_unit
+from compile.pipeline import PipelineOptions, lower_network, schedule_unit
 from compile.quantize.schemes import Precision, scheme_named
 from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices
@@ -133,7 +135,7 @@ def _tune_on(
     console: Console,
     program: ExportedProgram | None,
 ) -> dict[str, Any]:
-    unit = vector_unit(spec, spec.threads)
+    unit = schedule_unit(spec, spec.threads)
     folder = request.logs / records_name(spec)
     with (
         locked_log(folder) as mended,
@@ -155,7 +157,7 @@ def _tune_on(
 def _tune(
     request: TuneRequest,
     spec: TargetSpec,
-    unit: VectorUnit,
+    unit: VectorUnit | GpuUnit,
     kernels: NetworkKernels,
     tools: Tools,
     console: Console,
@@ -246,7 +248,7 @@ def _kernels(
     )
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):
-        return network_kernels(lowered)
+        return network_kernels(lowered, spaces_for(schedule_unit(spec, spec.threads)))
 
 
 @contextmanager
@@ -261,7 +263,13 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
                 tracker = stack.enter_context(emulated_farm(request.emulated_root, core, boards))
             yield open_farm(tracker, KEY, 1, 0.0, spec.cycles)
     elif request.tracker is not None and request.key is not None:
-        yield open_farm(request.tracker, request.key, request.threads, request.cooldown)
+        yield open_farm(
+            request.tracker,
+            request.key,
+            request.threads,
+            request.cooldown,
+            opencl=spec.opencl is not None,
+        )
     else:
         yield None
 
@@ -270,7 +278,7 @@ def _runner(
     request: TuneRequest,
     farm: Farm | None,
     spec: TargetSpec,
-    unit: VectorUnit,
+    unit: VectorUnit | GpuUnit,
     builder: Builder,
     expected: ExpectedResults,
 ) -> Runner:
@@ -281,12 +289,14 @@ def _runner(
         raise RuntimeError(f"the reference kernel does not build: {build.error}")
     reference = task.arguments, build.library
     if farm is None:
-        return HostRunner(request.threads, reference)
+        return HostRunner(request.threads, reference, spec.opencl is not None)
     return farm.runner(spec, reference, expected.of(task))
 
 
 def _instructions(spec: TargetSpec) -> str:
     """Targets of which this is equal teach each other's cost models."""
+    if spec.opencl is not None:
+        return f"OpenCL {spec.opencl.integer_dot_product} {8 * spec.opencl.vector_bytes}"
     return f"{spec.machine} {spec.dot_product} {spec.vector_bits}"
 
 

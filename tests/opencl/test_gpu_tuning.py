@@ -1,0 +1,137 @@
+"""Design spaces for a GPU, and a tuning session on PoCL, whose times rank nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import tvm
+from command_line import as_user
+from fixtures_artefacts import ProgramFactory
+from fixtures_device import Served
+from kernel_draws import SAME_3X3
+from tvm import s_tir, tirx
+
+from compile.errors import TargetError
+from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.depthwise import create_depthwise
+from compile.kernels.design_spaces import design_space, spaces_for
+from compile.kernels.elementwise import create_add
+from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.mean import create_mean
+from compile.kernels.opencl_functions import kernel_sources
+from compile.kernels.pointwise import create_pointwise
+from compile.kernels.spatial_conv import create_spatial_conv
+from compile.kernels.window import Window
+from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.word_conv import create_word_conv
+from compile.passes.schedule_attrs import RECORD, schedule_origin
+from compile.pipeline import PipelineOptions, plan_network
+from compile.tuner.gpu_facts import gpu_facts
+from compile.tuner.kernel_task import kernel_task
+from compile.tuner.log_folder import SESSION
+from compile.tuner.records import read_log
+from targets.load_target import load_target, tvm_target
+
+SPEC = load_target("host-opencl")
+UNIT = GpuUnit(64, 32)
+BIAS, REQUANTIZE = ConvEpilogue(EpilogueKind.BIAS), ConvEpilogue(EpilogueKind.REQUANTIZE)
+SAME = Window((3, 3), (1, 1), SAME_3X3)
+KERNELS = {
+    "word_conv": lambda: create_word_conv((1, 6, 12, 16), 24, SAME, REQUANTIZE),
+    "word_concat": lambda: create_word_concat_pointwise((1, 3, 6, 8), 16, 2, 24, REQUANTIZE),
+    "depthwise": lambda: create_depthwise((1, 6, 12, 24), SAME, "int8", "int8", REQUANTIZE),
+    "pointwise": lambda: create_pointwise((1, 6, 12, 12), 6, "float32", "float32", BIAS),
+    "spatial_conv": lambda: create_spatial_conv((1, 6, 8, 3), 8, SAME, "float32", "float32", BIAS),
+    "add": lambda: create_add((1, 6, 12, 24), (1, 6, 12, 24)),
+}
+
+
+def scheduled(name: str, choice: object = None) -> s_tir.Schedule:
+    # Made anew: a schedule may change what modules share.
+    kernel = KERNELS[name]()
+    schedule = s_tir.Schedule(tvm.IRModule({"main": kernel.with_attr("global_symbol", "main")}))
+    design_space(kernel, spaces_for(UNIT)).schedule(schedule, UNIT, choice)
+    return schedule
+
+
+def work_group(schedule: s_tir.Schedule) -> int:
+    """Work items of the group, over all axes."""
+    sizes = {}
+    for block in schedule.get_child_blocks(schedule.get_sblock("root")):
+        for loop in map(schedule.get, schedule.get_loops(block)):
+            if loop.thread_binding is not None:
+                sizes[str(loop.thread_binding.thread_tag)] = int(loop.extent)
+    return int(np.prod([size for tag, size in sizes.items() if tag.startswith("threadIdx")]))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_choice_fits_the_device_and_computes_the_same(
+    name: str, opencl: tvm.runtime.Device
+) -> None:
+    kernel = KERNELS[name]()
+    space, unscheduled = design_space(kernel, spaces_for(UNIT)), s_tir.Schedule(kernel)
+    found = space.choices(unscheduled, UNIT)
+    assert len(set(found)) == len(found) > 3
+    assert space.builtin_choice(unscheduled, UNIT) in found
+    picked = Random(name).sample(found, 6)
+    assert all(1 < work_group(scheduled(name, choice)) <= UNIT.work_group for choice in picked)
+    arguments = kernel_task(name, name, kernel, len(kernel.params) - 1).arguments
+    results = [run(scheduled(name, choice), arguments.draw(), opencl) for choice in picked[:2]]
+    expected = run(scheduled(name), arguments.draw(), opencl)
+    for result in results:
+        if expected.dtype == np.int8:
+            np.testing.assert_array_equal(result, expected)
+        else:
+            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-4)
+
+
+def run(schedule: s_tir.Schedule, arrays: list, device: tvm.runtime.Device) -> np.ndarray:
+    with kernel_sources(SPEC):
+        library = tvm.compile(schedule.mod, target=tvm_target(SPEC))
+    tensors = [tvm.runtime.tensor(array, device) for array in arrays]
+    library["main"](*tensors)
+    return tensors[-1].numpy()
+
+
+def test_a_processor_has_other_choices() -> None:
+    kernel: tirx.PrimFunc = KERNELS["pointwise"]()
+    assert design_space(kernel) is not design_space(kernel, spaces_for(UNIT))
+    assert design_space(create_mean((1, 5, 7, 6)), spaces_for(UNIT)) is None
+
+
+def test_a_session_over_rpc_and_its_records(
+    opencl_plugin: Path,
+    serve: Callable[..., AbstractContextManager[Served]],
+    quantized_program: ProgramFactory,
+    tmp_path: Path,
+) -> None:
+    with serve("tuned-gpu") as served:
+        options = "--target", "host-opencl", "--scheme", "fp32", "--size", "64x96", "--trials", 4
+        outcome = as_user("compile/tune", *options, *served.options, "--logs", tmp_path, "--json")
+    assert outcome.code == 0, outcome.err
+    assert "PoCL, whose times rank nothing for a GPU" in " ".join(outcome.err.split())
+    found = json.loads(outcome.out)
+    assert found["trials"] == 4 and found["notes"] == []
+    measured = [kernel for kernel in found["kernels"] if kernel["measured"]]
+    assert len(measured) == 4 and all(0 < kernel["best_seconds"] < 5 for kernel in measured)
+    folder = tmp_path / "host-opencl"
+    assert json.loads((folder / SESSION).read_text())["device"]["cpu"].startswith("PoCL")
+    assert len(read_log(folder).by_kernel) == 4
+    planned = plan_network(
+        quantized_program("fp32"), PipelineOptions(SPEC, 1, split=False, records=folder)
+    )
+    kernels = [f for _, f in planned.functions_items() if isinstance(f, tirx.PrimFunc)]
+    assert sum(schedule_origin(kernel) == RECORD for kernel in kernels) == 4
+
+
+def test_a_gpus_facts_name_the_gpu() -> None:
+    mali = {"name": "Mali-G610", "driver": "3.0", "platform": "OpenCL 3.0 v1.g6p0"}
+    assert gpu_facts({"cpu": "A76"}, mali)["cpu"] == "Mali-G610 by driver 3.0"
+    with pytest.raises(TargetError, match="no OpenCL: install the driver"):
+        gpu_facts({"cpu": "A76"}, {"error": "install the driver"})
