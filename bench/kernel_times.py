@@ -35,6 +35,11 @@ _FAMILIES = {
     "instance_norm_statistics": "means",
     "mean": "means",
     "move": "copies",
+    "word_concat_pointwise": "1x1 convolution",
+    "word_conv": "dense convolution",
+    "gpu_row_statistics": "means",
+    "gpu_statistics": "means",
+    "copy": "copies between devices",
 }
 _XNNPACK = (
     ("Fully Connected", "pointwise"),

@@ -66,8 +66,9 @@ def staged_artefact(folder: Path) -> Iterator[Path]:
             raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
         yield work
         # Renaming takes no space, so that a full disk cannot come between the two.
-        for name in (LIBRARY, MANIFEST):
-            os.replace(work / name, folder / name)
+        # The manifest last: it says which files belong together.
+        for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST):
+            os.replace(path, folder / path.name)
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -76,13 +77,15 @@ def staged_artefact(folder: Path) -> Iterator[Path]:
                 path.rmdir()  # Only where it is empty.
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write ``manifest`` into ``folder``, with the format and the library's sha256 added.
+def write_manifest(
+    folder: Path, manifest: dict[str, Any], libraries: tuple[str, ...] = (LIBRARY,)
+) -> None:
+    """Write ``manifest`` into ``folder``, with the format and the sha256 of ``libraries`` added.
 
     Raises:
         OutputError: it cannot be written.
     """
-    files = {LIBRARY: {"sha256": sha256_of(folder / LIBRARY)}}
+    files = {name: {"sha256": sha256_of(folder / name)} for name in libraries}
     whole = {"format": FORMAT, **manifest, "files": files}
     write_atomically(folder / MANIFEST, (json.dumps(whole, indent=2) + "\n").encode())
 

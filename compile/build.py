@@ -35,6 +35,10 @@ class Options:
     threads: int | None = None
     """Threads per frame; the target's own number unless given."""
 
+    on_processor: Literal["backbone", "head"] | None = None
+    """Part that runs on the processor beside a GPU target; the whole network runs on the GPU unless
+    given."""
+
     checkpoint: Path | None = None
     """Weights (.safetensors); the bundled ones of the attention unless given."""
 
@@ -77,6 +81,7 @@ def _build(options: Options) -> None:
         out=options.out,
         dump_ir=options.dump_ir,
         ndk_compiler=find_ndk(os.environ),
+        on_processor=options.on_processor,
     )
     artefact = build_artefact(request, Phases(stderr))
     show_build(artefact, stderr)

@@ -28,11 +28,19 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
 from compile.mqnet.weights import bundled_weights, load_checkpoint
+from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
 from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import Precision, scheme_named
 from compile.scratch_space import check_scratch_space
+from compile.split_network import (
+    SplitNetwork,
+    plan_split,
+    split_options,
+    whole_calls,
+    whole_part,
+)
 from compile.tuner.log_folder import records_name
 from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target
@@ -57,6 +65,8 @@ class BuildRequest:
         out: folder to write to, or None for one below build/ that is named after the request.
         dump_ir: folder for the module behind each phase, or None.
         ndk_compiler: the Android NDK's clang, or None.
+        on_processor: "backbone" or "head": the part that runs on the processor beside the target's
+            GPU; None for the whole network on one device.
     """
 
     target: str
@@ -68,6 +78,7 @@ class BuildRequest:
     out: Path | None = None
     dump_ir: Path | None = None
     ndk_compiler: Path | None = None
+    on_processor: str | None = None
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -110,17 +121,18 @@ def build_artefact(
             f"scheme {scheme.name} computes in float16, which target {spec.name} does not have: "
             "take a scheme with float32, such as mixed"
         )
+    options = PipelineOptions(
+        spec,
+        threads,
+        split=scheme.backbone is Precision.INT8,
+        records=TUNING_LOGS / records_name(spec),
+    )
+    of_parts = request.on_processor and split_options(options, request.on_processor, TUNING_LOGS)
     folder = request.out or _default_folder(request)
     check_scratch_space()
     with staged_artefact(folder) as work:
         with phases.phase("quantize"):
             program = program or quantized_program(request)
-        options = PipelineOptions(
-            spec,
-            threads,
-            split=scheme.backbone is Precision.INT8,
-            records=TUNING_LOGS / records_name(spec),
-        )
         boundary: list[BoundaryTensor] = []
 
         def observe(number: int, name: str, mod: tvm.IRModule) -> None:
@@ -129,13 +141,23 @@ def build_artefact(
             if request.dump_ir is not None:
                 _dump(request.dump_ir, number, name, mod)
 
-        planned = plan_network(program, options, phases.phase, observe)
-        with phases.phase("emit"):
-            executable = emit(planned, options)
+        if of_parts is None:
+            planned = plan_network(program, options, phases.phase, observe)
+            libraries = {LIBRARY: (planned, options)}
+            main, description = planned["main"], _describe(planned)
+        else:
+            split = plan_split(program, of_parts, phases.phase, observe)
+            names = {BACKBONE: LIBRARY, HEAD: HEAD_LIBRARY}
+            libraries = {
+                names[part]: (planned, split.options[part]) for part, planned in split.parts.items()
+            }
+            main, description = split.main, _describe_split(split, request.on_processor)
         linker = ExportLinker(spec, LinkOptions(ndk_compiler=request.ndk_compiler))
-        with phases.phase("link"):
-            executable.export_library(str(work / LIBRARY), fcompile=linker)
-        main = planned["main"]
+        for name, (planned, its_options) in libraries.items():
+            with phases.phase("emit"):
+                executable = emit(planned, its_options)
+            with phases.phase("link"):
+                executable.export_library(str(work / name), fcompile=linker)
         checkpoint = _weights_of(request)
         write_manifest(
             work,
@@ -144,18 +166,41 @@ def build_artefact(
                 "attention": request.attention,
                 "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
                 "target": describe_target(spec),
-                "threads": threads,
+                "threads": max(its_options.threads for _, its_options in libraries.values()),
                 "input": _tensor(main.params[0].name, main.params[0].ty),
                 "output": _tensor("h", main.ret_ty),
                 "boundary": [asdict(tensor) for tensor in boundary],
-                "parts": [asdict(part) for part in describe_parts(planned)],
-                "kernels": [asdict(kernel) for kernel in describe_kernels(planned)],
-                "calls": [asdict(call) for call in describe_calls(planned)],
+                **description,
                 "linker": asdict(linker.report),
                 "versions": {package: version(package) for package in _PACKAGES},
             },
+            tuple(libraries),
         )
     return open_artefact(folder)
+
+
+def _describe(planned: tvm.IRModule) -> dict[str, Any]:
+    return {
+        "parts": [asdict(part) for part in describe_parts(planned)],
+        "kernels": [asdict(kernel) for kernel in describe_kernels(planned)],
+        "calls": [asdict(call) for call in describe_calls(planned)],
+    }
+
+
+def _describe_split(split: SplitNetwork, on_processor: str) -> dict[str, Any]:
+    parts = [part for planned in split.parts.values() for part in describe_parts(planned)]
+    calls = [describe_calls(planned, name) for name, planned in split.parts.items()]
+    copies = sum(origin != INPUT for origin in split.head_arguments)
+    return {
+        "split": {"on_processor": on_processor, "head_arguments": split.head_arguments},
+        "parts": [asdict(part) for part in (*parts, whole_part(parts))],
+        "kernels": [
+            asdict(kernel) | {"part": name}
+            for name, planned in split.parts.items()
+            for kernel in describe_kernels(planned)
+        ],
+        "calls": [asdict(call) for call in whole_calls(*calls, copies)],
+    }
 
 
 def quantized_program(request: BuildRequest) -> ExportedProgram:
@@ -177,6 +222,8 @@ def _weights_of(request: BuildRequest) -> Path:
 def _default_folder(request: BuildRequest) -> Path:
     height, width = request.size
     name = f"{request.target}-{request.scheme}-{request.attention}-{height}x{width}"
+    if request.on_processor is not None:
+        name += f"-{request.on_processor}-on-processor"
     return Path("build") / name
 
 

@@ -24,9 +24,10 @@ class CallSummary:
     layers: tuple[str, ...]
 
 
-def describe_calls(planned: tvm.IRModule) -> list[CallSummary]:
-    """The calls of ``main``, of a module from :func:`compile.passes.plan_memory.plan_memory`."""
-    calls = (binding.value for block in planned["main"].body.blocks for binding in block.bindings)
+def describe_calls(planned: tvm.IRModule, function: str = "main") -> list[CallSummary]:
+    """The calls of ``function``, of a module from
+    :func:`compile.passes.plan_memory.plan_memory`."""
+    calls = (binding.value for block in planned[function].body.blocks for binding in block.bindings)
     return [
         CallSummary(call.op.name_hint, layers_of(call))
         for call in calls

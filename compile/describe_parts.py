@@ -10,6 +10,7 @@ from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
 from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
+from compile.parts import BACKBONE, HEAD
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 
 
@@ -43,7 +44,7 @@ def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
     ``planned`` comes from :func:`compile.passes.plan_memory.plan_memory`.
     """
     summaries = []
-    for name in ("backbone", "head", "main"):
+    for name in (BACKBONE, HEAD, "main"):
         if any(var.name_hint == name for var in planned.get_global_vars()):
             summaries.append(_describe(planned, name))
     return summaries

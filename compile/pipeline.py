@@ -74,6 +74,9 @@ class PipelineOptions:
     records: Path
 
 
+#: Phases before backbone and head are two functions.
+_CUT = 2
+
 #: Called around each phase with its name; for progress.
 PhaseReporter = Callable[[str], AbstractContextManager[None]]
 
@@ -99,6 +102,43 @@ def plan_network(
         with report(name):
             mod = tvm.transform.Sequential(passes)(mod)
         observe(number, name, mod)
+    return mod
+
+
+def cut_network(
+    program: ExportedProgram,
+    options: PipelineOptions,
+    report: PhaseReporter = lambda name: nullcontext(),
+    observe: ModuleObserver = lambda number, name, mod: None,
+) -> tvm.IRModule:
+    """The phases up to "cut": a module of backbone, head and main, the same for every target.
+
+    Raises:
+        GraphError: the program holds something that the compiler cannot take.
+    """
+    with report("import"):
+        mod = import_program(program)
+    observe(0, "import", mod)
+    for number, (name, passes) in enumerate(phases(options)[:_CUT], start=1):
+        with report(name):
+            mod = tvm.transform.Sequential(passes)(mod)
+        observe(number, name, mod)
+    return mod
+
+
+def plan_part(
+    cut: tvm.IRModule,
+    part: str,
+    options: PipelineOptions,
+    report: PhaseReporter = lambda name: nullcontext(),
+    observe: ModuleObserver = lambda number, name, mod: None,
+) -> tvm.IRModule:
+    """The phases behind the cut for the function ``part`` alone."""
+    mod = tvm.IRModule({part: cut[part].with_attr("global_symbol", part)})
+    for number, (name, passes) in enumerate(phases(options)[_CUT:], start=_CUT + 1):
+        with report(f"{part}, {name}"):
+            mod = tvm.transform.Sequential(passes)(mod)
+        observe(number, f"{name}-{part}", mod)
     return mod
 
 

@@ -46,6 +46,7 @@ class OpenClSpec:
     """A GPU that OpenCL reaches, as its driver describes it.
 
     Attributes:
+        processor: Target of the processor beside it.
         work_group: The most work items of a work group (CL_DEVICE_MAX_WORK_GROUP_SIZE, or fewer).
         registers: Of 32 bits that a work item may use without halving how many run at once.
         vector_bytes: Width of one load or store.
@@ -54,6 +55,7 @@ class OpenClSpec:
         extensions: Further ones that a device must have.
     """
 
+    processor: str
     work_group: int
     registers: int
     vector_bytes: int
@@ -272,7 +274,7 @@ def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
         peak_fp32_macs=data["peak_fp32_macs"],
         cycles={},
         variant="",
-        opencl=OpenClSpec(**{**gpu, "extensions": tuple(gpu["extensions"])}),
+        opencl=OpenClSpec(processor.name, **{**gpu, "extensions": tuple(gpu["extensions"])}),
     )
 
 

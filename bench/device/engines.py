@@ -46,6 +46,11 @@ class TvmArtefactThere:
         self.version = version
         self._cpu_seconds = offered(session, "mqnet.cpu_seconds")
         artefact = open_artefact(job.artefact)
+        if "split" in artefact.manifest:
+            raise WorkerError(
+                f"{artefact.library.parent} is split over two devices, which is timed by "
+                "bench/kernel_times.py and on this machine only: build without --on-processor"
+            )
         self._device = _device(session, artefact)
         name = f"{job.scheme}.so"
         with _uploaded(session, artefact.library.read_bytes(), name):

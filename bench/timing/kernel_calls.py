@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.timing.kernel_call import KernelCall
 from compile.errors import ArtefactError
+from compile.parts import COPY
 from compile.run_artefact import Session
 
 
@@ -28,7 +29,9 @@ def time_kernel_calls(
             f"{session.artefact.library} is of an older build, which does not know the layers of "
             "its kernels: build it again"
         )
-    kernels = {kernel["name"]: kernel for kernel in manifest["kernels"]}
+    kernels = {kernel["name"]: _summary(kernel) for kernel in manifest["kernels"]}
+    # Of a network on two devices.
+    kernels[COPY] = {"name": COPY, "family": COPY, "schedule": "", "macs": 0}
     seconds: list[list[float]] = []
     calls: list[dict[str, Any]] = []
     start = 0.0
@@ -53,6 +56,11 @@ def time_kernel_calls(
         KernelCall(**call, layers=of_call, seconds=float(median))
         for call, of_call, median in zip(calls, layers, medians, strict=True)
     ]
+
+
+def _summary(kernel: dict[str, Any]) -> dict[str, Any]:
+    """Without the part that it is of."""
+    return {name: value for name, value in kernel.items() if name != "part"}
 
 
 def _describe(kernel: dict[str, Any], arguments: Sequence[Any]) -> dict[str, Any]:

@@ -1,0 +1,15 @@
+"""Names of a network's two parts, for who compiles it and who runs it."""
+
+from __future__ import annotations
+
+BACKBONE, HEAD = "backbone", "head"
+
+#: Where the network is on two devices: the head's library; the backbone's is where that of the
+#: whole network would be.
+HEAD_LIBRARY = "head.so"
+
+#: What a copy from one device to the other is called among the kernels of a frame.
+COPY = "copy"
+
+#: Of the arguments of the head: the picture; the others are numbers of the backbone's results.
+INPUT = "input"
