@@ -17,6 +17,7 @@ from fixtures_device import Served
 from numpy.typing import NDArray
 from photographs import PHOTOS, scaled
 from rich.console import Console
+from tvm import relax
 
 from bench.baselines.engine import Job
 from bench.device.device import Device
@@ -75,6 +76,16 @@ def test_backbone_to_the_bit_and_head(here: Session, on_gpu: Session, seed: int)
 def test_photographs(here: Session, on_gpu: Session, photo: Path) -> None:
     image = scaled(photo, *SIZE)
     np.testing.assert_allclose(on_gpu.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
+
+
+def test_the_time_of_a_frame_is_that_of_the_device(on_gpu: Session) -> None:
+    """Not the time that it takes to tell the device what to do."""
+    on_gpu.run(noise())
+    library = tvm.runtime.load_module(str(on_gpu.artefact.library))
+    machine = relax.VirtualMachine(library, on_gpu.device)
+    evaluate = machine.time_evaluator("main", on_gpu.device, number=1, repeat=5)
+    device = min(evaluate(tvm.runtime.tensor(noise()[None], on_gpu.device)).results)
+    assert min(on_gpu.run(noise())[1] for _ in range(5)) > 0.7 * device
 
 
 def test_a_frame_after_another_is_the_same(on_gpu: Session) -> None:
