@@ -116,7 +116,9 @@ def _time(options: Options) -> None:
     calls = time_kernel_calls(session, photo, options.frames)
     hz, bandwidth = clock_hz(), copy_bytes_per_second()
     target = manifest["target"]
-    peaks = {kind: target[f"peak_{kind}_macs"] * hz for kind in ("int8", "fp32")}
+    # The clock is the processor's; a GPU's is not known.
+    on_gpu = target.get("opencl") is not None
+    peaks = {kind: 0.0 if on_gpu else target[f"peak_{kind}_macs"] * hz for kind in ("int8", "fp32")}
     families = {"tvm": _by_family((call.family, call.seconds) for call in calls)}
     if options.litert:
         name = f"litert-{manifest['scheme']}-{height}x{width}.tflite"
@@ -170,7 +172,7 @@ def _print_table(kernels: KernelsFile, rows: int) -> None:
             f"{call.seconds / kernels.seconds:.1%}",
             f"{call.macs / 1e6:.1f}" if call.macs else "",
             f"{call.macs_per_second / 1e9:.1f}" if call.macs else "",
-            f"{call.macs_per_second / peak:.0%}" if call.macs else "",
+            f"{call.macs_per_second / peak:.0%}" if call.macs and peak else "",
             call.schedule,
         )
     Console(width=160).print(table)

@@ -166,12 +166,21 @@ def _networks(options: Options) -> list[tuple[str, str]]:
     wanted = known if options.schemes == "all" else set(options.schemes.split(","))
     for scheme in wanted - known:
         raise MqnetError(f"unknown scheme {scheme!r}: choose of {', '.join(sorted(known))}, or all")
+    lacking = _lacking(options.target) if options.schemes == "all" else ()
     return [
         (engine, scheme)
         for engine in dict.fromkeys(engines)
         for scheme in SCHEMES[engine]
-        if scheme in wanted
+        if scheme in wanted and not (engine == "tvm" and scheme in lacking)
     ]
+
+
+def _lacking(target: str) -> tuple[str, ...]:
+    """Schemes that a GPU without 16-bit floats has not."""
+    from targets.load_target import load_target
+
+    opencl = load_target(target).opencl
+    return ("fp16", "w8a16") if opencl is not None and not opencl.fp16 else ()
 
 
 def _address(options: Options) -> DeviceAddress | None:

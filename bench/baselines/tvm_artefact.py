@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from bench.baselines.engine import Job
 from compile.artefact import open_artefact
 from compile.run_artefact import Session
+from targets.gpu_name import gpu_name
+from targets.served.opencl import describe_opencl
 
 
 class TvmArtefact:
@@ -17,8 +20,11 @@ class TvmArtefact:
 
     def __init__(self, job: Job) -> None:
         assert job.artefact is not None
+        artefact = open_artefact(job.artefact)
+        self._session = Session(artefact, job.threads)
         self.version = version("apache-tvm")
-        self._session = Session(open_artefact(job.artefact), job.threads)
+        if artefact.manifest["target"].get("opencl") is not None:
+            self.version += f" on {gpu_name(json.loads(describe_opencl()))}"
 
     def set_photo(self, photo: NDArray[np.uint8]) -> None:
         """Take ``photo``, uint8 [H,W,3]."""

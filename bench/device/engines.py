@@ -24,6 +24,7 @@ from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
 from compile.artefact import Artefact, open_artefact
 from compile.artefact_device import check_opencl
+from targets.gpu_name import gpu_name
 
 
 class DeviceEngine(Protocol):
@@ -51,7 +52,11 @@ class TvmArtefactThere:
                 f"{artefact.library.parent} is split over two devices, which is timed by "
                 "bench/kernel_times.py and on this machine only: build without --on-processor"
             )
-        self._device = _device(session, artefact)
+        self._device = session.cpu()
+        if artefact.manifest["target"].get("opencl") is not None:
+            self._device = session.cl()
+            gpu = _checked_gpu(session, artefact)
+            self.version = f"{version} on {gpu_name(gpu) if gpu else 'an unknown GPU'}"
         name = f"{job.scheme}.so"
         with _uploaded(session, artefact.library.read_bytes(), name):
             try:
@@ -131,14 +136,15 @@ def last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
-def _device(session: RPCSession, artefact: Artefact) -> tvm.runtime.Device:
-    """What runs the kernels there."""
-    target = artefact.manifest["target"]
-    if target.get("opencl") is None:
-        return session.cpu()
-    if describe := offered(session, "mqnet.opencl"):
-        check_opencl(target, json.loads(describe()))
-    return session.cl()
+def _checked_gpu(session: RPCSession, artefact: Artefact) -> dict[str, Any] | None:
+    """What the device tells of its GPU, which can run the ``artefact``; None where its server is
+    none of ours and tells nothing."""
+    describe = offered(session, "mqnet.opencl")
+    if describe is None:
+        return None
+    gpu = json.loads(describe())
+    check_opencl(artefact.manifest["target"], gpu)
+    return gpu
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ def layer_table(kernels: KernelsFile) -> pd.DataFrame:
             "MB moved": f"{call.moved_bytes / 1e6:.2f}",
             "MMAC": f"{call.macs / 1e6:.2f}" if call.macs else "",
             "GMAC/s": f"{call.macs_per_second / 1e9:.1f}" if call.macs else "",
-            "of peak": f"{call.macs_per_second / peak:.0%}" if call.macs else "",
+            "of peak": f"{call.macs_per_second / peak:.0%}" if call.macs and peak else "",
         }
         for call in kernels.calls
     )

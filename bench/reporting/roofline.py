@@ -19,6 +19,8 @@ def roofline(kernels: KernelsFile) -> Figure:
     panel = figure.subplots()
     x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
     for kind, peak in kernels.machine["peak_macs_per_second"].items():
+        if not peak:
+            continue  # Of a GPU, whose clock is not known.
         roof = np.minimum(peak, x * bandwidth) / 1e9
         panel.loglog(x, roof, label=f"{kind}: {peak / 1e9:.0f} GMAC/s, {bandwidth / 1e9:.0f} GB/s")
     for family in sorted({call.family for call in calls}):

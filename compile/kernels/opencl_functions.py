@@ -35,13 +35,17 @@ _DOT_OF_LANES = {
     ),
 }
 
+# None of these functions is `inline`: that is C99's, and a driver that does not inline a call of
+# one does not find it.
+
 # A product that nothing may fuse with an addition: its value is rounded by itself.
 _ROUNDED_PRODUCT = """\
-inline {type} mqnet_product_{lanes}({type} a, {type} b) {{
+{type} mqnet_product_{lanes}({type} a, {type} b) {{
 #pragma OPENCL FP_CONTRACT OFF
   return a * b;
 }}
 """
+_DECLARATION = re.compile(r"^__kernel void [^{}]*?;\n", re.MULTILINE)
 _CALL = re.compile(r"\bmqnet_(dot4|product)_(\d+)\(")
 
 
@@ -71,7 +75,9 @@ def opencl_functions(dot: str) -> Iterator[None]:
 
 
 def complete_source(source: str, dot: str) -> str:
-    """``source`` of a kernel with the functions that it calls in front."""
+    """``source`` of a kernel with the functions that it calls in front, and without declarations:
+    those of all other kernels of the program, called by nobody, are most of its text."""
+    source = _DECLARATION.sub("", source)
     called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
     dots = sorted(lanes for name, lanes in called if name == "dot4")
     parts = [_dot_functions(dots, dot)] if dots else []
@@ -83,13 +89,13 @@ def complete_source(source: str, dot: str) -> str:
 
 def _dot_functions(lanes: list[int], dot: str) -> str:
     pragma, product = _DOT_OF_LANES[dot]
-    one = f"inline int mqnet_dot4_1(int a, int b) {{\n  return {product};\n}}\n"
+    one = f"int mqnet_dot4_1(int a, int b) {{\n  return {product};\n}}\n"
     parts = [_once("MQNET_DOT4_1", pragma + one)]
     for n in lanes:
         if n > 1:
             kind, places = _typed("int", n), "0123456789abcdef"[:n]
             calls = ", ".join(f"mqnet_dot4_1(a.s{i}, b.s{i})" for i in places)
-            text = f"inline {kind} mqnet_dot4_{n}({kind} a, {kind} b) {{\n"
+            text = f"{kind} mqnet_dot4_{n}({kind} a, {kind} b) {{\n"
             parts.append(_once(f"MQNET_DOT4_{n}", f"{text}  return ({kind})({calls});\n}}\n"))
     return "".join(parts)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,7 +28,7 @@ from compile.artefact import Artefact, open_artefact
 from compile.build_artefact import BuildRequest, build_artefact
 from compile.errors import ArtefactError, MqnetError
 from compile.phases import Phases
-from compile.run_artefact import Session
+from compile.run_artefact import LoadedPart, Session
 from targets.elf import read_machine
 
 HEAD_TOLERANCE = 1e-4
@@ -105,6 +107,38 @@ def test_another_scheme_and_attention(
     np.testing.assert_allclose(there.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
 
 
+def _program(name: str) -> str:
+    """An offline tool; skips where it is not installed, but fails in CI."""
+    for found in (name, f"{name}-15", f"{name}-14"):
+        if shutil.which(found):
+            return found
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to validate kernels: no {name}")
+    pytest.skip(f"no {name} (apt-get install llvm-spirv-15 spirv-tools)")
+
+
+@needs_lld
+def test_every_kernel_of_a_mali_is_valid_spirv(artefact: ArtefactFactory, tmp_path: Path) -> None:
+    """A second compiler's opinion of OpenCL C 1.2 as it is written for Arm's driver."""
+    clang, translator, validator = map(_program, ("clang", "llvm-spirv", "spirv-val"))
+    library = artefact("linux-mali").library.read_bytes()
+    start = library.index(b"// Function: ")
+    source = library[start : library.index(b"\0", start)].decode()
+    # The extension's function, which clang does not know, is declared.
+    (tmp_path / "kernels.cl").write_text("int arm_dot(char4 a, char4 b);\n" + source)
+    options = "-cl-std=CL1.2 -target spir64 -Xclang -finclude-default-header -x cl -O1"
+    options += " -Xclang -disable-llvm-passes -Wno-unknown-pragmas -emit-llvm -c kernels.cl"
+    for command in (
+        [clang, *options.split(), "-o", "kernels.bc"],
+        [translator, "kernels.bc", "-o", "kernels.spv"],
+        [validator, "kernels.spv"],
+    ):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    kernels = source.count("\n__kernel void")
+    assert kernels > 60 and (tmp_path / "kernels.spv").stat().st_size > 1000 * kernels
+
+
 @pytest.fixture(scope="module")
 def gpu_board(
     opencl_plugin: Path, serve: Callable[..., AbstractContextManager[Served]]
@@ -158,6 +192,17 @@ def test_a_device_that_has_too_little(
         assert engine.output(noise()).shape == (*SIZE, 3)
     finally:
         device.close()
+
+
+def test_a_device_whose_memory_is_full(
+    opencl: tvm.runtime.Device, on_gpu: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        too_much = lambda *_: [tvm.runtime.empty((1 << 45,), "int8", opencl)]  # noqa: E731
+        patch.setattr(LoadedPart, "run", too_much)
+        with pytest.raises(ArtefactError, match="cannot give a buffer of 35184372088832 bytes"):
+            on_gpu.run(noise())
+    assert on_gpu.run(noise())[0].shape == (*SIZE, 3)
 
 
 def test_no_opencl_is_one_sentence(on_gpu: Session, tmp_path: Path) -> None:
