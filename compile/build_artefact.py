@@ -33,7 +33,7 @@ from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import Precision, scheme_named
 from compile.scratch_space import check_scratch_space
-from compile.tuner.log_folder import records_name
+from compile.tuning_records.log_folder import records_name
 from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target
 

@@ -140,8 +140,8 @@ def _compare(old: Path, new: Path) -> dict[str, Any]:
 
 def _compact(options: Options, target: str, keep: int) -> dict[str, Any]:
     from compile.build_artefact import TUNING_LOGS
-    from compile.tuner.compact_log import compact_log
-    from compile.tuner.log_folder import records_name
+    from compile.tuning_records.compact_log import compact_log
+    from compile.tuning_records.log_folder import records_name
     from targets.load_target import load_target
 
     folder = (options.logs or TUNING_LOGS) / records_name(load_target(target))

@@ -19,10 +19,10 @@ from tvm.error import RPCError
 from tvm.rpc import RPCSession
 
 from bench.baselines.engine import Job
-from bench.device.offered import offered
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
 from compile.artefact import open_artefact
+from targets.remote.offered import offered
 
 
 class DeviceEngine(Protocol):

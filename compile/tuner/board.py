@@ -18,14 +18,14 @@ from typing import Any
 import tvm
 from tvm.rpc import RPCSession
 
-from bench.device.offered import offered
-from bench.device.request import DeviceAddress, request_device
 from compile.errors import MqnetError
 from compile.tuner.build_candidates import FUNCTION
 from compile.tuner.kernel_task import TaskArguments
 from compile.tuner.runner import wrong_result
 from compile.tuner.time_calls import time_library
 from compile.tuner.worker_pool import Outcome, WorkerPool
+from targets.remote.offered import offered
+from targets.remote.request import DeviceAddress, request_device
 
 # Beyond the end of a session, until the device is free again.
 _SECONDS_TO_FREE = 30.0

@@ -14,9 +14,7 @@ from tvm import s_tir
 
 from compile.kernels.design_spaces import SPACES
 from compile.kernels.tiling import VectorUnit
-
-#: Annotation of the block "root" in records.
-CHOICE_ATTR = "mqnet.choice"
+from compile.tuning_records.records import CHOICE_ATTR
 
 
 def choice_text(choice: Any) -> str:

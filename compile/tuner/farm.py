@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.device.request import DeviceAddress, count_devices
 from compile.errors import TargetError
 from compile.tuner.board import BoardOptions
-from compile.tuner.log_folder import DEVICE_FACTS
 from compile.tuner.rpc_runner import Job, RpcRunner
+from compile.tuning_records.log_folder import DEVICE_FACTS
 from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec
+from targets.remote.request import DeviceAddress, count_devices
 from targets.runs_here import why_not_here
 from targets.served.tracker import tracker_address
 

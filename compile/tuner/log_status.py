@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from compile.errors import TargetError
-from compile.tuner.log_folder import SESSION, existing_log, read_session
-from compile.tuner.records import read_log
+from compile.tuning_records.log_folder import SESSION, existing_log, read_session
+from compile.tuning_records.records import read_log
 
 _SHOWN_KERNELS = 20
 

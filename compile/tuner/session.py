@@ -20,7 +20,7 @@ from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.kernel_task import KernelTask
-from compile.tuner.records import RecordWriter
+from compile.tuner.record_writer import RecordWriter
 from compile.tuner.runner import Measurement, Runner
 from compile.tuner.task_state import TaskState
 

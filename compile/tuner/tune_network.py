@@ -28,7 +28,12 @@ from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.farm import Farm, check_can_be_emulated, open_farm
 from compile.tuner.host_runner import HostRunner
 from compile.tuner.kernel_task import KernelTask, NetworkKernels, network_kernels
-from compile.tuner.log_folder import (
+from compile.tuner.record_writer import RecordWriter
+from compile.tuner.reference_kernel import reference_task
+from compile.tuner.runner import Runner
+from compile.tuner.session import Tools, TuningSession
+from compile.tuner.show_session import shown_session
+from compile.tuning_records.log_folder import (
     SESSION,
     check_same_device,
     emulated_fingerprint,
@@ -38,11 +43,8 @@ from compile.tuner.log_folder import (
     records_name,
     write_session,
 )
-from compile.tuner.records import RecordWriter, kernel_of, read_log
-from compile.tuner.reference_kernel import reference_task
-from compile.tuner.runner import Runner
-from compile.tuner.session import Tools, TuningSession
-from compile.tuner.show_session import shown_session
+from compile.tuning_records.records import read_log
+from compile.tuning_records.workload import kernel_of
 from targets.emulator.board_core import board_core
 from targets.emulator.emulated_farm import KEY, emulated_farm
 from targets.load_target import TargetSpec, load_target, tvm_target

@@ -19,8 +19,8 @@ import psutil
 import pytest
 from command_line import QUICK, REPOSITORY, Command, Outcome, as_user, check_sentence, contents
 
-from compile.tuner.log_folder import SESSION, records_name
-from compile.tuner.records import RECORDS, WORKLOADS, read_log
+from compile.tuning_records.log_folder import SESSION, records_name
+from compile.tuning_records.records import RECORDS, WORKLOADS, read_log
 from targets.load_target import load_target
 
 NAME = records_name(load_target("host"))

@@ -18,10 +18,10 @@ from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.pipeline import vector_unit
 from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
 from compile.tuner.kernel_task import KernelTask, kernel_task
-from compile.tuner.records import (
+from compile.tuner.record_writer import RecordWriter
+from compile.tuning_records.records import (
     RECORDS,
     WORKLOADS,
-    RecordWriter,
     compact,
     fitting,
     read_log,

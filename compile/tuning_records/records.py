@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
-from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.atomic import write_atomically
 from compile.errors import TargetError
 from compile.kernels.intrinsic_names import register_intrinsics
-from compile.kernels.tiling import VectorUnit
-from compile.tuner.candidate import CHOICE_ATTR, scheduled
-from compile.tuner.json_lines import append_line, encode_line, read_lines
-from compile.tuner.kernel_task import KernelTask
+from compile.tuning_records.json_lines import encode_line, read_lines
 
 WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
+
+#: Annotation of the block "root" that says which choice the trace makes.
+CHOICE_ATTR = "mqnet.choice"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Record:
     """One measured candidate.
 
     Attributes:
-        choice: as :func:`compile.tuner.candidate.choice_text` spells it; "" of another tuner's.
+        choice: as compile/tuner/candidate.py spells it; "" of another tuner's.
         seconds: of one call, the mean.
         line: what stands in the file.
     """
@@ -87,11 +85,6 @@ def read_log(folder: Path) -> Log:
     return Log(workloads, dict(by_kernel))
 
 
-def kernel_of(workload: list[str]) -> tvm.IRModule:
-    """The module of a line of the file of kernels."""
-    return Workload.from_json(workload).mod
-
-
 def replay(record: Record, workload: Workload) -> TuningRecord | None:
     """The record as MetaSchedule has it; None where its trace does not fit the kernel any more: the
     hash of a kernel tells nothing of the intrinsics that its loops are replaced by."""
@@ -101,44 +94,6 @@ def replay(record: Record, workload: Workload) -> TuningRecord | None:
         return TuningRecord.from_json(content, workload)
     except RuntimeError:
         return None
-
-
-class RecordWriter:
-    """Adds to the log in ``folder``; whoever makes one holds its lock."""
-
-    def __init__(self, folder: Path, unit: VectorUnit, target: tvm.target.Target) -> None:
-        self._folder, self._unit, self._target = folder, unit, target
-        self.log = read_log(folder)
-        self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
-
-    def known(self, task: KernelTask) -> dict[str, float]:
-        """Seconds of the choices that were measured for the kernel; none where the best of them can
-        no longer be scheduled so."""
-        best = self.log.best(task.key)
-        if best is None or replay(best, task.workload()) is None:
-            return {}
-        return self.log.measured(task.key)
-
-    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
-        """Record a candidate; it is on the disk when this returns.
-
-        Raises:
-            OutputError: it cannot be written; the log is as it was.
-        """
-        workload = task.workload()
-        if task.key not in self._lines:
-            # First: a record without its kernel could not be read.
-            line = workload.as_json()
-            append_line(self._folder / WORKLOADS, line)
-            self._lines[task.key] = len(self.log.workloads)
-            self.log.workloads.append(line)
-        trace = scheduled(task.family, task.load(), self._unit, choice).trace
-        arguments = ArgInfo.from_prim_func(workload.mod["main"])
-        record = TuningRecord(trace, workload, list(seconds), self._target, arguments)
-        line = [self._lines[task.key], record.as_json()]
-        append_line(self._folder / RECORDS, line)
-        entry = Record(choice, float(np.mean(seconds)), line)
-        self.log.by_kernel.setdefault(task.key, []).append(entry)
 
 
 def fitting(log: Log) -> Log:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from compile.errors import MqnetError
-from compile.tuner.log_folder import existing_log, locked_log, read_session, write_session
-from compile.tuner.records import compact, fitting, read_log, write_records
+from compile.tuning_records.log_folder import existing_log, locked_log, read_session, write_session
+from compile.tuning_records.records import compact, fitting, read_log, write_records
 
 
 def compact_log(folder: Path, keep: int) -> dict[str, Any]:

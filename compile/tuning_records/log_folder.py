@@ -16,8 +16,8 @@ import filelock
 
 from compile.atomic import make_folder, write_atomically
 from compile.errors import OutputError, TargetError
-from compile.tuner.json_lines import repair
-from compile.tuner.records import RECORDS, WORKLOADS
+from compile.tuning_records.json_lines import repair
+from compile.tuning_records.records import RECORDS, WORKLOADS
 from targets.load_target import TargetSpec
 
 SESSION = "session.json"

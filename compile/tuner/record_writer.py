@@ -1,0 +1,54 @@
+"""Adds what a session measures to its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+from tvm.s_tir.meta_schedule.database import TuningRecord
+
+from compile.kernels.tiling import VectorUnit
+from compile.tuner.candidate import scheduled
+from compile.tuner.kernel_task import KernelTask
+from compile.tuning_records.json_lines import append_line
+from compile.tuning_records.records import RECORDS, WORKLOADS, Record, read_log, replay
+
+
+class RecordWriter:
+    """Adds to the log in ``folder``; whoever makes one holds its lock."""
+
+    def __init__(self, folder: Path, unit: VectorUnit, target: tvm.target.Target) -> None:
+        self._folder, self._unit, self._target = folder, unit, target
+        self.log = read_log(folder)
+        self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
+
+    def known(self, task: KernelTask) -> dict[str, float]:
+        """Seconds of the choices that were measured for the kernel; none where the best of them can
+        no longer be scheduled so."""
+        best = self.log.best(task.key)
+        if best is None or replay(best, task.workload()) is None:
+            return {}
+        return self.log.measured(task.key)
+
+    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
+        """Record a candidate; it is on the disk when this returns.
+
+        Raises:
+            OutputError: it cannot be written; the log is as it was.
+        """
+        workload = task.workload()
+        if task.key not in self._lines:
+            # First: a record without its kernel could not be read.
+            line = workload.as_json()
+            append_line(self._folder / WORKLOADS, line)
+            self._lines[task.key] = len(self.log.workloads)
+            self.log.workloads.append(line)
+        trace = scheduled(task.family, task.load(), self._unit, choice).trace
+        arguments = ArgInfo.from_prim_func(workload.mod["main"])
+        record = TuningRecord(trace, workload, list(seconds), self._target, arguments)
+        line = [self._lines[task.key], record.as_json()]
+        append_line(self._folder / RECORDS, line)
+        entry = Record(choice, float(np.mean(seconds)), line)
+        self.log.by_kernel.setdefault(task.key, []).append(entry)
