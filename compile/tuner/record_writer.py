@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,25 @@ from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask
 from compile.tuning_records.json_lines import append_line
 from compile.tuning_records.records import RECORDS, WORKLOADS, Record, read_log, replay
+from compile.tuning_records.workload import short_line
 
 
 class RecordWriter:
-    """Adds to the log in ``folder``; whoever makes one holds its lock."""
+    """Adds to the log in ``folder``; whoever makes one holds its lock.
 
-    def __init__(self, folder: Path, unit: VectorUnit, target: tvm.target.Target) -> None:
+    ``settled``: by kernel, the seconds of its built-in choice where that is the fastest and
+    ``--compact`` has left out the records.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        unit: VectorUnit,
+        target: tvm.target.Target,
+        settled: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
         self._folder, self._unit, self._target = folder, unit, target
+        self._settled = dict(settled or {})
         self.log = read_log(folder)
         self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
 
@@ -28,9 +41,9 @@ class RecordWriter:
         """Seconds of the choices that were measured for the kernel; none where the best of them can
         no longer be scheduled so."""
         best = self.log.best(task.key)
-        if best is None or replay(best, task.workload()) is None:
-            return {}
-        return self.log.measured(task.key)
+        if best is None:
+            return dict(self._settled.get(task.key, {}))
+        return self.log.measured(task.key) if replay(best, task.workload()) else {}
 
     def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
         """Record a candidate; it is on the disk when this returns.
@@ -38,10 +51,17 @@ class RecordWriter:
         Raises:
             OutputError: it cannot be written; the log is as it was.
         """
+        # Builds take the fastest record: among them has to be the built-in choice's again.
+        for settled, known in self._settled.pop(task.key, {}).items():
+            if settled != choice and task.key not in self.log.by_kernel:
+                self._add(task, settled, (known,))
+        self._add(task, choice, seconds)
+
+    def _add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
         workload = task.workload()
         if task.key not in self._lines:
             # First: a record without its kernel could not be read.
-            line = workload.as_json()
+            line = short_line(workload.as_json())
             append_line(self._folder / WORKLOADS, line)
             self._lines[task.key] = len(self.log.workloads)
             self.log.workloads.append(line)

@@ -41,6 +41,7 @@ from compile.tuning_records.log_folder import (
     locked_log,
     read_session,
     records_name,
+    settled_kernels,
     write_session,
 )
 from compile.tuning_records.records import read_log
@@ -179,7 +180,8 @@ def _tune(
             "sessions": [],
         }
     check_same_device(folder, log, records_name(spec), device)
-    records = RecordWriter(folder, unit, tvm_target(spec))
+    settled = settled_kernels(log)
+    records = RecordWriter(folder, unit, tvm_target(spec), settled)
     model = CostModel()
     _tell_earlier(model, request.logs, spec)
 
@@ -209,6 +211,8 @@ def _tune(
                 "family": state.task.family,
                 "builtin": state.builtin,
             }
+            if state.builtin in settled.get(state.task.key, {}):
+                log["kernels"][state.task.key]["seconds"] = settled[state.task.key][state.builtin]
         write_session(folder, log)
         began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         try:

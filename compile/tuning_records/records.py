@@ -21,6 +21,7 @@ from compile.atomic import write_atomically
 from compile.errors import TargetError
 from compile.kernels.intrinsic_names import register_intrinsics
 from compile.tuning_records.json_lines import encode_line, read_lines
+from compile.tuning_records.workload import short_line
 
 WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
 
@@ -106,31 +107,78 @@ def fitting(log: Log) -> Log:
     return Log(log.workloads, by_kernel)
 
 
-def compact(log: Log, keep: int, always: Mapping[str, str]) -> tuple[Log, dict[str, list[str]]]:
-    """The ``keep`` fastest candidates of each kernel, and the choice that ``always`` names for it;
-    and the choices that were left out."""
+@dataclass(frozen=True)
+class Compacted:
+    """A smaller log.
+
+    Attributes:
+        log: what is kept.
+        dropped: choices that were left out, by kernel.
+        settled: seconds of the built-in choice of each kernel for which it is the fastest: nothing
+            of such a kernel is kept, since builds schedule it so without a record.
+    """
+
+    log: Log
+    dropped: dict[str, list[str]]
+    settled: dict[str, float]
+
+
+def compact(log: Log, keep: int, builtin: Mapping[str, str]) -> Compacted:
+    """The ``keep`` fastest candidates of each kernel, and its choice in ``builtin``."""
     kept: dict[str, list[Record]] = {}
     dropped: dict[str, list[str]] = {}
+    settled: dict[str, float] = {}
     for key, records in log.by_kernel.items():
         ranked = sorted(records, key=lambda record: record.seconds)
-        kept[key] = [
-            record
-            for place, record in enumerate(ranked)
-            if place < keep or record.choice == always.get(key)
-        ]
-        left = {record.choice for record in kept[key]}
-        dropped[key] = sorted({record.choice for record in ranked} - left - {""})
-    return Log(log.workloads, kept), {key: choices for key, choices in dropped.items() if choices}
+        if ranked and ranked[0].choice == builtin.get(key):
+            settled[key] = ranked[0].seconds
+        else:
+            kept[key] = [
+                record
+                for place, record in enumerate(ranked)
+                if place < keep or record.choice == builtin.get(key)
+            ]
+        left = {record.choice for record in kept.get(key, ())} | {builtin.get(key), ""}
+        if others := sorted({record.choice for record in ranked} - left):
+            dropped[key] = others
+    return Compacted(Log(log.workloads, kept), dropped, settled)
 
 
-def write_records(folder: Path, log: Log) -> None:
-    """Replace the file of records by those of ``log``, which is of the same kernels.
+def write_log(folder: Path, log: Log) -> None:
+    """Replace both files by what is in ``log``, without the kernels that have no record.
+
+    Whoever is ended in the middle leaves the old files, or what :func:`finish_writing` makes the
+    new ones of.
 
     Raises:
-        OutputError: it cannot be written; it is as it was.
+        OutputError: they cannot be written; they are as they were.
     """
-    lines = [encode_line(record.line) for records in log.by_kernel.values() for record in records]
-    write_atomically(folder / RECORDS, b"".join(lines))
+    workloads = [line for line in log.workloads if log.by_kernel.get(str(line[0]))]
+    lines = [
+        [place, record.line[1]]
+        for place, line in enumerate(workloads)
+        for record in log.by_kernel[str(line[0])]
+    ]
+    # In this order: where the second is there, the first was whole.
+    shorter = [encode_line(short_line(line)) for line in workloads]
+    write_atomically(folder / _new(WORKLOADS), b"".join(shorter))
+    write_atomically(folder / _new(RECORDS), b"".join(map(encode_line, lines)))
+    finish_writing(folder)
+
+
+def finish_writing(folder: Path) -> None:
+    """What :func:`write_log` does last, or what is left to do where it was ended."""
+    workloads, records = folder / _new(WORKLOADS), folder / _new(RECORDS)
+    if records.exists():
+        if workloads.exists():
+            workloads.replace(folder / WORKLOADS)
+        records.replace(folder / RECORDS)
+    else:
+        workloads.unlink(missing_ok=True)
+
+
+def _new(name: str) -> str:
+    return f"new_{name}"
 
 
 def _intrinsics(trace: Any) -> set[str]:

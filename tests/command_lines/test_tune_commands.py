@@ -178,6 +178,8 @@ def test_compact_and_compare(logs: Path, finished: tuple[Path, dict], here: Comm
     outcome = here("compile/tune", "--target", "host", "--logs", logs, "--compact", 1, "--json")
     compacted = json.loads(outcome.out)
     assert compacted["after"] == lines(logs) < compacted["before"] == lines(finished[0])
+    workloads = [one / NAME / WORKLOADS for one in (logs, finished[0])]
+    assert workloads[0].stat().st_size < workloads[1].stat().st_size
     outcome = here("compile/tune", "--compare", finished[0] / NAME, logs / NAME, "--json")
     comparison = json.loads(outcome.out)
     assert comparison["same_device"]
