@@ -14,6 +14,7 @@ from targets.load_target import TargetSpec
 from targets.remote.request import DeviceAddress, count_devices
 from targets.runs_here import why_not_here
 from targets.served.tracker import tracker_address
+from targets.timing_model import TimingModel
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ def check_can_be_emulated(spec: TargetSpec) -> None:
             f"target {spec.name} is {spec.machine} and the emulated board is arm64: name an arm64 "
             "target, such as cortex-a76"
         )
-    if not spec.cycles:
+    if spec.timing is None:
         raise TargetError(
-            f"targets/{spec.name}.toml has no 'cycles', which counted instructions are weighted "
-            "by: add them, or name another target, such as cortex-a76"
+            f"targets/{spec.name}.toml has no 'timing', by which counted instructions become "
+            "cycles: add it, or name another target, such as cortex-a76"
         )
 
 
 def open_farm(
-    tracker: str, key: str, threads: int, cooldown: float, cycles: dict[str, float] | None = None
+    tracker: str, key: str, threads: int, cooldown: float, timing: TimingModel | None = None
 ) -> Farm:
     """The devices of ``key`` at ``tracker``, HOST:PORT.
 
@@ -73,4 +74,4 @@ def open_farm(
         TargetError: no tracker there, or no device of that key.
     """
     address = DeviceAddress(*tracker_address(tracker), key)
-    return Farm(BoardOptions(address, threads, cooldown, cycles), count_devices(address))
+    return Farm(BoardOptions(address, threads, cooldown, timing), count_devices(address))

@@ -191,7 +191,7 @@ def _tune(
 
     title = f"{folder}: {runner.device['cpu']}"
     if runner.device["emulated"]:
-        title += "; no times, but instructions weighted by the target's cycles, 1 cycle as 1 ns"
+        title += "; no times, but cycles of the target file's model, 1 cycle as 1 ns"
     with shown_session(console, title) as observe:
         session = TuningSession(
             kernels.tasks,
@@ -264,8 +264,10 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         boards = len(os.sched_getaffinity(0))
         with ExitStack() as stack:
             with console.status(f"{boards} emulated boards start"):
-                tracker = stack.enter_context(emulated_farm(request.emulated_root, core, boards))
-            yield open_farm(tracker, KEY, 1, 0.0, spec.cycles)
+                tracker = stack.enter_context(
+                    emulated_farm(request.emulated_root, core, boards, spec.timing)
+                )
+            yield open_farm(tracker, KEY, 1, 0.0, spec.timing)
     elif request.tracker is not None and request.key is not None:
         yield open_farm(request.tracker, request.key, request.threads, request.cooldown)
     else:

@@ -56,7 +56,8 @@ def existing_log(folder: Path) -> Path:
 
 def emulated_fingerprint(spec: TargetSpec) -> dict[str, Any]:
     """What a count of instructions depends on, in the place of what it does not."""
-    return {"mhz": None, "governor": None, "kernel": None, "cycles": spec.cycles}
+    timing = spec.timing.as_json() if spec.timing else None
+    return {"mhz": None, "governor": None, "kernel": None, "timing": timing}
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ from pathlib import Path
 from compile.errors import TargetError
 from targets.linkers import find_compiler
 
-_SOURCE = Path(__file__).with_name("count_instructions.c")
+_FOLDER = Path(__file__).parent
+_SOURCE = _FOLDER / "count_instructions.c"
+_FLAGS = ("-O2", "-shared", "-fPIC")
 
 
 def counting_plugin(folder: Path) -> Path:
@@ -28,7 +30,7 @@ def counting_plugin(folder: Path) -> Path:
             "install gcc (apt-get install gcc)"
         )
     result = subprocess.run(
-        [*compiler.command, "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE)],
+        [*compiler.command, *_FLAGS, f"-I{_FOLDER}", "-o", str(library), str(_SOURCE)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
