@@ -81,10 +81,14 @@ class TimingModel:
     def cycles_of(self, counted: Mapping[str, int]) -> float:
         """Of what :func:`targets.served.count_call.count_call` has counted."""
         return (
-            counted["millicycles"] / _PARTS
+            self.core_cycles_of(counted)
             + counted["l1d_misses"] * self.l1d.miss_cycles
             + counted["l2_misses"] * self.l2.miss_cycles
         )
+
+    def core_cycles_of(self, counted: Mapping[str, int]) -> float:
+        """The same without what the caches miss."""
+        return counted["millicycles"] / _PARTS
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, equal where two models are."""

@@ -15,19 +15,19 @@ from typing import Any
 from rich.console import Console
 from torch.export import ExportedProgram
 
-from compile.build_artefact import BuildRequest, quantized_program
+from compile.build_artefact import BuildRequest
 from compile.errors import MqnetError
 from compile.kernels.tiling import VectorUnit
 from compile.phases import Phases
-from compile.pipeline import PipelineOptions, lower_network, vector_unit
-from compile.quantize.schemes import Precision, scheme_named
+from compile.pipeline import vector_unit
 from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.farm import Farm, check_can_be_emulated, open_farm
 from compile.tuner.host_runner import HostRunner
-from compile.tuner.kernel_task import KernelTask, NetworkKernels, network_kernels
+from compile.tuner.kernel_task import KernelTask, NetworkKernels
+from compile.tuner.lower_kernels import tunable_kernels
 from compile.tuner.record_writer import RecordWriter
 from compile.tuner.reference_kernel import reference_task
 from compile.tuner.runner import Runner
@@ -144,7 +144,8 @@ def _tune_on(
     ):
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
-        kernels = _kernels(request, spec, Phases(console), program)
+        build = BuildRequest(request.target, request.scheme, request.attention, request.size)
+        kernels = tunable_kernels(build, spec, Phases(console), program)
         cores = len(os.sched_getaffinity(0))
         with (
             closing(Builder(spec, unit, Path(scratch), cores, request.ndk_compiler)) as builder,
@@ -237,22 +238,6 @@ def _tune(
             )
             write_session(folder, log)
     return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
-
-
-def _kernels(
-    request: TuneRequest, spec: TargetSpec, phases: Phases, program: ExportedProgram | None
-) -> NetworkKernels:
-    scheme = scheme_named(request.scheme)
-    build = BuildRequest(request.target, request.scheme, request.attention, request.size)
-    with phases.phase("quantize"):
-        program = program or quantized_program(build)
-    # The records are not looked at before "loops".
-    options = PipelineOptions(
-        spec, spec.threads, split=scheme.backbone is Precision.INT8, records=Path()
-    )
-    lowered = lower_network(program, options, phases.phase)
-    with phases.phase("kernels"):
-        return network_kernels(lowered)
 
 
 @contextmanager
