@@ -2,8 +2,8 @@
 
 A target file's table ``timing`` is what the emulated board turns counted instructions into cycles
 by. Instructions of a block (without a branch in its middle) overlap: a block takes as long as its
-busiest pipe, or as issuing its instructions takes. Latencies, branches that are predicted wrong,
-prefetchers and other cores are not in it.
+busiest pipe and what of the other pipes' work does not hide in it, or as issuing its instructions
+takes. Latencies, branches that are predicted wrong and other cores are not in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INSTRUCTION_CLASSES = (
     "store_quad",
     "other",
 )
-_KEYS = ("issue_width", "cycles", "alone", "line_bytes", "l1d", "l2")
+_KEYS = ("issue_width", "overlap", "cycles", "alone", "line_bytes", "l1d", "l2")
 _LEVEL_KEYS = ("ways", "miss_cycles")
 # Cycles are whole numbers of this part, so that they add up to the same in any order.
 _PARTS = 1000
@@ -39,7 +39,8 @@ class CacheLevel:
     Attributes:
         size_bytes: of the whole cache.
         ways: lines of a set.
-        miss_cycles: that a line costs which is not there, as far as nothing hides it.
+        miss_cycles: that a line costs which is not there nor follows one that is, as far as nothing
+            hides it.
     """
 
     size_bytes: int
@@ -53,6 +54,8 @@ class TimingModel:
 
     Attributes:
         issue_width: instructions that begin in a cycle at most.
+        overlap: part of the other pipes' work that hides in the busiest one's: 0 where nothing
+            does, 1 where all does.
         cycles: of each of :data:`INSTRUCTION_CLASSES`, that one keeps its pipes busy: half a cycle
             where there are two.
         alone: classes beside which nothing else is issued.
@@ -61,6 +64,7 @@ class TimingModel:
     """
 
     issue_width: float
+    overlap: float
     cycles: dict[str, float] = field(hash=False)
     alone: tuple[str, ...]
     line_bytes: int
@@ -76,7 +80,15 @@ class TimingModel:
             for name, level in (("l1d", self.l1d), ("l2", self.l2))
         ]
         issue = round(_PARTS / self.issue_width)
-        return (f"issue={issue}", f"alone={alone}", f"line={self.line_bytes}", *costs, *levels)
+        overlap = f"overlap={round(self.overlap * _PARTS)}"
+        return (
+            f"issue={issue}",
+            overlap,
+            f"alone={alone}",
+            f"line={self.line_bytes}",
+            *costs,
+            *levels,
+        )
 
     def cycles_of(self, counted: Mapping[str, int]) -> float:
         """Of what :func:`targets.served.count_call.count_call` has counted."""
@@ -106,6 +118,8 @@ def read_timing(table: Any, l1d_bytes: int, l2_bytes: int, where: str) -> Timing
     _check_names(table["cycles"], INSTRUCTION_CLASSES, f"{where}.cycles")
     for name in ("issue_width", "line_bytes"):
         _check_positive(table[name], f"{where}: '{name}'")
+    if isinstance(table["overlap"], bool) or not 0 <= table["overlap"] <= 1:
+        raise TargetError(f"{where}: 'overlap' must be between 0 and 1, not {table['overlap']!r}")
     for name, value in table["cycles"].items():
         _check_positive(value, f"{where}.cycles: '{name}'")
     unknown = [name for name in table["alone"] if name not in INSTRUCTION_CLASSES]
@@ -126,7 +140,12 @@ def read_timing(table: Any, l1d_bytes: int, l2_bytes: int, where: str) -> Timing
         levels.append(CacheLevel(size, level["ways"], float(level["miss_cycles"])))
     cycles = {name: float(table["cycles"][name]) for name in INSTRUCTION_CLASSES}
     return TimingModel(
-        float(table["issue_width"]), cycles, tuple(table["alone"]), line_bytes, *levels
+        float(table["issue_width"]),
+        float(table["overlap"]),
+        cycles,
+        tuple(table["alone"]),
+        line_bytes,
+        *levels,
     )
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import tvm
 
@@ -40,6 +41,16 @@ class Build:
 
     library: Path | None
     error: str = ""
+
+
+class CandidateBuilder(Protocol):
+    """Builds libraries, here (:class:`Builder`) or elsewhere (cluster_builder.py)."""
+
+    def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
+        """Each kernel cut by the choice beside it."""
+
+    def close(self) -> None:
+        """End what builds."""
 
 
 class Builder:
@@ -88,6 +99,19 @@ def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
 
 
 def _build(family: str, module: str, unit: VectorUnit, choice: str, path: Path) -> None:
+    build_library(family, module, unit, choice, path, _target, _linker)
+
+
+def build_library(
+    family: str,
+    module: str,
+    unit: VectorUnit,
+    choice: str,
+    path: Path,
+    target: tvm.target.Target,
+    linker: ExportLinker,
+) -> None:
+    """Write the library of a kernel (its module as JSON), cut by ``choice``, to ``path``."""
     schedule = scheduled(family, tvm.ir.load_json(module), unit, choice)
-    library = tvm.compile(schedule.mod, target=_target)
-    library.export_library(str(path), fcompile=_linker)
+    library = tvm.compile(schedule.mod, target=target)
+    library.export_library(str(path), fcompile=linker)

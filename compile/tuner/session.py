@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from compile.kernels.tiling import VectorUnit
-from compile.tuner.build_candidates import Builder
+from compile.tuner.build_candidates import CandidateBuilder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
@@ -36,7 +36,7 @@ _SECONDS_TO_CALM = 2.0
 class Tools:
     """What a session works with; whoever makes them closes them."""
 
-    builder: Builder
+    builder: CandidateBuilder
     runner: Runner
     expected: ExpectedResults
 

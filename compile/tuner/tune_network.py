@@ -20,8 +20,9 @@ from compile.errors import MqnetError
 from compile.kernels.tiling import VectorUnit
 from compile.phases import Phases
 from compile.pipeline import vector_unit
-from compile.tuner.build_candidates import Builder
+from compile.tuner.build_candidates import Builder, CandidateBuilder
 from compile.tuner.candidate import all_choices
+from compile.tuner.cluster_builder import BuildCluster, ClusterBuilder
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.farm import Farm, check_can_be_emulated, open_farm
@@ -65,6 +66,7 @@ class TuneRequest:
         key: of the devices there, or None.
         cooldown: seconds that a device rests before each repetition.
         ndk_compiler: the Android NDK's clang, or None.
+        build_workers: tcp://HOST:PORT of a Dask scheduler whose workers build, or None.
         emulated_root: of the emulated board that stands in for the devices, or None.
     """
 
@@ -79,6 +81,7 @@ class TuneRequest:
     key: str | None = None
     cooldown: float = 0.0
     ndk_compiler: Path | None = None
+    build_workers: str | None = None
     emulated_root: Path | None = None
 
     def check(self) -> None:
@@ -125,12 +128,17 @@ def tune_network(
     """
     request.check()
     spec = load_target(request.target)
-    with _farm(request, spec, console) as farm:
-        return _tune_on(farm, request, spec, console, program)
+    with ExitStack() as stack:
+        cluster = None
+        if request.build_workers is not None:
+            cluster = stack.enter_context(closing(BuildCluster(request.build_workers)))
+        farm = stack.enter_context(_farm(request, spec, console))
+        return _tune_on(farm, cluster, request, spec, console, program)
 
 
 def _tune_on(
     farm: Farm | None,
+    cluster: BuildCluster | None,
     request: TuneRequest,
     spec: TargetSpec,
     console: Console,
@@ -146,9 +154,8 @@ def _tune_on(
             console.print(sentence, style="yellow", soft_wrap=True)
         build = BuildRequest(request.target, request.scheme, request.attention, request.size)
         kernels = tunable_kernels(build, spec, Phases(console), program)
-        cores = len(os.sched_getaffinity(0))
         with (
-            closing(Builder(spec, unit, Path(scratch), cores, request.ndk_compiler)) as builder,
+            closing(_builder(cluster, request, spec, unit, Path(scratch))) as builder,
             closing(ExpectedResults(Path(scratch))) as expected,
             closing(_runner(request, farm, spec, unit, builder, expected)) as runner,
         ):
@@ -240,6 +247,19 @@ def _tune(
     return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
 
 
+def _builder(
+    cluster: BuildCluster | None,
+    request: TuneRequest,
+    spec: TargetSpec,
+    unit: VectorUnit,
+    folder: Path,
+) -> CandidateBuilder:
+    if cluster is not None:
+        return ClusterBuilder(cluster, spec, unit, folder, request.ndk_compiler)
+    cores = len(os.sched_getaffinity(0))
+    return Builder(spec, unit, folder, cores, request.ndk_compiler)
+
+
 @contextmanager
 def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[Farm | None]:
     """What measures, where it is not this machine."""
@@ -264,7 +284,7 @@ def _runner(
     farm: Farm | None,
     spec: TargetSpec,
     unit: VectorUnit,
-    builder: Builder,
+    builder: CandidateBuilder,
     expected: ExpectedResults,
 ) -> Runner:
     task = reference_task()

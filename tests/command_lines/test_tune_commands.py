@@ -235,8 +235,13 @@ def test_damaged_log(logs: Path) -> None:
         (("--target", "host", "--key", "board"), ("--tracker is missing",)),
         (("--target", "host", "--tracker", "9190", "--key", "x"), ("'9190'", "HOST:PORT")),
         (("--target", "host", "--cooldown", -1), ("cooldown -1",)),
+        (
+            ("--target", "host", "--build-workers", "tcp://127.0.0.1:1"),
+            ("no Dask scheduler answers at tcp://127.0.0.1:1", "mend --build-workers"),
+        ),
+        (("--target", "host", "--build-workers", "7"), ("'7'", "tcp://HOST:PORT")),
         (("--target", "host", "--emulate"), ("host", "EM_X86_64", "cortex-a76")),
-        (("--target", "rpi4", "--emulate"), ("rpi4.toml", "'cycles'", "cortex-a76")),
+        (("--target", "rpi4", "--emulate"), ("rpi4.toml", "'timing'", "cortex-a76")),
         (("--target", "cortex-a76", "--emulate", "--threads", 2), ("threads 2", "counted for one")),
         (
             ("--target", "cortex-a76", "--emulate", "--tracker", "127.0.0.1:1", "--key", "x"),
