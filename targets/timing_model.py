@@ -1,9 +1,10 @@
 """How long a core takes for what it executes, as far as its public guides tell: a model, no clock.
 
 A target file's table ``timing`` is what the emulated board turns counted instructions into cycles
-by. Instructions of a block (without a branch in its middle) overlap: a block takes as long as its
-busiest pipe and what of the other pipes' work does not hide in it, or as issuing its instructions
-takes. Latencies, branches that are predicted wrong and other cores are not in it.
+by. A block of instructions (without a branch in its middle) takes as long as they keep their pipes
+busy, added up, or as issuing them takes. What one pipe does beside another is not in it: taking the
+busiest pipe alone ranked candidates worse, against llvm-mca and against a clock
+(`bench/emulator_ranking.py`). Nor are latencies, branches that are predicted wrong and other cores.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ INSTRUCTION_CLASSES = (
     "store_quad",
     "other",
 )
-_KEYS = ("issue_width", "overlap", "cycles", "alone", "line_bytes", "l1d", "l2")
+_KEYS = ("issue_width", "cycles", "line_bytes", "l1d", "l2")
 _LEVEL_KEYS = ("ways", "miss_cycles")
 # Cycles are whole numbers of this part, so that they add up to the same in any order.
 _PARTS = 1000
@@ -54,19 +55,14 @@ class TimingModel:
 
     Attributes:
         issue_width: instructions that begin in a cycle at most.
-        overlap: part of the other pipes' work that hides in the busiest one's: 0 where nothing
-            does, 1 where all does.
         cycles: of each of :data:`INSTRUCTION_CLASSES`, that one keeps its pipes busy: half a cycle
             where there are two.
-        alone: classes beside which nothing else is issued.
         line_bytes: of both caches.
         l1d, l2: the caches; a miss of the first one is looked up in the second.
     """
 
     issue_width: float
-    overlap: float
     cycles: dict[str, float] = field(hash=False)
-    alone: tuple[str, ...]
     line_bytes: int
     l1d: CacheLevel
     l2: CacheLevel
@@ -74,21 +70,12 @@ class TimingModel:
     def plugin_options(self) -> tuple[str, ...]:
         """For `targets/emulator/count_instructions.c`: cycles in thousandths."""
         costs = [f"{name}={round(self.cycles[name] * _PARTS)}" for name in INSTRUCTION_CLASSES]
-        alone = sum(1 << INSTRUCTION_CLASSES.index(name) for name in self.alone)
         levels = [
             f"{name}={level.size_bytes // self.line_bytes // level.ways}:{level.ways}"
             for name, level in (("l1d", self.l1d), ("l2", self.l2))
         ]
         issue = round(_PARTS / self.issue_width)
-        overlap = f"overlap={round(self.overlap * _PARTS)}"
-        return (
-            f"issue={issue}",
-            overlap,
-            f"alone={alone}",
-            f"line={self.line_bytes}",
-            *costs,
-            *levels,
-        )
+        return (f"issue={issue}", f"line={self.line_bytes}", *costs, *levels)
 
     def cycles_of(self, counted: Mapping[str, int]) -> float:
         """Of what :func:`targets.served.count_call.count_call` has counted."""
@@ -104,7 +91,7 @@ class TimingModel:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, equal where two models are."""
-        return asdict(self) | {"alone": list(self.alone)}
+        return asdict(self)
 
 
 def read_timing(table: Any, l1d_bytes: int, l2_bytes: int, where: str) -> TimingModel:
@@ -118,13 +105,8 @@ def read_timing(table: Any, l1d_bytes: int, l2_bytes: int, where: str) -> Timing
     _check_names(table["cycles"], INSTRUCTION_CLASSES, f"{where}.cycles")
     for name in ("issue_width", "line_bytes"):
         _check_positive(table[name], f"{where}: '{name}'")
-    if isinstance(table["overlap"], bool) or not 0 <= table["overlap"] <= 1:
-        raise TargetError(f"{where}: 'overlap' must be between 0 and 1, not {table['overlap']!r}")
     for name, value in table["cycles"].items():
         _check_positive(value, f"{where}.cycles: '{name}'")
-    unknown = [name for name in table["alone"] if name not in INSTRUCTION_CLASSES]
-    if unknown:
-        raise TargetError(f"{where}: 'alone' names {unknown[0]!r}, which is none of 'cycles'")
     line_bytes, levels = table["line_bytes"], []
     for name, size in (("l1d", l1d_bytes), ("l2", l2_bytes)):
         level = table[name]
@@ -139,14 +121,7 @@ def read_timing(table: Any, l1d_bytes: int, l2_bytes: int, where: str) -> Timing
             )
         levels.append(CacheLevel(size, level["ways"], float(level["miss_cycles"])))
     cycles = {name: float(table["cycles"][name]) for name in INSTRUCTION_CLASSES}
-    return TimingModel(
-        float(table["issue_width"]),
-        float(table["overlap"]),
-        cycles,
-        tuple(table["alone"]),
-        line_bytes,
-        *levels,
-    )
+    return TimingModel(float(table["issue_width"]), cycles, line_bytes, *levels)
 
 
 def _check_names(table: Any, names: tuple[str, ...], where: str) -> None:

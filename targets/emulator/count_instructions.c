@@ -41,7 +41,7 @@ static struct reading last, call;
 
 /* TimingModel of targets/timing_model.py, in thousandths of a cycle. */
 static bool has_model;
-static uint64_t cost[CLASSES], issue_cost, overlap, alone, line_bytes;
+static uint64_t cost[CLASSES], issue_cost, line_bytes;
 static struct cache l1d, l2;
 
 /* Of the guest's memory in this process: where the guest's address 0 would be. */
@@ -49,21 +49,11 @@ static uintptr_t guest_base;
 
 static uint64_t larger(uint64_t one, uint64_t other) { return one > other ? one : other; }
 
-/* What is issued alone, the busiest pipe, and of the other pipes' work what does not hide in it. */
+/* What the instructions of a block keep their pipes busy, or what it takes to issue them. */
 static uint64_t block_cost(const uint64_t times[CLASSES], uint64_t instructions) {
-  uint64_t pipe[CLASSES], waits = 0, alone_times = 0;
-  for (unsigned class = 0; class < CLASSES; class++) {
-    bool is_alone = alone >> class & 1;
-    waits += is_alone ? times[class] * cost[class] : 0;
-    alone_times += is_alone ? times[class] : 0;
-    pipe[class] = is_alone ? 0 : times[class] * cost[class];
-  }
-  uint64_t vector = pipe[DOT_PRODUCT] + pipe[SIMD];
-  uint64_t memory = pipe[LOAD] + pipe[LOAD_QUAD] + pipe[STORE] + pipe[STORE_QUAD];
-  uint64_t others = instructions > alone_times ? instructions - alone_times : 0;
-  uint64_t busiest = larger(larger(vector, memory), pipe[OTHER]);
-  uint64_t beside = (vector + memory + pipe[OTHER] - busiest) * (1000 - overlap) / 1000;
-  return waits + larger(busiest + beside, others * issue_cost);
+  uint64_t busy = 0;
+  for (unsigned class = 0; class < CLASSES; class++) busy += times[class] * cost[class];
+  return larger(busy, instructions * issue_cost);
 }
 
 static void access_memory(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t address,
@@ -142,8 +132,6 @@ static bool read_option(const char *option) {
     uint64_t *number;
     struct cache *level;
   } known[] = {{"issue", &issue_cost, NULL},
-               {"overlap", &overlap, NULL},
-               {"alone", &alone, NULL},
                {"line", &line_bytes, NULL},
                {"dot_product", &cost[DOT_PRODUCT], NULL},
                {"simd", &cost[SIMD], NULL},
