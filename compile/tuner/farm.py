@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compile.errors import TargetError
@@ -28,6 +28,10 @@ class Farm:
 
     options: BoardOptions
     count: int
+
+    def with_threads(self, threads: int) -> Farm:
+        """The same devices, whose kernels run on ``threads`` threads."""
+        return replace(self, options=replace(self.options, threads=threads))
 
     def runner(self, spec: TargetSpec, reference: Job, expected: Path) -> RpcRunner:
         """What measures on them.

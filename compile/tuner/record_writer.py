@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,15 @@ from compile.kernels.tiling import VectorUnit
 from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask
 from compile.tuning_records.json_lines import append_line
-from compile.tuning_records.records import RECORDS, WORKLOADS, Record, read_log, replay
+from compile.tuning_records.records import (
+    RECORDS,
+    WORKLOADS,
+    Log,
+    Record,
+    read_log,
+    replay,
+    write_log,
+)
 from compile.tuning_records.workload import short_line
 
 
@@ -56,6 +64,20 @@ class RecordWriter:
             if settled != choice and task.key not in self.log.by_kernel:
                 self._add(task, settled, (known,))
         self._add(task, choice, seconds)
+
+    def take_out(self, choices: Mapping[str, Sequence[str]]) -> None:
+        """Remove the records of ``choices``, by kernel.
+
+        Raises:
+            OutputError: the log cannot be written; it is as it was.
+        """
+        by_kernel = {
+            key: [one for one in records if one.choice not in choices.get(key, ())]
+            for key, records in self.log.by_kernel.items()
+        }
+        write_log(self._folder, Log(self.log.workloads, by_kernel))
+        self.log = read_log(self._folder)
+        self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
 
     def _add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
         workload = task.workload()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -157,10 +157,12 @@ def _tune_on(
         with (
             closing(_builder(cluster, request, spec, unit, Path(scratch))) as builder,
             closing(ExpectedResults(Path(scratch))) as expected,
-            closing(_runner(request, farm, spec, unit, builder, expected)) as runner,
         ):
-            tools = Tools(builder, runner, expected)
-            return _tune(request, spec, unit, kernels, tools, console)
+            reference = _reference(builder, unit)
+            measurer = _Measurer(request, farm, spec, reference, expected)
+            with closing(measurer.open(request.threads)) as runner:
+                tools = Tools(builder, runner, expected, measurer.last_runner(runner))
+                return _tune(request, spec, unit, kernels, tools, console)
 
 
 def _tune(
@@ -212,6 +214,7 @@ def _tune(
             log["dropped"],
             write_failure,
             observe,
+            {key: one["confirmed"] for key, one in log["kernels"].items() if "confirmed" in one},
         )
         for state in session.states:
             log["kernels"][state.task.key] = {
@@ -227,6 +230,7 @@ def _tune(
             session.run()
         finally:
             session.notes += runner.trouble
+            _keep_verdicts(session, log)
             log["sessions"].append(
                 {
                     "began": began,
@@ -244,7 +248,18 @@ def _tune(
                 }
             )
             write_session(folder, log)
+        if session.dropped:
+            records.take_out(session.dropped)
     return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
+
+
+def _keep_verdicts(session: TuningSession, log: dict[str, Any]) -> None:
+    for key, choice in session.confirmed.items():
+        if key in log["kernels"]:
+            log["kernels"][key]["confirmed"] = choice
+    for key, choices in session.dropped.items():
+        before = log["dropped"].get(key, [])
+        log["dropped"][key] = sorted({*before, *choices})
 
 
 def _builder(
@@ -279,23 +294,49 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         yield None
 
 
-def _runner(
-    request: TuneRequest,
-    farm: Farm | None,
-    spec: TargetSpec,
-    unit: VectorUnit,
-    builder: CandidateBuilder,
-    expected: ExpectedResults,
-) -> Runner:
+def _reference(builder: CandidateBuilder, unit: VectorUnit) -> tuple[KernelTask, Path]:
     task = reference_task()
     builtin, _ = all_choices(task.family, task.load(), unit)
     (build,) = builder.build([(task, builtin)])
     if build.library is None:
         raise RuntimeError(f"the reference kernel does not build: {build.error}")
-    reference = task.arguments, build.library
-    if farm is None:
-        return HostRunner(request.threads, reference)
-    return farm.runner(spec, reference, expected.of(task))
+    return task, build.library
+
+
+@dataclass(frozen=True)
+class _Measurer:
+    """Opens what measures: this machine, or the devices of ``farm``."""
+
+    request: TuneRequest
+    farm: Farm | None
+    spec: TargetSpec
+    reference: tuple[KernelTask, Path]
+    expected: ExpectedResults
+
+    def open(self, threads: int) -> Runner:
+        """For kernels on ``threads`` threads."""
+        task, library = self.reference
+        job = task.arguments, library
+        if self.farm is None:
+            return HostRunner(threads, job)
+        farm = self.farm.with_threads(threads)
+        return farm.runner(self.spec, job, self.expected.of(task))
+
+    def last_runner(self, runner: Runner) -> Callable[[], AbstractContextManager[Runner]] | None:
+        """Opens what measures the last round in the place of ``runner``, on as many threads as
+        builds for the target use; None on emulated boards, whose figures are always the same."""
+        if self.request.emulated_root is not None:
+            return None
+        threads = min(self.spec.threads, runner.device["cores"])
+        if threads == self.request.threads:
+            return lambda: nullcontext(runner)
+
+        def open_last() -> AbstractContextManager[Runner]:
+            # A device has one session at a time.
+            runner.close()
+            return closing(self.open(threads))
+
+        return open_last
 
 
 def _instructions(spec: TargetSpec) -> str:

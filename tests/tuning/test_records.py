@@ -168,6 +168,17 @@ def test_compact_keeps_nothing_of_a_kernel_whose_builtin_choice_is_the_best(fold
     }
 
 
+def test_records_can_be_taken_out(folder: Path) -> None:
+    conv, add = conv_task(), add_task()
+    writer = RecordWriter(folder, UNIT, TARGET)
+    writer.take_out({conv.key: choices(conv)[:3], add.key: [choices(add)[1], "other"]})
+    log = read_log(folder)
+    assert [str(key) for key, _ in log.workloads] == [add.key]
+    assert list(log.measured(add.key)) == choices(add)[:1]
+    writer.add(conv, choices(conv)[4], (1e-6,))
+    assert list(read_log(folder).measured(conv.key)) == [choices(conv)[4]]
+
+
 def test_kernels_are_written_without_white_space(folder: Path) -> None:
     for line in read_log(folder).workloads:
         text = kernel_of(line)
