@@ -61,11 +61,8 @@ class Ranking:
     def spearman(self, figure: str = "emulated_cycles") -> dict[str, float]:
         """Rank correlation of ``figure`` with the reference, by kernel; 1 is the same order."""
         return {
-            kernel: float(
-                spearmanr(
-                    [getattr(one, figure) for one in candidates],
-                    [one.reference for one in candidates],
-                ).statistic
+            kernel: _rank_correlation(
+                [getattr(one, figure) for one in candidates], [one.reference for one in candidates]
             )
             for kernel, candidates in self.kernels().items()
             if len(candidates) >= _FEWEST
@@ -103,3 +100,10 @@ class Ranking:
             "regret": self.regret(),
             "rows": [asdict(one) for one in self.candidates],
         }
+
+
+def _rank_correlation(figures: Sequence[float], references: Sequence[float]) -> float:
+    """Spearman's; 0 where all are alike, which ranks nothing."""
+    if len(set(figures)) == 1 or len(set(references)) == 1:
+        return 0.0
+    return float(spearmanr(figures, references).statistic)
