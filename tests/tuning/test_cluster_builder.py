@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -13,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from command_line import QUICK, as_user
 from distributed import Client, LocalCluster, Worker
 
 from compile.errors import MqnetError, TargetError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.pointwise import create_pointwise
 from compile.pipeline import vector_unit
+from compile.tuner import cluster_builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cluster_builder import BuildCluster, ClusterBuilder
 from compile.tuner.kernel_task import kernel_task
@@ -89,6 +92,12 @@ def test_worker_that_dies_costs_no_candidate(
     check_computes(builds[-1].library)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_builder, "_SECONDS_TO_CONNECT", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_cluster_that_is_not_there() -> None:
     with pytest.raises(TargetError, match=r"no Dask scheduler answers at tcp://127.0.0.1:1 .*mend"):
         BuildCluster("tcp://127.0.0.1:1")
@@ -96,6 +105,7 @@ def test_cluster_that_is_not_there() -> None:
         BuildCluster("127.0.0.1:1")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_cluster_without_workers() -> None:
     with (
         LocalCluster(n_workers=0, **SILENT) as cluster,
@@ -104,6 +114,32 @@ def test_cluster_without_workers() -> None:
         BuildCluster(cluster.scheduler_address)
 
 
+@pytest.mark.slow
+def test_session_whose_worker_dies_goes_on(workers: LocalCluster, tmp_path: Path) -> None:
+    options = "--logs", tmp_path, "--trials", 40, "--json"
+    address = workers.scheduler_address
+    with Client(address, set_as_default=False) as client:
+        victim = max(client.run(os.getpid).values())
+
+        def end_in_the_middle() -> None:
+            deadline = time.monotonic() + 120
+            while not list(tmp_path.glob("*/database_tuning_record.json")):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            os.kill(victim, signal.SIGKILL)
+
+        killer = threading.Thread(target=end_in_the_middle)
+        killer.start()
+        outcome = as_user("compile/tune", *QUICK, *options, "--build-workers", address)
+        killer.join()
+        assert victim not in client.run(os.getpid).values()
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["trials"] == 40
+    assert not any(kernel["failed"] for kernel in found["kernels"])
+
+
+@pytest.mark.slow
 def test_scheduler_that_goes_away(tmp_path: Path) -> None:
     with LocalCluster(n_workers=1, threads_per_worker=1, **SILENT) as cluster:
         gone = BuildCluster(cluster.scheduler_address)
