@@ -17,9 +17,9 @@ from compile.cli import run_command, set_up_logging, stderr
 if TYPE_CHECKING:
     from bench.baselines.engine import Job
     from bench.device.device import Device
-    from bench.device.request import DeviceAddress
     from bench.timing.session import Measured
     from compile.artefact import Artefact
+    from targets.remote.request import DeviceAddress
 
 _FORMAT = 1
 
@@ -185,8 +185,8 @@ def _lacking(target: str) -> tuple[str, ...]:
 
 def _address(options: Options) -> DeviceAddress | None:
     """Of the device; None where this machine is meant."""
-    from bench.device.request import DeviceAddress
     from compile.errors import MqnetError
+    from targets.remote.request import DeviceAddress
     from targets.served.tracker import tracker_address
 
     if options.tracker is None and options.key is None:

@@ -41,7 +41,7 @@ from compile.split_network import (
     whole_calls,
     whole_part,
 )
-from compile.tuner.log_folder import records_name
+from compile.tuning_records.log_folder import records_name
 from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target
 

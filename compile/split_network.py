@@ -24,7 +24,7 @@ from compile.pipeline import (
     cut_network,
     plan_part,
 )
-from compile.tuner.log_folder import records_name
+from compile.tuning_records.log_folder import records_name
 from targets.load_target import TargetSpec, load_target
 
 

@@ -50,6 +50,10 @@ class Options:
     key: str | None = None
     """Key of the devices at the tracker; all of them are used."""
 
+    build_workers: str | None = None
+    """tcp://HOST:PORT of a Dask scheduler whose workers build the candidates, instead of this
+    machine: any number of machines with this project installed."""
+
     emulate: bool = False
     """Measure without the hardware, on emulated arm64 boards that the session starts by itself:
     their times are instructions counted and weighted by the target file, not those of a device."""
@@ -116,6 +120,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
         key=options.key,
         cooldown=options.cooldown,
         ndk_compiler=find_ndk(os.environ),
+        build_workers=options.build_workers,
         emulated_root=default_root(os.environ) if options.emulate else None,
     )
     return tune_network(request, stderr)
@@ -140,8 +145,8 @@ def _compare(old: Path, new: Path) -> dict[str, Any]:
 
 def _compact(options: Options, target: str, keep: int) -> dict[str, Any]:
     from compile.build_artefact import TUNING_LOGS
-    from compile.tuner.compact_log import compact_log
-    from compile.tuner.log_folder import records_name
+    from compile.tuning_records.compact_log import compact_log
+    from compile.tuning_records.log_folder import records_name
     from targets.load_target import load_target
 
     folder = (options.logs or TUNING_LOGS) / records_name(load_target(target))

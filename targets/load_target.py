@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from compile.errors import TargetError
 from targets.detect_host import HostMachine, llvm_host_cpu, read_host_machine
+from targets.timing_model import TimingModel, read_timing
 
 if TYPE_CHECKING:
     import tvm
@@ -25,7 +26,6 @@ INTEGER_DOT_PRODUCTS = ("none", "arm", "khr")
 DOT_PRODUCTS = ("none", "pmaddwd", "vnni", "smlal", "sdot", "smmla")
 LINKERS = ("host", "linux-arm64", "android-arm64")
 MACHINES = ("EM_X86_64", "EM_AARCH64")
-INSTRUCTION_CLASSES = ("dot_product", "simd", "load_store", "other")
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class TargetSpec:
         machine: ELF machine of the library, as `EM_AARCH64`.
         variant: Of the host: the instruction set found, as `avx2`; empty for the others.
         requires: Of the host: CPU features that its code uses, as /proc/cpuinfo spells them.
-        cycles: Cycles of each of `INSTRUCTION_CLASSES` for a tuning session without the hardware,
-            which counts instructions (`compile/tune.py --emulate`); empty where none are given.
+        timing: How long the core takes for what it executes, for a tuning session without the
+            hardware (`compile/tune.py --emulate`); None where the file does not say.
         opencl: The GPU that runs the kernels; the rest is then the processor that starts them, but
             for cores and peaks. None where the processor runs them.
     """
@@ -111,7 +111,7 @@ class TargetSpec:
     machine: str
     variant: str = ""
     requires: tuple[str, ...] = ()
-    cycles: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    timing: TimingModel | None = None
     opencl: OpenClSpec | None = None
 
 
@@ -133,7 +133,7 @@ _TARGET_KEYS: dict[str, type] = {
     "linker": str,
     "machine": str,
 }
-_TARGET_OPTIONAL_KEYS: dict[str, type] = {"cycles": dict}
+_TARGET_OPTIONAL_KEYS: dict[str, type] = {"timing": dict}
 # Of a GPU's file: the processor beside it is another target's.
 _GPU_KEYS: dict[str, type] = {
     "title": str,
@@ -205,6 +205,9 @@ def read_target_file(path: Path) -> TargetSpec:
     if "opencl" in data:
         return _read_gpu_file(data, path)
     _check_keys(data, _TARGET_KEYS, _TARGET_OPTIONAL_KEYS, path.name)
+    if "timing" in data:
+        sizes = data["l1d_bytes"], data["l2_bytes"]
+        data["timing"] = read_timing(data["timing"], *sizes, path.name)
     return TargetSpec(
         name=path.stem,
         cores=tuple(_read_core(core, path.name) for core in data.pop("cores")),
@@ -272,7 +275,7 @@ def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
         threads=1,
         peak_int8_macs=data["peak_int8_macs"],
         peak_fp32_macs=data["peak_fp32_macs"],
-        cycles={},
+        timing=None,
         variant="",
         opencl=OpenClSpec(processor.name, **{**gpu, "extensions": tuple(gpu["extensions"])}),
     )
@@ -335,8 +338,6 @@ def _check_keys(
             )
         if known[key] is int and value <= 0:
             raise TargetError(f"{where}: '{key}' must be positive, not {value}")
-        if key == "cycles":
-            _check_cycles(value, where)
         if key in _CHOICES and value not in _CHOICES[key]:
             raise TargetError(
                 f"{where}: '{key}' must be one of {', '.join(_CHOICES[key])}, not '{value}'"
@@ -347,14 +348,6 @@ def _check_keys(
             raise TargetError(f"{where}: '{key}' must be a list of strings")
         if key in ("cores", "variant") and not value:
             raise TargetError(f"{where}: '{key}' must not be empty")
-
-
-def _check_cycles(cycles: dict[str, Any], where: str) -> None:
-    if set(cycles) != set(INSTRUCTION_CLASSES):
-        raise TargetError(f"{where}: 'cycles' must name {', '.join(INSTRUCTION_CLASSES)}")
-    for name, value in cycles.items():
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-            raise TargetError(f"{where}: 'cycles' of {name} must be a positive number")
 
 
 _TYPE_NAMES = {

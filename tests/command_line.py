@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import accuracy, instructions, kernel_times, latency, report
+from bench import accuracy, emulator_ranking, instructions, kernel_times, latency, report
 from compile import build, infer, tune
 from compile.artefact import MANIFEST
 from compile.mqnet import data, train
@@ -33,6 +33,7 @@ MAINS = {
     "compile/mqnet/data": data.main,
     "compile/mqnet/train": train.main,
     "bench/accuracy": accuracy.main,
+    "bench/emulator_ranking": emulator_ranking.main,
     "bench/instructions": instructions.main,
     "bench/kernel_times": kernel_times.main,
     "bench/latency": latency.main,

@@ -17,7 +17,7 @@ import pytest
 from command_line import REPOSITORY
 from tvm import rpc
 
-from bench.device.request import DeviceAddress
+from targets.remote.request import DeviceAddress
 
 _SECONDS_TO_START = 60
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
 from bench.device.device_process import serve_device
-from bench.device.request import DeviceAddress
 from bench.timing.asked_process import AskedProcess, NoAnswer, WorkerError
 from compile.errors import ArtefactError, TargetError
 from targets.detect_host import HostMachine
+from targets.remote.request import DeviceAddress
 from targets.runs_here import why_not_here
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from tvm.error import RPCError
 
 from bench.device.engines import DeviceEngine, last_line, start_engine
-from bench.device.offered import offered
-from bench.device.request import DeviceAddress, request_device
 from bench.timing.asked_process import NoAnswer, WorkerError
 from compile.errors import MqnetError
+from targets.remote.offered import offered
+from targets.remote.request import DeviceAddress, request_device
 
 # TVM's ThreadGroup::AffinityMode: on the big cores, where there are big and little ones.
 _BIG_CORES = 1

@@ -19,12 +19,12 @@ from tvm.error import RPCError
 from tvm.rpc import RPCSession
 
 from bench.baselines.engine import Job
-from bench.device.offered import offered
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
 from compile.artefact import Artefact, open_artefact
 from compile.artefact_device import check_opencl
 from targets.gpu_name import gpu_name
+from targets.remote.offered import offered
 
 
 class DeviceEngine(Protocol):

@@ -11,8 +11,8 @@ from tvm.s_tir.meta_schedule.database import MemoryDatabase
 
 from compile.errors import TargetError
 from compile.passes.schedule_attrs import RECORD, is_scheduled, mark_scheduled
-from compile.tuner.kernel_task import workload_key
-from compile.tuner.records import RECORDS, WORKLOADS, kernel_of, read_log, replay
+from compile.tuning_records.records import RECORDS, WORKLOADS, read_log, replay
+from compile.tuning_records.workload import kernel_of, workload_key
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,6 @@ from typing import Any
 import tvm
 from tvm.rpc import RPCSession
 
-from bench.device.offered import offered
-from bench.device.request import DeviceAddress, request_device
 from compile.errors import MqnetError
 from compile.tuner.build_candidates import FUNCTION
 from compile.tuner.gpu_facts import gpu_facts
@@ -27,6 +26,9 @@ from compile.tuner.kernel_task import TaskArguments
 from compile.tuner.runner import wrong_result
 from compile.tuner.time_calls import time_library
 from compile.tuner.worker_pool import Outcome, WorkerPool
+from targets.remote.offered import offered
+from targets.remote.request import DeviceAddress, request_device
+from targets.timing_model import TimingModel
 
 # Beyond the end of a session, until the device is free again.
 _SECONDS_TO_FREE = 30.0
@@ -40,7 +42,7 @@ class BoardOptions:
         address: where it is found.
         threads: that a kernel runs on.
         cooldown: seconds that it rests before each repetition.
-        cycles: of an emulated board, cycles of each class of instructions; None where time is time.
+        timing: of an emulated board, what makes cycles of its counts; None where time is time.
         opencl: kernels run on the device's GPU.
         task_seconds: that a library may take.
         session_seconds: after which the device ends a session, whatever it does: a kernel that
@@ -50,7 +52,7 @@ class BoardOptions:
     address: DeviceAddress
     threads: int
     cooldown: float = 0.0
-    cycles: dict[str, float] | None = None
+    timing: TimingModel | None = None
     opencl: bool = False
     task_seconds: float = 60.0
     session_seconds: float = 240.0
@@ -196,31 +198,35 @@ def _tensors(there: _Open, arguments: TaskArguments) -> tuple[tvm.runtime.Tensor
     return there.tensors
 
 
-def _loaded(there: _Open, library: Path) -> tvm.runtime.Module:
+@contextmanager
+def _uploaded(there: _Open, library: Path) -> Iterator[str]:
+    """The library's name on the device, for a while."""
     # Each with a name of its own: a library that is loaded twice by one name is the first one.
     there.count += 1
     name = f"candidate{there.count}.so"
     there.session.upload(bytearray(library.read_bytes()), name)
     try:
-        return there.session.load_module(name)
+        yield name
     finally:
         there.session.remove(name)
 
 
 def _measure(arguments: TaskArguments, library: Path) -> tuple[float, ...]:
     there = _connected()
-    tensors, module = _tensors(there, arguments), _loaded(there, library)
-    if _options.cycles is None:
-        return time_library(module, tensors, _device(there), _options.cooldown)
-    count = there.session.get_function("mqnet.count_call")
-    counts = json.loads(count(module, FUNCTION, *tensors))
-    # A cycle of a nanosecond: the emulated core has no clock.
-    return (sum(_options.cycles[name] * number for name, number in counts.items()) * 1e-9,)
+    tensors = _tensors(there, arguments)
+    with _uploaded(there, library) as name:
+        if _options.timing is None:
+            module = there.session.load_module(name)
+            return time_library(module, tensors, _device(there), _options.cooldown)
+        count = there.session.get_function("mqnet.count_call")
+        # A cycle of a nanosecond: the emulated core has no clock.
+        return (_options.timing.cycles_of(json.loads(count(name, FUNCTION, *tensors))) * 1e-9,)
 
 
 def _check(arguments: TaskArguments, library: Path, expected: Path) -> str:
     there = _connected()
-    device, module = _device(there), _loaded(there, library)
+    device = _device(there)
     tensors = [tvm.runtime.tensor(array, device) for array in arguments.draw()]
-    module[FUNCTION](*tensors)
+    with _uploaded(there, library) as name:
+        there.session.load_module(name)[FUNCTION](*tensors)
     return wrong_result(tensors[arguments.inputs :], expected)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import tvm
 
@@ -42,6 +43,16 @@ class Build:
 
     library: Path | None
     error: str = ""
+
+
+class CandidateBuilder(Protocol):
+    """Builds libraries, here (:class:`Builder`) or elsewhere (cluster_builder.py)."""
+
+    def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
+        """Each kernel cut by the choice beside it."""
+
+    def close(self) -> None:
+        """End what builds."""
 
 
 class Builder:
@@ -83,15 +94,27 @@ class Builder:
 
 
 def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
-    global _spec, _target, _linker
-    _spec = spec
-    _target, _linker = tvm_target(spec, 1), ExportLinker(spec, link)
+    global _spec, _linker
+    _spec, _linker = spec, ExportLinker(spec, link)
     # Beside the session, which waits for these and paints a table.
     os.nice(1)
 
 
 def _build(family: str, module: str, unit: VectorUnit | GpuUnit, choice: str, path: Path) -> None:
+    build_library(family, module, unit, choice, path, _spec, _linker)
+
+
+def build_library(
+    family: str,
+    module: str,
+    unit: VectorUnit | GpuUnit,
+    choice: str,
+    path: Path,
+    spec: TargetSpec,
+    linker: ExportLinker,
+) -> None:
+    """Write the library of a kernel (its module as JSON), cut by ``choice``, to ``path``."""
     schedule = scheduled(family, tvm.ir.load_json(module), unit, choice)
-    with kernel_sources(_spec):
-        library = tvm.compile(schedule.mod, target=_target)
-    library.export_library(str(path), fcompile=_linker)
+    with kernel_sources(spec):
+        library = tvm.compile(schedule.mod, target=tvm_target(spec, 1))
+    library.export_library(str(path), fcompile=linker)

@@ -17,9 +17,7 @@ from tvm import s_tir
 from compile.kernels.design_spaces import SPACES, spaces_for
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
-
-#: Annotation of the block "root" in records.
-CHOICE_ATTR = "mqnet.choice"
+from compile.tuning_records.records import CHOICE_ATTR
 
 
 def choice_text(choice: Any) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.device.request import DeviceAddress, count_devices
 from compile.artefact_device import why_not_on
 from compile.errors import TargetError
 from compile.tuner.board import BoardOptions
-from compile.tuner.log_folder import DEVICE_FACTS
 from compile.tuner.rpc_runner import Job, RpcRunner
+from compile.tuning_records.log_folder import DEVICE_FACTS
 from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec, describe_target
+from targets.remote.request import DeviceAddress, count_devices
 from targets.runs_here import why_not_here
 from targets.served.tracker import tracker_address
+from targets.timing_model import TimingModel
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Farm:
 
     options: BoardOptions
     count: int
+
+    def with_threads(self, threads: int) -> Farm:
+        """The same devices, whose kernels run on ``threads`` threads."""
+        return replace(self, options=replace(self.options, threads=threads))
 
     def runner(self, spec: TargetSpec, reference: Job, expected: Path) -> RpcRunner:
         """What measures on them.
@@ -60,10 +65,10 @@ def check_can_be_emulated(spec: TargetSpec) -> None:
             f"target {spec.name} is {spec.machine} and the emulated board is arm64: name an arm64 "
             "target, such as cortex-a76"
         )
-    if not spec.cycles:
+    if spec.timing is None:
         raise TargetError(
-            f"targets/{spec.name}.toml has no 'cycles', which counted instructions are weighted "
-            "by: add them, or name another target, such as cortex-a76"
+            f"targets/{spec.name}.toml has no 'timing', by which counted instructions become "
+            "cycles: add it, or name another target, such as cortex-a76"
         )
 
 
@@ -72,7 +77,7 @@ def open_farm(
     key: str,
     threads: int,
     cooldown: float,
-    cycles: dict[str, float] | None = None,
+    timing: TimingModel | None = None,
     opencl: bool = False,
 ) -> Farm:
     """The devices of ``key`` at ``tracker``, HOST:PORT, or their GPUs through OpenCL.
@@ -81,4 +86,4 @@ def open_farm(
         TargetError: no tracker there, or no device of that key.
     """
     address = DeviceAddress(*tracker_address(tracker), key)
-    return Farm(BoardOptions(address, threads, cooldown, cycles, opencl), count_devices(address))
+    return Farm(BoardOptions(address, threads, cooldown, timing, opencl), count_devices(address))

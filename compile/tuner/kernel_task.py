@@ -19,9 +19,7 @@ from compile.kernels import elementwise
 from compile.kernels.design_spaces import SPACES, design_space
 from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.passes.schedule_attrs import is_scheduled
-
-#: The key of MetaSchedule's database: the kernel as the only function of a module, named main.
-_normalize = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
+from compile.tuning_records.workload import kernel_module
 
 
 @dataclass(frozen=True)
@@ -117,11 +115,6 @@ class NetworkKernels:
     untunable: dict[str, int]
 
 
-def workload_key(kernel: tirx.PrimFunc) -> str:
-    """The hash by which MetaSchedule's database knows a kernel that has no schedule yet."""
-    return str(Workload(_normalize(kernel)).as_json()[0])
-
-
 def kernel_task(
     name: str,
     family: str,
@@ -131,7 +124,7 @@ def kernel_task(
     constants: dict[int, NDArray] | None = None,
 ) -> KernelTask:
     """The task of a kernel that has no schedule yet."""
-    module = tvm.ir.save_json(_normalize(kernel))
+    module = tvm.ir.save_json(kernel_module(kernel))
     return KernelTask(name, family, calls, module, inputs, constants or {})
 
 

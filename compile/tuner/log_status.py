@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from compile.errors import TargetError
-from compile.tuner.log_folder import SESSION, existing_log, read_session
-from compile.tuner.records import read_log
+from compile.tuning_records.log_folder import SESSION, existing_log, read_session, settled_kernels
+from compile.tuning_records.records import read_log
 
 _SHOWN_KERNELS = 20
 
@@ -29,15 +29,15 @@ def log_statuses(logs: Path) -> list[dict[str, Any]]:
 def _status(folder: Path) -> dict[str, Any]:
     session, log = read_session(folder), read_log(folder)
     assert session is not None
-    kernels = []
+    kernels, settled = [], settled_kernels(session)
     for key, facts in session["kernels"].items():
-        measured = log.measured(key)
+        measured = settled.get(key, {}) | log.measured(key)
         if facts["builtin"] in measured:
             best = min(measured, key=measured.__getitem__)
             kernels.append(
                 {
                     "key": key,
-                    **facts,
+                    **{name: facts[name] for name in ("name", "family", "builtin")},
                     "builtin_seconds": measured[facts["builtin"]],
                     "best": best,
                     "best_seconds": measured[best],

@@ -18,12 +18,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from bench.device.request import count_devices
 from compile.errors import TargetError
 from compile.tuner.board import Board, BoardOptions
 from compile.tuner.kernel_task import TaskArguments
 from compile.tuner.runner import Measurement
 from compile.tuner.worker_pool import Outcome
+from targets.remote.request import count_devices
 
 log = logging.getLogger(__name__)
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
-from compile.tuner.build_candidates import Builder
+from compile.tuner.build_candidates import CandidateBuilder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.kernel_task import KernelTask
-from compile.tuner.records import RecordWriter
+from compile.tuner.last_round import last_round
+from compile.tuner.record_writer import RecordWriter
 from compile.tuner.runner import Measurement, Runner
 from compile.tuner.task_state import TaskState
 
@@ -35,11 +37,18 @@ _SECONDS_TO_CALM = 2.0
 
 @dataclass(frozen=True)
 class Tools:
-    """What a session works with; whoever makes them closes them."""
+    """What a session works with; whoever makes them closes them.
 
-    builder: Builder
+    Attributes:
+        builder, runner, expected: see their classes.
+        last_runner: opens what measures the last round; None: there is none, as where a candidate
+            measures the same every time.
+    """
+
+    builder: CandidateBuilder
     runner: Runner
     expected: ExpectedResults
+    last_runner: Callable[[], AbstractContextManager[Runner]] | None = None
 
 
 #: Called with the session behind every batch, for a table.
@@ -58,8 +67,11 @@ class TuningSession:
         most_trials: at which the session ends.
         repeated: batches measured again because the reference kernel had drifted.
         notes: what went wrong and was dealt with, in sentences.
+        dropped: by kernel, choices that the last round has found to be no better: to be taken out
+            of the log.
         stopped: why the session ended: "gain", "trials" or "space"; "" while it runs.
         started: of the clock :func:`time.monotonic`.
+        confirmed: by kernel, the choice that won its last round, in this session or before.
     """
 
     def __init__(
@@ -74,6 +86,7 @@ class TuningSession:
         dropped: Mapping[str, Sequence[str]],
         write_failure: FailureWriter,
         observe: Observer = lambda session: None,
+        confirmed: Mapping[str, str] | None = None,
     ) -> None:
         self._tools, self._records, self._model = tools, records, model
         self._observe, self._write_failure = observe, write_failure
@@ -81,8 +94,10 @@ class TuningSession:
         self._reference: float | None = None
         self.most_trials, self.trials, self.repeated = most_trials, 0, 0
         self.notes: list[str] = []
+        self.dropped: dict[str, list[str]] = {}
         self.stopped = ""
         self.started = time.monotonic()
+        self.confirmed = dict(confirmed or {})
         self.states = []
         for task in tasks:
             builtin, choices = all_choices(task.family, task.load(), unit)
@@ -115,6 +130,8 @@ class TuningSession:
             self._try([(state, state.builtin) for state in some])
         while not self.stopped:
             self._step()
+        if self._tools.last_runner is not None:
+            self._last_round(self._tools.last_runner)
         self._observe(self)
 
     @property
@@ -126,6 +143,30 @@ class TuningSession:
     def builtin_seconds(self) -> float:
         """The same with the built-in choices."""
         return sum(state.frame_seconds * state.gain for state in self.states)
+
+    def _last_round(self, open_runner: Callable[[], AbstractContextManager[Runner]]) -> None:
+        """Keep nothing that does not beat the built-in choice in turns with it."""
+        states = [
+            state
+            for state in self.states
+            if state.builtin in state.seconds
+            and state.best not in (state.builtin, self.confirmed.get(state.task.key))
+        ]
+        if not states:
+            return
+        with open_runner() as runner:
+            verdicts = last_round(states, self._tools.builder, runner)
+        for verdict in verdicts:
+            key = verdict.state.task.key
+            self.confirmed[key] = verdict.winner
+            for choice in verdict.unproven:
+                del verdict.state.seconds[choice]
+                self.dropped.setdefault(key, []).append(choice)
+        lost = sum(verdict.winner == verdict.state.builtin for verdict in verdicts)
+        self.notes.append(
+            f"last round: of {len(verdicts)} kernels with a faster candidate, {lost} keep the "
+            "built-in schedule, which is as fast in turns with it"
+        )
 
     def _step(self) -> None:
         state = max(self.states, key=lambda state: state.expected_gain, default=None)

@@ -14,6 +14,11 @@ from rich.table import Table
 from compile.tuner.session import Observer, TuningSession
 
 _ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
+_REASONS = {
+    "gain": "no batch can be expected to save 1 % of a frame",
+    "trials": "as many trials as were asked for",
+    "space": "every candidate was tried",
+}
 # Of a console that is no terminal, and does not know how wide what shows its output is.
 _WIDTH = 140
 
@@ -56,6 +61,8 @@ def session_table(session: TuningSession, title: str, rows: int) -> Table:
     if not session.stopped and session.trials:
         left = (session.most_trials - session.trials) * passed / session.trials
         caption += f", at most {left:.0f} s to go"
+    if session.stopped:
+        caption += f"; ended: {_REASONS[session.stopped]}"
     if session.repeated:
         caption += f"; {session.repeated} batches measured again"
     table = Table(title=escape(title), caption=caption, title_justify="left")

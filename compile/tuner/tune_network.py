@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,22 +15,27 @@ from typing import Any
 from rich.console import Console
 from torch.export import ExportedProgram
 
-from compile.build_artefact import BuildRequest, quantized_program
+from compile.build_artefact import BuildRequest
 from compile.errors import MqnetError
-from compile.kernels.design_spaces import spaces_for
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.phases import Phases
-from compile.pipeline import PipelineOptions, lower_network, schedule_unit
-from compile.quantize.schemes import Precision, scheme_named
-from compile.tuner.build_candidates import Builder
+from compile.pipeline import schedule_unit
+from compile.tuner.build_candidates import Builder, CandidateBuilder
 from compile.tuner.candidate import all_choices
+from compile.tuner.cluster_builder import BuildCluster, ClusterBuilder
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.farm import Farm, check_can_be_emulated, open_farm
 from compile.tuner.host_runner import HostRunner
-from compile.tuner.kernel_task import KernelTask, NetworkKernels, network_kernels
-from compile.tuner.log_folder import (
+from compile.tuner.kernel_task import KernelTask, NetworkKernels
+from compile.tuner.lower_kernels import tunable_kernels
+from compile.tuner.record_writer import RecordWriter
+from compile.tuner.reference_kernel import reference_task
+from compile.tuner.runner import Runner
+from compile.tuner.session import Tools, TuningSession
+from compile.tuner.show_session import shown_session
+from compile.tuning_records.log_folder import (
     SESSION,
     check_same_device,
     emulated_fingerprint,
@@ -38,13 +43,11 @@ from compile.tuner.log_folder import (
     locked_log,
     read_session,
     records_name,
+    settled_kernels,
     write_session,
 )
-from compile.tuner.records import RecordWriter, kernel_of, read_log
-from compile.tuner.reference_kernel import reference_task
-from compile.tuner.runner import Runner
-from compile.tuner.session import Tools, TuningSession
-from compile.tuner.show_session import shown_session
+from compile.tuning_records.records import read_log
+from compile.tuning_records.workload import kernel_of
 from targets.emulator.board_core import board_core
 from targets.emulator.emulated_farm import KEY, emulated_farm
 from targets.load_target import TargetSpec, load_target, tvm_target
@@ -64,6 +67,7 @@ class TuneRequest:
         key: of the devices there, or None.
         cooldown: seconds that a device rests before each repetition.
         ndk_compiler: the Android NDK's clang, or None.
+        build_workers: tcp://HOST:PORT of a Dask scheduler whose workers build, or None.
         emulated_root: of the emulated board that stands in for the devices, or None.
     """
 
@@ -78,6 +82,7 @@ class TuneRequest:
     key: str | None = None
     cooldown: float = 0.0
     ndk_compiler: Path | None = None
+    build_workers: str | None = None
     emulated_root: Path | None = None
 
     def check(self) -> None:
@@ -124,12 +129,17 @@ def tune_network(
     """
     request.check()
     spec = load_target(request.target)
-    with _farm(request, spec, console) as farm:
-        return _tune_on(farm, request, spec, console, program)
+    with ExitStack() as stack:
+        cluster = None
+        if request.build_workers is not None:
+            cluster = stack.enter_context(closing(BuildCluster(request.build_workers)))
+        farm = stack.enter_context(_farm(request, spec, console))
+        return _tune_on(farm, cluster, request, spec, console, program)
 
 
 def _tune_on(
     farm: Farm | None,
+    cluster: BuildCluster | None,
     request: TuneRequest,
     spec: TargetSpec,
     console: Console,
@@ -143,15 +153,17 @@ def _tune_on(
     ):
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
-        kernels = _kernels(request, spec, Phases(console), program)
-        cores = len(os.sched_getaffinity(0))
+        build = BuildRequest(request.target, request.scheme, request.attention, request.size)
+        kernels = tunable_kernels(build, spec, Phases(console), program)
         with (
-            closing(Builder(spec, unit, Path(scratch), cores, request.ndk_compiler)) as builder,
+            closing(_builder(cluster, request, spec, unit, Path(scratch))) as builder,
             closing(ExpectedResults(Path(scratch))) as expected,
-            closing(_runner(request, farm, spec, unit, builder, expected)) as runner,
         ):
-            tools = Tools(builder, runner, expected)
-            return _tune(request, spec, unit, kernels, tools, console)
+            reference = _reference(builder, unit)
+            measurer = _Measurer(request, farm, spec, reference, expected)
+            with closing(measurer.open(request.threads)) as runner:
+                tools = Tools(builder, runner, expected, measurer.last_runner(runner))
+                return _tune(request, spec, unit, kernels, tools, console)
 
 
 def _tune(
@@ -179,7 +191,8 @@ def _tune(
             "sessions": [],
         }
     check_same_device(folder, log, records_name(spec), device)
-    records = RecordWriter(folder, unit, tvm_target(spec))
+    settled = settled_kernels(log)
+    records = RecordWriter(folder, unit, tvm_target(spec), settled)
     model = CostModel()
     _tell_earlier(model, request.logs, spec)
 
@@ -189,7 +202,7 @@ def _tune(
 
     title = f"{folder}: {runner.device['cpu']}"
     if runner.device["emulated"]:
-        title += "; no times, but instructions weighted by the target's cycles, 1 cycle as 1 ns"
+        title += "; no times, but cycles of the target file's model, 1 cycle as 1 ns"
     with shown_session(console, title) as observe:
         session = TuningSession(
             kernels.tasks,
@@ -202,6 +215,7 @@ def _tune(
             log["dropped"],
             write_failure,
             observe,
+            {key: one["confirmed"] for key, one in log["kernels"].items() if "confirmed" in one},
         )
         for state in session.states:
             log["kernels"][state.task.key] = {
@@ -209,12 +223,15 @@ def _tune(
                 "family": state.task.family,
                 "builtin": state.builtin,
             }
+            if state.builtin in settled.get(state.task.key, {}):
+                log["kernels"][state.task.key]["seconds"] = settled[state.task.key][state.builtin]
         write_session(folder, log)
         began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         try:
             session.run()
         finally:
             session.notes += runner.trouble
+            _keep_verdicts(session, log)
             log["sessions"].append(
                 {
                     "began": began,
@@ -232,23 +249,31 @@ def _tune(
                 }
             )
             write_session(folder, log)
+        if session.dropped:
+            records.take_out(session.dropped)
     return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
 
 
-def _kernels(
-    request: TuneRequest, spec: TargetSpec, phases: Phases, program: ExportedProgram | None
-) -> NetworkKernels:
-    scheme = scheme_named(request.scheme)
-    build = BuildRequest(request.target, request.scheme, request.attention, request.size)
-    with phases.phase("quantize"):
-        program = program or quantized_program(build)
-    # The records are not looked at before "loops".
-    options = PipelineOptions(
-        spec, spec.threads, split=scheme.backbone is Precision.INT8, records=Path()
-    )
-    lowered = lower_network(program, options, phases.phase)
-    with phases.phase("kernels"):
-        return network_kernels(lowered, spaces_for(schedule_unit(spec, spec.threads)))
+def _keep_verdicts(session: TuningSession, log: dict[str, Any]) -> None:
+    for key, choice in session.confirmed.items():
+        if key in log["kernels"]:
+            log["kernels"][key]["confirmed"] = choice
+    for key, choices in session.dropped.items():
+        before = log["dropped"].get(key, [])
+        log["dropped"][key] = sorted({*before, *choices})
+
+
+def _builder(
+    cluster: BuildCluster | None,
+    request: TuneRequest,
+    spec: TargetSpec,
+    unit: VectorUnit | GpuUnit,
+    folder: Path,
+) -> CandidateBuilder:
+    if cluster is not None:
+        return ClusterBuilder(cluster, spec, unit, folder, request.ndk_compiler)
+    cores = len(os.sched_getaffinity(0))
+    return Builder(spec, unit, folder, cores, request.ndk_compiler)
 
 
 @contextmanager
@@ -260,8 +285,10 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         boards = len(os.sched_getaffinity(0))
         with ExitStack() as stack:
             with console.status(f"{boards} emulated boards start"):
-                tracker = stack.enter_context(emulated_farm(request.emulated_root, core, boards))
-            yield open_farm(tracker, KEY, 1, 0.0, spec.cycles)
+                tracker = stack.enter_context(
+                    emulated_farm(request.emulated_root, core, boards, spec.timing)
+                )
+            yield open_farm(tracker, KEY, 1, 0.0, spec.timing)
     elif request.tracker is not None and request.key is not None:
         yield open_farm(
             request.tracker,
@@ -274,23 +301,49 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         yield None
 
 
-def _runner(
-    request: TuneRequest,
-    farm: Farm | None,
-    spec: TargetSpec,
-    unit: VectorUnit | GpuUnit,
-    builder: Builder,
-    expected: ExpectedResults,
-) -> Runner:
+def _reference(builder: CandidateBuilder, unit: VectorUnit | GpuUnit) -> tuple[KernelTask, Path]:
     task = reference_task()
     builtin, _ = all_choices(task.family, task.load(), unit)
     (build,) = builder.build([(task, builtin)])
     if build.library is None:
         raise RuntimeError(f"the reference kernel does not build: {build.error}")
-    reference = task.arguments, build.library
-    if farm is None:
-        return HostRunner(request.threads, reference, spec.opencl is not None)
-    return farm.runner(spec, reference, expected.of(task))
+    return task, build.library
+
+
+@dataclass(frozen=True)
+class _Measurer:
+    """Opens what measures: this machine, or the devices of ``farm``."""
+
+    request: TuneRequest
+    farm: Farm | None
+    spec: TargetSpec
+    reference: tuple[KernelTask, Path]
+    expected: ExpectedResults
+
+    def open(self, threads: int) -> Runner:
+        """For kernels on ``threads`` threads."""
+        task, library = self.reference
+        job = task.arguments, library
+        if self.farm is None:
+            return HostRunner(threads, job, self.spec.opencl is not None)
+        farm = self.farm.with_threads(threads)
+        return farm.runner(self.spec, job, self.expected.of(task))
+
+    def last_runner(self, runner: Runner) -> Callable[[], AbstractContextManager[Runner]] | None:
+        """Opens what measures the last round in the place of ``runner``, on as many threads as
+        builds for the target use; None on emulated boards, whose figures are always the same."""
+        if self.request.emulated_root is not None:
+            return None
+        threads = min(self.spec.threads, runner.device["cores"])
+        if threads == self.request.threads:
+            return lambda: nullcontext(runner)
+
+        def open_last() -> AbstractContextManager[Runner]:
+            # A device has one session at a time.
+            runner.close()
+            return closing(self.open(threads))
+
+        return open_last
 
 
 def _instructions(spec: TargetSpec) -> str:

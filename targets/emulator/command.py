@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compile.errors import TargetError
@@ -41,6 +41,7 @@ def board_command(
     script: Path,
     *arguments: object,
     plugin: Path | None = None,
+    plugin_options: Sequence[str] = (),
 ) -> list[str]:
     """Program and arguments; to be run in an empty environment, so that nothing of this process's
     own reaches the board: not its PYTHONPATH, and not a TVM variable that is meant for this
@@ -53,13 +54,14 @@ def board_command(
         script: The Python file.
         arguments: Its arguments.
         plugin: A shared library that QEMU loads into itself.
+        plugin_options: What it is told, each as "name=value".
 
     Raises:
         TargetError: As `check_board`.
     """
     command = [check_board(root), "-cpu", cpu, "-L", str(root)]
     if plugin is not None:
-        command += ["-plugin", str(plugin)]
+        command += ["-plugin", ",".join([str(plugin), *plugin_options])]
     for name, value in (_BOARD_ENV | dict(env)).items():
         command += ["-E", f"{name}={value}"]
     return [*command, str(root / _PYTHON), str(script), *map(str, arguments)]

@@ -8,11 +8,13 @@ from pathlib import Path
 from compile.errors import TargetError
 from targets.linkers import find_compiler
 
-_SOURCE = Path(__file__).with_name("count_instructions.c")
+_FOLDER = Path(__file__).parent
+_SOURCE = _FOLDER / "count_instructions.c"
+_FLAGS = ("-O2", "-shared", "-fPIC")
 
 
 def counting_plugin(folder: Path) -> Path:
-    """The shared library that QEMU loads, compiled into ``folder``.
+    """The shared library that QEMU loads to count, compiled into ``folder``.
 
     It takes a twentieth of a second; a library that is kept could be damaged, and QEMU crashes at
     one that is cut short.
@@ -20,15 +22,25 @@ def counting_plugin(folder: Path) -> Path:
     Raises:
         TargetError: No C compiler, or it does not take the source.
     """
-    library = folder / f"{_SOURCE.stem}.so"
+    return compile_plugin(_SOURCE, folder)
+
+
+def compile_plugin(source: Path, folder: Path, *flags: str) -> Path:
+    """The shared library of a plugin beside this file, compiled into ``folder``.
+
+    Raises:
+        TargetError: No C compiler, or it does not take the source.
+    """
+    library = folder / f"{source.stem}.so"
     compiler = find_compiler(("cc", "gcc", "clang"))
     if compiler is None:
         raise TargetError(
             "no C compiler is on PATH, and counting instructions needs one for its QEMU plugin: "
             "install gcc (apt-get install gcc)"
         )
+    command = [*compiler.command, *_FLAGS, *flags, f"-I{_FOLDER}", "-o", str(library), str(source)]
     result = subprocess.run(
-        [*compiler.command, "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE)],
+        command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -38,5 +50,5 @@ def counting_plugin(folder: Path) -> Path:
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["no message"]
         reason = next((line for line in lines if "error" in line), lines[-1])
-        raise TargetError(f"{compiler.name()} does not compile {_SOURCE.name}: {reason}")
+        raise TargetError(f"{compiler.name()} does not compile {source.name}: {reason}")
     return library

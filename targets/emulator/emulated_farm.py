@@ -17,6 +17,7 @@ from compile.errors import TargetError
 from targets.emulator.board_core import BoardCore, root_with_core
 from targets.emulator.command import board_command, check_board
 from targets.emulator.counting_plugin import counting_plugin
+from targets.timing_model import TimingModel
 
 #: Key of the boards at the tracker.
 KEY = "emulated"
@@ -28,9 +29,11 @@ _SECONDS_TO_END = 10
 
 
 @contextmanager
-def emulated_farm(root: Path, core: BoardCore, count: int) -> Iterator[str]:
+def emulated_farm(
+    root: Path, core: BoardCore, count: int, timing: TimingModel | None = None
+) -> Iterator[str]:
     """HOST:PORT of a tracker that knows ``count`` boards by :data:`KEY`, each passing for ``core``
-    and counting the instructions that it executes.
+    and counting the instructions that it executes, and by the model ``timing`` their cycles.
 
     Counts do not depend on what else this machine does, so boards may share its cores.
 
@@ -52,7 +55,14 @@ def emulated_farm(root: Path, core: BoardCore, count: int) -> Iterator[str]:
         logs = []
         for number in range(count):
             command = board_command(
-                board, core.model, env, _SERVE, *arguments, _free_port(), plugin=plugin
+                board,
+                core.model,
+                env,
+                _SERVE,
+                *arguments,
+                _free_port(),
+                plugin=plugin,
+                plugin_options=timing.plugin_options() if timing else (),
             )
             logs.append(folder / f"board{number}.log")
             log = stack.enter_context(logs[-1].open("w"))

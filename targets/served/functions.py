@@ -38,7 +38,7 @@ def register_functions() -> None:
         "mqnet.use_cores": _use_cores,
         "mqnet.opencl": describe_opencl,
         "mqnet.cpu_seconds": time.process_time,
-        "mqnet.count_call": count_call,
+        "mqnet.count_call": _count_call,
         "mqnet.litert.load": _load,
         "mqnet.litert.frame": _frame,
         "mqnet.litert.time": _time,
@@ -63,6 +63,11 @@ def _use_cores(threads: int) -> str:
     configure = tvm.get_global_func("runtime.config_threadpool")
     configure(_SHARE_ALL_CORES, threads, [str(core) for core in cores])
     return json.dumps(cores)
+
+
+def _count_call(library: str, name: str, *arguments: tvm.runtime.Tensor) -> str:
+    """See :func:`count_call`; of an uploaded library."""
+    return count_call(str(_here(library)), name, *arguments)
 
 
 def _load(name: str, threads: int) -> str:

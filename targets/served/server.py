@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -18,6 +19,10 @@ from tvm.support.utils import TempDirectory
 from compile.errors import TargetError
 from targets.served.functions import register_functions
 from targets.served.opencl import load_opencl
+
+# prctl(2): the signal that a process gets when the thread that forked it ends.
+_PR_SET_PDEATHSIG = 1
+_SECONDS_TO_END = 10.0
 
 
 def serve_until_stopped(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
@@ -43,10 +48,7 @@ def serve_until_stopped(tracker: tuple[str, int], key: str, host: str, port: int
             _serve(tracker, key, host, port)
             os.chdir(folder)
     finally:
-        for session in multiprocessing.active_children():
-            session.kill()
-            session.join()
-        TempDirectory.remove_tempdirs()
+        _leave_nothing()
 
 
 def _serve(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
@@ -72,10 +74,30 @@ def _load_rest_of_runtime() -> None:
 
 
 def _end_at_once() -> None:
-    """A session, which is a fork, shall have no last words when it is ended with the server."""
+    """A session, which is a fork, shall have no last words when it is ended with the server; and
+    one that is just being forked ends with it, too."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _leave_nothing() -> None:
+    """End the sessions and remove their folders, while TVM's listening thread goes on: it may begin
+    a session, end one or remove its folder at any moment, and what it says of that is of no use."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.excepthook = _say_nothing
+    for session in multiprocessing.active_children():
+        session.kill()
+        session.join(_SECONDS_TO_END)
+    # A copy, and the set stays: the thread takes its own folders out of it.
+    for folder in tuple(TempDirectory.TEMPDIRS):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _say_why_it_ended(arguments: threading.ExceptHookArgs) -> None:
     print(f"{arguments.exc_value}: starting again", file=sys.stderr, flush=True)
+
+
+def _say_nothing(_: threading.ExceptHookArgs) -> None:
+    """The server ends."""

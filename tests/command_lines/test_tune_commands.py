@@ -19,8 +19,8 @@ import psutil
 import pytest
 from command_line import QUICK, REPOSITORY, Command, Outcome, as_user, check_sentence, contents
 
-from compile.tuner.log_folder import SESSION, records_name
-from compile.tuner.records import RECORDS, WORKLOADS, read_log
+from compile.tuning_records.log_folder import SESSION, records_name
+from compile.tuning_records.records import RECORDS, WORKLOADS, read_log
 from targets.load_target import load_target
 
 NAME = records_name(load_target("host"))
@@ -178,6 +178,8 @@ def test_compact_and_compare(logs: Path, finished: tuple[Path, dict], here: Comm
     outcome = here("compile/tune", "--target", "host", "--logs", logs, "--compact", 1, "--json")
     compacted = json.loads(outcome.out)
     assert compacted["after"] == lines(logs) < compacted["before"] == lines(finished[0])
+    workloads = [one / NAME / WORKLOADS for one in (logs, finished[0])]
+    assert workloads[0].stat().st_size < workloads[1].stat().st_size
     outcome = here("compile/tune", "--compare", finished[0] / NAME, logs / NAME, "--json")
     comparison = json.loads(outcome.out)
     assert comparison["same_device"]
@@ -233,8 +235,13 @@ def test_damaged_log(logs: Path) -> None:
         (("--target", "host", "--key", "board"), ("--tracker is missing",)),
         (("--target", "host", "--tracker", "9190", "--key", "x"), ("'9190'", "HOST:PORT")),
         (("--target", "host", "--cooldown", -1), ("cooldown -1",)),
+        (
+            ("--target", "host", "--build-workers", "tcp://127.0.0.1:1"),
+            ("no Dask scheduler answers at tcp://127.0.0.1:1", "mend --build-workers"),
+        ),
+        (("--target", "host", "--build-workers", "7"), ("'7'", "tcp://HOST:PORT")),
         (("--target", "host", "--emulate"), ("host", "EM_X86_64", "cortex-a76")),
-        (("--target", "rpi4", "--emulate"), ("rpi4.toml", "'cycles'", "cortex-a76")),
+        (("--target", "rpi4", "--emulate"), ("rpi4.toml", "'timing'", "cortex-a76")),
         (("--target", "cortex-a76", "--emulate", "--threads", 2), ("threads 2", "counted for one")),
         (
             ("--target", "cortex-a76", "--emulate", "--tracker", "127.0.0.1:1", "--key", "x"),

@@ -24,7 +24,6 @@ from tvm.rpc import base
 from bench.baselines.engine import Job
 from bench.baselines.litert import LiteRT
 from bench.device.device import Device, check_runs_there, device_environment
-from bench.device.request import DeviceAddress, request_device
 from bench.timing.asked_process import NoAnswer, WorkerError
 from bench.timing.rows import make_rows
 from bench.timing.session import measure
@@ -32,6 +31,7 @@ from compile.errors import ArtefactError, TargetError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.run_artefact import Session
+from targets.remote.request import DeviceAddress, request_device
 
 SIZE = (64, 96)
 LITERT_SIZE = (256, 256)

@@ -34,8 +34,8 @@ from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
 from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import kernel_task
-from compile.tuner.log_folder import SESSION
-from compile.tuner.records import read_log
+from compile.tuning_records.log_folder import SESSION
+from compile.tuning_records.records import read_log
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("host-opencl")

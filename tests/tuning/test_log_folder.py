@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compile.errors import OutputError, TargetError
-from compile.tuner.log_folder import (
+from compile.tuning_records.log_folder import (
     SESSION,
     check_same_device,
     existing_log,
@@ -18,7 +18,7 @@ from compile.tuner.log_folder import (
     records_name,
     write_session,
 )
-from compile.tuner.records import RECORDS
+from compile.tuning_records.records import RECORDS
 from targets.load_target import load_target
 from targets.served.machine import describe_machine
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tvm
-from tvm.s_tir.meta_schedule.database import JSONDatabase
+from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
 
 from compile.errors import TargetError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
@@ -18,15 +18,17 @@ from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.pipeline import vector_unit
 from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
 from compile.tuner.kernel_task import KernelTask, kernel_task
-from compile.tuner.records import (
+from compile.tuner.record_writer import RecordWriter
+from compile.tuning_records.log_folder import locked_log
+from compile.tuning_records.records import (
     RECORDS,
     WORKLOADS,
-    RecordWriter,
     compact,
     fitting,
     read_log,
-    write_records,
+    write_log,
 )
+from compile.tuning_records.workload import kernel_of, short_line
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")
@@ -138,14 +140,74 @@ def test_writer_goes_on_with_what_is_there(folder: Path) -> None:
 
 def test_compact_keeps_the_best_and_what_has_to_stay(folder: Path) -> None:
     conv, add = conv_task(), add_task()
-    log = read_log(folder)
-    smaller, dropped = compact(log, 1, {conv.key: choices(conv)[0]})
-    write_records(folder, smaller)
+    smaller = compact(read_log(folder), 1, {conv.key: choices(conv)[0], add.key: "other"})
+    write_log(folder, smaller.log)
     again = read_log(folder)
     assert set(again.measured(conv.key)) == set(choices(conv)[:2])
     assert set(again.measured(add.key)) == set(choices(add)[:1])
-    assert dropped == {conv.key: [choices(conv)[2]], add.key: [choices(add)[1]]}
+    assert smaller.dropped == {conv.key: [choices(conv)[2]], add.key: [choices(add)[1]]}
+    assert not smaller.settled
     assert len(JSONDatabase(str(folder / WORKLOADS), str(folder / RECORDS))) == 3
+
+
+def test_compact_keeps_nothing_of_a_kernel_whose_builtin_choice_is_the_best(folder: Path) -> None:
+    conv, add = conv_task(), add_task()
+    smaller = compact(read_log(folder), 1, {conv.key: choices(conv)[1]})
+    assert smaller.settled == {conv.key: pytest.approx(1e-6)}
+    write_log(folder, smaller.log)
+    again = read_log(folder)
+    assert [str(key) for key, _ in again.workloads] == [add.key] == list(again.by_kernel)
+    assert len(JSONDatabase(str(folder / WORKLOADS), str(folder / RECORDS))) == 1
+    # The next session knows it all the same, and its records tell builds so.
+    writer = RecordWriter(folder, UNIT, TARGET, {conv.key: {choices(conv)[1]: 1e-6}})
+    assert writer.known(conv) == {choices(conv)[1]: 1e-6}
+    writer.add(conv, choices(conv)[5], (3e-6,))
+    assert read_log(folder).measured(conv.key) == {
+        choices(conv)[1]: pytest.approx(1e-6),
+        choices(conv)[5]: pytest.approx(3e-6),
+    }
+
+
+def test_records_can_be_taken_out(folder: Path) -> None:
+    conv, add = conv_task(), add_task()
+    writer = RecordWriter(folder, UNIT, TARGET)
+    writer.take_out({conv.key: choices(conv)[:3], add.key: [choices(add)[1], "other"]})
+    log = read_log(folder)
+    assert [str(key) for key, _ in log.workloads] == [add.key]
+    assert list(log.measured(add.key)) == choices(add)[:1]
+    writer.add(conv, choices(conv)[4], (1e-6,))
+    assert list(read_log(folder).measured(conv.key)) == [choices(conv)[4]]
+
+
+def test_kernels_are_written_without_white_space(folder: Path) -> None:
+    for line in read_log(folder).workloads:
+        text = kernel_of(line)
+        whole = Workload(text).as_json()
+        assert str(whole[0]) == line[0] and len(str(whole[1])) > 1.5 * len(line[1])
+        assert short_line(whole) == line
+
+
+@pytest.mark.parametrize("ended_behind", ["nothing", "kernels", "records", "first name"])
+def test_log_that_is_replaced_is_the_old_or_the_new_one(folder: Path, ended_behind: str) -> None:
+    """Whatever moment the one who replaces it is ended at."""
+    old, files = read_log(folder), (WORKLOADS, RECORDS)
+    before = {name: (folder / name).read_bytes() for name in files}
+    smaller = compact(old, 1, {conv_task().key: choices(conv_task())[1]}).log
+    write_log(folder, smaller)
+    after = {name: (folder / name).read_bytes() for name in files}
+    is_new = ended_behind in ("records", "first name")
+    for name in files:
+        (folder / name).write_bytes(before[name])
+    if ended_behind != "nothing":
+        (folder / f"new_{WORKLOADS}").write_bytes(after[WORKLOADS])
+    if is_new:
+        (folder / f"new_{RECORDS}").write_bytes(after[RECORDS])
+    if ended_behind == "first name":
+        (folder / f"new_{WORKLOADS}").replace(folder / WORKLOADS)
+    with locked_log(folder) as mended:
+        assert not mended
+    assert {name: (folder / name).read_bytes() for name in files} == (after if is_new else before)
+    assert {path.name for path in folder.iterdir()} == {*files, ".lock"}
 
 
 @pytest.mark.parametrize("line", ["[7,[[[],[]],[1e-6],{},[]]]", "[0]", '{"a":1}', "[0,[1,2]]"])

@@ -15,7 +15,6 @@ import tvm
 from fixtures_device import Served, free_port
 from tvm.script import tirx as T
 
-from bench.device.request import DeviceAddress, count_devices
 from compile.errors import TargetError
 from compile.kernels.tiling import VectorUnit
 from compile.pipeline import vector_unit
@@ -29,6 +28,7 @@ from compile.tuner.reference_kernel import reference_task
 from compile.tuner.rpc_runner import Job, RpcRunner
 from targets.link import ExportLinker
 from targets.load_target import load_target, tvm_target
+from targets.remote.request import DeviceAddress, count_devices
 
 HOST = load_target("host")
 UNIT: VectorUnit = vector_unit(HOST, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from compile.tuner.cost_model import CostModel
 from compile.tuner.kernel_task import KernelTask, TaskArguments, kernel_task
 from compile.tuner.runner import Measurement
 from compile.tuner.session import Tools, TuningSession
+from compile.tuner.show_session import session_table
 
 UNIT = VectorUnit(256, 32, 2)
 
@@ -45,6 +47,8 @@ class Device:
     crashes: frozenset[str] = frozenset()
     references: list[float] = field(default_factory=list)
     slowdown: float = 1.0
+    lucky: dict[str, float] = field(default_factory=dict)
+    flat: bool = False
     tried: list[tuple[str, str]] = field(default_factory=list)
     measured: list[str] = field(default_factory=list)
     recorded: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -68,7 +72,10 @@ class Device:
         for arguments, library in jobs:
             choice = self._libraries[library]
             self.measured.append(choice)
-            seconds = formula(arguments.key, choice) * self.slowdown
+            seconds = 1e-3 if self.flat else formula(arguments.key, choice)
+            # The search's two measurements of a candidate that it takes for the best.
+            is_lucky = self.measured.count(choice) <= 2
+            seconds *= self.slowdown * (self.lucky.get(choice, 1.0) if is_lucky else 1.0)
             crashed = choice in self.crashes
             found.append(Measurement(error="crashed") if crashed else Measurement((seconds,)))
         return found
@@ -111,11 +118,19 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "_SECONDS_TO_CALM", 0.0)
 
 
-def session(device: Device, tasks: Sequence[KernelTask], trials: int = 1000) -> TuningSession:
-    tools = Tools(device, device, device)
+def session(
+    device: Device,
+    tasks: Sequence[KernelTask],
+    trials: int = 1000,
+    has_last_round: bool = False,
+    confirmed: dict[str, str] | None = None,
+) -> TuningSession:
+    last_runner = (lambda: nullcontext(device)) if has_last_round else None
+    tools = Tools(device, device, device, last_runner)
     records, model = Records(device), CostModel()
     made = TuningSession(
-        tasks, UNIT, tools, records, model, trials, device.failures, {}, device.fail
+        *(tasks, UNIT, tools, records, model, trials, device.failures, {}, device.fail),
+        confirmed=confirmed,
     )
     made.run()
     return made
@@ -230,3 +245,52 @@ def test_device_that_stays_changed_is_said(tmp_path: Path) -> None:
     assert found.notes == [
         "the device's speed has changed by -20%: times before and after differ by that"
     ]
+
+
+def test_session_ends_where_no_gain_is_to_be_expected(tmp_path: Path) -> None:
+    """Not where everything was tried: all of it takes equally long."""
+    device = Device(tmp_path, flat=True)
+    found = session(device, [conv(240)])
+    (state,) = found.states
+    assert found.stopped == "gain"
+    assert found.trials < len(state.choices)
+    table = session_table(found, "x", 5)
+    assert "ended: no batch can be expected to save 1 % of a frame" in table.caption
+
+
+def test_last_round_keeps_what_is_faster_in_turns(tmp_path: Path) -> None:
+    device, task = Device(tmp_path), conv(24)
+    found = session(device, [task], has_last_round=True)
+    (state,) = found.states
+    assert state.best != state.builtin and not found.dropped
+    assert found.confirmed == {task.key: state.best}
+    turns = device.measured[-15:]
+    assert turns == turns[:3] * 5 and turns[:2] == [state.builtin, state.best]
+    assert "of 1 kernels with a faster candidate, 0 keep" in found.notes[-1]
+    assert not list(tmp_path.glob("*.so")), "libraries are not kept"
+
+
+def test_last_round_drops_what_was_measured_at_a_lucky_moment(tmp_path: Path) -> None:
+    task = conv(24)
+    choices = all_choices(task.family, task.load(), UNIT)[1]
+    lucky = choices[-1]
+    others = frozenset(choices) - {lucky, builtin(task)}
+    device = Device(tmp_path, flat=True, lucky={lucky: 0.5}, breaks=others)
+    without = session(device, [task])
+    assert without.states[0].best == lucky
+    device = Device(tmp_path, flat=True, lucky={lucky: 0.5}, breaks=others)
+    found = session(device, [task], has_last_round=True)
+    (state,) = found.states
+    assert state.best == state.builtin and state.gain == 1
+    assert found.dropped == {task.key: [lucky]}
+    assert found.confirmed == {task.key: state.builtin}
+    assert "1 keep the built-in schedule" in found.notes[-1]
+
+
+def test_last_round_is_held_once(tmp_path: Path) -> None:
+    device, task = Device(tmp_path), conv(24)
+    first = session(device, [task], has_last_round=True)
+    count = len(device.measured)
+    again = session(device, [task], has_last_round=True, confirmed=first.confirmed)
+    assert again.states[0].best == first.states[0].best
+    assert not again.notes and len(device.measured) - count == again.trials

@@ -16,8 +16,8 @@ import filelock
 
 from compile.atomic import make_folder, write_atomically
 from compile.errors import OutputError, TargetError
-from compile.tuner.json_lines import repair
-from compile.tuner.records import RECORDS, WORKLOADS
+from compile.tuning_records.json_lines import repair
+from compile.tuning_records.records import RECORDS, WORKLOADS, finish_writing
 from targets.load_target import TargetSpec
 
 SESSION = "session.json"
@@ -56,7 +56,8 @@ def existing_log(folder: Path) -> Path:
 
 def emulated_fingerprint(spec: TargetSpec) -> dict[str, Any]:
     """What a count of instructions depends on, in the place of what it does not."""
-    return {"mhz": None, "governor": None, "kernel": None, "cycles": spec.cycles}
+    timing = spec.timing.as_json() if spec.timing else None
+    return {"mhz": None, "governor": None, "kernel": None, "timing": timing}
 
 
 @contextlib.contextmanager
@@ -79,6 +80,7 @@ def locked_log(folder: Path) -> Iterator[list[str]]:
     except OSError as error:
         raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
     with lock:
+        finish_writing(folder)
         mended = []
         for name in (WORKLOADS, RECORDS):
             if lost := repair(folder / name):
@@ -109,6 +111,16 @@ def read_session(folder: Path) -> dict[str, Any] | None:
         raise TargetError(
             f"{path} cannot be read ({error!r}): restore or delete {folder}"
         ) from None
+
+
+def settled_kernels(session: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """By kernel, its built-in choice with its seconds, where that is the fastest and ``--compact``
+    has therefore left out the kernel's records."""
+    return {
+        key: {kernel["builtin"]: kernel["seconds"]}
+        for key, kernel in session["kernels"].items()
+        if "seconds" in kernel
+    }
 
 
 def write_session(folder: Path, session: Mapping[str, Any]) -> None:

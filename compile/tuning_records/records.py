@@ -15,20 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
-from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.atomic import write_atomically
 from compile.errors import TargetError
-from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.intrinsic_names import register_intrinsics
-from compile.kernels.tiling import VectorUnit
-from compile.tuner.candidate import CHOICE_ATTR, scheduled
-from compile.tuner.json_lines import append_line, encode_line, read_lines
-from compile.tuner.kernel_task import KernelTask
+from compile.tuning_records.json_lines import encode_line, read_lines
+from compile.tuning_records.workload import short_line
 
 WORKLOADS, RECORDS = "database_workload.json", "database_tuning_record.json"
+
+#: Annotation of the block "root" that says which choice the trace makes.
+CHOICE_ATTR = "mqnet.choice"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Record:
     """One measured candidate.
 
     Attributes:
-        choice: as :func:`compile.tuner.candidate.choice_text` spells it; "" of another tuner's.
+        choice: as compile/tuner/candidate.py spells it; "" of another tuner's.
         seconds: of one call, the mean.
         line: what stands in the file.
     """
@@ -88,11 +86,6 @@ def read_log(folder: Path) -> Log:
     return Log(workloads, dict(by_kernel))
 
 
-def kernel_of(workload: list[str]) -> tvm.IRModule:
-    """The module of a line of the file of kernels."""
-    return Workload.from_json(workload).mod
-
-
 def replay(record: Record, workload: Workload) -> TuningRecord | None:
     """The record as MetaSchedule has it; None where its trace does not fit the kernel any more: the
     hash of a kernel tells nothing of the intrinsics that its loops are replaced by."""
@@ -102,44 +95,6 @@ def replay(record: Record, workload: Workload) -> TuningRecord | None:
         return TuningRecord.from_json(content, workload)
     except RuntimeError:
         return None
-
-
-class RecordWriter:
-    """Adds to the log in ``folder``; whoever makes one holds its lock."""
-
-    def __init__(self, folder: Path, unit: VectorUnit | GpuUnit, target: tvm.target.Target) -> None:
-        self._folder, self._unit, self._target = folder, unit, target
-        self.log = read_log(folder)
-        self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
-
-    def known(self, task: KernelTask) -> dict[str, float]:
-        """Seconds of the choices that were measured for the kernel; none where the best of them can
-        no longer be scheduled so."""
-        best = self.log.best(task.key)
-        if best is None or replay(best, task.workload()) is None:
-            return {}
-        return self.log.measured(task.key)
-
-    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
-        """Record a candidate; it is on the disk when this returns.
-
-        Raises:
-            OutputError: it cannot be written; the log is as it was.
-        """
-        workload = task.workload()
-        if task.key not in self._lines:
-            # First: a record without its kernel could not be read.
-            line = workload.as_json()
-            append_line(self._folder / WORKLOADS, line)
-            self._lines[task.key] = len(self.log.workloads)
-            self.log.workloads.append(line)
-        trace = scheduled(task.family, task.load(), self._unit, choice).trace
-        arguments = ArgInfo.from_prim_func(workload.mod["main"])
-        record = TuningRecord(trace, workload, list(seconds), self._target, arguments)
-        line = [self._lines[task.key], record.as_json()]
-        append_line(self._folder / RECORDS, line)
-        entry = Record(choice, float(np.mean(seconds)), line)
-        self.log.by_kernel.setdefault(task.key, []).append(entry)
 
 
 def fitting(log: Log) -> Log:
@@ -152,31 +107,78 @@ def fitting(log: Log) -> Log:
     return Log(log.workloads, by_kernel)
 
 
-def compact(log: Log, keep: int, always: Mapping[str, str]) -> tuple[Log, dict[str, list[str]]]:
-    """The ``keep`` fastest candidates of each kernel, and the choice that ``always`` names for it;
-    and the choices that were left out."""
+@dataclass(frozen=True)
+class Compacted:
+    """A smaller log.
+
+    Attributes:
+        log: what is kept.
+        dropped: choices that were left out, by kernel.
+        settled: seconds of the built-in choice of each kernel for which it is the fastest: nothing
+            of such a kernel is kept, since builds schedule it so without a record.
+    """
+
+    log: Log
+    dropped: dict[str, list[str]]
+    settled: dict[str, float]
+
+
+def compact(log: Log, keep: int, builtin: Mapping[str, str]) -> Compacted:
+    """The ``keep`` fastest candidates of each kernel, and its choice in ``builtin``."""
     kept: dict[str, list[Record]] = {}
     dropped: dict[str, list[str]] = {}
+    settled: dict[str, float] = {}
     for key, records in log.by_kernel.items():
         ranked = sorted(records, key=lambda record: record.seconds)
-        kept[key] = [
-            record
-            for place, record in enumerate(ranked)
-            if place < keep or record.choice == always.get(key)
-        ]
-        left = {record.choice for record in kept[key]}
-        dropped[key] = sorted({record.choice for record in ranked} - left - {""})
-    return Log(log.workloads, kept), {key: choices for key, choices in dropped.items() if choices}
+        if ranked and ranked[0].choice == builtin.get(key):
+            settled[key] = ranked[0].seconds
+        else:
+            kept[key] = [
+                record
+                for place, record in enumerate(ranked)
+                if place < keep or record.choice == builtin.get(key)
+            ]
+        left = {record.choice for record in kept.get(key, ())} | {builtin.get(key), ""}
+        if others := sorted({record.choice for record in ranked} - left):
+            dropped[key] = others
+    return Compacted(Log(log.workloads, kept), dropped, settled)
 
 
-def write_records(folder: Path, log: Log) -> None:
-    """Replace the file of records by those of ``log``, which is of the same kernels.
+def write_log(folder: Path, log: Log) -> None:
+    """Replace both files by what is in ``log``, without the kernels that have no record.
+
+    Whoever is ended in the middle leaves the old files, or what :func:`finish_writing` makes the
+    new ones of.
 
     Raises:
-        OutputError: it cannot be written; it is as it was.
+        OutputError: they cannot be written; they are as they were.
     """
-    lines = [encode_line(record.line) for records in log.by_kernel.values() for record in records]
-    write_atomically(folder / RECORDS, b"".join(lines))
+    workloads = [line for line in log.workloads if log.by_kernel.get(str(line[0]))]
+    lines = [
+        [place, record.line[1]]
+        for place, line in enumerate(workloads)
+        for record in log.by_kernel[str(line[0])]
+    ]
+    # In this order: where the second is there, the first was whole.
+    shorter = [encode_line(short_line(line)) for line in workloads]
+    write_atomically(folder / _new(WORKLOADS), b"".join(shorter))
+    write_atomically(folder / _new(RECORDS), b"".join(map(encode_line, lines)))
+    finish_writing(folder)
+
+
+def finish_writing(folder: Path) -> None:
+    """What :func:`write_log` does last, or what is left to do where it was ended."""
+    workloads, records = folder / _new(WORKLOADS), folder / _new(RECORDS)
+    if records.exists():
+        if workloads.exists():
+            workloads.replace(folder / WORKLOADS)
+        records.replace(folder / RECORDS)
+    else:
+        workloads.unlink(missing_ok=True)
+
+
+def _new(name: str) -> str:
+    return f"new_{name}"
 
 
 def _intrinsics(trace: Any) -> set[str]:

@@ -1,0 +1,1 @@
+"""Devices that a TVM tracker knows, seen from the machine that uses them: how a session is had."""

@@ -1,0 +1,76 @@
+"""The model of a core's timing: what target files may say, and what is made of counts."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from compile.errors import TargetError
+from targets.load_target import TARGET_FOLDER, load_target
+from targets.timing_model import INSTRUCTION_CLASSES, TimingModel, read_timing
+
+EMULATED = ("cortex-a55", "cortex-a76", "cortex-x2")
+
+
+def table() -> dict[str, Any]:
+    return {
+        "issue_width": 4,
+        "line_bytes": 64,
+        "cycles": {name: 0.5 for name in INSTRUCTION_CLASSES} | {"load_quad": 2.0},
+        "l1d": {"ways": 4, "miss_cycles": 5.0},
+        "l2": {"ways": 8, "miss_cycles": 20},
+    }
+
+
+def model(changed: dict[str, Any] | None = None) -> TimingModel:
+    return read_timing(table() | (changed or {}), 32768, 262144, "x.toml")
+
+
+def test_options_of_the_plugin() -> None:
+    options = dict(option.split("=") for option in model().plugin_options())
+    assert options["issue"] == "250" and options["line"] == "64"
+    assert options["load_quad"] == "2000" and options["simd"] == "500"
+    assert options["l1d"] == "128:4" and options["l2"] == "512:8"
+
+
+def test_cycles_of_counts() -> None:
+    counted = {"millicycles": 12_500, "l1d_misses": 3, "l2_misses": 2}
+    assert model().core_cycles_of(counted) == 12.5
+    assert model().cycles_of(counted) == 12.5 + 3 * 5 + 2 * 20
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"issue_width": 0}, "x.toml, timing: 'issue_width' must be a positive number, not 0"),
+        ({"line_bytes": True}, "'line_bytes' must be a positive number"),
+        ({"cycles": {"simd": 1.0}}, "timing.cycles must be a table of dot_product, simd, load"),
+        ({"l1d": {"ways": 4}}, "timing.l1d must be a table of ways, miss_cycles"),
+        ({"l1d": {"ways": 3, "miss_cycles": 5}}, "32768 bytes in 3 ways .* power of two"),
+        ({"l2": {"ways": 8, "miss_cycles": -1}}, "timing.l2: 'miss_cycles' must be a positive"),
+        ({"other": 1}, "timing must be a table of issue_width, cycles, line_bytes, l1d, l2"),
+    ],
+)
+def test_mistakes_are_named(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        model(changed)
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_emulated_targets_say_where_their_figures_are_from(name: str) -> None:
+    timing = load_target(name).timing
+    assert timing is not None and timing.l1d.miss_cycles < timing.l2.miss_cycles
+    text = (TARGET_FOLDER / f"{name}.toml").read_text()
+    assert "Software Optimization Guide" in text and "Misses:" in text
+    # Nothing is faster than it can be issued.
+    assert all(cost >= 1 / timing.issue_width for cost in timing.cycles.values())
+
+
+def test_faster_cores_take_fewer_cycles() -> None:
+    """For the same counts: an A55 more than an A76, and that more than an X2."""
+    costs = [load_target(name).timing.cycles for name in EMULATED]
+    for slower, faster in zip(costs, costs[1:], strict=False):
+        assert all(slower[name] >= faster[name] for name in INSTRUCTION_CLASSES)
+    assert tomllib.loads((TARGET_FOLDER / "rpi4.toml").read_text()).get("timing") is None

@@ -1,0 +1,39 @@
+"""Imports go one way: what compiles knows neither what measures it nor what tunes it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from command_line import REPOSITORY
+
+#: Of files in a folder, what they must not import; files by pattern.
+FORBIDDEN = {
+    "compile/**/*.py": ("bench",),
+    "targets/**/*.py": ("bench", "compile.tuner", "compile.passes"),
+    "compile/kernels/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
+    "compile/passes/*.py": ("compile.tuner",),
+    "compile/tuning_records/*.py": ("compile.tuner", "compile.passes"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules that ``path`` names, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("pattern", FORBIDDEN)
+def test_imports_go_one_way(pattern: str) -> None:
+    paths = list(REPOSITORY.glob(pattern))
+    assert len(paths) > 3
+    for path in paths:
+        for module in imports(path):
+            for other in FORBIDDEN[pattern]:
+                assert not f"{module}.".startswith(f"{other}."), f"{path} imports {module}"
