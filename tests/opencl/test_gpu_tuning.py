@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,10 +12,10 @@ from random import Random
 import numpy as np
 import pytest
 import tvm
-from command_line import as_user
-from fixtures_artefacts import ProgramFactory
+from fixtures_artefacts import SIZE, ProgramFactory
 from fixtures_device import Served
 from kernel_draws import SAME_3X3
+from rich.console import Console
 from tvm import s_tir, tirx
 
 from compile.errors import TargetError
@@ -32,10 +33,13 @@ from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
+from compile.tuner import rpc_runner, session
 from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import kernel_task
+from compile.tuner.tune_network import TuneRequest, tune_network
 from compile.tuning_records.log_folder import SESSION
 from compile.tuning_records.records import read_log
+from targets.gpu_name import POCL_WARNING
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("host-opencl")
@@ -110,22 +114,26 @@ def test_a_session_over_rpc_and_its_records(
     serve: Callable[..., AbstractContextManager[Served]],
     quantized_program: ProgramFactory,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Other tests run beside this one.
+    for module in (rpc_runner, session):
+        monkeypatch.setattr(module, "_DRIFT", 20.0)
+    said = Console(file=io.StringIO(), width=200)
+    program = quantized_program("fp32")
     with serve("tuned-gpu") as served:
-        options = "--target", "host-opencl", "--scheme", "fp32", "--size", "64x96", "--trials", 4
-        outcome = as_user("compile/tune", *options, *served.options, "--logs", tmp_path, "--json")
-    assert outcome.code == 0, outcome.err
-    assert "PoCL, whose times rank nothing for a GPU" in " ".join(outcome.err.split())
-    found = json.loads(outcome.out)
+        request = TuneRequest(
+            *("host-opencl", "fp32", "ca", SIZE, 1, 4, tmp_path), *served.options[1::2]
+        )
+        found = tune_network(request, said, program)
+    assert POCL_WARNING in " ".join(said.file.getvalue().split())
     assert found["trials"] == 4 and found["notes"] == []
     measured = [kernel for kernel in found["kernels"] if kernel["measured"]]
     assert len(measured) == 4 and all(0 < kernel["best_seconds"] < 5 for kernel in measured)
     folder = tmp_path / "host-opencl"
     assert json.loads((folder / SESSION).read_text())["device"]["cpu"].startswith("PoCL")
     assert len(read_log(folder).by_kernel) == 4
-    planned = plan_network(
-        quantized_program("fp32"), PipelineOptions(SPEC, 1, split=False, records=folder)
-    )
+    planned = plan_network(program, PipelineOptions(SPEC, 1, split=False, records=folder))
     kernels = [f for _, f in planned.functions_items() if isinstance(f, tirx.PrimFunc)]
     assert sum(schedule_origin(kernel) == RECORD for kernel in kernels) == 4
 
