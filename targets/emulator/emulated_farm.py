@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +28,8 @@ _SERVE = Path(__file__).parents[1] / "serve.py"
 # Python and TVM take an emulated core some seconds to start, and much longer beside other work.
 _SECONDS_TO_START = 180
 _SECONDS_TO_END = 10
+# prctl(2): the signal that a process gets when the one that started it ends.
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -74,6 +78,7 @@ def emulated_farm(
                 stdout=log,
                 stderr=log,
                 process_group=0,
+                preexec_fn=_end_with_session,
             )
             stack.callback(_end, process)
         _wait_until_known(tracker.port, count, logs)
@@ -91,6 +96,11 @@ def _wait_until_known(port: int, count: int, logs: list[Path]) -> None:
                 "targets/emulator/serve_board.py by itself"
             )
         time.sleep(0.2)
+
+
+def _end_with_session() -> None:
+    """However that ends: kill -9 leaves no board behind."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
