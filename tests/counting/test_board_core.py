@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_every_core_that_a_target_names_is_known():
-    specs = [load_target(name) for name in list_targets() if name != "host"]
+    specs = [spec for spec in map(load_target, list_targets()) if spec.machine == "EM_AARCH64"]
     assert len({spec.cpu for spec in specs}) > 4
     for spec in specs:
         core = board_core(spec.cpu)
