@@ -24,9 +24,10 @@ emit    machine code, or OpenCL C, and the virtual machine's bytecode          :
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import tvm
@@ -95,14 +96,7 @@ def plan_network(
     Raises:
         GraphError: the program holds something that the compiler cannot take.
     """
-    with report("import"):
-        mod = import_program(program)
-    observe(0, "import", mod)
-    for number, (name, passes) in enumerate(phases(options), start=1):
-        with report(name):
-            mod = tvm.transform.Sequential(passes)(mod)
-        observe(number, name, mod)
-    return mod
+    return _run_phases(program, phases(options), report, observe)
 
 
 def cut_network(
@@ -116,14 +110,7 @@ def cut_network(
     Raises:
         GraphError: the program holds something that the compiler cannot take.
     """
-    with report("import"):
-        mod = import_program(program)
-    observe(0, "import", mod)
-    for number, (name, passes) in enumerate(phases(options)[:_CUT], start=1):
-        with report(name):
-            mod = tvm.transform.Sequential(passes)(mod)
-        observe(number, name, mod)
-    return mod
+    return _run_phases(program, phases(options)[:_CUT], report, observe)
 
 
 def plan_part(
@@ -152,13 +139,24 @@ def lower_network(
     Raises:
         GraphError: the program holds something that the compiler cannot take.
     """
+    before = takewhile(lambda phase: phase[0] != "loops", phases(options))
+    return _run_phases(program, before, report)
+
+
+def _run_phases(
+    program: ExportedProgram,
+    first: Iterable[tuple[str, list[tvm.transform.Pass]]],
+    report: PhaseReporter,
+    observe: ModuleObserver = lambda number, name, mod: None,
+) -> tvm.IRModule:
+    """The import and what follows it."""
     with report("import"):
         mod = import_program(program)
-    for name, passes in phases(options):
-        if name == "loops":
-            break
+    observe(0, "import", mod)
+    for number, (name, passes) in enumerate(first, start=1):
         with report(name):
             mod = tvm.transform.Sequential(passes)(mod)
+        observe(number, name, mod)
     return mod
 
 

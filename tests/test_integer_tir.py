@@ -150,7 +150,7 @@ def called_kernels(mod: tvm.IRModule, function: relax.Function) -> dict[str, tir
 def test_backbone_is_integer(attention: str, bits: int) -> None:
     mod = scheduled_backbones(64, 96, bits)
     kernels = called_kernels(mod, mod[backbone_name(attention)])
-    assert len(kernels) > 40, "the backbone's kernels were not found"
+    assert len(kernels) > 25, "the backbone's kernels were not found"
     violations = {name: float_violations(function) for name, function in kernels.items()}
     assert {name: found for name, found in violations.items() if found} == {}
 
