@@ -23,7 +23,7 @@ class Options:
     the defaults in bench/quality/tone_mappers.py."""
 
     scenes: Path = Path("data/scenes")
-    """Folder with panoramas, from `python compile/mqnet/data.py fetch`."""
+    """Folder with scenes, from `python compile/mqnet/data.py fetch`."""
 
 
 def main() -> None:
@@ -39,11 +39,11 @@ def _fit(options: Options) -> None:
     from bench.quality import tone_mappers
     from compile.imaging.decode_hdr import mu_law
     from compile.mqnet.scenes.catalogue import TRAIN
-    from compile.mqnet.scenes.load import load_panoramas
+    from compile.mqnet.scenes.load import load_places
     from compile.mqnet.training.pairs import fixed_pairs
 
-    panoramas = list(load_panoramas(options.scenes, TRAIN).values())
-    pairs = fixed_pairs(panoramas, _SIZE, _EACH, _SEED)
+    places = list(load_places(options.scenes, TRAIN).values())
+    pairs = fixed_pairs(places, _SIZE, _EACH, _SEED)
     best = {}
     for name, grid in _GRIDS.items():
         operator = getattr(tone_mappers, name)

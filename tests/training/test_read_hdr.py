@@ -10,8 +10,9 @@ import OpenEXR
 import pytest
 
 from compile.errors import DataError, PhotoError
-from compile.mqnet.scenes.load import load_panoramas
+from compile.mqnet.scenes.load import load_places
 from compile.mqnet.scenes.read_hdr import read_hdr, read_panorama
+from compile.mqnet.scenes.views import Picture
 from compile.mqnet.scenes.write_exr import write_exr
 
 LIGHT = np.random.default_rng(0).uniform(0, 50, (16, 32, 3)).astype(np.float32)
@@ -94,13 +95,18 @@ def test_a_folder_without_bad_files(tmp_path: Path, caplog: pytest.LogCaptureFix
     write_exr(tmp_path / "narrow.exr", LIGHT[:, :30])
     write_exr(tmp_path / "rooitou_park.exr", LIGHT)
     (tmp_path / "notes.txt").write_text("not a panorama")
-    assert list(load_panoramas(tmp_path, "train")) == ["mine"]
-    assert list(load_panoramas(tmp_path, "test")) == ["rooitou_park"]
+    assert list(load_places(tmp_path, "train")) == ["mine"]
+    assert list(load_places(tmp_path, "test")) == ["rooitou_park"]
     assert "skipped" in caplog.text and "narrow.exr" in caplog.text
 
 
+def test_a_flat_picture_of_the_catalogue_needs_no_shape(tmp_path: Path):
+    write_exr(tmp_path / "golden_gate.exr", LIGHT[:, :30])
+    assert isinstance(load_places(tmp_path, "train")["golden_gate"], Picture)
+
+
 def test_folders_without_panoramas(tmp_path: Path):
-    with pytest.raises(DataError, match="holds no train panorama"):
-        load_panoramas(tmp_path, "train")
+    with pytest.raises(DataError, match="holds no train scene"):
+        load_places(tmp_path, "train")
     with pytest.raises(DataError, match="is no folder"):
-        load_panoramas(tmp_path / "missing", "train")
+        load_places(tmp_path / "missing", "train")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from compile.errors import PhotoError
-from compile.mqnet.scenes.catalogue import TEST, TRAIN, VALIDATION, catalogue, role_of
+from compile.mqnet.scenes.catalogue import TEST, TRAIN, VALIDATION, catalogue, is_flat, role_of
 from compile.mqnet.scenes.cube_map import cube_to_equirectangular, read_cube_map
-from compile.mqnet.scenes.views import Panorama, View, random_view
+from compile.mqnet.scenes.views import Panorama, Picture, View, random_view
 
 
 def sphere(height: int) -> np.ndarray:
@@ -25,11 +25,13 @@ def sphere(height: int) -> np.ndarray:
 
 def test_scenes_are_on_one_side():
     scenes = catalogue()
-    assert len({scene.name for scene in scenes}) == len(scenes) == 34
-    assert Counter(scene.role for scene in scenes) == {TRAIN: 25, VALIDATION: 3, TEST: 6}
+    assert len({scene.name for scene in scenes}) == len(scenes) == 40
+    assert Counter(scene.role for scene in scenes) == {TRAIN: 31, VALIDATION: 3, TEST: 6}
     # Two files of the same room.
     assert role_of("studio") == role_of("studio_small") == TRAIN
     assert role_of("my-own-panorama") == TRAIN
+    assert is_flat("golden_gate") and not is_flat("city") and not is_flat("my-own-panorama")
+    assert {scene.role for scene in scenes if scene.flat} == {TRAIN}
     assert all(len(scene.package.sha256) == 64 for scene in scenes)
 
 
@@ -73,6 +75,29 @@ def test_random_views_are_not_blurred():
         view = random_view(panorama, 64, random)
         pixels_per_degree = 64 / view.field_of_view
         assert pixels_per_degree <= 1.5 * 256 / 360 + 1e-6 or view.field_of_view == 95
+
+
+def test_squares_of_a_picture():
+    """Of a picture whose light is (column, row, 0): upright, inside, not so small as to blur."""
+    rows, columns = np.indices((60, 100), np.float32)
+    picture = Picture(np.stack([columns, rows, 0 * rows], -1))
+    random = np.random.default_rng(0)
+    scales = []
+    for _ in range(50):
+        seen = picture.random_look(36, random)
+        assert seen.shape == (36, 36, 3) and seen.dtype == np.float32
+        for axis, channel, length in ((1, 0, 100), (0, 1, 60)):
+            assert seen[..., channel].min() >= 0 and seen[..., channel].max() <= length - 1
+            # Away from the edges, which a filter sees less of; elsewhere it ripples.
+            steps = np.diff(seen[4:-4, 4:-4, channel], axis=axis)
+            np.testing.assert_allclose(steps, steps.mean(), rtol=0.15)
+        scales.append(steps.mean())
+    assert 1 / 1.5 - 0.01 <= min(scales) < 0.8 and 1.5 < max(scales) <= 60 / 36 + 0.01
+
+
+def test_a_picture_smaller_than_what_is_asked_for_is_enlarged():
+    picture = Picture(np.full((20, 30, 3), 2, np.float32))
+    np.testing.assert_allclose(picture.random_look(64, np.random.default_rng(0)), 2, rtol=1e-6)
 
 
 def cube_map(width: int) -> bytes:

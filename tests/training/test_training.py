@@ -38,7 +38,7 @@ PLAN = TrainingPlan(
 )
 FINE_TUNING = TrainingPlan("ca", 4, 1e-5, 0, (Stage(1, (Crops(64, 2),), False),), "mixed")
 NAMES = ("one", "two", "crossroads")
-ROW = Row(10, 160, 0.5, 1e-3, 0.2, 0.1, 0.02, 0.01, 20.0, 15.0, 28.0, 20.0)
+ROW = Row(10, 160, 0.5, 1e-3, 0.2, 0.1, 0.02, 5.3, 0.01, 20.0, 15.0, 28.0, 20.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_perfect_output_has_no_loss():
     target = torch.rand(2, 3, 8, 8) * (H_MAX - H_MIN) + H_MIN
     loss = training_loss(target, target)
-    assert loss.l1 == loss.square == 0
+    assert loss.l1 == loss.square == loss.log_square == 0
     assert abs(loss.total) < 1e-6
 
 
@@ -66,8 +66,23 @@ def test_terms_of_the_loss_by_hand():
     torch.testing.assert_close(loss.l1, torch.tensor(0.1))
     torch.testing.assert_close(loss.square, torch.tensor(0.03))
     torch.testing.assert_close(loss.cosine, cosine)
-    torch.testing.assert_close(loss.total, 0.1 + 16 * 0.03 + 0.5 * cosine)
+    torch.testing.assert_close(loss.log_square, torch.tensor(301.0).log())
+    torch.testing.assert_close(loss.total, 0.1 + 16 * 0.03 + 0.03 * loss.log_square + 0.5 * cosine)
     torch.testing.assert_close(mu_law_psnr(output, target), -10 * torch.log10(torch.tensor([0.03])))
+
+
+def test_halving_an_error_is_worth_as_much_in_an_easy_picture_as_in_a_hard_one():
+    target = torch.full((2, 3, 8, 8), (H_MAX + H_MIN) / 2)
+    errors = torch.tensor([0.05, 0.2])
+
+    def log_square(errors: torch.Tensor) -> float:
+        output = target + errors.reshape(2, 1, 1, 1) * (H_MAX - H_MIN)
+        return float(training_loss(output, target).log_square)
+
+    easy, hard = (log_square(errors / halves) for halves in torch.tensor([[2, 1], [1, 2]]))
+    whole = log_square(errors)
+    assert whole - easy == pytest.approx(np.log(4) / 2, rel=0.1)
+    assert whole - hard == pytest.approx(np.log(4) / 2, rel=0.01)
 
 
 def test_plan_by_hand():

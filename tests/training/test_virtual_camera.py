@@ -7,7 +7,13 @@ import pytest
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN, PEAK, decode_hdr
 from compile.mqnet.scenes.views import Panorama
-from compile.mqnet.training.pairs import as_batch, fixed_pairs, random_batch, random_pair
+from compile.mqnet.training.pairs import (
+    as_batch,
+    fixed_pairs,
+    random_batch,
+    random_pair,
+    varied_pair,
+)
 from compile.mqnet.training.tone_curve import fit_tone_curve
 from compile.mqnet.training.virtual_camera import expose, photograph
 
@@ -65,6 +71,25 @@ def test_targets_are_the_light_of_the_photograph(panorama: Panorama):
     decoded = decode_hdr(targets[0].permute(1, 2, 0).numpy())
     np.testing.assert_allclose(decoded, light, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal((photos[0].permute(1, 2, 0) * 255).round().numpy(), photo)
+
+
+def test_varied_pairs_show_other_colours_and_two_places_at_once():
+    """A red panorama and a blue one: of each alone, in whichever channel, or both in one pixel."""
+    red, blue = (
+        Panorama(np.full((64, 128, 3), 1e-3, np.float32) + np.float32(light)[None, None])
+        for light in ([1, 0, 0], [0, 0, 1])
+    )
+    pairs = [varied_pair([red, blue], 32, np.random.default_rng(seed)) for seed in range(200)]
+    colours = np.array([light.mean((0, 1)) / light.max() for _, light in pairs])
+    bright = colours > 0.02
+    count = bright.sum(1)
+    assert set(count) == {1, 2}
+    assert 5 < np.sum(count == 2) < 40
+    assert set(bright[count == 1].argmax(1)) == {0, 1, 2}
+    assert 5 < bright[count == 1][:, 1].sum() < 50
+    for photo, light in pairs:
+        assert photo.dtype == np.uint8 and light.dtype == np.float32
+        assert photo.shape == light.shape == (32, 32, 3)
 
 
 def test_pairs_follow_their_seed(panorama: Panorama):

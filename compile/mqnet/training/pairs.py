@@ -10,39 +10,61 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compile.imaging.decode_hdr import encode_hdr
-from compile.mqnet.scenes.views import Panorama, random_view
-from compile.mqnet.training.virtual_camera import expose, photograph
+from compile.mqnet.scenes.views import Place
+from compile.mqnet.training.virtual_camera import expose, log_mean, photograph
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
-def random_pair(panorama: Panorama, size: int, random: np.random.Generator) -> Pair:
+# Of the pairs that are trained on: channels in another order, and two places in one picture.
+_SHARE_OF_OTHER_COLOURS, _SHARE_OF_REFLECTIONS = 0.25, 0.2
+_REFLECTION_STOPS = (-4.0, 0.0)
+
+
+def random_pair(place: Place, size: int, random: np.random.Generator) -> Pair:
     """A square photograph, uint8 [size,size,3], and its relative light, float32 of that shape
     (1 = the photograph's white, at most 16)."""
-    light = panorama.look(random_view(panorama, size, random), size, size)
-    if random.random() < 0.5:
-        light = light[:, ::-1]
+    relative = expose(_random_light(place, size, random), random)
+    return photograph(relative, random), relative
+
+
+def varied_pair(places: Sequence[Place], size: int, random: np.random.Generator) -> Pair:
+    """As :func:`random_pair`, of what none of the few ``places`` shows: some with their colours
+    exchanged, some with another place's light on top of theirs, as a window pane reflects it. Light
+    adds up and noise stays what it is, so that whatever tells a response curve still tells it."""
+    first, second = (places[index] for index in random.integers(len(places), size=2))
+    light = _random_light(first, size, random)
+    if random.random() < _SHARE_OF_REFLECTIONS:
+        other = _random_light(second, size, random)
+        stops = random.uniform(*_REFLECTION_STOPS)
+        light = light + other * (2**stops * log_mean(light) / log_mean(other))
+    if random.random() < _SHARE_OF_OTHER_COLOURS:
+        light = light[..., random.permutation(3)]
     relative = expose(light, random)
     return photograph(relative, random), relative
 
 
-def fixed_pairs(panoramas: Sequence[Panorama], size: int, each: int, seed: int) -> list[Pair]:
-    """``each`` pairs of every panorama, always the same ones for one ``seed``."""
+def _random_light(place: Place, size: int, random: np.random.Generator) -> NDArray[np.float32]:
+    light = place.random_look(size, random)
+    return light[:, ::-1] if random.random() < 0.5 else light
+
+
+def fixed_pairs(places: Sequence[Place], size: int, each: int, seed: int) -> list[Pair]:
+    """``each`` pairs of every place, always the same ones for one ``seed``."""
     return [
-        random_pair(panorama, size, np.random.default_rng((seed, place, index)))
-        for place, panorama in enumerate(panoramas)
+        random_pair(place, size, np.random.default_rng((seed, number, index)))
+        for number, place in enumerate(places)
         for index in range(each)
     ]
 
 
 def random_batch(
-    panoramas: Sequence[Panorama], size: int, count: int, seed: tuple[int, ...]
+    places: Sequence[Place], size: int, count: int, seed: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
     """Photographs, float32 [count,3,size,size] in [0,1], and the network's targets H, of that
     shape; the same ``seed`` gives the same batch, so that training can stop and go on anywhere."""
     random = np.random.default_rng(seed)
-    chosen = random.integers(len(panoramas), size=count)
-    return as_batch([random_pair(panoramas[index], size, random) for index in chosen])
+    return as_batch([varied_pair(places, size, random) for _ in range(count)])
 
 
 def as_batch(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:

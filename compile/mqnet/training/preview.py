@@ -10,15 +10,15 @@ from PIL import Image
 
 from compile.atomic import atomic_path
 from compile.imaging.transfer import srgb_encode
-from compile.mqnet.scenes.views import Panorama
+from compile.mqnet.scenes.views import Place
 from compile.mqnet.training.pairs import random_pair
 
 _SIZE, _PAIRS_PER_ROW = 160, 5
 _STOPS_DARKER = 3
 
 
-def draw_pairs(panoramas: Mapping[str, Panorama], seed: int, path: Path) -> None:
-    """Write a PNG with one pair of every panorama: the photograph, beside it its light 3 stops
+def draw_pairs(places: Mapping[str, Place], seed: int, path: Path) -> None:
+    """Write a PNG with one pair of every place: the photograph, beside it its light 3 stops
     darker, where what the photograph has clipped can be seen.
 
     Raises:
@@ -26,8 +26,8 @@ def draw_pairs(panoramas: Mapping[str, Panorama], seed: int, path: Path) -> None
     """
     random = np.random.default_rng(seed)
     tiles = []
-    for panorama in panoramas.values():
-        photo, light = random_pair(panorama, _SIZE, random)
+    for place in places.values():
+        photo, light = random_pair(place, _SIZE, random)
         darker = np.rint(srgb_encode(light / 2**_STOPS_DARKER) * 255).astype(np.uint8)
         tiles.append(np.hstack([photo, darker]))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _PAIRS_PER_ROW)

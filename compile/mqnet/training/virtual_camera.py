@@ -39,10 +39,14 @@ def expose(light: NDArray[np.float32], random: np.random.Generator) -> NDArray[n
         white = np.percentile(light.max(-1), random.uniform(*_WHITE_PERCENTILE))
         gain = 1 / max(float(white), _DARKEST)
     else:
-        log_mean = float(np.exp(np.log(light @ LUMINANCE + 1e-5).mean()))
-        gain = _MIDDLE_GREY * 2 ** random.uniform(*_STOPS) / max(log_mean, _DARKEST)
+        gain = _MIDDLE_GREY * 2 ** random.uniform(*_STOPS) / log_mean(light)
     balance = np.exp(random.normal(0, _WHITE_BALANCE_SIGMA, 3)).astype(np.float32)
     return np.minimum(light * (gain * balance / balance[1]), PEAK).astype(np.float32)
+
+
+def log_mean(light: NDArray[np.float32]) -> float:
+    """Geometric mean of the luminance of linear ``light``, float32 [H,W,3], in its unit."""
+    return max(float(np.exp(np.log(light @ LUMINANCE + 1e-5).mean())), _DARKEST)
 
 
 def photograph(relative: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.uint8]:
