@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LARGEST_DISAGREEMENT_DB = 0.1
 
-SchemeName = Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed", "mixed-qat"]
+SchemeName = Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed", "mixed-qat", "mixed-fp16"]
 
 
 @dataclass(frozen=True)

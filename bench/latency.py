@@ -177,10 +177,13 @@ def _networks(options: Options) -> list[tuple[str, str]]:
 
 def _lacking(target: str) -> tuple[str, ...]:
     """Schemes that a GPU without 16-bit floats has not."""
+    from compile.quantize import schemes
     from targets.load_target import load_target
 
     opencl = load_target(target).opencl
-    return ("fp16", "w8a16") if opencl is not None and not opencl.fp16 else ()
+    if opencl is None or opencl.fp16:
+        return ()
+    return tuple(name for name, scheme in schemes.SCHEMES.items() if scheme.has_float16)
 
 
 def _address(options: Options) -> DeviceAddress | None:

@@ -23,7 +23,9 @@ class Options:
     target: str
     """Machine to build for; `help` lists them all."""
 
-    scheme: Literal["mixed", "mixed-qat", "fp32", "fp16", "w8a32", "w8a16", "int8"] = "mixed"
+    scheme: Literal[
+        "mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"
+    ] = "mixed"
     """Precision: the paper's int8 backbone with a float head, or one throughout."""
 
     attention: Literal["ca", "csa", "sa", "none"] = "ca"

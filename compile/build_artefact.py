@@ -116,15 +116,16 @@ def build_artefact(
     if threads < 1:
         raise MqnetError(f"threads {threads} is not a positive number")
     scheme = scheme_named(request.scheme)
-    if spec.opencl is not None and not spec.opencl.fp16 and scheme.float_dtype == "float16":
+    if spec.opencl is not None and not spec.opencl.fp16 and scheme.has_float16:
         raise MqnetError(
-            f"scheme {scheme.name} computes in float16, which target {spec.name} does not have: "
+            f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
             "take a scheme with float32, such as mixed"
         )
     options = PipelineOptions(
         spec,
         threads,
         split=scheme.backbone is Precision.INT8,
+        narrow_head=scheme.narrow_head,
         records=TUNING_LOGS / records_name(spec),
     )
     of_parts = request.on_processor and split_options(options, request.on_processor, TUNING_LOGS)

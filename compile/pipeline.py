@@ -6,6 +6,7 @@ phase   what it does                                             file
 import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import_program.py
 layout  NCHW to NHWC                                             passes/convert_layout.py
 cut     int8 backbone | float-activation head                    passes/partition_precision.py
+        the head's pictures in float16, where wanted             passes/narrow_head.py
 lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
         inverted residual blocks, strip by strip                 passes/fuse_inverted_residuals.py
         attention's multiply, in the kernel that reads it        passes/fold_gates.py
@@ -53,6 +54,7 @@ from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_float_pictures import LowerFloatPictures
 from compile.passes.lower_instance_norm import LowerInstanceNorm
 from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.narrow_head import NarrowHead
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
 from targets.load_target import TargetSpec, tvm_target
@@ -66,6 +68,7 @@ class PipelineOptions:
         spec: the machine.
         threads: threads that a frame may use.
         split: cut into backbone and head; False for a network without int8 activations.
+        narrow_head: hold the pictures inside of the head in float16.
         records: folder with the target's tuning records (it may be missing).
     """
 
@@ -73,6 +76,7 @@ class PipelineOptions:
     threads: int
     split: bool
     records: Path
+    narrow_head: bool = False
 
 
 #: Phases before backbone and head are two functions.
@@ -168,7 +172,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     on_gpu = options.spec.opencl is not None
     return [
         ("layout", [ConvertLayout()]),
-        ("cut", [PartitionPrecision()] if options.split else []),
+        ("cut", _cut(options)),
         (
             "lower",
             [
@@ -192,6 +196,12 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
         ),
         ("plan", [plan_memory()]),
     ]
+
+
+def _cut(options: PipelineOptions) -> list[tvm.transform.Pass]:
+    if not options.split:
+        return []
+    return [PartitionPrecision(), *([NarrowHead()] if options.narrow_head else [])]
 
 
 def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:

@@ -25,7 +25,9 @@ class Options:
     target: str | None = None
     """Machine to tune for; `python compile/build.py --target help` lists them all."""
 
-    scheme: Literal["mixed", "mixed-qat", "fp32", "fp16", "w8a32", "w8a16", "int8"] = "mixed"
+    scheme: Literal[
+        "mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"
+    ] = "mixed"
     """Precision, as of compile/build.py."""
 
     attention: Literal["ca", "csa", "sa", "none"] = "ca"

@@ -21,7 +21,7 @@ _CLASSES = {
 }
 
 SCHEMES: dict[str, tuple[str, ...]] = {
-    "tvm": ("mixed", "fp32", "fp16", "w8a32", "int8"),
+    "tvm": ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8"),
     "litert": ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8"),
     "onnxruntime": ("mixed", "fp32", "int8"),
     "openvino": ("mixed", "fp32", "int8"),

@@ -58,6 +58,7 @@ def convert() -> None:
             output_names=["y"],
             external_data=False,
         )
+        _strip_metadata(beside)
     with TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         # Symbolic shape inference fails on this network and leaves two files where it runs.
@@ -76,6 +77,16 @@ def convert() -> None:
                     weight_type=QuantType.QInt8,
                     nodes_to_exclude=excluded,
                 )
+
+
+def _strip_metadata(path: Path) -> None:
+    """The exporter notes at each node and value where in which file on this machine it is from."""
+    model = onnx.load(path)
+    graph = model.graph
+    for entry in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        entry.ClearField("metadata_props")
+        entry.ClearField("doc_string")
+    onnx.save(model, path)
 
 
 def _head_nodes(path: Path) -> list[str]:

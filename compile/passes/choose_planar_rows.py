@@ -103,6 +103,8 @@ class _Planarizer(FunctionRewriter):
             and convolution.groups == 1
             and convolution.weight.shape[0] < _ENOUGH_CHANNELS
             and str(convolution.weight.dtype) == "int8"
+            # What turns planes into pixels of words shuffles lanes of 32 bits.
+            and value.ty.dtype == "float32"
             and serves_planar(
                 convolution.weight, convolution.stride, int(value.ty.shape[2]), self._dot
             )

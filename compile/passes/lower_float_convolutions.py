@@ -66,7 +66,9 @@ class _ConvolutionLowering(FunctionRewriter):
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         convolution = self._results.get(var)
-        return self.renewed(value) if convolution is None else self._lower(convolution)
+        if convolution is None:
+            return self.renewed(value)
+        return self._lower(convolution, str(var.ty.dtype))
 
     def _with_epilogue(self, var: relax.Var, users: dict) -> tuple[relax.Var, Convolution]:
         """The variable behind the bias and the activation that follow ``var``, and the whole."""
@@ -87,12 +89,11 @@ class _ConvolutionLowering(FunctionRewriter):
             return result, convolution
         return following, replace(convolution, low=limits[0], high=limits[1])
 
-    def _lower(self, convolution: Convolution) -> relax.Expr:
+    def _lower(self, convolution: Convolution, dtype: str) -> relax.Expr:
         is_integer = isinstance(convolution.data, QuantizedTensor)
         data = self.renewed(convolution.data.tensor if is_integer else convolution.data)
         shape = tuple(int(extent) for extent in data.ty.shape)
         kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE
-        dtype = "float32" if is_integer else str(data.ty.dtype)
         epilogue = ConvEpilogue(kind, convolution.low, convolution.high, dtype)
         packed = pack_convolution(convolution, shape, data.ty.dtype, epilogue, self.dot)
         operands = [packed.weight, convolution.bias]

@@ -30,6 +30,8 @@ class Scheme:
         backbone: precision of encoder and decoder.
         head: precision of the head, the sum with the image and the final sigmoid.
         float_dtype: what the float tensors of both parts are held in; sums are float32 always.
+        narrow_head: the pictures inside of a float32 head are held in float16
+            (:mod:`compile.passes.narrow_head`).
         fine_tuned: the bundled weights to use are those that were fine-tuned under quantization.
     """
 
@@ -38,7 +40,13 @@ class Scheme:
     backbone: Precision
     head: Precision
     float_dtype: Literal["float32", "float16"] = "float32"
+    narrow_head: bool = False
     fine_tuned: bool = False
+
+    @property
+    def has_float16(self) -> bool:
+        """Whether a device needs float16 for it."""
+        return self.float_dtype == "float16" or self.narrow_head
 
 
 _ALL = (
@@ -63,6 +71,13 @@ _ALL = (
         "the paper's: int8 backbone, head with int8 weights and float32 activations",
         Precision.INT8,
         Precision.WEIGHT_ONLY_INT8,
+    ),
+    Scheme(
+        "mixed-fp16",
+        "mixed, with float16 between the kernels of the head",
+        Precision.INT8,
+        Precision.WEIGHT_ONLY_INT8,
+        narrow_head=True,
     ),
     Scheme(
         "mixed-qat",

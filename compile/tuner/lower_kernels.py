@@ -25,7 +25,11 @@ def tunable_kernels(
         program = program or quantized_program(build)
     # The records are not looked at before "loops".
     options = PipelineOptions(
-        spec, spec.threads, split=scheme.backbone is Precision.INT8, records=Path()
+        spec,
+        spec.threads,
+        split=scheme.backbone is Precision.INT8,
+        narrow_head=scheme.narrow_head,
+        records=Path(),
     )
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):

@@ -34,6 +34,15 @@ def test_onnx_files_are_of_the_bundled_weights(scheme: str):
     assert peer_file(f"onnx-{scheme}.onnx").stat().st_size < 5e6
 
 
+def test_no_file_tells_of_the_machine_that_made_it():
+    """PyTorch's exporter writes the stack of every call into a file, with the folders in it."""
+    files = sorted(peer_files.PEER_FILES.glob("*.*"))
+    assert len(files) > 10
+    for path in files:
+        data = path.read_bytes()
+        assert b"site-packages" not in data and b'File "' not in data, path.name
+
+
 def test_damaged(copies: Path):
     with (copies / "onnx-mixed.onnx").open("r+b") as file:
         file.truncate(1000)

@@ -242,7 +242,7 @@ def test_infer_runs_on_the_device(on_gpu: Session, tmp_path: Path) -> None:
 
 def test_no_fp16_is_said_before_the_build(tmp_path: Path) -> None:
     request = BuildRequest("host-opencl", "fp16", size=SIZE, out=tmp_path / "new")
-    with pytest.raises(MqnetError, match="fp16 computes in float16, which target host-opencl does"):
+    with pytest.raises(MqnetError, match="fp16 needs float16, which target host-opencl does"):
         build_artefact(request, Phases(Console(quiet=True)))
     assert not (tmp_path / "new").exists()
 
