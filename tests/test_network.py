@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from compile.errors import MqnetError
 from compile.mqnet.attention import ATTENTIONS
 from compile.mqnet.deployed import Deployed
-from compile.mqnet.network import MQNet, scaled_channels
+from compile.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
 from compile.mqnet.weights import random_network
 
 ENCODER_PARAMETERS = 250_208
@@ -92,6 +92,29 @@ def test_attentions_are_gates_in_0_to_1() -> None:
     for make in filter(None, ATTENTIONS.values()):
         gates = make(8)(x) / x
         assert gates.min() > 0 and gates.max() < 1
+
+
+def test_the_norms_epsilon_is_a_scale_of_the_weights_in_front() -> None:
+    """A head with the usual epsilon computes the same from weights of a thousandth."""
+    head, usual = Head(), Head()
+    usual.load_state_dict(head.state_dict())
+    with torch.no_grad():
+        for conv, norm in ((usual.conv1, usual.norm1), (usual.conv2, usual.norm2)):
+            norm.eps = 1e-5
+            for tensor in (conv.weight, conv.bias):
+                tensor.mul_((1e-5 / NORM_EPSILON) ** 0.5)
+        for scale in (0.1, 1, 30):
+            features = scale * torch.rand(2, 16, 24, 40)
+            torch.testing.assert_close(usual(features), head(features), rtol=0, atol=1e-5)
+
+
+def test_the_head_tells_a_strong_feature_from_a_weak_one() -> None:
+    """What the backbone finds out of a picture goes through the norms as a factor."""
+    head = Head()
+    features = torch.rand(1, 16, 24, 40)
+    with torch.no_grad():
+        weak, strong = (head.norm1(head.conv1(scale * features)).std() for scale in (0.1, 1))
+    assert 8 < strong / weak < 10.1
 
 
 def test_unknown_attention_lists_the_known_ones() -> None:

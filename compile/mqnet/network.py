@@ -52,6 +52,12 @@ ENCODER_STAGES = (
     EncoderStage(6, 320, 1, 1),
 )
 
+NORM_EPSILON = 10.0
+"""Of the head's InstanceNorms. With the usual 1e-5 a norm divides each picture by its own
+deviation, and what the backbone has found out of its exposure and response is gone; here it is
+almost a constant factor where a channel's variance is about 1. It is the same network: convolutions
+with weights of a thousandth, in front of a norm with 1e-5, compute the same."""
+
 DECODER_STAGES = ((32, 32), (24, 24), (16,), (8,))
 """Output channels of the decoder's blocks at 1/32, 1/16, 1/8 and 1/4 of the size."""
 
@@ -226,10 +232,13 @@ class Head(nn.Module):
         """Three convolutions and two norms; the last convolution has no bias."""
         super().__init__()
         self.conv1 = nn.Conv2d(16, 12, 3, padding=1)
-        self.norm1 = nn.InstanceNorm2d(12, affine=True)
+        self.norm1 = nn.InstanceNorm2d(12, NORM_EPSILON, affine=True)
         self.conv2 = nn.Conv2d(12, 6, 1)
-        self.norm2 = nn.InstanceNorm2d(6, affine=True)
+        self.norm2 = nn.InstanceNorm2d(6, NORM_EPSILON, affine=True)
         self.conv3 = nn.Conv2d(6, 3, 1, bias=False)
+        for norm in (self.norm1, self.norm2):
+            # A channel of variance 1 goes through as it is.
+            nn.init.constant_(norm.weight, (1 + NORM_EPSILON) ** 0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         """What is added to the image."""

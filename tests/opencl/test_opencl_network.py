@@ -127,10 +127,13 @@ def _program(name: str) -> str:
 
 
 @needs_lld
-def test_every_kernel_of_a_mali_is_valid_spirv(artefact: ArtefactFactory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["mixed", "mixed-fp16"])
+def test_every_kernel_of_a_mali_is_valid_spirv(
+    artefact: ArtefactFactory, tmp_path: Path, scheme: str
+) -> None:
     """A second compiler's opinion of OpenCL C 1.2 as it is written for Arm's driver."""
     clang, translator, validator = map(_program, ("clang", "llvm-spirv", "spirv-val"))
-    library = artefact("linux-mali").library.read_bytes()
+    library = artefact("linux-mali", scheme).library.read_bytes()
     start = library.index(b"// Function: ")
     source = library[start : library.index(b"\0", start)].decode()
     # The extension's function, which clang does not know, is declared.
@@ -145,6 +148,7 @@ def test_every_kernel_of_a_mali_is_valid_spirv(artefact: ArtefactFactory, tmp_pa
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
     kernels = source.count("\n__kernel void")
+    assert ("half" in source) == (scheme == "mixed-fp16")
     assert kernels > 60 and (tmp_path / "kernels.spv").stat().st_size > 1000 * kernels
 
 
@@ -240,9 +244,10 @@ def test_infer_runs_on_the_device(on_gpu: Session, tmp_path: Path) -> None:
     assert outcome.code == 0 and (tmp_path / "x.png").exists(), outcome.err
 
 
-def test_no_fp16_is_said_before_the_build(tmp_path: Path) -> None:
-    request = BuildRequest("host-opencl", "fp16", size=SIZE, out=tmp_path / "new")
-    with pytest.raises(MqnetError, match="fp16 needs float16, which target host-opencl does"):
+@pytest.mark.parametrize("scheme", ["fp16", "mixed-fp16"])
+def test_no_fp16_is_said_before_the_build(tmp_path: Path, scheme: str) -> None:
+    request = BuildRequest("host-opencl", scheme, size=SIZE, out=tmp_path / "new")
+    with pytest.raises(MqnetError, match=f"{scheme} needs float16, which target host-opencl does"):
         build_artefact(request, Phases(Console(quiet=True)))
     assert not (tmp_path / "new").exists()
 

@@ -165,7 +165,7 @@ def test_a_few_steps_learn_something(scenes: Path, tmp_path: Path):
     photos, targets = as_batch([(photo, light)] * 2)
     state = TrainingState(PLAN)
     losses = []
-    for _ in range(12):
+    for _ in range(24):
         loss = training_loss(state.net(photos), targets)
         state.optimizer.zero_grad()
         loss.total.backward()
@@ -173,6 +173,24 @@ def test_a_few_steps_learn_something(scenes: Path, tmp_path: Path):
         state.count_step()
         losses.append(loss.total.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_batch_norms_keep_their_statistics_where_training_goes_on(goes_on: bool):
+    """A process takes one large crop at a time, whose own statistics would take its level away."""
+    start = load_checkpoint(None, "ca") if goes_on else None
+    state = TrainingState(PLAN, start)
+    before = {name: t.clone() for name, t in state.net.named_buffers()}
+    photo = torch.rand(1, 3, 64, 64)
+    bright, dark = state.net(photo), state.net(photo / 4)
+    bright.sum().backward()
+    assert all(p.grad is not None for p in state.net.parameters())
+    kept = [name for name, t in state.net.named_buffers() if torch.equal(t, before[name])]
+    assert len(kept) == (len(before) if goes_on else 0)
+    if goes_on:
+        torch.testing.assert_close(dark, state.average(photo / 4))
+    else:
+        assert (dark - state.average(photo / 4)).abs().max() > 1e-3
 
 
 def test_state_of_another_plan_is_refused(tmp_path: Path):

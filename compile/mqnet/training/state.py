@@ -33,15 +33,12 @@ class TrainingState:
     def __init__(self, plan: TrainingPlan, start: nn.Module | None = None) -> None:
         """At the beginning of ``plan``: to train ``start``, or MQNet with seeded random weights."""
         self.plan = plan
-        if start is None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(plan.seed)
-                start = MQNet(plan.attention)
         # A graph that torch.export has made has no modes, and says so by raising.
         if isinstance(start, GraphModule):
             self.net, self.average = start, _copy_of_graph(start)
         else:
-            self.net = start.train().to(memory_format=torch.channels_last)
+            net = _random_network(plan) if start is None else _keep_statistics(start.train())
+            self.net = net.to(memory_format=torch.channels_last)
             self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.Adam(self.net.parameters(), betas=_BETAS, fused=True)
         self.step = 0
@@ -98,6 +95,21 @@ class TrainingState:
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _random_network(plan: TrainingPlan) -> MQNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        return MQNet(plan.attention).train()
+
+
+def _keep_statistics(net: nn.Module) -> nn.Module:
+    """A network that has statistics keeps them. Of the one or two crops that a process takes at a
+    time, batch norms would subtract what tells the photographs apart: level, contrast, response."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    return net
 
 
 def _copy_of_graph(graph: GraphModule) -> GraphModule:
