@@ -34,6 +34,9 @@ class Options:
     checkpoint: Path | None = None
     """Weights (.safetensors) of the one attention measured; the bundled ones unless given."""
 
+    strips: tuple[str, ...] = ()
+    """Pairs to draw in strips.png, such as forest-0; all unless given."""
+
     out: Path = Path("build/accuracy")
     """Folder to write to; artefacts are built below it."""
 
@@ -54,12 +57,17 @@ def _measure(options: Options) -> None:
     from bench.quality.evaluate import evaluate_network, evaluate_tone_mappers, request_for
     from bench.quality.strips import draw_strips
     from compile.atomic import make_folder, write_atomically
+    from compile.errors import MqnetError
     from compile.mqnet.held_out import held_out_pairs
     from compile.phases import Phases
 
+    pairs = held_out_pairs()
+    for name in options.strips:
+        if name not in pairs:
+            raise MqnetError(f"there is no held-out pair {name!r}: choose of {', '.join(pairs)}")
+    drawn = {name: pair for name, pair in pairs.items() if name in (options.strips or pairs)}
     make_folder(options.out)
     torch.set_num_threads(1)
-    pairs = held_out_pairs()
     results: list[Result] = []
     with stderr.status("tone mappers"):
         results += evaluate_tone_mappers(list(pairs.values()))
@@ -72,11 +80,13 @@ def _measure(options: Options) -> None:
     rows = [result.row() for result in results]
     write_atomically(options.out / "accuracy.csv", pd.DataFrame(rows).to_csv(index=False).encode())
     compiled = {
-        f"{result.attention} {result.scheme}": result.lights
+        f"{result.attention} {result.scheme}": [
+            light for name, light in zip(pairs, result.lights, strict=True) if name in drawn
+        ]
         for result in results
         if result.engine == "tvm"
     }
-    draw_strips(options.out / "strips.png", pairs, compiled, list(compiled)[-1])
+    draw_strips(options.out / "strips.png", drawn, compiled, list(compiled)[-1])
     if options.json:
         print(json.dumps(rows, indent=2))
     else:

@@ -36,6 +36,12 @@ def test_unknown_target_with_no_near_name(here: Command, out: Path):
     assert contents(out) == {}
 
 
+def test_strip_of_no_pair(here: Command, out: Path):
+    outcome = here("bench/accuracy", "--strips", "forest-0", "forest-9", "--out", out / "new")
+    check_sentence(outcome, "forest-9", "forest-3")
+    assert contents(out) == {}
+
+
 def test_size_below_32(out: Path):
     outcome = as_user("compile/build", "--target", "host", "--size", "31x64", "--out", out / "new")
     check_sentence(outcome, "31x64", "32x32")

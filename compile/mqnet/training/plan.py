@@ -22,7 +22,7 @@ class Crops:
     batch: int
 
 
-# InstanceNorm takes a picture's level away, and what the network finds to bring it back depends on
+# What InstanceNorm takes away of a picture, and what the network finds to bring it back, depends on
 # the size: zeros beyond the edges are a mark of known strength, and the fewer the larger the
 # picture. A network that had seen 32,000 crops of 128 pixels was 1.3 dB better than the best tone
 # curve on training scenes at that size, and 1.0 dB worse at 256. So sizes take turns.
