@@ -28,7 +28,8 @@ class Options:
     """Attention of the decoder: channel, both, spatial or none."""
 
     start: Path | None = None
-    """Checkpoint to start from, also of another attention; random weights unless given."""
+    """Checkpoint to start from, also of another attention; random weights unless given. Its batch
+    norms keep their statistics."""
 
     quantization_aware: bool = False
     """Fine-tune --start under the fake quantization of `mixed`, towards its own float output."""
