@@ -77,7 +77,7 @@ def _measure(options: Options) -> None:
             folder = options.out / f"{attention}-{scheme}"
             request = request_for(scheme, attention, options.checkpoint, folder)
             results += evaluate_network(request, list(pairs.values()), Phases(stderr))
-    rows = [result.row() for result in results]
+    rows = [_row(result, results) for result in results]
     write_atomically(options.out / "accuracy.csv", pd.DataFrame(rows).to_csv(index=False).encode())
     compiled = {
         f"{result.attention} {result.scheme}": [
@@ -94,6 +94,18 @@ def _measure(options: Options) -> None:
     _check_agreement(rows)
 
 
+def _row(result: Result, results: list[Result]) -> dict:
+    import numpy as np
+
+    from bench.quality.evaluate import against_float32
+
+    row = result.row()
+    agreement = against_float32(result, results)
+    for name, choose in (("fp32_psnr_db", np.mean), ("least_fp32_psnr_db", np.min)):
+        row[name] = None if agreement is None else float(choose(agreement))
+    return row
+
+
 def _print_table(rows: list[dict]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -103,17 +115,23 @@ def _print_table(rows: list[dict]) -> None:
     table = Table()
     for column in ("engine", "scheme", "attention"):
         table.add_column(column, no_wrap=True)
-    for column in (*(m.title for m in METRICS.values()), "clipped mu-PSNR dB", "weights kB"):
+    for column in (
+        *(m.title for m in METRICS.values()),
+        "clipped mu-PSNR dB",
+        "against fp32 dB",
+        "weights kB",
+    ):
         table.add_column(column, justify="right")
     for row in rows:
-        size = row["weight_bytes"]
+        size, agreement = row["weight_bytes"], row["fp32_psnr_db"]
         table.add_row(
             *(row[name] for name in ("engine", "scheme", "attention")),
             *(f"{row[name]:.{metric.decimals}f}" for name, metric in METRICS.items()),
             f"{row['clipped_mu_psnr_db']:.2f}",
+            "" if agreement is None else f"{agreement:.1f}",
             "" if size is None else f"{size / 1e3:,.0f}",
         )
-    Console(width=120).print(table)
+    Console(width=130).print(table)
 
 
 def _check_agreement(rows: list[dict]) -> None:

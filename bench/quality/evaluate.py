@@ -14,6 +14,7 @@ from bench.quality.metrics import METRICS
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_artefact import BuildRequest, build_artefact, quantized_program
 from compile.imaging.decode_hdr import decode_hdr, mu_law
+from compile.imaging.metrics import psnr
 from compile.mqnet.held_out import SIZE
 from compile.mqnet.training.pairs import Pair
 from compile.mqnet.training.validate import CLIPPED
@@ -57,6 +58,17 @@ class Result:
             "clipped_mu_psnr_db": self.clipped_psnr_db,
             "weight_bytes": self.weight_bytes,
         }
+
+
+def against_float32(result: Result, results: Sequence[Result]) -> list[float] | None:
+    """PSNR in dB of ``result``, in mu-law light, against the ``fp32`` of its engine and attention
+    among ``results``, one value per pair; None where there is no other such network."""
+    key = result.engine, result.attention, "fp32"
+    reference = [r for r in results if (r.engine, r.attention, r.scheme) == key]
+    if not reference or result.scheme == "fp32":
+        return None
+    lights = zip(result.lights, reference[0].lights, strict=True)
+    return [psnr(mu_law(light), mu_law(exact)) for light, exact in lights]
 
 
 def evaluate_tone_mappers(pairs: Sequence[Pair]) -> Iterator[Result]:

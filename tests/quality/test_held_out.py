@@ -12,10 +12,17 @@ from PIL import Image
 from rich.console import Console
 from scipy.stats import spearmanr
 
-from bench.quality.evaluate import evaluate_network, evaluate_tone_mappers, request_for
+from bench.quality.evaluate import (
+    Result,
+    against_float32,
+    evaluate_network,
+    evaluate_tone_mappers,
+    request_for,
+)
 from bench.quality.strips import draw_strips
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile import mqnet
+from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
 from compile.mqnet.held_out import SIZE, held_out_pairs, tone_curve, write_held_out
 from compile.mqnet.scenes.catalogue import TEST, catalogue
 from compile.mqnet.scenes.views import Panorama
@@ -65,6 +72,22 @@ def test_tone_mappers_in_their_order():
             assert light.shape == photo.shape and light.dtype == np.float32
             assert np.isfinite(light).all() and light.min() >= 0 and light.max() <= 16
     json.dumps([result.row() for result in results.values()])
+
+
+def test_agreement_with_float32_by_hand():
+    light = np.full((4, 4, 3), 0.5, np.float32)
+    other = decode_hdr(encode_hdr(light) + np.float32(0.01 * (H_MAX - H_MIN)))
+    results = [
+        Result("tvm", scheme, attention, None, [light, lights], {}, 0)
+        for scheme, attention, lights in (
+            ("fp32", "ca", light),
+            ("fp32", "sa", other),
+            ("mixed", "ca", other),
+        )
+    ]
+    assert against_float32(results[2], results) == [np.inf, pytest.approx(40, abs=0.01)]
+    assert against_float32(results[0], results) is None
+    assert against_float32(results[2], results[1:]) is None
 
 
 @pytest.mark.slow
