@@ -211,3 +211,16 @@ def test_convolutions_keep_their_dtype(dtype: torch.dtype, bias: bool) -> None:
     }
     assert types == {name}
     assert [int(extent) for extent in mod["main"].ret_ty.shape] == [1, 4, 4, 5]
+
+
+@pytest.mark.parametrize("epsilon", [1e-5, 0.25, 10.0])
+@pytest.mark.parametrize("affine", [True, False])
+def test_instance_norm_keeps_its_epsilon(epsilon: float, affine: bool) -> None:
+    norm = nn.InstanceNorm2d(4, epsilon, affine=affine)
+    if affine:
+        nn.init.uniform_(norm.weight)
+        nn.init.uniform_(norm.bias)
+    x = torch.rand(1, 4, 5, 6)
+    machine = relax.VirtualMachine(tvm.compile(import_program(export(norm)), "llvm"), tvm.cpu())
+    found = machine["main"](tvm.runtime.tensor(x.numpy())).numpy()
+    np.testing.assert_allclose(found, norm(x).detach().numpy(), rtol=1e-5, atol=1e-6)
