@@ -12,6 +12,7 @@ from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 
 from bench.baselines.engine import Job
+from compile.frontend.instance_norm import INSTANCE_NORM
 from compile.mqnet.weights import load_checkpoint
 from compile.quantize.fold import fold_batch_norms
 from compile.run_artefact import use_threads
@@ -28,7 +29,8 @@ class TvmStock:
         net = fold_batch_norms(load_checkpoint(None, "ca"))
         with torch.no_grad():
             program = torch.export.export(net, (torch.rand(1, 3, *job.size),))
-        module = from_exported_program(program)
+        # Its own converter would give another network.
+        module = from_exported_program(program, custom_convert_map=INSTANCE_NORM)
         library = tvm.compile(module, tvm_target(load_target("host")))
         self._vm = relax.VirtualMachine(library, tvm.cpu())
 
