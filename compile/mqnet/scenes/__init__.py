@@ -1,1 +1,1 @@
-"""Real HDR panoramas: which there are, how they are fetched and read, and views out of them."""
+"""Real HDR panoramas and pictures: which there are, how they are fetched and read, and views."""
