@@ -40,7 +40,7 @@ def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str,
     check_sentence(missing, str(tmp_path / "none"), "is no folder", "data.py fetch")
     (tmp_path / "empty").mkdir()
     empty = here(*command, "--scenes", tmp_path / "empty", option, target)
-    check_sentence(empty, str(tmp_path / "empty"), "no train panorama")
+    check_sentence(empty, str(tmp_path / "empty"), "no train scene")
 
 
 @pytest.mark.parametrize("option", ["--steps", "--log-every"])
@@ -78,7 +78,7 @@ def test_training_by_the_command_line(scenes: Path, tmp_path: Path):
     command = ("--scenes", scenes, "--out", tmp_path / "run", *TRAINING)
     outcome = as_user("compile/mqnet/train", *command)
     assert outcome.code == 0, outcome.err
-    assert "step 2 (18 crops" in outcome.err
+    assert "step 2 (24 crops" in outcome.err
     path = Path(outcome.out.strip())
     assert path == tmp_path / "run" / "ca.safetensors"
     assert load_checkpoint(path, "ca").attention == "ca"
