@@ -47,7 +47,7 @@ def check_on_board(root: Path, host: Artefact, built: Artefact, cpu: str, aliase
     assert output.dtype == np.float32
     np.testing.assert_allclose(output[0], session.run(picture)[0], rtol=0, atol=1e-5)
     # A network whose output does not depend on its input would pass the above as well.
-    assert len(np.unique(expected)) > 100 and np.ptp(output) > 0.1
+    assert len(np.unique(expected)) > 40 and np.ptp(output) > 0.1
 
 
 @pytest.mark.parametrize(
