@@ -25,9 +25,9 @@ def photos() -> list:
     return [read_photo(path) for path in bundled_photos("calibration")]
 
 
-def part_of_a_photograph() -> torch.Tensor:
-    """float32 [1,3,96,96]."""
-    photo = read_photo(bundled_photos("test")[0])[100 : 100 + SIZE, 100 : 100 + SIZE]
+def part_of_a_photograph(size: int = SIZE) -> torch.Tensor:
+    """float32 [1,3,size,size]."""
+    photo = read_photo(bundled_photos("test")[1])[100 : 100 + size, 100 : 100 + size]
     return torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
 
 
@@ -57,14 +57,14 @@ def test_unfolding_changes_nothing(attention: str) -> None:
 @torch.no_grad()
 def test_it_rounds_as_the_quantized_network_does(mixed: GraphModule) -> None:
     """Not bit for bit: floats are summed in another order, and ties fall either way."""
-    net, image = load_checkpoint(None, "ca"), part_of_a_photograph()
-    program = quantize_network(net, SCHEMES["mixed"], photos(), SIZE, SIZE).module()
+    net, image = load_checkpoint(None, "ca"), part_of_a_photograph(256)
+    program = quantize_network(net, SCHEMES["mixed"], photos(), 256, 256).module()
     pixels = (image * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
     quantized = program(pixels).permute(0, 3, 1, 2)
     float_output, rounded = net(image), mixed(image)
-    # Without rounding the two would be 120 dB and more apart; the scheme itself costs 50 to 65 dB.
-    assert psnr(rounded, float_output) < 75
-    assert psnr(rounded, quantized) > psnr(quantized, float_output)
+    # Without rounding the two would be 120 dB and more apart; the scheme itself costs 56 dB.
+    assert psnr(rounded, float_output) < 65
+    assert psnr(rounded, quantized) > psnr(quantized, float_output) + 3
 
 
 @torch.no_grad()
