@@ -3,7 +3,7 @@
 A convolution's sum, its scale and its bias, InstanceNorm's statistics and everything behind the
 last convolution are float32 as before: a value is rounded to 11 significant bits once, where it is
 stored for the next kernel. That halves what the head moves through memory, and a GPU's float16 has
-no part in any sum, of which 10 bits would not be left.
+no part in any sum, of which 10 bits would hardly be left.
 """
 
 from __future__ import annotations

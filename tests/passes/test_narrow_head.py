@@ -139,8 +139,9 @@ def test_the_backbone_is_the_same_and_holds_no_float16(sessions: tuple[Session, 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
 def test_ten_bits_survive(sessions: tuple[Session, Session], photo: Path) -> None:
-    """The error is a third of what rounding the result to 10 bits would add, or less."""
+    """On average the error is a third of what rounding to 10 bits would add, or less, and nowhere
+    more than that adds at most."""
     wide, narrow = (session.run(scaled(photo, *SIZE))[0].astype(float) for session in sessions)
-    error = np.sqrt(np.square((narrow - wide) / (H_MAX - H_MIN)).mean())
-    rounding = 2**-10 / np.sqrt(12)
-    assert 0 < error < rounding / 3
+    error = np.abs(narrow - wide) / (H_MAX - H_MIN)
+    assert 0 < np.sqrt(np.square(error).mean()) < 2**-10 / np.sqrt(12) / 3
+    assert error.max() < 2**-11
