@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.quantize.schemes import SCHEMES, SchemeName
 
 if TYPE_CHECKING:
     from bench.quality.evaluate import Result
 
 _LARGEST_DISAGREEMENT_DB = 0.1
-
-SchemeName = Literal["fp32", "fp16", "w8a32", "w8a16", "int8", "mixed", "mixed-qat", "mixed-fp16"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Options:
     Writes accuracy.csv and strips.png.
     """
 
-    schemes: tuple[SchemeName, ...] = get_args(SchemeName)
+    schemes: tuple[SchemeName, ...] = tuple(SCHEMES)
     """Quantization schemes to measure."""
 
     attentions: tuple[Literal["ca", "csa", "sa", "none"], ...] = ("ca",)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.quantize.schemes import SchemeName
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,7 @@ class Options:
     target: str
     """Machine to build for; `help` lists them all."""
 
-    scheme: Literal[
-        "mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"
-    ] = "mixed"
+    scheme: SchemeName = "mixed"
     """Precision: the paper's int8 backbone with a float head, or one throughout."""
 
     attention: Literal["ca", "csa", "sa", "none"] = "ca"

@@ -32,7 +32,7 @@ from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
 from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
-from compile.quantize.schemes import Precision, scheme_named
+from compile.quantize.schemes import scheme_named
 from compile.scratch_space import check_scratch_space
 from compile.split_network import (
     SplitNetwork,
@@ -121,13 +121,8 @@ def build_artefact(
             f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
             "take a scheme with float32, such as mixed"
         )
-    options = PipelineOptions(
-        spec,
-        threads,
-        split=scheme.backbone is Precision.INT8,
-        narrow_head=scheme.narrow_head,
-        records=TUNING_LOGS / records_name(spec),
-    )
+    records = TUNING_LOGS / records_name(spec)
+    options = PipelineOptions.for_scheme(spec, threads, scheme, records)
     of_parts = request.on_processor and split_options(options, request.on_processor, TUNING_LOGS)
     folder = request.out or _default_folder(request)
     check_scratch_space()

@@ -57,6 +57,7 @@ from compile.passes.lower_integer_islands import LowerIntegerIslands
 from compile.passes.narrow_head import NarrowHead
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
+from compile.quantize.schemes import Precision, Scheme
 from targets.load_target import TargetSpec, tvm_target
 
 
@@ -77,6 +78,14 @@ class PipelineOptions:
     split: bool
     records: Path
     narrow_head: bool = False
+
+    @classmethod
+    def for_scheme(
+        cls, spec: TargetSpec, threads: int, scheme: Scheme, records: Path
+    ) -> PipelineOptions:
+        """What the network of a quantization scheme needs."""
+        is_split = scheme.backbone is Precision.INT8
+        return cls(spec, threads, is_split, records, scheme.narrow_head)
 
 
 #: Phases before backbone and head are two functions.

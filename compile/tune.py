@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.quantize.schemes import SchemeName
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,7 @@ class Options:
     target: str | None = None
     """Machine to tune for; `python compile/build.py --target help` lists them all."""
 
-    scheme: Literal[
-        "mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"
-    ] = "mixed"
+    scheme: SchemeName = "mixed"
     """Precision, as of compile/build.py."""
 
     attention: Literal["ca", "csa", "sa", "none"] = "ca"

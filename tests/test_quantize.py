@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
 from compile.quantize.quantize import quantize_network
-from compile.quantize.schemes import SCHEMES, Precision, scheme_named
+from compile.quantize.schemes import SCHEMES, Precision, SchemeName, scheme_named
 
 HEIGHT, WIDTH = 64, 96
 IMAGE = (float(torch.tensor(1 / 255)), -128)
@@ -290,6 +291,7 @@ def test_missed_convolutions_are_an_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_unknown_scheme_lists_the_known_ones() -> None:
     assert scheme_named("mixed") is SCHEMES["mixed"]
+    assert set(get_args(SchemeName)) == set(SCHEMES)
     with pytest.raises(
         MqnetError, match="'int4': choose one of fp32, fp16, w8a32, w8a16, int8, mixed"
     ):

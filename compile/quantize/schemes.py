@@ -11,6 +11,9 @@ from typing import Literal
 
 from compile.errors import MqnetError
 
+SchemeName = Literal["mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"]
+"""The names of :data:`SCHEMES` as a type, for options of a command line."""
+
 
 class Precision(Enum):
     """How a part of the network is computed."""

@@ -10,7 +10,7 @@ from compile.build_artefact import BuildRequest, quantized_program
 from compile.kernels.design_spaces import spaces_for
 from compile.phases import Phases
 from compile.pipeline import PipelineOptions, lower_network, schedule_unit
-from compile.quantize.schemes import Precision, scheme_named
+from compile.quantize.schemes import scheme_named
 from compile.tuner.kernel_task import NetworkKernels, network_kernels
 from targets.load_target import TargetSpec
 
@@ -24,13 +24,7 @@ def tunable_kernels(
     with phases.phase("quantize"):
         program = program or quantized_program(build)
     # The records are not looked at before "loops".
-    options = PipelineOptions(
-        spec,
-        spec.threads,
-        split=scheme.backbone is Precision.INT8,
-        narrow_head=scheme.narrow_head,
-        records=Path(),
-    )
+    options = PipelineOptions.for_scheme(spec, spec.threads, scheme, Path())
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):
         return network_kernels(lowered, spaces_for(schedule_unit(spec, spec.threads)))
