@@ -14,6 +14,7 @@ import tvm
 import tvm_ffi
 
 from compile.errors import TargetError
+from compile.kernels.aligned_access import align_accesses
 from targets.load_target import TargetSpec
 
 #: What TVM calls, if there is such a function, with the source of each kernel.
@@ -75,9 +76,10 @@ def opencl_functions(dot: str) -> Iterator[None]:
 
 
 def complete_source(source: str, dot: str) -> str:
-    """``source`` of a kernel with the functions that it calls in front, and without declarations:
-    those of all other kernels of the program, called by nobody, are most of its text."""
-    source = _DECLARATION.sub("", source)
+    """``source`` of a kernel with the functions that it calls in front, its aligned accesses by
+    pointers, and without declarations: those of all other kernels of the program, called by
+    nobody, are most of its text."""
+    source = align_accesses(_DECLARATION.sub("", source))
     called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
     dots = sorted(lanes for name, lanes in called if name == "dot4")
     parts = [_dot_functions(dots, dot)] if dots else []

@@ -310,7 +310,8 @@ def dense_source(dot: str) -> tuple[tvm.runtime.Executable, str]:
 def test_a_word_of_bytes_is_one_load() -> None:
     """Where channels fill words, and behind the condition that pads."""
     _, source = dense_source("none")
-    assert "vload16(0, data" in source and "data_ptr[" not in source
+    assert "(*(const __global char16*)(data_ptr + " in source and "data_ptr[" not in source
+    assert "vload" not in source and "vstore" not in source
 
 
 def test_dot_product_of_khr() -> None:
