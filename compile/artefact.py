@@ -25,7 +25,7 @@ LIBRARY = "mqnet.so"
 MANIFEST = "manifest.json"
 
 #: Raised when a key of the manifest changes its meaning.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import tvm
 
 from compile.errors import ArtefactError
+from compile.kernels.opencl_dot_product import EXTENSIONS
 from targets.served.opencl import describe_opencl
 
 
@@ -32,7 +33,7 @@ def check_opencl(target: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         facts: as :func:`targets.served.opencl.describe_opencl` tells them of the device.
 
     Raises:
-        ArtefactError: there is no device, its work groups are too small, or it lacks an extension.
+        ArtefactError: there is no device, its work groups are too small, or it has no dot product.
     """
     if "error" in facts:
         raise ArtefactError(f"target {target['name']} runs through OpenCL: {facts['error']}")
@@ -50,7 +51,6 @@ def why_not_on(target: Mapping[str, Any], facts: Mapping[str, Any]) -> str | Non
             f"{name} takes work groups of {facts['work_group']} items, and it needs "
             f"{needs['work_group']}: build for a target with a smaller 'work_group'"
         )
-    missing = sorted(set(needs["extensions"]) - set(facts["extensions"].split()))
-    if missing:
-        return f"{name} lacks {', '.join(missing)}: build for a target that does without"
+    if needs["integer_dot_product"] and not EXTENSIONS.keys() & set(facts["extensions"].split()):
+        return f"{name} has none of {', '.join(EXTENSIONS)}: build for a target that does without"
     return None

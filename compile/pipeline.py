@@ -223,7 +223,7 @@ def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
 def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
     """What multiplies int8 by int8 there."""
     if spec.opencl is not None:
-        return WordDot(spec.opencl.integer_dot_product)
+        return WordDot()
     return dot_product_named(spec.dot_product, spec.vector_bits)
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 TARGET_FOLDER = Path(__file__).parent
 HOST_NAME = "host"
 
-INTEGER_DOT_PRODUCTS = ("none", "arm", "khr")
 DOT_PRODUCTS = ("none", "pmaddwd", "vnni", "smlal", "sdot", "smmla")
 LINKERS = ("host", "linux-arm64", "android-arm64")
 MACHINES = ("EM_X86_64", "EM_AARCH64")
@@ -50,18 +49,20 @@ class OpenClSpec:
         work_group: The most work items of a work group (CL_DEVICE_MAX_WORK_GROUP_SIZE, or fewer).
         registers: Of 32 bits that a work item may use without halving how many run at once.
         vector_bytes: Width of one load or store.
-        integer_dot_product: One of `INTEGER_DOT_PRODUCTS`: whose extension multiplies four int8.
+        integer_dot_product: The device has to have an instruction that multiplies four int8 by
+            four; where this is false, it is used all the same if there is one.
         fp16: The device computes with 16-bit floats (cl_khr_fp16).
-        extensions: Further ones that a device must have.
+        mesa_gpu: What the GPU's register says it is (its product number, as Linux's driver reads
+            it), by which Mesa's compiler knows it; None where the file names no single GPU.
     """
 
     processor: str
     work_group: int
     registers: int
     vector_bytes: int
-    integer_dot_product: str
+    integer_dot_product: bool
     fp16: bool
-    extensions: tuple[str, ...] = ()
+    mesa_gpu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,10 @@ _OPENCL_KEYS: dict[str, type] = {
     "work_group": int,
     "registers": int,
     "vector_bytes": int,
-    "integer_dot_product": str,
+    "integer_dot_product": bool,
     "fp16": bool,
-    "extensions": list,
 }
+_OPENCL_OPTIONAL_KEYS: dict[str, type] = {"mesa_gpu": int}
 _HOST_KEYS: dict[str, type] = {"title": str, "summary": str, "linker": str, "variant": list}
 _VARIANT_KEYS: dict[str, type] = {
     **{
@@ -166,7 +167,6 @@ _VARIANT_KEYS: dict[str, type] = {
 _VARIANT_OPTIONAL_KEYS: dict[str, type] = {"cpu_family": str}
 _CHOICES = {
     "dot_product": DOT_PRODUCTS,
-    "integer_dot_product": INTEGER_DOT_PRODUCTS,
     "linker": LINKERS,
     "machine": MACHINES,
 }
@@ -261,7 +261,7 @@ def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
 def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
     _check_keys(data, _GPU_KEYS, {}, path.name)
     gpu = data["opencl"]
-    _check_keys(gpu, _OPENCL_KEYS, {}, f"{path.name}, opencl")
+    _check_keys(gpu, _OPENCL_KEYS, _OPENCL_OPTIONAL_KEYS, f"{path.name}, opencl")
     processor = load_target(data["processor"])
     if processor.opencl is not None:
         raise TargetError(f"{path.name}: 'processor' {processor.name} is a GPU")
@@ -277,7 +277,7 @@ def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
         peak_fp32_macs=data["peak_fp32_macs"],
         timing=None,
         variant="",
-        opencl=OpenClSpec(processor.name, **{**gpu, "extensions": tuple(gpu["extensions"])}),
+        opencl=OpenClSpec(processor.name, **gpu),
     )
 
 
@@ -342,9 +342,7 @@ def _check_keys(
             raise TargetError(
                 f"{where}: '{key}' must be one of {', '.join(_CHOICES[key])}, not '{value}'"
             )
-        if key in ("features", "requires", "extensions") and not all(
-            isinstance(item, str) for item in value
-        ):
+        if key in ("features", "requires") and not all(isinstance(item, str) for item in value):
             raise TargetError(f"{where}: '{key}' must be a list of strings")
         if key in ("cores", "variant") and not value:
             raise TargetError(f"{where}: '{key}' must not be empty")

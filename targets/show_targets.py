@@ -49,5 +49,6 @@ def print_targets(console: Console) -> None:
 
 def _vector(spec: TargetSpec) -> str:
     if spec.opencl is not None:
-        return f"{8 * spec.opencl.vector_bytes} bit\n{spec.opencl.integer_dot_product}"
+        dot = "dot product" if spec.opencl.integer_dot_product else "none"
+        return f"{8 * spec.opencl.vector_bytes} bit\n{dot}"
     return f"{spec.vector_bits} bit\n{spec.dot_product}"

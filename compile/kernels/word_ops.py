@@ -33,13 +33,7 @@ for _name in (WORD, DOT4):
 
 @dataclass(frozen=True)
 class WordDot:
-    """How a GPU multiplies words.
-
-    Attributes:
-        name: as target files spell `integer_dot_product`: "arm", "khr" or "none".
-    """
-
-    name: str
+    """A GPU multiplies words: by :mod:`compile.kernels.opencl_dot_product`."""
 
 
 def word(members: Sequence[tirx.Expr]) -> tirx.Expr:

@@ -349,7 +349,8 @@ class _Measurer:
 def _instructions(spec: TargetSpec) -> str:
     """Targets of which this is equal teach each other's cost models."""
     if spec.opencl is not None:
-        return f"OpenCL {spec.opencl.integer_dot_product} {8 * spec.opencl.vector_bytes}"
+        dot = "dot product" if spec.opencl.integer_dot_product else "none"
+        return f"OpenCL {dot} {8 * spec.opencl.vector_bytes}"
     return f"{spec.machine} {spec.dot_product} {spec.vector_bits}"
 
 

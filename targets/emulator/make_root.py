@@ -1,36 +1,34 @@
 """Makes the emulated arm64 board's root folder: `python targets/emulator/make_root.py [ROOT]`.
 
-Debian's arm64 packages are unpacked by a private apt configuration (so neither root rights nor a
-foreign dpkg architecture is needed), the aarch64 wheels of this environment's versions are put
+Debian's arm64 packages are unpacked, the aarch64 wheels of this environment's versions are put
 beside them, and everything is compiled to byte code: importing TVM under QEMU then takes seconds
 instead of a minute. What goes in is data, in `board.toml`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import filelock
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from compile.cli import run_command
-from compile.errors import TargetError
+from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
+from targets.emulator.debian_packages import delete_unneeded, unpack_packages
+from targets.emulator.made_folder import Recipe, is_made, make_once
+from targets.emulator.run_tool import run_tool
 
 _log = logging.getLogger(__name__)
 _BOARD_FILE = Path(__file__).with_name("board.toml")
@@ -39,7 +37,7 @@ _SITE_PACKAGES = Path("usr/lib/python3/dist-packages")
 # Raised when the recipe below changes what it makes of the same `board.toml`.
 _RECIPE_VERSION = 2
 
-STEPS = ("package lists", "Debian packages", "wheels", "byte code")
+STEPS = (*PACKAGE_STEPS, "wheels", "byte code")
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,9 @@ def read_pins() -> BoardPins:
     )
 
 
-def is_current(root: Path, pins: BoardPins | None = None) -> bool:
-    """Whether `root` was made completely, and of exactly these pins."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        stamp = json.loads((root / _STAMP_NAME).read_text())
-        return stamp["digest"] == (pins or read_pins()).digest()
-    return False
+def is_current(root: Path) -> bool:
+    """Whether `root` was made completely, and of exactly the current pins."""
+    return is_made(root, _recipe(read_pins()))
 
 
 def make_root(
@@ -116,8 +111,6 @@ def make_root(
     on_step: Callable[[str], None] = lambda step: None,
 ) -> bool:
     """Makes the root, or does nothing when it is current; safe against a second process.
-
-    It is built in a folder beside and renamed when whole, so a root that exists is a whole one.
 
     Args:
         root: Where it shall be. An older root there is replaced; any other folder is refused.
@@ -130,104 +123,31 @@ def make_root(
     Raises:
         TargetError: No apt, no network, a package or wheel that cannot be had, a folder in the way.
     """
-    root = root.absolute()
     pins = read_pins()
-    if is_current(root, pins):
-        return False
-    for tool in ("apt-get", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise TargetError(
-                f"{tool} is not on PATH: the emulated board can only be made on Debian or Ubuntu"
-            )
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(root.parent / f".{root.name}.lock"):
-            if is_current(root, pins):
-                return False
-            _refuse_foreign_folder(root)
-            for leftover in root.parent.glob(f".{root.name}-*"):
-                # Of a process that was killed: whoever holds the lock is the only one here.
-                shutil.rmtree(leftover, ignore_errors=True)
-            _make_beside(root, pins, sources, on_step)
-    except OSError as error:
-        raise TargetError(f"cannot make the emulated board {root}: {error}") from error
-    return True
 
-
-def _refuse_foreign_folder(root: Path) -> None:
-    """Never delete a folder that this program did not make."""
-    if root.exists() and not (root / _STAMP_NAME).exists() and any(root.iterdir()):
-        raise TargetError(f"{root} exists and is no emulated board; name another folder")
-
-
-def _make_beside(
-    root: Path, pins: BoardPins, sources: Path | None, on_step: Callable[[str], None]
-) -> None:
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as work_name:
-        work = Path(work_name)
-        new_root = work / "root"
-        new_root.mkdir()
-        _unpack_debian(new_root, work, pins, sources, on_step)
+    def fill(new_root: Path, work: Path) -> None:
+        unpack_packages(
+            new_root,
+            work,
+            pins.debian_packages,
+            "the board's Debian packages cannot be fetched (this release has to have "
+            f"python{pins.python}, and its sources arm64 packages; on Ubuntu name a sources.list "
+            "that has them by --sources)",
+            sources,
+            on_step=on_step,
+        )
         on_step("wheels")
         _install_wheels(new_root, pins)
-        _delete_unneeded(new_root, pins)
+        delete_unneeded(new_root, pins.delete)
         _write_cpuinfo(new_root, pins)
         on_step("byte code")
         _compile_python(new_root, pins)
-        (new_root / _STAMP_NAME).write_text(
-            json.dumps({"digest": pins.digest(), "wheels": pins.wheels}, indent=2) + "\n"
-        )
-        if root.exists():
-            root.rename(work / "old")
-        new_root.rename(root)
+
+    return make_once(root, _recipe(pins), fill)
 
 
-def _unpack_debian(
-    root: Path,
-    work: Path,
-    pins: BoardPins,
-    sources: Path | None,
-    on_step: Callable[[str], None],
-) -> None:
-    for folder in ("state/lists/partial", "cache/archives/partial", "debs", "parts"):
-        (work / folder).mkdir(parents=True)
-    (work / "state/status").touch()
-    config = [
-        'APT::Architecture "arm64";',
-        'APT::Architectures { "arm64"; };',
-        f'Dir::State "{work}/state";',
-        f'Dir::State::status "{work}/state/status";',
-        f'Dir::Cache "{work}/cache";',
-        'Acquire::Languages "none";',
-        'Acquire::Retries "3";',
-        # Without it apt drops to the user _apt, which cannot write into our folder.
-        'APT::Sandbox::User "";',
-    ]
-    if sources is not None:
-        if not sources.is_file():
-            raise TargetError(f"no such sources.list: {sources}")
-        config += [
-            f'Dir::Etc::sourcelist "{sources.absolute()}";',
-            f'Dir::Etc::sourceparts "{work}/parts";',
-        ]
-    (work / "apt.conf").write_text("\n".join(config) + "\n")
-    apt_env = {**os.environ, "APT_CONFIG": str(work / "apt.conf"), "LC_ALL": "C"}
-    on_step("package lists")
-    _run(["apt-get", "-q", "update"], "apt's arm64 package lists cannot be fetched", env=apt_env)
-    on_step("Debian packages")
-    _run(
-        ["apt-get", "-q", "download", *pins.debian_packages],
-        "the board's Debian packages cannot be fetched (this release has to have "
-        f"python{pins.python}, and its sources arm64 packages; on Ubuntu name a sources.list "
-        "that has them by --sources)",
-        env=apt_env,
-        cwd=work / "debs",
-    )
-    for package in sorted((work / "debs").glob("*.deb")):
-        _run(["dpkg-deb", "-x", str(package), str(root)], f"{package.name} cannot be unpacked")
-    if not (root / "lib").exists():
-        # Newer releases ship everything below usr and leave this link to another package.
-        (root / "lib").symlink_to("usr/lib")
+def _recipe(pins: BoardPins) -> Recipe:
+    return Recipe("emulated board", _STAMP_NAME, pins.digest(), {"wheels": pins.wheels})
 
 
 def _install_wheels(root: Path, pins: BoardPins) -> None:
@@ -236,16 +156,7 @@ def _install_wheels(root: Path, pins: BoardPins) -> None:
     command += ["--python-version", pins.python, "--implementation", "cp"]
     for platform in pins.platforms:
         command += ["--platform", platform]
-    _run([*command, *pins.wheels], "the board's aarch64 wheels cannot be installed")
-
-
-def _delete_unneeded(root: Path, pins: BoardPins) -> None:
-    for pattern in pins.delete:
-        for path in root.glob(pattern):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    run_tool([*command, *pins.wheels], "the board's aarch64 wheels cannot be installed")
 
 
 def _write_cpuinfo(root: Path, pins: BoardPins) -> None:
@@ -270,30 +181,6 @@ def _compile_python(root: Path, pins: BoardPins) -> None:
         capture_output=True,
         check=False,
     )
-
-
-def _run(
-    command: list[str],
-    failure: str,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-) -> None:
-    """Runs a program; when it fails, raises `failure` with the program's own last error line."""
-    result = subprocess.run(
-        command,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    _log.debug("%s\n%s%s", " ".join(command), result.stdout, result.stderr)
-    if result.returncode:
-        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith(("E:", "ERROR:", "dpkg-deb:"))]
-        raise TargetError(f"{failure}: {(errors or lines or ['no message'])[-1].strip()}")
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ from compile.kernels.elementwise import (
 from compile.kernels.gpu_move import create_concat, create_upsample
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.mean import create_mean
+from compile.kernels.opencl_dot_product import EXTENSIONS
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
@@ -297,11 +298,11 @@ def test_instance_norm(shape: tuple[int, int, int, int]) -> None:
     np.testing.assert_allclose(found, np.maximum(centred * scale + beta, 0), atol=2e-4)
 
 
-def dense_source(dot: str) -> tuple[tvm.runtime.Executable, str]:
-    """A 3x3 convolution of 16 channels for a device with the extension ``dot``."""
+def dense_source() -> tuple[tvm.runtime.Executable, str]:
+    """A 3x3 convolution of 16 channels."""
     kernel = create_word_conv((1, 8, 8, 16), 8, Window((3, 3), (1, 1), SAME_3X3), REQUANTIZE)
     mod = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
-    with opencl_functions.opencl_functions(dot):
+    with opencl_functions.opencl_functions():
         target = tvm_target(load_target("host-opencl"))
         library = tvm.compile(apply_builtin_schedule(USUAL)(mod), target=target)
     return library, library.mod.imports[0].inspect_source()
@@ -309,38 +310,50 @@ def dense_source(dot: str) -> tuple[tvm.runtime.Executable, str]:
 
 def test_a_word_of_bytes_is_one_load() -> None:
     """Where channels fill words, and behind the condition that pads."""
-    _, source = dense_source("none")
+    _, source = dense_source()
     assert "(*(const __global char16*)(data_ptr + " in source and "data_ptr[" not in source
     assert "vload" not in source and "vstore" not in source
 
 
-def test_dot_product_of_khr() -> None:
-    _, source = dense_source("khr")
-    assert "#pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable" in source
-    assert "return dot(as_char4(a), as_char4(b));" in source
+def test_the_accumulator_is_in_the_call() -> None:
+    """So that one instruction multiplies and adds."""
+    _, source = dense_source()
+    assert "mqnet_dot4_4(conv_local_ptr[0], " in source and "] + mqnet_dot4" not in source
 
 
-# What Arm's driver has, spelled out: PoCL lacks the extension.
-_ARM_DOT = """\
-int arm_dot(char4 a, char4 b) {
-  int4 p = convert_int4(a) * convert_int4(b);
-  return p.x + p.y + p.z + p.w;
+# What the extensions have, spelled out: PoCL has none of them. A macro that gives the right result
+# only if its function is called.
+_SPELLINGS = {
+    "cl_arm_integer_dot_product_accumulate_int8": "int arm_dot_acc(char4 a, char4 b, int c)",
+    "cl_khr_integer_dot_product": "int __attribute__((overloadable)) dot(char4 a, char4 b)",
+    "cl_arm_integer_dot_product_int8": "int arm_dot(char4 a, char4 b)",
 }
-"""
 
 
-def test_dot_product_of_arm(opencl: tvm.runtime.Device) -> None:
-    """The instruction is in the source, and with what it does in its place the kernel is right."""
-    _, source = dense_source("arm")
-    pragma = "#pragma OPENCL EXTENSION cl_arm_integer_dot_product_int8 : enable\n"
-    assert pragma in source and "return arm_dot(as_char4(a), as_char4(b));" in source
-    complete = opencl_functions.complete_source
-    with mock.patch.object(
-        opencl_functions,
-        "complete_source",
-        lambda source, dot: _ARM_DOT + complete(source, dot).replace(pragma, ""),
-    ):
-        library, _ = dense_source("arm")
+@pytest.mark.parametrize("extension", [*EXTENSIONS, None])
+def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
+    """The driver's extension is called, and with what it does in its place the kernel is right."""
+    assert _SPELLINGS.keys() == EXTENSIONS.keys()
+    complete, prelude = opencl_functions.complete_source, ""
+    if extension is not None:
+        added = "c + " if "acc(" in _SPELLINGS[extension] else ""
+        prelude = (
+            f"#define {extension} 1\n{_SPELLINGS[extension]} {{\n"
+            "  int4 p = convert_int4(a) * convert_int4(b);\n"
+            f"  return {added}p.x + p.y + p.z + p.w;\n}}\n"
+        )
+
+    def with_extension(source: str) -> str:
+        text = complete(source)
+        if extension is None:
+            return text
+        # Another definition would be the right one, too.
+        assert text.count("#else\n  return sum + (int)") == 1
+        text = text.replace("#else\n  return sum + (int)", "#else\n  return 7 * (int)")
+        return prelude + text.replace(f"#pragma OPENCL EXTENSION {extension} : enable\n", "")
+
+    with mock.patch.object(opencl_functions, "complete_source", with_extension):
+        library, _ = dense_source()
     random = np.random.default_rng(0)
     data, weight = draw_int8(random, (1, 8, 8, 16)), draw_int8(random, (8, 16, 3, 3))
     bias, by = np.zeros(8, np.int32), np.full(8, 1e-3, np.float32)

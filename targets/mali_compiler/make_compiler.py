@@ -1,0 +1,149 @@
+"""Fetches Mesa's compiler for Mali: `python targets/mali_compiler/make_compiler.py [ROOT]`.
+
+What goes in is data, in `compiler.toml`; beside it the program that hands it kernels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from compile.cli import run_command
+from compile.errors import TargetError
+from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
+from targets.emulator.debian_packages import delete_unneeded, sources_of_suites, unpack_packages
+from targets.emulator.made_folder import Recipe, is_made, make_once
+from targets.emulator.run_tool import run_tool
+from targets.linkers import find_compiler
+
+_FOLDER = Path(__file__).parent
+_COMPILER_FILE = _FOLDER / "compiler.toml"
+_SOURCE = _FOLDER / "compile_kernels.c"
+_STAMP = "mqnet-mali-compiler.json"
+
+#: The program below the root that compiles kernels, and the OpenCL library that it is linked with.
+PROGRAM = Path("compile-kernels")
+_LIBRARY = Path("usr/lib/aarch64-linux-gnu/libOpenCL.so.1")
+
+STEPS = (*PACKAGE_STEPS, "program")
+
+
+@dataclass(frozen=True)
+class MakeCompilerOptions:
+    """Fetches Mesa's compiler for Mali GPUs, which runs under qemu-user, from Debian.
+
+    Attributes:
+        root: Folder to make; the default is in the user's cache.
+        sources: A sources.list to use instead of the archive of this machine's packages.
+    """
+
+    root: Annotated[Path | None, tyro.conf.Positional] = None
+    sources: Path | None = None
+
+
+def default_compiler(environ: Mapping[str, str]) -> Path:
+    """The cache folder for the compiler: below $XDG_CACHE_HOME, else below ~/.cache."""
+    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
+    return Path(cache) / "mqnet-tvm" / "mali-compiler"
+
+
+def is_current(root: Path) -> bool:
+    """Whether ``root`` was made completely, and of what `compiler.toml` names."""
+    return is_made(root, _recipe())
+
+
+def make_compiler(
+    root: Path,
+    sources: Path | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> bool:
+    """Makes the folder, or does nothing when it is current; safe against a second process.
+
+    Args:
+        root: Where it shall be. An older one there is replaced; any other folder is refused.
+        sources: A sources.list to use instead of the archive of this machine's packages.
+        on_step: Called with each of `STEPS` as it begins.
+
+    Returns:
+        Whether it was made (False: it was current).
+
+    Raises:
+        TargetError: No apt, no network, a package that cannot be had, no C compiler for arm64 or
+            no OpenCL headers, a folder in the way.
+    """
+    data = tomllib.loads(_COMPILER_FILE.read_text())
+
+    def fill(new_root: Path, work: Path) -> None:
+        unpack_packages(
+            new_root,
+            work,
+            data["packages"],
+            "Mesa's packages cannot be fetched (the archive has to have Debian's "
+            f"{' and '.join(data['suites'])}; name a sources.list that has by --sources)",
+            sources or sources_of_suites(data["suites"], work / "sources.list"),
+            with_dependencies=True,
+            on_step=on_step,
+        )
+        delete_unneeded(new_root, data["delete"])
+        on_step("program")
+        _compile_program(new_root)
+
+    return make_once(root, _recipe(), fill)
+
+
+def _recipe() -> Recipe:
+    content = _COMPILER_FILE.read_bytes() + _SOURCE.read_bytes()
+    return Recipe("compiler for Mali", _STAMP, hashlib.sha256(content).hexdigest())
+
+
+def _compile_program(root: Path) -> None:
+    compiler = find_compiler(("aarch64-linux-gnu-gcc",))
+    if compiler is None:
+        raise TargetError(
+            "no C compiler for arm64 is on PATH, and Mesa's compiler has to be called by a program "
+            "of its machine: install one (apt-get install gcc-aarch64-linux-gnu)"
+        )
+    # The headers are the same on every machine, so this one's are taken, after arm64's own.
+    command = [*compiler.command, "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"]
+    command += ["-idirafter", "/usr/include", "-o", str(root / PROGRAM), str(_SOURCE)]
+    command += [str(root / _LIBRARY), "-Wl,--allow-shlib-undefined"]
+    run_tool(
+        command,
+        f"{compiler.name()} does not compile {_SOURCE.name} (which needs OpenCL's headers: "
+        "apt-get install opencl-headers)",
+    )
+
+
+def main() -> None:
+    """The command line."""
+    run_command(MakeCompilerOptions, _make_with_progress)
+
+
+def _make_with_progress(options: MakeCompilerOptions) -> None:
+    root = options.root or default_compiler(os.environ)
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("compiler for Mali", total=len(STEPS))
+        made = make_compiler(
+            root,
+            options.sources,
+            on_step=lambda step: progress.update(
+                task, description=step, completed=STEPS.index(step)
+            ),
+        )
+        progress.update(task, description="compiler for Mali", completed=len(STEPS))
+    console.print(f"{'made' if made else 'is current'}: {root}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
