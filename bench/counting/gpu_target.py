@@ -1,0 +1,148 @@
+"""What a frame of our build makes a Mali execute, as Mesa's compiler compiles its kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.counting.gpu_launches import GpuLaunch, gpu_launches
+from compile.build_artefact import TUNING_LOGS, BuildRequest, quantized_program
+from compile.describe_calls import describe_calls
+from compile.describe_parts import describe_kernels
+from compile.errors import TargetError
+from compile.phases import Phases
+from compile.pipeline import PipelineOptions, emit, plan_network
+from compile.quantize.schemes import scheme_named
+from compile.tuning_records.log_folder import records_name
+from targets.load_target import TargetSpec, tvm_target
+from targets.mali_compiler.compile_kernels import compile_kernels
+from targets.mali_compiler.shader_text import Counts, Shader
+
+
+@dataclass(frozen=True)
+class GpuKernel:
+    """All launches of one kernel in a frame.
+
+    Attributes:
+        launch: one of them.
+        layers: of the network that the launches compute, in order.
+        calls: in the frame.
+        macs: multiply-accumulates of all launches, of the first kernel of a function.
+        family, schedule: see :class:`compile.describe_parts.KernelSummary`.
+        shader: what has been compiled.
+        counts: of one work item.
+    """
+
+    launch: GpuLaunch
+    layers: tuple[str, ...]
+    calls: int
+    macs: int
+    family: str
+    schedule: str
+    shader: Shader
+    counts: Counts
+
+    @property
+    def total(self) -> Counts:
+        """Of all work items of all launches."""
+        return self.counts * (self.launch.work_items * self.calls)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for JSON, without the source."""
+        launch = asdict(self.launch)
+        del launch["source"]
+        return {
+            **launch,
+            "work_items": self.launch.work_items,
+            "layers": self.layers,
+            "calls": self.calls,
+            "macs": self.macs,
+            "family": self.family,
+            "schedule": self.schedule,
+            "registers": self.shader.registers,
+            "spills": self.shader.spills,
+            "fills": self.shader.fills,
+            "of_a_work_item": asdict(self.counts),
+            "of_a_frame": asdict(self.total),
+        }
+
+
+@dataclass(frozen=True)
+class GpuFrame:
+    """A frame on the GPU of a target.
+
+    Attributes:
+        target: by name.
+        device: GPU and version of the compiler.
+        kernels: those with the most loads and stores first.
+    """
+
+    target: str
+    device: str
+    kernels: tuple[GpuKernel, ...]
+
+    @property
+    def total(self) -> Counts:
+        """Of all kernels."""
+        return sum((kernel.total for kernel in self.kernels), Counts(0, 0, 0))
+
+
+def check_has_compiler(spec: TargetSpec) -> None:
+    """Raise where no single Mali is named, for which Mesa's compiler could compile.
+
+    Raises:
+        TargetError: another target's.
+    """
+    if spec.opencl is None or spec.opencl.mesa_gpu is None:
+        raise TargetError(
+            f"target {spec.name} names no 'mesa_gpu' that Mesa's compiler could compile for: "
+            "name one that does, such as linux-mali"
+        )
+
+
+def count_gpu_frame(
+    root: Path,
+    spec: TargetSpec,
+    request: BuildRequest,
+    phases: Phases,
+    on_kernels: Callable[[int], Callable[[str], None]],
+) -> GpuFrame:
+    """Build the network of ``request`` for ``spec`` and compile its kernels by the compiler of
+    ``root``; ``on_kernels`` is told their number and gives what is called behind each.
+
+    Raises:
+        MqnetError: one of its kinds, for a mistake that a user can mend.
+    """
+    with phases.phase("quantize"):
+        program = quantized_program(request)
+    records = TUNING_LOGS / records_name(spec)
+    options = PipelineOptions.for_scheme(spec, 1, scheme_named(request.scheme), records)
+    planned = plan_network(program, options, phases.phase)
+    with phases.phase("emit"):
+        executable = emit(planned, options)
+    launches = gpu_launches(planned, executable, tvm_target(spec))
+    sources = {launch.name: launch.source for launch in launches}
+    compiled = compile_kernels(root, spec.opencl.mesa_gpu, sources, on_kernels(len(sources)))
+    summaries = {kernel.name: kernel for kernel in describe_kernels(planned)}
+    calls = describe_calls(planned)
+    kernels = []
+    for launch in launches:
+        summary, shader = summaries[launch.function], compiled.shaders[launch.name]
+        of_kernel = [call for call in calls if call.kernel == launch.function]
+        is_first = launch.name == f"{launch.function}_kernel"
+        kernels.append(
+            GpuKernel(
+                launch,
+                tuple(layer for call in of_kernel for layer in call.layers),
+                len(of_kernel),
+                summary.macs * len(of_kernel) if is_first else 0,
+                summary.family,
+                summary.schedule,
+                shader,
+                shader.counts(launch.iterations(len(shader.loops))),
+            )
+        )
+    kernels.sort(key=lambda kernel: -kernel.total.accesses)
+    return GpuFrame(spec.name, compiled.device, tuple(kernels))
