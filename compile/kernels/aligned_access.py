@@ -39,10 +39,11 @@ def _aligned(text: str, dtypes: Mapping[str, str]) -> str:
         parts.append(text[done : access.start()])
         if place is None or place[1] not in dtypes or _multiple_of(place[2]) % lanes:
             parts.append(f"v{kind}{lanes}({', '.join([*value, '0', address])})")
-        elif value:
-            parts.append(f"*(__global {dtypes[place[1]]}{lanes}*)({address}) = {value[0]}")
         else:
-            parts.append(f"(*(const __global {dtypes[place[1]]}{lanes}*)({address}))")
+            kind = f"__global {dtypes[place[1]]}{lanes}*"
+            parts.append(
+                f"*({kind})({address}) = {value[0]}" if value else f"(*(const {kind})({address}))"
+            )
         done = end
     return "".join([*parts, text[done:]])
 
@@ -67,7 +68,7 @@ def _arguments(text: str, start: int) -> tuple[list[str], int]:
 def _multiple_of(index: str) -> int:
     """The largest number known to divide ``index``, an expression of C; 0 is a multiple of all."""
     try:
-        return _divisor(ast.parse(index, mode="eval").body)
+        return _divisor(ast.parse(index.replace("(int)", ""), mode="eval").body)
     except SyntaxError:
         # A condition, which is spelled otherwise in Python.
         return 1

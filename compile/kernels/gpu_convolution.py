@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
 
-from compile.kernels import depthwise, pointwise, spatial_conv, word_concat_pointwise, word_conv
+from compile.kernels import (
+    depthwise,
+    pointwise,
+    spatial_conv,
+    word_concat_pointwise,
+    word_conv,
+    word_depthwise,
+)
 from compile.kernels.gpu_unit import GpuUnit, bind_tiles, group_of, vector_length
 from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.tiling import divisors, largest_divisor
@@ -21,13 +28,16 @@ from compile.kernels.tiling import divisors, largest_divisor
 FAMILIES = (
     word_conv.FAMILY,
     word_concat_pointwise.FAMILY,
+    word_depthwise.FAMILY,
     pointwise.FAMILY,
     spatial_conv.FAMILY,
     depthwise.FAMILY,
 )
 
-#: Columns of a tile: with four, a vector of weights is loaded once for four multiplications.
-_COLUMNS = 4
+#: Columns of a tile: with four, a vector of weights is loaded once for four multiplications. Of
+#: larger tiles, in columns or channels, Mesa's compiler for Mali spills registers; depthwise, where
+#: neighbouring columns share what they load, eight still fit.
+_COLUMNS, _DEPTHWISE_COLUMNS = 4, 8
 _MOST_COLUMNS, _MOST_VECTORS = 8, 4
 
 #: Steps of the innermost reduction loop without a jump.
@@ -80,7 +90,8 @@ def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
     can, and what a tile loads is shared through the cache."""
     sizes = _sizes(sch)
     lanes = vector_length(sizes.channels, sizes.most_lanes(unit))
-    tiles = [n for n in divisors(sizes.columns, _COLUMNS) if n % sizes.factor == 0]
+    most = _DEPTHWISE_COLUMNS if sizes.is_depthwise and sizes.weight_bytes > 1 else _COLUMNS
+    tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
     fitting = [n for n in tiles if sizes.registers(n, lanes) <= unit.registers] or tiles[:1]
     return Choice(fitting[-1], 1, lanes, largest_divisor(sizes.steps, _STEPS), unit.group)
@@ -89,7 +100,7 @@ def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
 def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
     """Tiles to work items; cut by the built-in choice unless another one is given."""
     choice = choice or builtin_choice(sch, unit)
-    convolutions, last = _inline_neighbours(sch)
+    convolutions, between, last = _inline_neighbours(sch)
     *_, row, column, channel = sch.get_loops(last)
     outer_column, column = sch.split(column, [None, choice.columns])
     outer_channel, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
@@ -98,6 +109,12 @@ def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -
     group = group_of(*tiles, min(choice.group, unit.work_group))
     tile = bind_tiles(sch, row, outer_column, outer_channel, group)
     keep_in_registers(sch, [column, vector], lane)
+    for block in reversed(between):
+        sch.compute_at(block, tile, preserve_unit_loops=True)
+        sch.set_scope(block, 0, "local")
+        *_, column, channel = sch.get_loops(block)
+        vector, lane = sch.split(channel, [None, choice.lanes])
+        keep_in_registers(sch, [column, vector], lane)
     for conv in convolutions:
         sch.compute_at(conv, tile, preserve_unit_loops=True)
         sch.set_scope(conv, 0, "local")
@@ -109,17 +126,25 @@ def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -
         sch.unroll(inner)
 
 
-def _inline_neighbours(sch: s_tir.Schedule) -> tuple[list[SBlockRV], SBlockRV]:
-    """Inline the blocks before the convolutions (padding, normalization) into their loads, and
-    those behind them into the last one; the convolutions, and the last one."""
+def _inline_neighbours(
+    sch: s_tir.Schedule,
+) -> tuple[list[SBlockRV], list[SBlockRV], SBlockRV]:
+    """Inline the blocks before the convolutions (padding, normalization) into their loads; the
+    convolutions, the blocks between them and the last one, and this.
+
+    Those between stay blocks: what reads one many times, as a polynomial does its argument, would
+    otherwise repeat all that came before, and so does what reads that.
+    """
     *blocks, last = sch.get_child_blocks(sch.get_sblock("root"))
-    convolutions = []
+    convolutions, between = [], []
     for block in blocks:
         if _reductions(sch, block):
             convolutions.append(block)
+        elif convolutions:
+            between.append(block)
         else:
             sch.compute_inline(block)
-    return convolutions, last
+    return convolutions, between, last
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """OpenCL C functions that our operators become, written in front of the kernels that call them.
 
 TVM's code generator has no way to say these: a dot product, which is an extension with several
-spellings, and a product that is rounded before it is added to something.
+spellings, a word put together of bytes, a choice that is no branch, and a product that is rounded
+before it is added to something.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import tvm
 import tvm_ffi
@@ -21,20 +23,10 @@ from targets.load_target import TargetSpec
 #: What TVM calls, if there is such a function, with the source of each kernel.
 _HOOK = "tvm_callback_opencl_postproc"
 
-# None of these functions is `inline`: that is C99's, and a driver that does not inline a call of
-# one does not find it.
-
-# A product that nothing may fuse with an addition: its value is rounded by itself.
-_ROUNDED_PRODUCT = """\
-{type} mqnet_product_{lanes}({type} a, {type} b) {{
-#pragma OPENCL FP_CONTRACT OFF
-  return a * b;
-}}
-"""
 _DECLARATION = re.compile(r"^__kernel void [^{}]*?;\n", re.MULTILINE)
 # The accumulator goes into the call: an instruction multiplies and adds.
 _SUM_OF_DOT = re.compile(r"\((\w+(?:\[\d+\])?) \+ mqnet_dot4_(\d+)\(")
-_CALL = re.compile(r"\bmqnet_(dot4|product)_(\d+)\(")
+_CALL = re.compile(r"\bmqnet_(dot4|word|choose_char|choose_int|product)_(\d+)\(")
 
 
 def kernel_sources(spec: TargetSpec) -> AbstractContextManager[None]:
@@ -66,23 +58,57 @@ def complete_source(source: str) -> str:
     source = _SUM_OF_DOT.sub(r"(mqnet_dot4_\2(\1, ", _DECLARATION.sub("", source))
     source = align_accesses(source)
     called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
-    dots = sorted(lanes for name, lanes in called if name == "dot4")
-    parts = [_dot_functions(dots)] if dots else []
-    for lanes in sorted(lanes for name, lanes in called if name == "product"):
-        text = _ROUNDED_PRODUCT.format(type=_typed("float", lanes), lanes=lanes)
-        parts.append(_once(f"MQNET_PRODUCT_{lanes}", text))
-    return "".join(parts) + source
+    # Of several lanes it calls that of one.
+    called |= {("dot4", 1) for name, _ in called if name == "dot4"}
+    parts = [
+        _once(f"MQNET_{name}_{lanes}".upper(), _WRITERS[name](f"mqnet_{name}_{lanes}", lanes))
+        for name, lanes in sorted(called)
+    ]
+    return "".join([*parts, source])
 
 
-def _dot_functions(lanes: list[int]) -> str:
-    parts = [_once("MQNET_DOT4_1", dot_product_function("mqnet_dot4_1"))]
-    for n in lanes:
-        if n > 1:
-            kind, places = _typed("int", n), "0123456789abcdef"[:n]
-            calls = ", ".join(f"mqnet_dot4_1(sum.s{i}, a.s{i}, b.s{i})" for i in places)
-            text = f"{kind} mqnet_dot4_{n}({kind} sum, {kind} a, {kind} b) {{\n"
-            parts.append(_once(f"MQNET_DOT4_{n}", f"{text}  return ({kind})({calls});\n}}\n"))
-    return "".join(parts)
+# None of these functions is `inline`: that is C99's, and a driver that does not inline a call of
+# one does not find it.
+
+
+def _dot4(name: str, lanes: int) -> str:
+    if lanes == 1:
+        return dot_product_function(name)
+    kind = _typed("int", lanes)
+    calls = ", ".join(f"mqnet_dot4_1(sum.s{i}, a.s{i}, b.s{i})" for i in _PLACES[:lanes])
+    return f"{kind} {name}({kind} sum, {kind} a, {kind} b) {{\n  return ({kind})({calls});\n}}\n"
+
+
+def _word(name: str, lanes: int) -> str:
+    """The words whose bytes are of four vectors of bytes."""
+    kind, result, members = _typed("char", lanes), _typed("int", lanes), "abcd"
+    lane = [f".s{i}" for i in _PLACES[:lanes]] if lanes > 1 else [""]
+    words = ", ".join(f"as_int((char4)({', '.join(m + i for m in members)}))" for i in lane)
+    parameters = ", ".join(f"{kind} {member}" for member in members)
+    return f"{result} {name}({parameters}) {{\n  return ({result})({words});\n}}\n"
+
+
+def _choose(dtype: str, name: str, lanes: int) -> str:
+    """A function, so that TVM makes no branch of it: both values are there already."""
+    kind = _typed(dtype, lanes)
+    return f"{kind} {name}(int which, {kind} a, {kind} b) {{\n  return which ? a : b;\n}}\n"
+
+
+def _product(name: str, lanes: int) -> str:
+    """A product that nothing may fuse with an addition: its value is rounded by itself."""
+    kind = _typed("float", lanes)
+    body = "#pragma OPENCL FP_CONTRACT OFF\n  return a * b;\n"
+    return f"{kind} {name}({kind} a, {kind} b) {{\n{body}}}\n"
+
+
+_PLACES = "0123456789abcdef"
+_WRITERS = {
+    "dot4": _dot4,
+    "word": _word,
+    "choose_char": partial(_choose, "char"),
+    "choose_int": partial(_choose, "int"),
+    "product": _product,
+}
 
 
 def _typed(name: str, lanes: int) -> str:

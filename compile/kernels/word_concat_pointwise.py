@@ -11,6 +11,7 @@ from tvm import te, tirx
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.word_ops import BYTES, dot4, word
+from compile.kernels.word_window import channels_in_words
 
 FAMILY = "word_concat_pointwise"
 
@@ -27,13 +28,13 @@ def create_word_concat_pointwise(
 ) -> tirx.PrimFunc:
     """The kernel (low int8 [1,H/factor,W/factor,A], high int8 [1,H,W,B], weights int32 [A/4,O] and
     [B/4,O] as :func:`compile.kernels.word_conv.pack_words` makes them, epilogue operands) ->
-    [1,H,W,O], for A and B that fill words."""
+    [1,H,W,O]."""
     _, low_height, low_width, low_channels = low_shape
     height, width = low_height * factor, low_width * factor
     low = te.placeholder(low_shape, "int8", name="low")
     high = te.placeholder((1, height, width, high_channels), "int8", name="high")
     low_weight, high_weight = (
-        te.placeholder((channels // BYTES, channels_out), "int32", name=name)
+        te.placeholder((-(-channels // BYTES), channels_out), "int32", name=name)
         for channels, name in ((low_channels, "low_weight"), (high_channels, "high_weight"))
     )
     operands = epilogue.operands(channels_out, "int32")
@@ -53,9 +54,10 @@ def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
     _, height, width, _ = data.shape
     words, channels_out = weight.shape
     k = te.reduce_axis((0, words), name="k")
+    element = channels_in_words(data)
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        members = [data[0, y, x, k * BYTES + place] for place in range(BYTES)]
+        members = [element(y, x, k * BYTES + place) for place in range(BYTES)]
         return te.sum(dot4(word(members), weight[k, n]), axis=k)
 
     return te.compute((height, width, channels_out), multiply, name=name)

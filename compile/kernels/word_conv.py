@@ -16,6 +16,7 @@ from compile.kernels.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.window import Window
 from compile.kernels.word_ops import BYTES, dot4, word
+from compile.kernels.word_window import padded_element
 
 FAMILY = "word_conv"
 
@@ -39,9 +40,7 @@ def create_word_conv(
     weight = te.placeholder((*window.kernel, words, channels_out), "int32", name="weight")
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
-    padded = data
-    if any(window.padding) or channels_in % BYTES:
-        padded = window.pad(data, padding_value("int8", operands), words * BYTES)
+    element = padded_element(data, window, padding_value("int8", operands))
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")
@@ -49,7 +48,7 @@ def create_word_conv(
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         row, column = y * window.stride[0] + ky, x * window.stride[1] + kx
-        members = [padded[b, row, column, k * BYTES + place] for place in range(BYTES)]
+        members = [element(row, column, k * BYTES + place) for place in range(BYTES)]
         return te.sum(dot4(word(members), weight[ky, kx, k, n]), axis=[ky, kx, k])
 
     shape = (1, *window.output_size(height, width), channels_out)

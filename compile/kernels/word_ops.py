@@ -1,23 +1,26 @@
-"""Two operators on words of four int8, which is what a GPU's dot product takes.
+"""Operators on words of four int8, which is what a GPU's dot product takes.
 
 ``mqnet.word(a, b, c, d)`` is the int32 whose bytes are four int8, the first in the low byte; where
 they are neighbours in memory, it becomes one load. ``mqnet.dot4(x, y)`` is the int32 sum of the
-four products of the bytes of two words. In TIR each is one call; TVM's LowerIntrin puts what the
-target has in its place: for OpenCL a call of a function that
-:mod:`compile.kernels.opencl_functions` writes into the source, else shifts and multiplications.
+four products of the bytes of two words. ``mqnet.choose(c, a, b)`` is a where c, else b, and
+computes both: a load whose place is always in memory needs no branch around it, and the device's
+compiler keeps loads in flight only where there is none. In TIR each is one call; TVM's LowerIntrin
+puts what the target has in its place: for OpenCL a call of a function that
+:mod:`compile.kernels.opencl_functions` writes into the source, else plain arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import tvm
 from tvm import tirx
 from tvm.ir import Op, register_op_attr
 from tvm_ffi import structural_equal
 
-WORD, DOT4 = "mqnet.word", "mqnet.dot4"
+WORD, DOT4, CHOOSE = "mqnet.word", "mqnet.dot4", "mqnet.choose"
 
 #: Bytes of a word.
 BYTES = 4
@@ -25,7 +28,7 @@ BYTES = 4
 # TVM's CallEffectKind: kPure.
 _PURE = 1
 
-for _name in (WORD, DOT4):
+for _name in (WORD, DOT4, CHOOSE):
     register_op_attr(_name, "TVectorizable", True)
     register_op_attr(_name, "TCallEffectKind", _PURE)
     register_op_attr(_name, "TScriptPrinterName", _name)
@@ -47,22 +50,37 @@ def dot4(data: tirx.Expr, weight: tirx.Expr) -> tirx.Expr:
     return tvm.ir.Call(Op.get(DOT4), [data, weight], ret_ty="int32")
 
 
-def _lower_word(call: tvm.ir.Call) -> tirx.Expr:
-    """One load where the members are neighbours, also behind one and the same condition."""
+def choose(condition: tirx.Expr, value: tirx.Expr, otherwise: tirx.Expr) -> tirx.Expr:
+    """A call of the operator; ``value`` and ``otherwise`` are of one type."""
+    return tvm.ir.Call(Op.get(CHOOSE), [condition, value, otherwise], ret_ty=value.ty)
+
+
+def _lower_word(
+    put_together: Callable[[list[tirx.Expr]], tirx.Expr], call: tvm.ir.Call
+) -> tirx.Expr:
+    """One load where the members are neighbours, also those of one and the same choice; what is
+    nowhere in memory is ``put_together``."""
     members = list(call.args)
     loaded = _load(members)
     if loaded is not None:
         return loaded
-    choices = [_if_then_else(member) for member in members]
+    choices = [_choice(member) for member in members]
     if all(choices) and all(structural_equal(choice[0], choices[0][0]) for choice in choices):
-        inside, outside = (_either([choice[n] for choice in choices]) for n in (1, 2))
-        return tirx.if_then_else(choices[0][0], inside, outside)
-    return _shifted(members)
+        loaded = _load([value for _, value, _ in choices])
+        if loaded is not None:
+            return choose(choices[0][0], loaded, put_together([other for *_, other in choices]))
+    return put_together(members)
 
 
-def _either(members: list[tirx.Expr]) -> tirx.Expr:
-    loaded = _load(members)
-    return _shifted(members) if loaded is None else loaded
+def _called(members: list[tirx.Expr]) -> tirx.Expr:
+    lanes = max(member.ty.dtype.lanes for member in members)
+    wide = [_broadcast(member, lanes) for member in members]
+    dtype = "int32" if lanes == 1 else f"int32x{lanes}"
+    return tirx.call_pure_extern(dtype, f"mqnet_word_{lanes}", *wide)
+
+
+def _broadcast(value: tirx.Expr, lanes: int) -> tirx.Expr:
+    return value if value.ty.dtype.lanes == lanes else tirx.Broadcast(value, lanes)
 
 
 def _shifted(members: list[tirx.Expr]) -> tirx.Expr:
@@ -108,8 +126,8 @@ def _load(members: list[tirx.Expr]) -> tirx.Expr | None:
     return tirx.reinterpret("int32", vector)
 
 
-def _if_then_else(value: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr, tirx.Expr] | None:
-    if isinstance(value, tvm.ir.Call) and value.op == Op.get("prim.if_then_else"):
+def _choice(value: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr, tirx.Expr] | None:
+    if isinstance(value, tvm.ir.Call) and value.op == Op.get(CHOOSE):
         return tuple(value.args)
     return None
 
@@ -130,6 +148,23 @@ def _multiply(call: tvm.ir.Call) -> tirx.Expr:
     return total
 
 
-tirx.register_intrin_lowering(WORD, target="default", f=_lower_word)
+def _lower_choice(call: tvm.ir.Call) -> tirx.Expr:
+    condition, value, otherwise = call.args
+    if isinstance(condition, tirx.Broadcast):
+        condition = condition.value
+    dtype, lanes = value.ty.dtype, value.ty.dtype.lanes
+    name = {"int8": "char", "int32": "int"}[str(dtype).split("x")[0]]
+    operands = condition, value, _broadcast(otherwise, lanes)
+    return tirx.call_pure_extern(value.ty, f"mqnet_choose_{name}_{lanes}", *operands)
+
+
+def _branch(call: tvm.ir.Call) -> tirx.Expr:
+    return tirx.if_then_else(*call.args)
+
+
+tirx.register_intrin_lowering(WORD, target="default", f=partial(_lower_word, _shifted))
+tirx.register_intrin_lowering(WORD, target="opencl", f=partial(_lower_word, _called))
+tirx.register_intrin_lowering(CHOOSE, target="default", f=_branch)
+tirx.register_intrin_lowering(CHOOSE, target="opencl", f=_lower_choice)
 tirx.register_intrin_lowering(DOT4, target="default", f=_multiply)
 tirx.register_intrin_lowering(DOT4, target="opencl", f=_lower_dot4)

@@ -32,7 +32,8 @@ from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
-from compile.kernels.word_ops import BYTES, WordDot
+from compile.kernels.word_depthwise import create_word_depthwise, pack_depthwise_words
+from compile.kernels.word_ops import WordDot
 from compile.passes.match_convolution import NHCW, Convolution
 from compile.passes.match_upsampled_concat import UpsampledConcat
 
@@ -93,8 +94,8 @@ def pack_convolution(
         kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
         packed, shift = pack_planar(weight, dot), dot.shift
     elif isinstance(dot, WordDot) and _is_of_words(convolution, data_dtype):
-        kernel = create_word_conv(data_shape, weight.shape[0], window, epilogue)
-        packed, shift = pack_words(weight), 0
+        kernel, packed = _by_words(convolution, window, data_shape, epilogue)
+        shift = 0
     elif isinstance(dot, DotProduct) and _suits(convolution, data_dtype, dot):
         kernel, packed = _by_dot_product(convolution, window, data_shape, dot, epilogue)
         shift = dot.shift
@@ -148,15 +149,13 @@ def pack_concat_convolution(
 
 def _concat_of_words(
     convolution: Convolution, joined: UpsampledConcat, epilogue: ConvEpilogue
-) -> PackedConcatConvolution | None:
-    """As :func:`pack_concat_convolution`, on a GPU, where both parts fill words."""
+) -> PackedConcatConvolution:
+    """As :func:`pack_concat_convolution`, on a GPU."""
     weight = convolution.weight
     low_shape, high_shape = (
         tuple(int(extent) for extent in operand.tensor.ty.shape)
         for operand in (joined.low, joined.high)
     )
-    if not _is_of_words(convolution, "int8") or low_shape[3] % BYTES or high_shape[3] % BYTES:
-        return None
     return PackedConcatConvolution(
         create_word_concat_pointwise(
             low_shape, high_shape[3], joined.factor, weight.shape[0], epilogue
@@ -188,8 +187,20 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
 
 
 def _is_of_words(convolution: Convolution, data_dtype: str) -> bool:
-    """Whether a GPU's dot product computes the convolution: dense, of int8 by int8."""
-    return convolution.groups == 1 and data_dtype == str(convolution.weight.dtype) == "int8"
+    """Whether a GPU's dot product computes the convolution: of int8 by int8."""
+    return data_dtype == str(convolution.weight.dtype) == "int8"
+
+
+def _by_words(
+    convolution: Convolution,
+    window: Window,
+    data_shape: tuple[int, ...],
+    epilogue: ConvEpilogue,
+) -> tuple[tirx.PrimFunc, NDArray]:
+    weight = convolution.weight
+    if convolution.groups > 1:
+        return create_word_depthwise(data_shape, window, epilogue), pack_depthwise_words(weight)
+    return create_word_conv(data_shape, weight.shape[0], window, epilogue), pack_words(weight)
 
 
 def _by_dot_product(

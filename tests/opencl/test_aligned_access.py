@@ -28,6 +28,10 @@ _ITEM = "(convert_int(get_local_id(0)))"
             f"(*(const __global char8*)(a_ptr + (({_ITEM} * 16) - 8)))",
         ),
         (f"vload4(0, b_ptr + (({_ITEM} / 3) * 2))", None),
+        (
+            f"vload4(0, b_ptr + (max((int)({_ITEM} - 1), (int)0) * 8))",
+            f"(*(const __global float4*)(b_ptr + (max((int)({_ITEM} - 1), (int)0) * 8)))",
+        ),
         # Three elements have no alignment of their own.
         (f"vload3(0, b_ptr + ({_ITEM} * 12))", None),
         # A condition; a pointer that is no parameter.

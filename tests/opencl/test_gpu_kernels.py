@@ -28,7 +28,6 @@ from reference import ops
 
 from compile.kernels import gpu_norm, opencl_functions
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.depthwise import create_depthwise
 from compile.kernels.elementwise import (
     create_add,
     create_multiply,
@@ -44,6 +43,7 @@ from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
+from compile.kernels.word_depthwise import create_word_depthwise, pack_depthwise_words
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.load_target import load_target, tvm_target
 
@@ -67,6 +67,7 @@ CONVOLUTIONS = [
     (Conv((7, 11, 13), None, 3, 1, SAME_3X3), USUAL),
     (Conv((33, 47, 8), None, 3, 2, SAME_3X3), USUAL),
     (Conv((8, 12, 48), None, 3, 1, SAME_3X3), SMALL),
+    (Conv((9, 16, 7), None, 5, 1, (2, 2, 2, 2)), USUAL),
 ]
 
 
@@ -85,8 +86,8 @@ def run_conv(
     quant = np.array([zero_point, output.zero_point, output.low, output.high], np.int32)
     shape = (1, *conv.data)
     if conv.channels_out is None:
-        packed = np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0))
-        arguments = create_depthwise, shape, conv.window, "int8", "int8", REQUANTIZE
+        packed = pack_depthwise_words(weight)
+        arguments = create_word_depthwise, shape, conv.window, REQUANTIZE
     else:
         packed = pack_words(weight)
         arguments = create_word_conv, shape, conv.channels_out, conv.window, REQUANTIZE
@@ -115,7 +116,7 @@ def test_int8_convolution(
 
 @pytest.mark.parametrize(
     ("low", "high", "factor", "channels"),
-    [((5, 7, 8), 12, 2, 10), ((4, 6, 16), 4, 3, 3), ((3, 1, 4), 4, 2, 16)],
+    [((5, 7, 8), 12, 2, 10), ((4, 6, 16), 4, 3, 3), ((3, 1, 4), 4, 2, 16), ((3, 5, 7), 3, 2, 16)],
     ids=str,
 )
 @given(zero_point=zero_points, output=outputs(), seed=seeds)

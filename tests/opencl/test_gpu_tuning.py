@@ -31,6 +31,7 @@ from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv
+from compile.kernels.word_depthwise import create_word_depthwise
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
 from compile.tuner import rpc_runner, session
@@ -50,6 +51,7 @@ KERNELS = {
     "word_conv": lambda: create_word_conv((1, 6, 12, 16), 24, SAME, REQUANTIZE),
     "word_concat": lambda: create_word_concat_pointwise((1, 3, 6, 8), 16, 2, 24, REQUANTIZE),
     "depthwise": lambda: create_depthwise((1, 6, 12, 24), SAME, "int8", "int8", REQUANTIZE),
+    "word_depthwise": lambda: create_word_depthwise((1, 6, 12, 24), SAME, REQUANTIZE),
     "pointwise": lambda: create_pointwise((1, 6, 12, 12), 6, "float32", "float32", BIAS),
     "spatial_conv": lambda: create_spatial_conv((1, 6, 8, 3), 8, SAME, "float32", "float32", BIAS),
     "add": lambda: create_add((1, 6, 12, 24), (1, 6, 12, 24)),
