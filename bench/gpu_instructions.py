@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import tyro
+
 from compile.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ class Options:
 
     scheme: str = "mixed"
     """Quantization scheme."""
+
+    family: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Only kernels of this family, as word_conv; may be repeated. All of them take some minutes."""
 
     rows: int = 20
     """Rows of the table of kernels; the JSON has all."""
@@ -91,7 +96,7 @@ def _count_frame(options: Options) -> GpuFrame:
             task = progress.add_task("Mesa's compiler", total=total)
             return lambda name: progress.advance(task)
 
-        return count_gpu_frame(root, spec, request, Phases(stderr), on_kernels)
+        return count_gpu_frame(root, spec, request, options.family, Phases(stderr), on_kernels)
 
 
 def _print(frame: GpuFrame, rows: int) -> None:

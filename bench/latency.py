@@ -51,7 +51,7 @@ class Options:
 
     against: str = "litert"
     """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
-    tvm-stock. On a device there is litert."""
+    tvm-stock, and for a GPU's target litert-gpu. On a device there are litert and litert-gpu."""
 
     schemes: str = "all"
     """Quantization schemes, by commas, or all that an engine has."""
@@ -158,7 +158,9 @@ def _networks(options: Options) -> list[tuple[str, str]]:
     from bench.baselines import SCHEMES
     from compile.errors import MqnetError
 
-    engines = [*SCHEMES] if options.against == "all" else ["tvm", *options.against.split(",")]
+    engines = _all_engines(options.target)
+    if options.against != "all":
+        engines = ["tvm", *options.against.split(",")]
     for engine in engines:
         if engine not in SCHEMES:
             raise MqnetError(f"unknown engine {engine!r}: choose of {', '.join(SCHEMES)}, or all")
@@ -173,6 +175,15 @@ def _networks(options: Options) -> list[tuple[str, str]]:
         for scheme in SCHEMES[engine]
         if scheme in wanted and not (engine == "tvm" and scheme in lacking)
     ]
+
+
+def _all_engines(target: str) -> list[str]:
+    """Those that a session for ``target`` is about: LiteRT's GPU is no peer of a processor."""
+    from bench.baselines import SCHEMES
+    from targets.load_target import load_target
+
+    on_gpu = load_target(target).opencl is not None
+    return [engine for engine in SCHEMES if on_gpu or engine != "litert-gpu"]
 
 
 def _lacking(target: str) -> tuple[str, ...]:

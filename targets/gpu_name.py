@@ -1,4 +1,4 @@
-"""What an OpenCL device is called where its times are shown."""
+"""What a GPU is called where its times are shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ _POCL = "PoCL"
 
 #: What stands in front of its device's name.
 POCL_WARNING = "PoCL, whose times rank nothing for a GPU"
+
+#: The same of Vulkan.
+SOFTWARE_WARNING = "a processor that plays a GPU, whose times rank nothing for one"
 
 
 def gpu_name(gpu: Mapping[str, Any]) -> str:

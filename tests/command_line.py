@@ -15,7 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from bench import accuracy, emulator_ranking, instructions, kernel_times, latency, report
+from bench import (
+    accuracy,
+    emulator_ranking,
+    gpu_instructions,
+    instructions,
+    kernel_times,
+    latency,
+    report,
+)
 from compile import build, infer, tune
 from compile.artefact import MANIFEST
 from compile.mqnet import data, train
@@ -23,6 +31,7 @@ from compile.mqnet.weights import BUNDLED
 from targets import serve
 from targets.emulator import serve_board
 from targets.linkers import find_lld
+from targets.mali_compiler import make_compiler
 from targets.opencl import build as build_opencl
 
 REPOSITORY = Path(__file__).parent.parent
@@ -34,11 +43,13 @@ MAINS = {
     "compile/mqnet/train": train.main,
     "bench/accuracy": accuracy.main,
     "bench/emulator_ranking": emulator_ranking.main,
+    "bench/gpu_instructions": gpu_instructions.main,
     "bench/instructions": instructions.main,
     "bench/kernel_times": kernel_times.main,
     "bench/latency": latency.main,
     "bench/report": report.main,
     "targets/emulator/serve_board": serve_board.main,
+    "targets/mali_compiler/make_compiler": make_compiler.main,
     "targets/opencl/build": build_opencl.main,
     "targets/serve": serve.main,
 }

@@ -8,7 +8,9 @@ import torch
 from fixtures_artefacts import artefact, quantized_program, shared_folder
 from fixtures_device import board, own_board, serve, tracker
 from fixtures_emulator import arm64_root
+from fixtures_mali import mali_compiler
 from fixtures_opencl import opencl, opencl_cache, opencl_plugin
+from fixtures_vulkan import software_vulkan
 
 from compile.run_artefact import use_threads
 
@@ -16,6 +18,7 @@ __all__ = [
     "arm64_root",
     "artefact",
     "board",
+    "mali_compiler",
     "opencl",
     "opencl_cache",
     "opencl_plugin",
@@ -23,6 +26,7 @@ __all__ = [
     "quantized_program",
     "serve",
     "shared_folder",
+    "software_vulkan",
     "tracker",
 ]
 

@@ -13,6 +13,7 @@ from bench.baselines.engine import Engine
 _CLASSES = {
     "tvm": "bench.baselines.tvm_artefact:TvmArtefact",
     "litert": "bench.baselines.litert:LiteRT",
+    "litert-gpu": "bench.baselines.litert_gpu:LiteRTGpu",
     "onnxruntime": "bench.baselines.onnx_runtime:OnnxRuntime",
     "openvino": "bench.baselines.open_vino:OpenVino",
     "pytorch": "bench.baselines.pytorch_eager:PyTorchEager",
@@ -23,6 +24,8 @@ _CLASSES = {
 SCHEMES: dict[str, tuple[str, ...]] = {
     "tvm": ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8"),
     "litert": ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8"),
+    # Of bytes in and out its shaders are not valid, and it refuses w8a16.
+    "litert-gpu": ("mixed", "fp32", "fp16", "w8a32"),
     "onnxruntime": ("mixed", "fp32", "int8"),
     "openvino": ("mixed", "fp32", "int8"),
     "pytorch": ("fp32",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,13 @@ def count_gpu_frame(
     root: Path,
     spec: TargetSpec,
     request: BuildRequest,
+    families: Collection[str],
     phases: Phases,
     on_kernels: Callable[[int], Callable[[str], None]],
 ) -> GpuFrame:
-    """Build the network of ``request`` for ``spec`` and compile its kernels by the compiler of
-    ``root``; ``on_kernels`` is told their number and gives what is called behind each.
+    """Build the network of ``request`` for ``spec`` and compile its kernels of ``families`` (all,
+    where that is empty) by the compiler of ``root``; ``on_kernels`` is told their number and gives
+    what is called behind each.
 
     Raises:
         MqnetError: one of its kinds, for a mistake that a user can mend.
@@ -122,10 +124,20 @@ def count_gpu_frame(
     planned = plan_network(program, options, phases.phase)
     with phases.phase("emit"):
         executable = emit(planned, options)
-    launches = gpu_launches(planned, executable, tvm_target(spec))
+    summaries = {kernel.name: kernel for kernel in describe_kernels(planned)}
+    known = {kernel.family for kernel in summaries.values()}
+    if unknown := sorted(set(families) - known):
+        raise TargetError(
+            f"no kernel of family {', '.join(unknown)} in this network, only of "
+            f"{', '.join(sorted(known))}"
+        )
+    launches = [
+        launch
+        for launch in gpu_launches(planned, executable, tvm_target(spec))
+        if not families or summaries[launch.function].family in families
+    ]
     sources = {launch.name: launch.source for launch in launches}
     compiled = compile_kernels(root, spec.opencl.mesa_gpu, sources, on_kernels(len(sources)))
-    summaries = {kernel.name: kernel for kernel in describe_kernels(planned)}
     calls = describe_calls(planned)
     kernels = []
     for launch in launches:

@@ -86,17 +86,27 @@ class TvmArtefactThere:
 
 
 class LiteRTThere:
-    """A file of ``bench/convert/litert.py``, run by the Python of ``targets/serve.py``."""
+    """A file of ``bench/convert/litert.py``, run by the Python of ``targets/serve.py``, on the
+    processor or the GPU."""
 
     def __init__(self, session: RPCSession, job: Job) -> None:
-        load = offered(session, "mqnet.litert.load")
+        on_gpu = job.engine == "litert-gpu"
+        load = offered(session, "mqnet.litert_gpu.load" if on_gpu else "mqnet.litert.load")
         if load is None:
             raise WorkerError("the device has no Python: it is not served by targets/serve.py")
         self._session = session
         self._frame, self._time = (offered(session, f"mqnet.litert.{n}") for n in ("frame", "time"))
-        self._name = litert_name(job.scheme, job.size)
-        with _uploaded(session, peer_file(self._name).read_bytes(), self._name):
-            self.version = load(self._name, job.threads)
+        file = litert_name(job.scheme, job.size)
+        # One session may time the same file both ways.
+        self._name = f"gpu-{file}" if on_gpu else file
+        with _uploaded(session, peer_file(file).read_bytes(), self._name):
+            if on_gpu:
+                answer = json.loads(load(self._name))
+                if "error" in answer:
+                    raise WorkerError(answer["error"])
+                self.version = answer["version"]
+            else:
+                self.version = load(self._name, job.threads)
         if not self.version:
             raise WorkerError("not installed (ai_edge_litert) on the device")
 
@@ -126,9 +136,9 @@ def start_engine(session: RPCSession, job: Job, facts: dict[str, Any]) -> Device
     """
     if job.engine == "tvm":
         return TvmArtefactThere(session, job, facts.get("versions", {}).get("apache-tvm"))
-    if job.engine == "litert":
+    if job.engine in ("litert", "litert-gpu"):
         return LiteRTThere(session, job)
-    raise WorkerError("has no way onto a device: only tvm and litert have")
+    raise WorkerError("has no way onto a device: only tvm, litert and litert-gpu have")
 
 
 def last_line(error: Exception) -> str:

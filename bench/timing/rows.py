@@ -7,7 +7,7 @@ from typing import Any
 from bench.timing.environment import load_doubts
 from bench.timing.session import Measured
 from bench.timing.statistics import doubts, percentile_ms, ratio_interval
-from targets.gpu_name import POCL_WARNING
+from targets.gpu_name import POCL_WARNING, SOFTWARE_WARNING
 
 _BASELINE = ("litert", "mixed")
 
@@ -25,8 +25,8 @@ def make_rows(results: list[Measured], environment: dict[str, Any]) -> list[dict
             "version": result.version,
         }
         flags = _labels(environment) + ([result.problem] if result.problem else [])
-        if POCL_WARNING in (result.version or ""):
-            flags.append(POCL_WARNING)
+        warnings = POCL_WARNING, SOFTWARE_WARNING
+        flags += [warning for warning in warnings if warning in (result.version or "")]
         if result.wall:
             session = (r for r in results if (r.job.size, r.job.threads) == (job.size, job.threads))
             base = next((r for r in session if (r.job.engine, r.job.scheme) == _BASELINE), None)

@@ -61,6 +61,8 @@ def unpack_packages(
         'Acquire::Retries "3";',
         # apt-file's lists, where it is installed: larger than all that is fetched.
         'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";',
+        # A mirror that lags may serve lists that have expired; nothing of them is installed here.
+        'Acquire::Check-Valid-Until "false";',
         # Without it apt drops to the user _apt, which cannot write into our folder.
         'APT::Sandbox::User "";',
         # The one lock that is not in our folder is that of a dpkg which nothing here asks.

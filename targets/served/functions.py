@@ -17,18 +17,20 @@ import numpy as np
 import tvm
 import tvm_ffi
 
+from compile.errors import TargetError
 from targets.served.count_call import count_call
 from targets.served.machine import describe_machine, fastest_cores
 from targets.served.opencl import describe_opencl
 
 if TYPE_CHECKING:
     from targets.served.litert_file import LiteRTFile
+    from targets.served.litert_gpu_file import LiteRTGpuFile
 
 _PACKAGES = ("apache-tvm", "numpy", "ai-edge-litert")
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
 _SHARE_ALL_CORES = -3
 
-_networks: dict[str, LiteRTFile] = {}
+_networks: dict[str, LiteRTFile | LiteRTGpuFile] = {}
 
 
 def register_functions() -> None:
@@ -40,6 +42,7 @@ def register_functions() -> None:
         "mqnet.cpu_seconds": time.process_time,
         "mqnet.count_call": _count_call,
         "mqnet.litert.load": _load,
+        "mqnet.litert_gpu.load": _load_on_gpu,
         "mqnet.litert.frame": _frame,
         "mqnet.litert.time": _time,
     }.items():
@@ -78,6 +81,19 @@ def _load(name: str, threads: int) -> str:
         return ""
     _networks[name] = LiteRTFile(_here(name), threads)
     return _networks[name].version
+
+
+def _load_on_gpu(name: str) -> str:
+    """As :func:`_load`, on the GPU: JSON with the "version", or the "error"."""
+    try:
+        from targets.served.litert_gpu_file import LiteRTGpuFile
+    except ModuleNotFoundError:
+        return json.dumps({"error": "not installed (ai_edge_litert) on the device"})
+    try:
+        _networks[name] = LiteRTGpuFile(_here(name))
+    except TargetError as error:
+        return json.dumps({"error": str(error)})
+    return json.dumps({"version": _networks[name].version})
 
 
 def _frame(name: str, photo: str, output: str) -> None:

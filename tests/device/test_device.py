@@ -98,7 +98,7 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
     assert timed["p10_ms"] <= timed["p50_ms"] <= timed["p90_ms"] and timed["cpu_ms"] > 0
     assert timed["peak_rss_mb"] is timed["activation_mb"] is None
     assert "litert-mixed-64x96.tflite is not there" in no_file["flags"][0]
-    assert no_way["flags"] == ["has no way onto a device: only tvm and litert have"]
+    assert no_way["flags"] == ["has no way onto a device: only tvm, litert and litert-gpu have"]
     assert environment["device"]["key"] == "board" and environment["device"]["apache-tvm"]
     assert environment["cpu"] and environment["emulated"] == ""
 

@@ -1,0 +1,14 @@
+"""LiteRT on the GPU: its WebGPU accelerator, which needs a driver of Vulkan."""
+
+from __future__ import annotations
+
+from bench.baselines.engine import Job
+from bench.peer_files import litert_name, peer_file
+from targets.served.litert_gpu_file import LiteRTGpuFile
+
+
+class LiteRTGpu(LiteRTGpuFile):
+    """A file of ``bench/convert/litert.py``."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(peer_file(litert_name(job.scheme, job.size)))

@@ -1,0 +1,60 @@
+"""`bench/gpu_instructions.py` and `targets/mali_compiler/make_compiler.py` by command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Command, as_user, check_sentence
+
+
+def test_a_target_that_names_no_gpu(here: Command) -> None:
+    outcome = here("bench/gpu_instructions", "--target", "android-mali")
+    check_sentence(outcome, "android-mali", "mesa_gpu", "linux-mali")
+
+
+def test_no_compiler(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    qemu = tmp_path / "qemu-aarch64"
+    qemu.write_text("#!/bin/sh\n")
+    qemu.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    outcome = here("bench/gpu_instructions")
+    check_sentence(outcome, str(tmp_path / "mqnet-tvm/mali-compiler"), "make_compiler.py")
+    qemu.unlink()
+    check_sentence(here("bench/gpu_instructions"), "qemu-aarch64", "apt-get install qemu-user")
+
+
+def test_packages_that_cannot_be_had(here: Command, tmp_path: Path) -> None:
+    sources = tmp_path / "sources.list"
+    sources.write_text("deb [trusted=yes] file:///no/such/archive stable main\n")
+    root = tmp_path / "compiler"
+    outcome = here("targets/mali_compiler/make_compiler", root, "--sources", sources)
+    assert outcome.code == 2 and "Traceback" not in outcome.err
+    assert "cannot be fetched" in outcome.err.splitlines()[-1] and not root.exists()
+
+
+def test_it_is_fetched_once(mali_compiler: Path, here: Command) -> None:
+    outcome = here("targets/mali_compiler/make_compiler", mali_compiler)
+    assert outcome.code == 0 and f"is current: {mali_compiler}" in outcome.err
+
+
+@pytest.mark.slow
+def test_counts_of_a_family(mali_compiler: Path) -> None:
+    asked = "--size", "32x32", "--family", "word_depthwise", "--json"
+    outcome = as_user("bench/gpu_instructions", *asked)
+    assert outcome.code == 0, outcome.err
+    run = json.loads(outcome.out)
+    assert run["target"] == "linux-mali" and "not times" in run["note"]
+    assert {kernel["family"] for kernel in run["kernels"]} == {"word_depthwise"}
+    frame = run["of_a_frame"]
+    assert sum(k["of_a_frame"]["accesses"] for k in run["kernels"]) == frame["accesses"]
+    # Of a window of 3x3, three dot products instead of nine multiplications.
+    assert sum(kernel["macs"] for kernel in run["kernels"]) == 3 * frame["dot_products"]
+
+
+@pytest.mark.slow
+def test_a_family_that_there_is_not() -> None:
+    outcome = as_user("bench/gpu_instructions", "--size", "32x32", "--family", "word_depthwize")
+    check_sentence(outcome, "word_depthwize", "word_depthwise")
