@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.errors import TargetError
+from compile.kernels.opencl_dot_product import MACRO
 from targets.emulator.command import QEMU
 from targets.mali_compiler.make_compiler import PROGRAM, is_current
 from targets.mali_compiler.shader_text import Shader, read_shader
@@ -21,6 +22,9 @@ _LIBRARIES = Path("/usr/lib/aarch64-linux-gnu")
 # What stands in for the kernel's driver, and Mesa's OpenCL.
 _NO_DEVICE = _LIBRARIES / "libpanfrost_noop_drm_shim.so"
 _RUSTICL = _LIBRARIES / "libRusticlOpenCL.so.1"
+
+# Mesa's OpenCL has this extension for every Valhall.
+_OPTIONS = f"-cl-std=CL1.2 -D {MACRO}cl_khr_integer_dot_product"
 
 _COMPILE_ERROR = re.compile(r"error: .*")
 
@@ -96,7 +100,7 @@ def compile_kernels(
 def _command(qemu: str, root: Path, files: list[str]) -> list[str]:
     # Preloaded there and not in QEMU itself.
     preload = ["-E", f"LD_PRELOAD={_NO_DEVICE}"]
-    return [qemu, "-L", str(root), *preload, str(root / PROGRAM), "-cl-std=CL1.2", *files]
+    return [qemu, "-L", str(root), *preload, str(root / PROGRAM), _OPTIONS, *files]
 
 
 def _compile_files(

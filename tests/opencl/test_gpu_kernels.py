@@ -37,7 +37,7 @@ from compile.kernels.elementwise import (
 from compile.kernels.gpu_move import create_concat, create_upsample
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.mean import create_mean
-from compile.kernels.opencl_dot_product import EXTENSIONS
+from compile.kernels.opencl_dot_product import EXTENSIONS, MACRO
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
@@ -322,8 +322,7 @@ def test_the_accumulator_is_in_the_call() -> None:
     assert "mqnet_dot4_4(conv_local_ptr[0], " in source and "] + mqnet_dot4" not in source
 
 
-# What the extensions have, spelled out: PoCL has none of them. A macro that gives the right result
-# only if its function is called.
+# What the extensions have, spelled out: PoCL has none of them.
 _SPELLINGS = {
     "cl_arm_integer_dot_product_accumulate_int8": "int arm_dot_acc(char4 a, char4 b, int c)",
     "cl_khr_integer_dot_product": "int __attribute__((overloadable)) dot(char4 a, char4 b)",
@@ -339,7 +338,7 @@ def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
     if extension is not None:
         added = "c + " if "acc(" in _SPELLINGS[extension] else ""
         prelude = (
-            f"#define {extension} 1\n{_SPELLINGS[extension]} {{\n"
+            f"#define {MACRO}{extension} 1\n{_SPELLINGS[extension]} {{\n"
             "  int4 p = convert_int4(a) * convert_int4(b);\n"
             f"  return {added}p.x + p.y + p.z + p.w;\n}}\n"
         )

@@ -29,6 +29,7 @@ from bench.timing.asked_process import WorkerError
 from compile.artefact import Artefact, open_artefact
 from compile.build_artefact import BuildRequest, build_artefact
 from compile.errors import ArtefactError, MqnetError
+from compile.kernels.opencl_dot_product import MACRO
 from compile.phases import Phases
 from compile.run_artefact import LoadedPart, Session
 from targets.elf import read_machine
@@ -139,10 +140,9 @@ def test_every_kernel_of_a_mali_is_valid_spirv(
     # In front of a text stands its length.
     (length,) = struct.unpack("<Q", library[start - 8 : start])
     source = library[start : start + length].decode()
-    extension = "cl_arm_integer_dot_product_accumulate_int8"
-    # What Arm's driver knows, and clang does not.
-    known = f"#define {extension} 1\nint arm_dot_acc(char4 a, char4 b, int sum);\n"
-    (tmp_path / "kernels.cl").write_text(known + source)
+    # As for Arm's driver; clang, for SPIR-V, knows every extension.
+    macro = f"{MACRO}cl_arm_integer_dot_product_accumulate_int8"
+    (tmp_path / "kernels.cl").write_text(f"#define {macro} 1\n{source}")
     options = "-cl-std=CL1.2 -target spir64 -Xclang -finclude-default-header -x cl -O1"
     options += " -Xclang -disable-llvm-passes -Wno-unknown-pragmas -emit-llvm -c kernels.cl"
     for command in (
