@@ -10,12 +10,11 @@ multiple of is seen in its terms.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
-from math import gcd
 
-_POINTER = re.compile(r"__global (\w+)\* restrict (\w+)")
+from compile.kernels.opencl_index import global_pointers, multiple_of
+
 _ACCESS = re.compile(r"\bv(load|store)(2|4|8|16)\(")
 _PLACE = re.compile(r"(\w+) \+ (.*)", re.DOTALL)
 
@@ -26,7 +25,7 @@ def align_accesses(source: str) -> str:
     ``vload4(0, p + i)`` becomes ``(*(const __global T4*)(p + i))`` where i is a multiple of 4
     whatever the work item, and ``vstore4(v, 0, p + i)`` an assignment; others stay as they are.
     """
-    return _aligned(source, dict((name, dtype) for dtype, name in _POINTER.findall(source)))
+    return _aligned(source, global_pointers(source))
 
 
 def _aligned(text: str, dtypes: Mapping[str, str]) -> str:
@@ -37,7 +36,7 @@ def _aligned(text: str, dtypes: Mapping[str, str]) -> str:
         kind, lanes = access.group(1), int(access.group(2))
         place = _PLACE.fullmatch(address)
         parts.append(text[done : access.start()])
-        if place is None or place[1] not in dtypes or _multiple_of(place[2]) % lanes:
+        if place is None or place[1] not in dtypes or multiple_of(place[2]) % lanes:
             parts.append(f"v{kind}{lanes}({', '.join([*value, '0', address])})")
         else:
             kind = f"__global {dtypes[place[1]]}{lanes}*"
@@ -63,27 +62,3 @@ def _arguments(text: str, start: int) -> tuple[list[str], int]:
             arguments.append(text[begin:place].strip())
             begin = place + 1
     raise AssertionError(f"no end of a call in {text[start:][:80]}")
-
-
-def _multiple_of(index: str) -> int:
-    """The largest number known to divide ``index``, an expression of C; 0 is a multiple of all."""
-    try:
-        return _divisor(ast.parse(index.replace("(int)", ""), mode="eval").body)
-    except SyntaxError:
-        # A condition, which is spelled otherwise in Python.
-        return 1
-
-
-def _divisor(node: ast.expr) -> int:
-    match node:
-        case ast.Constant(value=int(value)):
-            return abs(value)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _divisor(operand)
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _divisor(left) * _divisor(right)
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
-            return gcd(_divisor(left), _divisor(right))
-        case ast.BinOp(left=left, op=ast.LShift(), right=ast.Constant(value=int(bits))):
-            return _divisor(left) << bits
-    return 1

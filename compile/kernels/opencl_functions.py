@@ -17,6 +17,7 @@ import tvm_ffi
 
 from compile.errors import TargetError
 from compile.kernels.aligned_access import align_accesses
+from compile.kernels.joined_loads import join_loads
 from compile.kernels.opencl_dot_product import dot_product_function
 from targets.load_target import TargetSpec
 
@@ -56,7 +57,7 @@ def complete_source(source: str) -> str:
     pointers, and without declarations: those of all other kernels of the program, called by
     nobody, are most of its text."""
     source = _SUM_OF_DOT.sub(r"(mqnet_dot4_\2(\1, ", _DECLARATION.sub("", source))
-    source = align_accesses(source)
+    source = join_loads(align_accesses(source))
     called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
     # Of several lanes it calls that of one.
     called |= {("dot4", 1) for name, _ in called if name == "dot4"}

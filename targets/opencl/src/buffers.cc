@@ -56,9 +56,11 @@ Buffer* AllocateBuffer(Device& device, size_t bytes) {
   // Where memory is shared, this flag is what lets the driver map instead of copy.
   const cl_mem_flags flags =
       CL_MEM_READ_WRITE | (device.shares_memory ? CL_MEM_ALLOC_HOST_PTR : cl_mem_flags{0});
-  // OpenCL has no empty buffers, TVM has empty tensors.
-  cl_mem memory = device.library->clCreateBuffer(device.context, flags, std::max<size_t>(bytes, 1),
-                                                 nullptr, &code);
+  // Whole vectors, for kernels load an element with its neighbours; and no empty buffers, which
+  // OpenCL has not, and TVM has empty tensors.
+  constexpr size_t kVector = 16;
+  const size_t whole = std::max<size_t>((bytes + kVector - 1) / kVector, 1) * kVector;
+  cl_mem memory = device.library->clCreateBuffer(device.context, flags, whole, nullptr, &code);
   if (code != CL_SUCCESS) {
     TVM_FFI_THROW(RuntimeError) << device.Describe() << " cannot give a buffer of " << bytes
                                 << " bytes (it has " << device.memory << " in all, and "

@@ -1,0 +1,38 @@
+"""What is known of the places that a kernel's text reads and writes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from math import gcd
+
+_POINTER = re.compile(r"__global (\w+)\* restrict (\w+)")
+
+
+def global_pointers(source: str) -> dict[str, str]:
+    """The element type of each pointer to global memory that a kernel of TVM takes, by its name."""
+    return {name: dtype for dtype, name in _POINTER.findall(source)}
+
+
+def multiple_of(index: str) -> int:
+    """The largest number known to divide ``index``, an expression of C; 0 is a multiple of all."""
+    try:
+        return _divisor(ast.parse(index.replace("(int)", ""), mode="eval").body)
+    except SyntaxError:
+        # A condition, which is spelled otherwise in Python.
+        return 1
+
+
+def _divisor(node: ast.expr) -> int:
+    match node:
+        case ast.Constant(value=int(value)):
+            return abs(value)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _divisor(operand)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _divisor(left) * _divisor(right)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            return gcd(_divisor(left), _divisor(right))
+        case ast.BinOp(left=left, op=ast.LShift(), right=ast.Constant(value=int(bits))):
+            return _divisor(left) << bits
+    return 1
