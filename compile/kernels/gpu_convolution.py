@@ -34,10 +34,9 @@ FAMILIES = (
     depthwise.FAMILY,
 )
 
-#: Columns of a tile: with four, a vector of weights is loaded once for four multiplications. Of
-#: larger tiles, in columns or channels, Mesa's compiler for Mali spills registers; depthwise, where
-#: neighbouring columns share what they load, eight still fit.
-_COLUMNS, _DEPTHWISE_COLUMNS = 4, 8
+#: Columns of a tile: with four, a vector of weights is loaded once for four multiplications. In
+#: larger tiles, of columns or channels, Mesa's compiler for Mali spills registers.
+_COLUMNS = 4
 _MOST_COLUMNS, _MOST_VECTORS = 8, 4
 
 #: Steps of the innermost reduction loop without a jump.
@@ -90,8 +89,7 @@ def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
     can, and what a tile loads is shared through the cache."""
     sizes = _sizes(sch)
     lanes = vector_length(sizes.channels, sizes.most_lanes(unit))
-    most = _DEPTHWISE_COLUMNS if sizes.is_depthwise and sizes.weight_bytes > 1 else _COLUMNS
-    tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
+    tiles = [n for n in divisors(sizes.columns, _COLUMNS) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
     fitting = [n for n in tiles if sizes.registers(n, lanes) <= unit.registers] or tiles[:1]
     return Choice(fitting[-1], 1, lanes, largest_divisor(sizes.steps, _STEPS), unit.group)

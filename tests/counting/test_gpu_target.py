@@ -52,7 +52,7 @@ def test_kernels_of_every_family(mali_compiler: Path, tmp_path: Path) -> None:
         counts = shader.counts(launch.iterations(len(shader.loops)))
         assert 0 < counts.accesses < counts.instructions
         if summary.family in ("word_conv", "word_depthwise", "word_concat_pointwise"):
-            assert shader.spills + shader.fills < 10, launch.name
+            assert shader.spills + shader.fills < 20, launch.name
         if summary.family == "word_conv":
             assert 4 * counts.dot_products * launch.work_items == summary.macs
 
