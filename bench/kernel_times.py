@@ -37,6 +37,7 @@ _FAMILIES = {
     "move": "copies",
     "word_concat_pointwise": "1x1 convolution",
     "word_conv": "dense convolution",
+    "word_depthwise": "depthwise convolution",
     "gpu_row_statistics": "means",
     "gpu_statistics": "means",
     "copy": "copies between devices",

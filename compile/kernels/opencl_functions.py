@@ -53,10 +53,11 @@ def opencl_functions() -> Iterator[None]:
 
 
 def complete_source(source: str) -> str:
-    """``source`` of a kernel with the functions that it calls in front, its aligned accesses by
-    pointers, and without declarations: those of all other kernels of the program, called by
-    nobody, are most of its text."""
-    source = _SUM_OF_DOT.sub(r"(mqnet_dot4_\2(\1, ", _DECLARATION.sub("", source))
+    """``source`` of a kernel with the functions that it calls in front and its accesses by vectors,
+    without declarations: those of all other kernels of the program, called by nobody, are most of
+    its text."""
+    source, sums = _SUM_OF_DOT.subn(r"(mqnet_dot4_\2(\1, ", _DECLARATION.sub("", source))
+    assert sums == source.count("mqnet_dot4_"), "a dot product that is added to nothing"
     source = join_loads(align_accesses(source))
     called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
     # Of several lanes it calls that of one.

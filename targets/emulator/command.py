@@ -18,15 +18,25 @@ _BOARD_ENV = {
 }
 
 
+def find_qemu() -> str:
+    """QEMU's path.
+
+    Raises:
+        TargetError: It is not installed.
+    """
+    qemu = shutil.which(QEMU)
+    if qemu is None:
+        raise TargetError(f"{QEMU} is not on PATH: install qemu-user (apt-get install qemu-user)")
+    return qemu
+
+
 def check_board(root: Path) -> str:
     """QEMU's path, where it and the board of ``root`` are there.
 
     Raises:
         TargetError: no QEMU, or no board of the current pins.
     """
-    qemu = shutil.which(QEMU)
-    if qemu is None:
-        raise TargetError(f"{QEMU} is not on PATH: install qemu-user (apt-get install qemu-user)")
+    qemu = find_qemu()
     if not is_current(root):
         raise TargetError(
             f"{root} is no current emulated board: run python targets/emulator/make_root.py {root}"

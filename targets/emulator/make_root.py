@@ -17,18 +17,18 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from compile.cli import run_command
 from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
 from targets.emulator.debian_packages import delete_unneeded, unpack_packages
 from targets.emulator.made_folder import Recipe, is_made, make_once
 from targets.emulator.run_tool import run_tool
+from targets.emulator.show_making import show_making
 
 _log = logging.getLogger(__name__)
 _BOARD_FILE = Path(__file__).with_name("board.toml")
@@ -195,24 +195,7 @@ def make_root_with_progress(options: MakeRootOptions) -> None:
         TargetError: As `make_root`.
     """
     root = options.root or default_root(os.environ)
-    console = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        task = progress.add_task("emulated arm64 board", total=len(STEPS))
-        made = make_root(
-            root,
-            options.sources,
-            on_step=lambda step: progress.update(
-                task, description=step, completed=STEPS.index(step)
-            ),
-        )
-        progress.update(task, description="emulated arm64 board", completed=len(STEPS))
-    console.print(f"{'made' if made else 'is current'}: {root}", soft_wrap=True)
+    show_making("emulated arm64 board", root, STEPS, partial(make_root, root, options.sources))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from compile.errors import TargetError
 from compile.kernels.opencl_dot_product import MACRO
-from targets.emulator.command import QEMU
+from targets.emulator.command import find_qemu
 from targets.mali_compiler.make_compiler import PROGRAM, is_current
 from targets.mali_compiler.shader_text import Shader, read_shader
 
@@ -48,9 +47,7 @@ def check_compiler(root: Path) -> str:
     Raises:
         TargetError: no QEMU, or no current compiler.
     """
-    qemu = shutil.which(QEMU)
-    if qemu is None:
-        raise TargetError(f"{QEMU} is not on PATH: install qemu-user (apt-get install qemu-user)")
+    qemu = find_qemu()
     if not is_current(root):
         raise TargetError(
             f"{root} is no current compiler for Mali: run "

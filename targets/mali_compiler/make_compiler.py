@@ -10,12 +10,11 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from compile.cli import run_command
 from compile.errors import TargetError
@@ -23,6 +22,7 @@ from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
 from targets.emulator.debian_packages import delete_unneeded, sources_of_suites, unpack_packages
 from targets.emulator.made_folder import Recipe, is_made, make_once
 from targets.emulator.run_tool import run_tool
+from targets.emulator.show_making import show_making
 from targets.linkers import find_compiler
 
 _FOLDER = Path(__file__).parent
@@ -130,19 +130,7 @@ def main() -> None:
 
 def _make_with_progress(options: MakeCompilerOptions) -> None:
     root = options.root or default_compiler(os.environ)
-    console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("compiler for Mali", total=len(STEPS))
-        made = make_compiler(
-            root,
-            options.sources,
-            on_step=lambda step: progress.update(
-                task, description=step, completed=STEPS.index(step)
-            ),
-        )
-        progress.update(task, description="compiler for Mali", completed=len(STEPS))
-    console.print(f"{'made' if made else 'is current'}: {root}", soft_wrap=True)
+    show_making("compiler for Mali", root, STEPS, partial(make_compiler, root, options.sources))
 
 
 if __name__ == "__main__":

@@ -30,30 +30,12 @@ def jobs(scheme: str) -> list[Job]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scheme", "tolerance"), [("fp32", 1e-4), ("mixed", 0.02)])
-def test_it_computes_what_the_processor_does(
-    software_vulkan: str, scheme: str, tolerance: float
-) -> None:
-    """To rounding; of the mixed network, to that of the floats that it computes its integers in."""
-    outputs = []
-    for job in jobs(scheme):
-        worker = Worker(job, [0])
-        try:
-            outputs.append(worker.output(PHOTO))
-            version = worker.version
-        finally:
-            worker.close()
-        if job.engine == "litert-gpu":
-            assert software_vulkan in version and SOFTWARE_WARNING in version
-    np.testing.assert_allclose(*outputs, atol=tolerance)
-
-
-@pytest.mark.slow
 def test_its_row_carries_the_warning(software_vulkan: str) -> None:
     (job, _), reference = jobs("fp32"), np.zeros((*SIZE, 3), np.float32)
     results = measure([job], [PHOTO], [reference], 0.1, lambda _: None, None)
     (row,) = make_rows(results, describe_environment())
     assert row["p50_ms"] > 0 and SOFTWARE_WARNING in row["flags"]
+    assert software_vulkan in row["version"]
 
 
 def test_no_gpu_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,10 @@ def no_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("litert", "w8a16", 20),
         ("litert", "int8", 18),
         ("litert", "mixed", 40),
+        ("litert-gpu", "fp32", 80),
+        ("litert-gpu", "fp16", 45),
+        ("litert-gpu", "w8a32", 35),
+        ("litert-gpu", "mixed", 40),
         ("onnxruntime", "fp32", 80),
         ("onnxruntime", "int8", 18),
         ("onnxruntime", "mixed", 45),
@@ -68,8 +72,12 @@ def no_litert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("tvm-stock", "fp32", 80),
     ],
 )
-def test_every_peer_computes_the_network(engine: str, scheme: str, least_db: float):
+def test_every_peer_computes_the_network(
+    engine: str, scheme: str, least_db: float, request: pytest.FixtureRequest
+):
     """The bound of each is far below what it reaches and far above what another network would."""
+    if engine == "litert-gpu":
+        request.getfixturevalue("software_vulkan")
     size = (256, 256)
     worker = Worker(Job(engine, scheme, size, 1), [0])
     try:
