@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.quantize.schemes import SchemeName
 
 if TYPE_CHECKING:
     from bench.counting.gpu_target import GpuFrame, GpuKernel
@@ -33,7 +34,7 @@ class Options:
     size: str = "256x256"
     """Height x width in pixels."""
 
-    scheme: str = "mixed"
+    scheme: SchemeName = "mixed"
     """Quantization scheme."""
 
     family: tyro.conf.UseAppendAction[tuple[str, ...]] = ()

@@ -24,6 +24,7 @@ from typing import Annotated
 import tyro
 
 from compile.cli import run_command
+from targets.cache_folder import cache_folder
 from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
 from targets.emulator.debian_packages import delete_unneeded, unpack_packages
 from targets.emulator.made_folder import Recipe, is_made, make_once
@@ -81,9 +82,8 @@ class BoardPins:
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
-    """The cache folder for the root: below $XDG_CACHE_HOME, else below ~/.cache."""
-    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
-    return Path(cache) / "mqnet-tvm" / "arm64-board"
+    """The root's folder in the user's cache."""
+    return cache_folder(environ) / "arm64-board"
 
 
 def read_pins() -> BoardPins:

@@ -18,6 +18,7 @@ import tyro
 
 from compile.cli import run_command
 from compile.errors import TargetError
+from targets.cache_folder import cache_folder
 from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
 from targets.emulator.debian_packages import delete_unneeded, sources_of_suites, unpack_packages
 from targets.emulator.made_folder import Recipe, is_made, make_once
@@ -51,9 +52,8 @@ class MakeCompilerOptions:
 
 
 def default_compiler(environ: Mapping[str, str]) -> Path:
-    """The cache folder for the compiler: below $XDG_CACHE_HOME, else below ~/.cache."""
-    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
-    return Path(cache) / "mqnet-tvm" / "mali-compiler"
+    """The compiler's folder in the user's cache."""
+    return cache_folder(environ) / "mali-compiler"
 
 
 def is_current(root: Path) -> bool:

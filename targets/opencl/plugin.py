@@ -11,16 +11,16 @@ import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 
+from targets.cache_folder import cache_folder
+
 SOURCES = Path(__file__).with_name("src")
 # TVM itself looks for a library of this name beside its own, so on a board it can be put there.
 LIBRARY = "libtvm_runtime_opencl.so"
 
 
 def plugin_path(machine: str, environ: Mapping[str, str]) -> Path:
-    """The plugin for ``machine`` (as ``aarch64``), whether or not it is built: below
-    $XDG_CACHE_HOME, else below ~/.cache."""
-    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
-    return Path(cache) / "mqnet-tvm" / "opencl" / f"{machine}-{_digest()}" / LIBRARY
+    """The plugin for ``machine`` (as ``aarch64``) in the user's cache, built or not."""
+    return cache_folder(environ) / "opencl" / f"{machine}-{_digest()}" / LIBRARY
 
 
 def source_files() -> list[Path]:
