@@ -37,6 +37,9 @@ class Options:
     scheme: SchemeName = "mixed"
     """Quantization scheme."""
 
+    image_weights: bool = False
+    """Read int8 weights from images, through the texture unit, instead of buffers."""
+
     family: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Only kernels of this family, as word_conv; may be repeated. All of them take some minutes."""
 
@@ -64,6 +67,7 @@ def _count(options: Options) -> None:
                     "device": frame.device,
                     "size": options.size,
                     "scheme": options.scheme,
+                    "image_weights": options.image_weights,
                     "of_a_frame": asdict(frame.total),
                     "kernels": [kernel.as_json() for kernel in frame.kernels],
                 },
@@ -90,7 +94,9 @@ def _count_frame(options: Options) -> GpuFrame:
     check_has_compiler(spec)
     root = default_compiler(os.environ)
     check_compiler(root)
-    request = BuildRequest(spec.name, options.scheme, size=size, threads=1)
+    request = BuildRequest(
+        *(spec.name, options.scheme), size=size, threads=1, image_weights=options.image_weights
+    )
     with Progress(console=stderr, transient=True) as progress:
 
         def on_kernels(total: int):
@@ -108,7 +114,8 @@ def _print(frame: GpuFrame, rows: int) -> None:
     table = Table(
         title=f"{frame.target} on a {frame.device}: {_NOTE}",
         caption=f"A frame: {_millions(total.instructions)} million instructions of work items, "
-        f"{_millions(total.accesses)} million loads and stores. With more than 32 registers half "
+        f"{_millions(total.accesses)} million loads and stores, {_millions(total.fetches)} million "
+        "pixels of images. With more than 32 registers half "
         "as many work items run at once. Both sides of a condition are counted.",
     )
     table.add_column("first layer", min_width=_LAYER_WIDTH)
@@ -122,6 +129,7 @@ def _print(frame: GpuFrame, rows: int) -> None:
         "loads, stores",
         "million instructions",
         "million loads, stores",
+        "million pixels",
         "MAC / load, store",
     ):
         table.add_column(column, justify="right")
@@ -144,6 +152,7 @@ def _cells(kernel: GpuKernel) -> list[str]:
         str(item.accesses),
         _millions(total.instructions),
         _millions(total.accesses),
+        _millions(total.fetches) if total.fetches else "",
         f"{kernel.macs / total.accesses:.1f}" if kernel.macs else "",
         kernel.schedule,
     ]

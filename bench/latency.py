@@ -51,7 +51,8 @@ class Options:
 
     against: str = "litert"
     """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
-    tvm-stock, and for a GPU's target litert-gpu. On a device there are litert and litert-gpu."""
+    tvm-stock, and for a GPU's target litert-gpu and tvm-images, which is our build with its int8
+    weights in images. On a device there are these two and litert."""
 
     schemes: str = "all"
     """Quantization schemes, by commas, or all that an engine has."""
@@ -155,7 +156,7 @@ def _sizes(options: Options, artefacts: Sequence[Artefact]) -> list[tuple[int, i
 
 def _networks(options: Options) -> list[tuple[str, str]]:
     """(engine, scheme) of everything that is asked for, ours first."""
-    from bench.baselines import SCHEMES
+    from bench.baselines import OURS, SCHEMES
     from compile.errors import MqnetError
 
     engines = _all_engines(options.target)
@@ -164,6 +165,11 @@ def _networks(options: Options) -> list[tuple[str, str]]:
     for engine in engines:
         if engine not in SCHEMES:
             raise MqnetError(f"unknown engine {engine!r}: choose of {', '.join(SCHEMES)}, or all")
+        if engine == "tvm-images" and engine not in _all_engines(options.target):
+            raise MqnetError(
+                f"target {options.target} is no GPU, so it has no images for {engine}: leave that "
+                "engine out, or name a GPU, such as linux-mali"
+            )
     known = {scheme for schemes in SCHEMES.values() for scheme in schemes}
     wanted = known if options.schemes == "all" else set(options.schemes.split(","))
     for scheme in wanted - known:
@@ -173,17 +179,17 @@ def _networks(options: Options) -> list[tuple[str, str]]:
         (engine, scheme)
         for engine in dict.fromkeys(engines)
         for scheme in SCHEMES[engine]
-        if scheme in wanted and not (engine == "tvm" and scheme in lacking)
+        if scheme in wanted and not (engine in OURS and scheme in lacking)
     ]
 
 
 def _all_engines(target: str) -> list[str]:
     """Those that a session for ``target`` is about: LiteRT's GPU is no peer of a processor."""
-    from bench.baselines import SCHEMES
+    from bench.baselines import FOR_GPUS, SCHEMES
     from targets.load_target import load_target
 
     on_gpu = load_target(target).opencl is not None
-    return [engine for engine in SCHEMES if on_gpu or engine != "litert-gpu"]
+    return [engine for engine in SCHEMES if on_gpu or engine not in FOR_GPUS]
 
 
 def _lacking(target: str) -> tuple[str, ...]:
@@ -261,33 +267,43 @@ def _jobs(
     threads: int,
 ) -> list[Job]:
     """What is timed together; our own networks are built first, unless they are given."""
+    from bench.baselines import OURS
     from bench.baselines.engine import Job
 
-    ours = [artefact for artefact in artefacts if artefact.size == size] or [
-        _build(options, scheme, size, threads)
+    ours = [("tvm", artefact) for artefact in artefacts if artefact.size == size] or [
+        (engine, _build(options, engine, scheme, size, threads))
         for engine, scheme in networks
-        if engine == "tvm" and not artefacts
+        if engine in OURS and not artefacts
     ]
     jobs = [
         Job(
-            *("tvm", artefact.manifest["scheme"], size, threads, artefact.library.parent),
+            *(engine, artefact.manifest["scheme"], size, threads, artefact.library.parent),
             # Of the whole network, which is described last.
             planned_bytes=artefact.manifest["parts"][-1]["activation_bytes"],
         )
-        for artefact in ours
+        for engine, artefact in ours
     ]
-    others = [(engine, scheme) for engine, scheme in networks if engine != "tvm"]
+    others = [(engine, scheme) for engine, scheme in networks if engine not in OURS]
     return jobs + [Job(engine, scheme, size, threads) for engine, scheme in others]
 
 
-def _build(options: Options, scheme: str, size: tuple[int, int], threads: int) -> Artefact:
+def _build(
+    options: Options, engine: str, scheme: str, size: tuple[int, int], threads: int
+) -> Artefact:
     from bench.timing.rows import size_text
     from compile.build_artefact import BuildRequest, build_artefact
     from compile.phases import Phases
 
-    folder = options.out.parent / f"{options.target}-{scheme}-{size_text(size)}-{threads}"
-    stderr.print(f"{scheme}, {size_text(size)}, {threads} threads", highlight=False)
-    request = BuildRequest(options.target, scheme, size=size, threads=threads, out=folder)
+    images = engine == "tvm-images"
+    name = f"{options.target}-{scheme}-{size_text(size)}-{threads}{'-images' if images else ''}"
+    stderr.print(f"{engine} {scheme}, {size_text(size)}, {threads} threads", highlight=False)
+    request = BuildRequest(
+        *(options.target, scheme),
+        size=size,
+        threads=threads,
+        out=options.out.parent / name,
+        image_weights=images,
+    )
     return build_artefact(request, Phases(stderr))
 
 

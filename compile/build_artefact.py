@@ -67,6 +67,8 @@ class BuildRequest:
         ndk_compiler: the Android NDK's clang, or None.
         on_processor: "backbone" or "head": the part that runs on the processor beside the target's
             GPU; None for the whole network on one device.
+        image_weights: a GPU's built-in schedules read int8 weights from images, to be measured
+            beside those that read them from buffers.
     """
 
     target: str
@@ -79,6 +81,7 @@ class BuildRequest:
     dump_ir: Path | None = None
     ndk_compiler: Path | None = None
     on_processor: str | None = None
+    image_weights: bool = False
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -122,7 +125,7 @@ def build_artefact(
             "take a scheme with float32, such as mixed"
         )
     records = TUNING_LOGS / records_name(spec)
-    options = PipelineOptions.for_scheme(spec, threads, scheme, records)
+    options = PipelineOptions.for_scheme(spec, threads, scheme, records, request.image_weights)
     of_parts = request.on_processor and split_options(options, request.on_processor, TUNING_LOGS)
     folder = request.out or _default_folder(request)
     check_scratch_space()

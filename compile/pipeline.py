@@ -70,6 +70,7 @@ class PipelineOptions:
         threads: threads that a frame may use.
         split: cut into backbone and head; False for a network without int8 activations.
         narrow_head: hold the pictures inside of the head in float16.
+        image_weights: built-in schedules of a GPU read int8 weights from images where they can.
         records: folder with the target's tuning records (it may be missing).
     """
 
@@ -78,14 +79,20 @@ class PipelineOptions:
     split: bool
     records: Path
     narrow_head: bool = False
+    image_weights: bool = False
 
     @classmethod
     def for_scheme(
-        cls, spec: TargetSpec, threads: int, scheme: Scheme, records: Path
+        cls,
+        spec: TargetSpec,
+        threads: int,
+        scheme: Scheme,
+        records: Path,
+        image_weights: bool = False,
     ) -> PipelineOptions:
         """What the network of a quantization scheme needs."""
         is_split = scheme.backbone is Precision.INT8
-        return cls(spec, threads, is_split, records, scheme.narrow_head)
+        return cls(spec, threads, is_split, records, scheme.narrow_head, image_weights)
 
 
 #: Phases before backbone and head are two functions.
@@ -177,7 +184,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     """The passes behind the import, by phase."""
     target = tvm_target(options.spec, options.threads)
     dot = dot_product_of(options.spec)
-    unit = schedule_unit(options.spec, options.threads)
+    unit = schedule_unit(options.spec, options.threads, options.image_weights)
     on_gpu = options.spec.opencl is not None
     return [
         ("layout", [ConvertLayout()]),
@@ -216,7 +223,7 @@ def _cut(options: PipelineOptions) -> list[tvm.transform.Pass]:
 def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     """Machine code for the planned module's kernels and bytecode for its functions."""
     target = tvm_target(options.spec, options.threads)
-    with kernel_sources(options.spec):
+    with kernel_sources(options.spec, planned):
         return relax.build(planned, target, relax_pipeline=lower_to_vm())
 
 
@@ -227,10 +234,12 @@ def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
     return dot_product_named(spec.dot_product, spec.vector_bits)
 
 
-def schedule_unit(spec: TargetSpec, threads: int) -> VectorUnit | GpuUnit:
+def schedule_unit(
+    spec: TargetSpec, threads: int, image_weights: bool = False
+) -> VectorUnit | GpuUnit:
     """The part of ``spec`` that built-in schedules look at."""
-    if spec.opencl is not None:
-        return GpuUnit(spec.opencl.work_group, spec.opencl.registers, spec.opencl.vector_bytes)
+    if (gpu := spec.opencl) is not None:
+        return GpuUnit(gpu.work_group, gpu.registers, gpu.vector_bytes, image_weights)
     return vector_unit(spec, threads)
 
 

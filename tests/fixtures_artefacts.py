@@ -77,20 +77,25 @@ def artefact(
     shared_folder: Path,
     quantized_program: ProgramFactory,
 ) -> ArtefactFactory:
-    """``artefact(target, scheme, attention, size)``: a build. Do not write into its folder."""
+    """``artefact(target, scheme, attention, size, image_weights)``: a build. Do not write into its
+    folder."""
 
     def make(
         target: str = "host",
         scheme: str = "mixed",
         attention: str = "ca",
         size: tuple[int, int] = SIZE,
+        image_weights: bool = False,
     ) -> Artefact:
         name = f"{target}-{scheme}-{attention}-{size[0]}x{size[1]}"
+        name += "-images" if image_weights else ""
         folder = shared_folder / "artefacts" / name
         folder.parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{name}.lock")):
             if not (folder / MANIFEST).exists():
-                request = building.BuildRequest(target, scheme, attention, size, out=folder)
+                request = building.BuildRequest(
+                    target, scheme, attention, size, out=folder, image_weights=image_weights
+                )
                 program = quantized_program(scheme, attention, size)
                 building.build_artefact(request, Phases(Console(quiet=True)), program)
         return open_artefact(folder)

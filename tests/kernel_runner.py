@@ -22,6 +22,9 @@ from targets.load_target import load_target, tvm_target
 #: Whatever this machine has: LLVM takes vectors apart that are wider than its registers.
 UNITS = (VectorUnit(256, 16, 1), VectorUnit(512, 32, 2), VectorUnit(128, 32, 2))
 
+#: The GPU that kernels are run on.
+GPU_SPEC = load_target("host-opencl")
+
 
 @cache
 def built_kernel(
@@ -32,9 +35,9 @@ def built_kernel(
     function = create(*args).with_attr("global_symbol", "kernel")
     scheduled = apply_builtin_schedule(unit)(tvm.IRModule({"kernel": function}))
     on_gpu = isinstance(unit, GpuUnit)
-    spec = load_target("host-opencl" if on_gpu else "host")
+    spec = GPU_SPEC if on_gpu else load_target("host")
     threads = 1 if on_gpu else unit.threads
-    with kernel_sources(spec):
+    with kernel_sources(spec, scheduled):
         library = tvm.compile(scheduled, target=tvm_target(spec, threads))
     device = tvm.opencl(0) if on_gpu else tvm.cpu()
     result = function.params[-1].ty

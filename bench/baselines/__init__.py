@@ -12,6 +12,8 @@ from bench.baselines.engine import Engine
 
 _CLASSES = {
     "tvm": "bench.baselines.tvm_artefact:TvmArtefact",
+    # On a GPU, and with its int8 weights in images.
+    "tvm-images": "bench.baselines.tvm_artefact:TvmArtefact",
     "litert": "bench.baselines.litert:LiteRT",
     "litert-gpu": "bench.baselines.litert_gpu:LiteRTGpu",
     "onnxruntime": "bench.baselines.onnx_runtime:OnnxRuntime",
@@ -21,8 +23,15 @@ _CLASSES = {
     "tvm-stock": "bench.baselines.tvm_stock:TvmStock",
 }
 
+OURS = ("tvm", "tvm-images")
+"""Of the engines, those that a build is made for."""
+
+FOR_GPUS = ("tvm-images", "litert-gpu")
+"""Of the engines, those that are timed beside a GPU only."""
+
 SCHEMES: dict[str, tuple[str, ...]] = {
     "tvm": ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8"),
+    "tvm-images": ("mixed", "mixed-fp16", "int8"),
     "litert": ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8"),
     # Of bytes in and out its shaders are not valid, and it refuses w8a16.
     "litert-gpu": ("mixed", "fp32", "fp16", "w8a32"),

@@ -86,7 +86,7 @@ class GpuFrame:
     @property
     def total(self) -> Counts:
         """Of all kernels."""
-        return sum((kernel.total for kernel in self.kernels), Counts(0, 0, 0))
+        return sum((kernel.total for kernel in self.kernels), Counts(0, 0, 0, 0))
 
 
 def check_has_compiler(spec: TargetSpec) -> None:
@@ -120,7 +120,8 @@ def count_gpu_frame(
     with phases.phase("quantize"):
         program = quantized_program(request)
     records = TUNING_LOGS / records_name(spec)
-    options = PipelineOptions.for_scheme(spec, 1, scheme_named(request.scheme), records)
+    scheme, images = scheme_named(request.scheme), request.image_weights
+    options = PipelineOptions.for_scheme(spec, 1, scheme, records, images)
     planned = plan_network(program, options, phases.phase)
     with phases.phase("emit"):
         executable = emit(planned, options)

@@ -18,10 +18,11 @@ from tvm import relax
 from tvm.error import RPCError
 from tvm.rpc import RPCSession
 
+from bench.baselines import OURS
 from bench.baselines.engine import Job
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
-from compile.artefact import Artefact, open_artefact
+from compile.artefact import LIBRARY, Artefact, open_artefact
 from compile.artefact_device import check_opencl
 from targets.gpu_name import gpu_name
 from targets.remote.offered import offered
@@ -57,7 +58,8 @@ class TvmArtefactThere:
             self._device = session.cl()
             gpu = _checked_gpu(session, artefact)
             self.version = f"{version} on {gpu_name(gpu) if gpu else 'an unknown GPU'}"
-        name = f"{job.scheme}.so"
+        # By its content: a name that the device has loaded means what it has loaded.
+        name = f"{artefact.manifest['files'][LIBRARY]['sha256']}.so"
         with _uploaded(session, artefact.library.read_bytes(), name):
             try:
                 self._vm = relax.VirtualMachine(session.load_module(name), self._device)
@@ -134,11 +136,11 @@ def start_engine(session: RPCSession, job: Job, facts: dict[str, Any]) -> Device
         WorkerError: it cannot be timed there, and why.
         MqnetError: its file is missing or damaged.
     """
-    if job.engine == "tvm":
+    if job.engine in OURS:
         return TvmArtefactThere(session, job, facts.get("versions", {}).get("apache-tvm"))
     if job.engine in ("litert", "litert-gpu"):
         return LiteRTThere(session, job)
-    raise WorkerError("has no way onto a device: only tvm, litert and litert-gpu have")
+    raise WorkerError("has no way onto a device: only ours, litert and litert-gpu have")
 
 
 def last_line(error: Exception) -> str:

@@ -21,6 +21,7 @@ from compile.kernels import (
     word_depthwise,
 )
 from compile.kernels.gpu_unit import GpuUnit, bind_tiles, group_of, vector_length
+from compile.kernels.image_weights import PIXEL_WORDS, read_from_image
 from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.tiling import divisors, largest_divisor
 
@@ -58,6 +59,7 @@ class Choice:
         vectors, lanes: its channels, in so many vectors.
         steps: of the input channels' loop that are unrolled.
         group: work items of a work group.
+        image: the weights are read from an image.
     """
 
     columns: int
@@ -65,6 +67,7 @@ class Choice:
     lanes: int
     steps: int
     group: int
+    image: bool
 
 
 def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
@@ -72,7 +75,7 @@ def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
     sizes = _sizes(sch)
     longest = vector_length(sizes.channels, sizes.most_lanes(unit))
     return [
-        Choice(tile, vectors, lanes, steps, group)
+        Choice(tile, vectors, lanes, steps, group, image)
         for tile in divisors(sizes.columns, _MOST_COLUMNS)
         if tile % sizes.factor == 0
         for lanes in dict.fromkeys((longest, vector_length(sizes.channels, unit.lanes)))
@@ -81,6 +84,7 @@ def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
         for steps in divisors(sizes.steps, _MOST_STEPS)
         for group in _GROUPS
         if group <= unit.work_group
+        for image in dict.fromkeys((False, sizes.fits_image(lanes)))
     ]
 
 
@@ -92,7 +96,9 @@ def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
     tiles = [n for n in divisors(sizes.columns, _COLUMNS) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
     fitting = [n for n in tiles if sizes.registers(n, lanes) <= unit.registers] or tiles[:1]
-    return Choice(fitting[-1], 1, lanes, largest_divisor(sizes.steps, _STEPS), unit.group)
+    steps = largest_divisor(sizes.steps, _STEPS)
+    image = unit.image_weights and sizes.fits_image(lanes)
+    return Choice(fitting[-1], 1, lanes, steps, unit.group, image)
 
 
 def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
@@ -114,6 +120,8 @@ def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -
         vector, lane = sch.split(channel, [None, choice.lanes])
         keep_in_registers(sch, [column, vector], lane)
     for conv in convolutions:
+        if choice.image:
+            read_from_image(sch, conv)
         sch.compute_at(conv, tile, preserve_unit_loops=True)
         sch.set_scope(conv, 0, "local")
         loops, reductions = sch.get_loops(conv), _reductions(sch, conv)
@@ -155,11 +163,16 @@ class _Sizes:
     factor: int
     is_depthwise: bool
     weight_bytes: int
+    weight_is_words: bool
 
     def most_lanes(self, unit: GpuUnit) -> int:
         """Longer vectors where each is multiplied by a vector of bytes: these fill loads better."""
         narrow = self.is_depthwise and self.weight_bytes == 1
         return 2 * unit.lanes if narrow else unit.lanes
+
+    def fits_image(self, lanes: int) -> bool:
+        """Whether vectors of so many weights are the pixels of an image."""
+        return self.weight_is_words and lanes == PIXEL_WORDS
 
     def registers(self, columns: int, lanes: int) -> int:
         """Accumulators, a step's weights and data, and what addresses take."""
@@ -181,8 +194,15 @@ def _sizes(sch: s_tir.Schedule) -> _Sizes:
     reduced = [axis for axis in conv.iter_vars if axis.iter_type == tirx.IterVar.CommReduce]
     # Depthwise, the weight has as many dimensions as the window and the channels.
     is_depthwise = len(weight.shape) == 3
-    steps = int(reduced[-1].dom.extent)
-    return _Sizes(columns, channels, steps, factor, is_depthwise, int(weight.dtype.itemsize))
+    return _Sizes(
+        columns,
+        channels,
+        int(reduced[-1].dom.extent),
+        factor,
+        is_depthwise,
+        int(weight.dtype.itemsize),
+        str(weight.dtype) == "int32",
+    )
 
 
 def _reductions(sch: s_tir.Schedule, block: SBlockRV) -> list[int]:

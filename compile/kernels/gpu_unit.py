@@ -25,11 +25,13 @@ class GpuUnit:
         work_group: the most work items of a work group.
         registers: of 32 bits that a work item may use without halving how many run at once.
         vector_bytes: width of one load or store.
+        image_weights: built-in schedules read int8 weights from images where they can.
     """
 
     work_group: int
     registers: int
     vector_bytes: int = 16
+    image_weights: bool = False
 
     @property
     def lanes(self) -> int:

@@ -115,6 +115,6 @@ def build_library(
 ) -> None:
     """Write the library of a kernel (its module as JSON), cut by ``choice``, to ``path``."""
     schedule = scheduled(family, tvm.ir.load_json(module), unit, choice)
-    with kernel_sources(spec):
+    with kernel_sources(spec, schedule.mod):
         library = tvm.compile(schedule.mod, target=tvm_target(spec, 1))
     library.export_library(str(path), fcompile=linker)

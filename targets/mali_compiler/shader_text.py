@@ -29,6 +29,7 @@ _FIGURE = re.compile(r"([\d.]+(?::[\d.]+)?) ([a-z:]+(?: [a-z:]+)*)")
 _ACCESSES = re.compile(r"LOAD|STORE|LD_|ST_|LEA_|ATOM")
 #: Multiplies four int8 by four and adds the products to an int32.
 _DOT_PRODUCT = "IDPADD"
+_FETCH = "TEX_FETCH"
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,13 @@ class Counts:
         instructions: all of them.
         accesses: loads and stores, each of 16 bytes at the most.
         dot_products: of four int8 by four.
+        fetches: pixels of images, which the texture unit loads.
     """
 
     instructions: int
     accesses: int
     dot_products: int
+    fetches: int
 
     def __add__(self, other: Counts) -> Counts:
         """Of both."""
@@ -51,11 +54,17 @@ class Counts:
             self.instructions + other.instructions,
             self.accesses + other.accesses,
             self.dot_products + other.dot_products,
+            self.fetches + other.fetches,
         )
 
     def __mul__(self, times: int) -> Counts:
         """Of so many of it."""
-        return Counts(self.instructions * times, self.accesses * times, self.dot_products * times)
+        return Counts(
+            self.instructions * times,
+            self.accesses * times,
+            self.dot_products * times,
+            self.fetches * times,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Shader:
 
     def counts(self, iterations: Sequence[int]) -> Counts:
         """What a work item executes, where the loops run so often; both sides of a condition."""
-        total = Counts(0, 0, 0)
+        total = Counts(0, 0, 0, 0)
         for place, block in enumerate(self.blocks):
             times = [
                 count
@@ -122,7 +131,7 @@ def _last_listing(text: str) -> tuple[tuple[Counts, ...], tuple[tuple[int, int],
             if begin[1] == "0":
                 places, blocks, loops = {}, [], []
             places[int(begin[1])] = len(blocks)
-            blocks.append(Counts(0, 0, 0))
+            blocks.append(Counts(0, 0, 0, 0))
             inside = True
         elif inside and (end := _END.match(line)):
             inside = False
@@ -130,6 +139,6 @@ def _last_listing(text: str) -> tuple[tuple[Counts, ...], tuple[tuple[int, int],
                 if int(successor) in places:
                     loops.append((places[int(successor)], len(blocks) - 1))
         elif inside and (opcode := _OPCODE.match(line)):
-            is_access, is_dot = _ACCESSES.match(opcode[1]), opcode[1] == _DOT_PRODUCT
-            blocks[-1] += Counts(1, int(bool(is_access)), int(is_dot))
+            is_access, is_dot = bool(_ACCESSES.match(opcode[1])), opcode[1] == _DOT_PRODUCT
+            blocks[-1] += Counts(1, int(is_access), int(is_dot), int(opcode[1] == _FETCH))
     return tuple(blocks), tuple(sorted(loops))

@@ -41,6 +41,20 @@ def test_it_is_fetched_once(mali_compiler: Path, here: Command) -> None:
 
 
 @pytest.mark.slow
+def test_weights_in_images(mali_compiler: Path) -> None:
+    """The texture unit loads them, and the load/store unit so many vectors less."""
+    asked = "--size", "32x32", "--family", "word_concat_pointwise", "--json"
+    outcomes = [
+        as_user("bench/gpu_instructions", *asked, *images) for images in ((), ("--image-weights",))
+    ]
+    assert not any(outcome.code for outcome in outcomes), outcomes
+    buffers, images = (json.loads(outcome.out)["of_a_frame"] for outcome in outcomes)
+    assert buffers["fetches"] == 0 < images["fetches"]
+    assert images["dot_products"] == buffers["dot_products"]
+    assert images["accesses"] + images["fetches"] == pytest.approx(buffers["accesses"], rel=0.02)
+
+
+@pytest.mark.slow
 def test_counts_of_a_family(mali_compiler: Path) -> None:
     asked = "--size", "32x32", "--family", "pointwise", "--json"
     outcome = as_user("bench/gpu_instructions", *asked)

@@ -25,6 +25,7 @@ block1 {
 } -> block3 block2  from block0 block2
 block2 {
         NOP
+        r4:r5:r6:r7 = TEX_FETCH.flow1.rgba.2d.s32 r4:r5, r6^, r7^, sr_count:2
 } -> block1  from block1
 block3 {
         STORE.i128.flow15 r8:r9:r10:r11, r2^, r3^, byte_offset:0
@@ -39,17 +40,19 @@ STATISTICS = (
 
 
 def test_blocks_and_loops() -> None:
-    shader = read_shader(LISTING + STATISTICS.format(7))
+    shader = read_shader(LISTING + STATISTICS.format(8))
     assert (shader.registers, shader.spills, shader.fills) == (21, 3, 4)
-    assert shader.blocks == (Counts(2, 0, 0), Counts(3, 1, 1), Counts(1, 0, 0), Counts(1, 1, 0))
+    assert shader.blocks == (
+        *(Counts(2, 0, 0, 0), Counts(3, 1, 1, 0), Counts(2, 0, 0, 1), Counts(1, 1, 0, 0)),
+    )
     assert shader.loops == ((1, 2),)
-    assert shader.counts([5]) == Counts(2 + 5 * 4 + 1, 5 + 1, 5)
+    assert shader.counts([5]) == Counts(2 + 5 * 5 + 1, 5 + 1, 5, 5)
 
 
 def test_a_listing_that_does_not_agree_with_itself() -> None:
     """A version that writes otherwise must not be counted wrong in silence."""
-    with pytest.raises(TargetError, match="in another way .* 7 instructions read.*'8 instrs"):
-        read_shader(LISTING + STATISTICS.format(8))
+    with pytest.raises(TargetError, match="in another way .* 8 instructions read.*'9 instrs"):
+        read_shader(LISTING + STATISTICS.format(9))
 
 
 @pytest.mark.parametrize("text", ["", LISTING])

@@ -67,6 +67,18 @@ def test_our_build_computes_there_what_it_does_here(board: Served, artefact: Art
     assert len(cpu) == 1 and 0 < cpu[0] < 2 * max(wall)
 
 
+def test_two_builds_of_one_scheme(board: Served, artefact: ArtefactFactory):
+    """Each is what it is, though the loader of the device goes by names."""
+    builds = [artefact(), artefact(attention="none")]
+    with opened(board.address) as device:
+        engines = [
+            device.start(Job("tvm", "mixed", SIZE, 1, built.library.parent)) for built in builds
+        ]
+        got = [engine.output(photo(SIZE)) for engine in engines]
+    for found, built in zip(got, builds, strict=True):
+        np.testing.assert_array_equal(found, Session(built).run(photo(SIZE))[0])
+
+
 @pytest.mark.parametrize("scheme", ["mixed", "int8"])
 def test_litert_computes_there_what_it_does_here(board: Served, scheme: str):
     job = Job("litert", scheme, LITERT_SIZE, 1)
@@ -98,7 +110,7 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
     assert timed["p10_ms"] <= timed["p50_ms"] <= timed["p90_ms"] and timed["cpu_ms"] > 0
     assert timed["peak_rss_mb"] is timed["activation_mb"] is None
     assert "litert-mixed-64x96.tflite is not there" in no_file["flags"][0]
-    assert no_way["flags"] == ["has no way onto a device: only tvm, litert and litert-gpu have"]
+    assert no_way["flags"] == ["has no way onto a device: only ours, litert and litert-gpu have"]
     assert environment["device"]["key"] == "board" and environment["device"]["apache-tvm"]
     assert environment["cpu"] and environment["emulated"] == ""
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import tvm
@@ -18,6 +19,10 @@ from tvm.s_tir import Schedule, dlight
 
 TARGET = tvm.target.Target({"kind": "opencl", "device": "mali"}, host={"kind": "llvm"})
 CONV_INPUT = (1, 3, 13, 11)
+
+#: Of `clGetDeviceInfo`, true or false each.
+IMAGE_SUPPORT, HOST_UNIFIED_MEMORY = 0x1016, 0x1035
+
 _HOOK = "tvm_callback_opencl_postproc"
 
 
@@ -96,6 +101,29 @@ def source_edited(pattern: str, replacement: str) -> Iterator[None]:
     finally:
         tvm_ffi.registry.remove_global_func(_HOOK)
     assert sum(counts) == 1, counts
+
+
+def library_without(ability: int, folder: Path) -> str:
+    """An OpenCL library of which every device says that it has not this ability: for
+    MQNET_OPENCL_LIBRARY."""
+    source, library = folder / "without.c", folder / "without.so"
+    source.write_text(_WITHOUT.format(ability=ability))
+    link = ["-Wl,--no-as-needed", "-l:libOpenCL.so.1"]
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, *link], check=True)
+    return str(library)
+
+
+_WITHOUT = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+int clGetDeviceInfo(void* device, unsigned what, size_t size, void* value, size_t* needed) {{
+  int (*behind)(void*, unsigned, size_t, void*, size_t*) = dlsym(RTLD_NEXT, "clGetDeviceInfo");
+  int code = behind(device, what, size, value, needed);
+  if (what == {ability} && value != NULL) *(unsigned*)value = 0;
+  return code;
+}}
+"""
 
 
 def in_new_process(script: str, **environment: str) -> str:

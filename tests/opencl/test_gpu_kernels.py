@@ -53,6 +53,7 @@ REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 FLOAT = ConvEpilogue(EpilogueKind.BIAS, low=0.0)
 #: A usual device, and one that takes few work items with few registers.
 USUAL, SMALL = GpuUnit(256, 32), GpuUnit(16, 16)
+IMAGES = GpuUnit(256, 32, image_weights=True)
 
 CONVOLUTIONS = [
     (Conv((1, 1, 1), 1), USUAL),
@@ -68,6 +69,9 @@ CONVOLUTIONS = [
     (Conv((33, 47, 8), None, 3, 2, SAME_3X3), USUAL),
     (Conv((8, 12, 48), None, 3, 1, SAME_3X3), SMALL),
     (Conv((9, 16, 7), None, 5, 1, (2, 2, 2, 2)), USUAL),
+    (Conv((7, 11, 13), 20), IMAGES),
+    (Conv((5, 6, 32), 64, 3, 1, SAME_3X3), IMAGES),
+    (Conv((8, 12, 48), None, 3, 1, SAME_3X3), IMAGES),
 ]
 
 
@@ -115,8 +119,14 @@ def test_int8_convolution(
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "factor", "channels"),
-    [((5, 7, 8), 12, 2, 10), ((4, 6, 16), 4, 3, 3), ((3, 1, 4), 4, 2, 16), ((3, 5, 7), 3, 2, 16)],
+    ("low", "high", "factor", "channels", "unit"),
+    [
+        ((5, 7, 8), 12, 2, 10, USUAL),
+        ((4, 6, 16), 4, 3, 3, USUAL),
+        ((3, 1, 4), 4, 2, 16, USUAL),
+        ((3, 5, 7), 3, 2, 16, USUAL),
+        ((3, 5, 7), 3, 2, 16, IMAGES),
+    ],
     ids=str,
 )
 @given(zero_point=zero_points, output=outputs(), seed=seeds)
@@ -126,6 +136,7 @@ def test_convolution_over_a_concat(
     high: int,
     factor: int,
     channels: int,
+    unit: GpuUnit,
     zero_point: int,
     output: Output,
     seed: int,
@@ -143,7 +154,7 @@ def test_convolution_over_a_concat(
     folded = bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
     parts = (pack_words(weight[:, : low[2]])[0, 0], pack_words(weight[:, low[2] :])[0, 0])
     kernel = built_kernel(
-        USUAL, create_word_concat_pointwise, (1, *low), high, factor, channels, REQUANTIZE
+        unit, create_word_concat_pointwise, (1, *low), high, factor, channels, REQUANTIZE
     )
     quant = np.array([zero_point, *limits], np.int32)
     found = kernel(small, large, *parts, folded.astype(np.int32), multiplier, quant)
@@ -303,7 +314,7 @@ def dense_source() -> tuple[tvm.runtime.Executable, str]:
     """A 3x3 convolution of 16 channels."""
     kernel = create_word_conv((1, 8, 8, 16), 8, Window((3, 3), (1, 1), SAME_3X3), REQUANTIZE)
     mod = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
-    with opencl_functions.opencl_functions():
+    with opencl_functions.opencl_functions(images={}):
         target = tvm_target(load_target("host-opencl"))
         library = tvm.compile(apply_builtin_schedule(USUAL)(mod), target=target)
     return library, library.mod.imports[0].inspect_source()
@@ -343,8 +354,8 @@ def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
             f"  return {added}p.x + p.y + p.z + p.w;\n}}\n"
         )
 
-    def with_extension(source: str) -> str:
-        text = complete(source)
+    def with_extension(source: str, images: dict) -> str:
+        text = complete(source, images)
         if extension is None:
             return text
         # Another definition would be the right one, too.

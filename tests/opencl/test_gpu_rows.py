@@ -11,6 +11,7 @@ from bench.baselines.engine import Job
 from bench.baselines.tvm_artefact import TvmArtefact
 from bench.timing.rows import make_rows
 from bench.timing.session import Measured
+from compile.errors import MqnetError
 from targets.gpu_name import POCL_WARNING, gpu_name
 
 MALI = {"name": "Mali-G610 r0p0", "driver": "3.0", "platform": "OpenCL 3.0 v1.g6p0"}
@@ -36,3 +37,13 @@ def test_all_schemes_are_those_that_the_gpu_has(target: str, has_fp16: bool) -> 
     networks = latency._networks(latency.Options(target=target))
     assert (("tvm", "fp16") in networks) == has_fp16
     assert ("litert", "fp16") in networks and ("tvm", "mixed") in networks
+
+
+def test_weights_in_images_are_a_row_of_a_gpu() -> None:
+    asked = {"against": "tvm-images", "schemes": "mixed"}
+    networks = latency._networks(latency.Options(target="linux-mali", **asked))
+    assert networks == [("tvm", "mixed"), ("tvm-images", "mixed")]
+    with pytest.raises(MqnetError, match="target host is no GPU, so it has no images"):
+        latency._networks(latency.Options(**asked))
+    everything = latency._networks(latency.Options(against="all"))
+    assert not {"tvm-images", "litert-gpu"} & {engine for engine, _ in everything}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,14 @@ import psutil
 import pytest
 import tvm
 from opencl_kernels import (
+    HOST_UNIFIED_MEMORY,
     TARGET,
     add_module,
     check_add,
     conv_module,
     draw_input,
     in_new_process,
+    library_without,
 )
 from tvm import relax
 
@@ -120,11 +121,6 @@ check_add(first, library)
 
 def test_a_device_with_memory_of_its_own(opencl: tvm.runtime.Device, tmp_path: Path):
     """PoCL has none, so a library before it says that its device is one: buffers are copied."""
-    source = tmp_path / "discrete.c"
-    source.write_text(_DISCRETE)
-    library = tmp_path / "discrete.so"
-    link = ["-Wl,--no-as-needed", "-l:libOpenCL.so.1"]
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, *link], check=True)
     in_new_process(
         """
 import numpy as np
@@ -140,7 +136,7 @@ expected = np.arange(100)
 expected[33:43] = 0
 np.testing.assert_array_equal(everything.copyto(device).numpy(), expected)
 """,
-        MQNET_OPENCL_LIBRARY=str(library),
+        MQNET_OPENCL_LIBRARY=library_without(HOST_UNIFIED_MEMORY, tmp_path),
     )
 
 
@@ -169,19 +165,6 @@ def test_nothing_is_left_of_modules(opencl: tvm.runtime.Device):
 
 
 # CL_DEVICE_HOST_UNIFIED_MEMORY is 0x1035; everything else is found in the library behind.
-_DISCRETE = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stddef.h>
-int clGetDeviceInfo(void* device, unsigned what, size_t size, void* value, size_t* needed) {
-  int (*behind)(void*, unsigned, size_t, void*, size_t*) = dlsym(RTLD_NEXT, "clGetDeviceInfo");
-  int code = behind(device, what, size, value, needed);
-  if (what == 0x1035 && value != NULL) *(unsigned*)value = 0;
-  return code;
-}
-"""
-
-
 def _growth(run_once: Callable[[], None], times: int) -> int:
     """Bytes that the process grows by, after as many runs again in which pools fill up."""
     process = psutil.Process()

@@ -77,6 +77,15 @@ def test_backbone_to_the_bit_and_head(here: Session, on_gpu: Session, seed: int)
     np.testing.assert_allclose(on_gpu.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
 
 
+def test_weights_in_images(on_gpu: Session, artefact: ArtefactFactory) -> None:
+    """Of most kernels that multiply int8, and every bit is the same."""
+    built = artefact("host-opencl", image_weights=True)
+    assert built.library.read_bytes().count(b"__read_only image2d_t") > 40
+    images, image = Session(built), noise(7)
+    for _ in range(2):
+        np.testing.assert_array_equal(images.run(image)[0], on_gpu.run(image)[0])
+
+
 @pytest.mark.parametrize("photo", PHOTOS[:2], ids=lambda path: path.stem)
 def test_photographs(here: Session, on_gpu: Session, photo: Path) -> None:
     image = scaled(photo, *SIZE)
@@ -129,13 +138,16 @@ def _program(name: str) -> str:
 
 
 @needs_lld
-@pytest.mark.parametrize("scheme", ["mixed", "mixed-fp16"])
+@pytest.mark.parametrize(
+    ("scheme", "image_weights"), [("mixed", False), ("mixed", True), ("mixed-fp16", False)]
+)
 def test_every_kernel_of_a_mali_is_valid_spirv(
-    artefact: ArtefactFactory, tmp_path: Path, scheme: str
+    artefact: ArtefactFactory, tmp_path: Path, scheme: str, image_weights: bool
 ) -> None:
     """A second compiler's opinion of OpenCL C 1.2 as it is written for Arm's driver."""
     clang, translator, validator = map(_program, ("clang", "llvm-spirv", "spirv-val"))
-    library = artefact("linux-mali", scheme).library.read_bytes()
+    built = artefact("linux-mali", scheme, image_weights=image_weights)
+    library = built.library.read_bytes()
     start = library.index(b"// Function: ")
     # In front of a text stands its length.
     (length,) = struct.unpack("<Q", library[start - 8 : start])
@@ -154,6 +166,7 @@ def test_every_kernel_of_a_mali_is_valid_spirv(
         assert done.returncode == 0, done.stderr[-3000:]
     kernels = source.count("\n__kernel void")
     assert ("half" in source) == (scheme == "mixed-fp16")
+    assert ("image2d_t" in source) == image_weights
     assert kernels > 60 and (tmp_path / "kernels.spv").stat().st_size > 1000 * kernels
 
 

@@ -53,13 +53,18 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("image_weights", [False, True])
 def test_the_backbone(
-    opencl_plugin: Path, simulator: dict[str, str], artefact: ArtefactFactory, tmp_path: Path
+    opencl_plugin: Path,
+    simulator: dict[str, str],
+    artefact: ArtefactFactory,
+    tmp_path: Path,
+    image_weights: bool,
 ) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*_SIZE, 3), dtype=np.uint8)
     np.save(tmp_path / "photo.npy", photo)
     files = {name: str(tmp_path / f"{name}.npy") for name in ("photo", "code")}
-    built = artefact("host-opencl", size=_SIZE)
+    built = artefact("host-opencl", size=_SIZE, image_weights=image_weights)
     in_new_process(_RUN.format(folder=str(built.library.parent), **files), **simulator)
     (expected,) = Session(artefact(size=_SIZE)).run_part("backbone", photo[None])
     np.testing.assert_array_equal(np.load(files["code"]), expected)

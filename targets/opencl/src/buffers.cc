@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "errors.h"
@@ -49,6 +50,42 @@ class Mapping {
   void* address_ = nullptr;
 };
 
+// Whole vectors, for kernels load an element with its neighbours.
+constexpr size_t kVector = 16;
+constexpr size_t kImageRow = 256;
+
+std::mutex image_mutex;
+
+cl_mem CreateImage(const Device& device, size_t rows) {
+  if (rows > device.max_image_rows) {
+    TVM_FFI_THROW(RuntimeError) << device.Describe() << " has images of up to "
+                                << device.max_image_rows << " rows, and the weights of a kernel "
+                                << "take " << rows << ": build it without images, or tune it on "
+                                << "this device";
+  }
+  const cl_image_format format = {CL_RGBA, CL_SIGNED_INT32};
+  cl_image_desc description = {};
+  description.image_type = CL_MEM_OBJECT_IMAGE2D;
+  description.image_width = kImageRow;
+  description.image_height = rows;
+  cl_int code = CL_SUCCESS;
+  cl_mem image = device.library->clCreateImage(device.context, CL_MEM_READ_ONLY, &format,
+                                               &description, nullptr, &code);
+  Check(code, "clCreateImage on " + device.Describe());
+  return image;
+}
+
+void CopyRows(const Device& device, const Buffer& from, cl_mem image, size_t row, size_t rows,
+              size_t pixels) {
+  if (rows == 0 || pixels == 0) return;
+  const size_t origin[] = {0, row, 0}, region[] = {pixels, rows, 1};
+  device.queue->Submit("clEnqueueCopyBufferToImage", [&](cl_command_queue queue, cl_event* event) {
+    return device.library->clEnqueueCopyBufferToImage(queue, from.memory, image,
+                                                      row * kImageRow * kVector, origin, region, 0,
+                                                      nullptr, event);
+  });
+}
+
 }  // namespace
 
 Buffer* AllocateBuffer(Device& device, size_t bytes) {
@@ -56,9 +93,7 @@ Buffer* AllocateBuffer(Device& device, size_t bytes) {
   // Where memory is shared, this flag is what lets the driver map instead of copy.
   const cl_mem_flags flags =
       CL_MEM_READ_WRITE | (device.shares_memory ? CL_MEM_ALLOC_HOST_PTR : cl_mem_flags{0});
-  // Whole vectors, for kernels load an element with its neighbours; and no empty buffers, which
-  // OpenCL has not, and TVM has empty tensors.
-  constexpr size_t kVector = 16;
+  // No empty buffers: OpenCL has none, and TVM has empty tensors.
   const size_t whole = std::max<size_t>((bytes + kVector - 1) / kVector, 1) * kVector;
   cl_mem memory = device.library->clCreateBuffer(device.context, flags, whole, nullptr, &code);
   if (code != CL_SUCCESS) {
@@ -67,11 +102,12 @@ Buffer* AllocateBuffer(Device& device, size_t bytes) {
                                 << device.max_buffer << " for one buffer): " << ErrorName(code)
                                 << "; use a smaller picture, or free what else uses the device";
   }
-  return new Buffer{memory, device.number};
+  return new Buffer{memory, device.number, whole};
 }
 
 void FreeBuffer(Buffer* buffer) {
   if (MayRelease()) {
+    DropImage(*buffer);
     // OpenCL keeps the memory until the commands that use it have ended.
     Check(GetDevice(buffer->device).library->clReleaseMemObject(buffer->memory),
           "clReleaseMemObject");
@@ -79,7 +115,33 @@ void FreeBuffer(Buffer* buffer) {
   delete buffer;
 }
 
-void CopyToDevice(const void* from, const Buffer& to, size_t to_offset, size_t bytes) {
+cl_mem AsImage(Buffer& buffer) {
+  std::lock_guard<std::mutex> lock(image_mutex);
+  if (buffer.image != nullptr) return buffer.image;
+  Device& device = GetDevice(buffer.device);
+  const size_t pixels = buffer.bytes / kVector, whole_rows = pixels / kImageRow;
+  const size_t rest = pixels % kImageRow;
+  cl_mem image = CreateImage(device, whole_rows + (rest > 0));
+  try {
+    CopyRows(device, buffer, image, 0, whole_rows, kImageRow);
+    CopyRows(device, buffer, image, whole_rows, 1, rest);
+  } catch (const tvm::ffi::Error&) {
+    device.library->clReleaseMemObject(image);
+    throw;
+  }
+  return buffer.image = image;
+}
+
+void DropImage(Buffer& buffer) {
+  std::lock_guard<std::mutex> lock(image_mutex);
+  if (buffer.image == nullptr) return;
+  // As of a buffer: commands that use it keep it.
+  Check(GetDevice(buffer.device).library->clReleaseMemObject(std::exchange(buffer.image, nullptr)),
+        "clReleaseMemObject");
+}
+
+void CopyToDevice(const void* from, Buffer& to, size_t to_offset, size_t bytes) {
+  DropImage(to);
   Device& device = GetDevice(to.device);
   if (device.shares_memory) {
     Mapping mapping(to, to_offset, bytes, CL_MAP_WRITE_INVALIDATE_REGION);
@@ -107,8 +169,9 @@ void CopyFromDevice(const Buffer& from, size_t from_offset, void* to, size_t byt
   });
 }
 
-void CopyBetweenBuffers(const Buffer& from, size_t from_offset, const Buffer& to, size_t to_offset,
+void CopyBetweenBuffers(const Buffer& from, size_t from_offset, Buffer& to, size_t to_offset,
                         size_t bytes) {
+  DropImage(to);
   if (from.device != to.device) {
     // Each device has a context of its own, and no command spans two of them.
     Mapping source(from, from_offset, bytes, CL_MAP_READ);

@@ -54,6 +54,9 @@ std::unique_ptr<Device> OpenDevice(const Library& library, cl_platform_id platfo
   device->platform = PlatformVersion(library, platform);
   device->extensions = InfoText(library, id, CL_DEVICE_EXTENSIONS);
   device->shares_memory = Info<cl_bool>(library, id, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_TRUE;
+  if (Info<cl_bool>(library, id, CL_DEVICE_IMAGE_SUPPORT) == CL_TRUE) {
+    device->max_image_rows = Info<size_t>(library, id, CL_DEVICE_IMAGE2D_MAX_HEIGHT);
+  }
   device->max_work_group = Info<size_t>(library, id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
   Check(library.clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof device->max_work_items,
                                 device->max_work_items, nullptr),

@@ -88,8 +88,12 @@ void Kernel::SetArgument(cl_uint index, const tvm::ffi::AnyView& value) {
           "argument " + std::to_string(index) + " of kernel " + symbol_);
   };
   if (type.code == kDLOpaqueHandle) {
-    const auto* buffer = static_cast<const Buffer*>(value.cast<void*>());
-    return set(buffer == nullptr ? nullptr : buffer->memory);
+    auto* buffer = static_cast<Buffer*>(value.cast<void*>());
+    if (buffer == nullptr) return set(cl_mem{nullptr});
+    if (info_->takes_image[index]) return set(AsImage(*buffer));
+    // It may be what the kernel writes.
+    DropImage(*buffer);
+    return set(buffer->memory);
   }
   if (type.lanes == 1 && type.code == kDLFloat) {
     if (type.bits == 32) return set(static_cast<cl_float>(value.cast<double>()));

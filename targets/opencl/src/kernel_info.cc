@@ -4,6 +4,7 @@
 #include <tvm/ffi/error.h>
 
 #include <cstring>
+#include <sstream>
 
 namespace mqnet::opencl {
 namespace {
@@ -130,6 +131,22 @@ tvm::ffi::Bytes WriteModule(const ModuleContent& module) {
   }
   writer.Text(module.code);
   return writer.Done();
+}
+
+std::vector<bool> FindImages(const std::string& source, const std::string& kernel) {
+  const std::string head = "__kernel void " + kernel + "(";
+  const size_t start = source.find(head);
+  if (start == std::string::npos) {
+    TVM_FFI_THROW(RuntimeError) << "an OpenCL module has no source of its kernel " << kernel
+                                << ": build the library again";
+  }
+  const size_t first = start + head.size();
+  std::istringstream parameters(source.substr(first, source.find(')', first) - first));
+  std::vector<bool> found;
+  for (std::string parameter; std::getline(parameters, parameter, ',');) {
+    found.push_back(parameter.find("image2d_t") != std::string::npos);
+  }
+  return found;
 }
 
 }  // namespace mqnet::opencl

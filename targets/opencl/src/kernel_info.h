@@ -36,6 +36,8 @@ struct KernelInfo {
   // One for each launch size, as "blockIdx.x".
   std::vector<std::string> launch_tags;
   std::vector<int32_t> extra_tags;
+  // One for each argument: the kernel takes an image in the place of a buffer.
+  std::vector<bool> takes_image;
 };
 
 struct ModuleContent {
@@ -50,6 +52,10 @@ std::map<std::string, KernelInfo> ReadKernels(
 
 ModuleContent ReadModule(const tvm::ffi::Bytes& bytes);
 tvm::ffi::Bytes WriteModule(const ModuleContent& module);
+
+// Of the parameters of `kernel` in `source`, those that are images: the driver tells only of what it
+// has compiled itself, not of a program that was kept.
+std::vector<bool> FindImages(const std::string& source, const std::string& kernel);
 
 }  // namespace mqnet::opencl
 

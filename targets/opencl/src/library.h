@@ -19,10 +19,12 @@ namespace mqnet::opencl {
   X(clCreateBuffer)               \
   X(clCreateCommandQueue)         \
   X(clCreateContext)              \
+  X(clCreateImage)                \
   X(clCreateKernel)               \
   X(clCreateProgramWithBinary)    \
   X(clCreateProgramWithSource)    \
   X(clEnqueueCopyBuffer)          \
+  X(clEnqueueCopyBufferToImage)   \
   X(clEnqueueMapBuffer)           \
   X(clEnqueueNDRangeKernel)       \
   X(clEnqueueReadBuffer)          \

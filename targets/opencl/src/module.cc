@@ -28,6 +28,9 @@ class OpenCLModule final : public ffi::ModuleObj {
       TVM_FFI_THROW(RuntimeError) << "an OpenCL module in format '" << content_.format
                                   << "': only source (cl) can be run";
     }
+    for (auto& [symbol, kernel] : content_.kernels) {
+      kernel.takes_image = FindImages(content_.code, symbol);
+    }
   }
 
   const char* kind() const final { return "opencl"; }
