@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SCHEMES, SchemeName
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Options:
     schemes: tuple[SchemeName, ...] = tuple(SCHEMES)
     """Quantization schemes to measure."""
 
-    attentions: tuple[Literal["ca", "csa", "sa", "none"], ...] = ("ca",)
+    attentions: tuple[AttentionName, ...] = ("ca",)
     """Attentions to measure."""
 
     checkpoint: Path | None = None

@@ -174,7 +174,7 @@ def _networks(options: Options) -> list[tuple[str, str]]:
     wanted = known if options.schemes == "all" else set(options.schemes.split(","))
     for scheme in wanted - known:
         raise MqnetError(f"unknown scheme {scheme!r}: choose of {', '.join(sorted(known))}, or all")
-    lacking = _lacking(options.target) if options.schemes == "all" else ()
+    lacking = _lacking(options.target) if options.schemes == "all" else set()
     return [
         (engine, scheme)
         for engine in dict.fromkeys(engines)
@@ -192,15 +192,13 @@ def _all_engines(target: str) -> list[str]:
     return [engine for engine in SCHEMES if on_gpu or engine not in FOR_GPUS]
 
 
-def _lacking(target: str) -> tuple[str, ...]:
-    """Schemes that a GPU without 16-bit floats has not."""
-    from compile.quantize import schemes
+def _lacking(target: str) -> set[str]:
+    """Schemes that do not run there."""
+    from compile.quantize.schemes import SCHEMES
     from targets.load_target import load_target
 
-    opencl = load_target(target).opencl
-    if opencl is None or opencl.fp16:
-        return ()
-    return tuple(name for name, scheme in schemes.SCHEMES.items() if scheme.has_float16)
+    spec = load_target(target)
+    return {name for name, scheme in SCHEMES.items() if not scheme.runs_on(spec)}
 
 
 def _address(options: Options) -> DeviceAddress | None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
 
 
@@ -27,7 +28,7 @@ class Options:
     scheme: SchemeName = "mixed"
     """Precision: the paper's int8 backbone with a float head, or one throughout."""
 
-    attention: Literal["ca", "csa", "sa", "none"] = "ca"
+    attention: AttentionName = "ca"
     """Attention of the decoder: channel, both, spatial or none."""
 
     size: str = "768x1280"

@@ -119,7 +119,7 @@ def build_artefact(
     if threads < 1:
         raise MqnetError(f"threads {threads} is not a positive number")
     scheme = scheme_named(request.scheme)
-    if spec.opencl is not None and not spec.opencl.fp16 and scheme.has_float16:
+    if not scheme.runs_on(spec):
         raise MqnetError(
             f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
             "take a scheme with float32, such as mixed"

@@ -6,11 +6,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
 
 
@@ -29,7 +30,7 @@ class Options:
     scheme: SchemeName = "mixed"
     """Precision, as of compile/build.py."""
 
-    attention: Literal["ca", "csa", "sa", "none"] = "ca"
+    attention: AttentionName = "ca"
     """Attention of the decoder: channel, both, spatial or none."""
 
     size: str = "768x1280"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from compile.errors import MqnetError
 from compile.mqnet.attention import ATTENTIONS
+from compile.mqnet.attention_names import AttentionName
 from compile.mqnet.deployed import Deployed
 from compile.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
 from compile.mqnet.weights import random_network
@@ -26,6 +29,10 @@ MACS_AT_256 = {
 
 def count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_names_on_command_lines() -> None:
+    assert get_args(AttentionName) == tuple(ATTENTIONS)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

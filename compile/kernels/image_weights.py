@@ -6,8 +6,8 @@ faster, only the device tells. So it is a choice of the schedule
 generator has no image of this kind, so its text is rewritten; the runtime makes the image out of
 the buffer that it is given (`targets/opencl/src/buffers.cc`).
 
-The image has two dimensions: one of a single dimension could lie on the buffer without a copy, but a
-Mali reads that through its load/store unit again, as Mesa's compiler has it.
+The image has two dimensions: one of a single dimension could lie on the buffer without a copy, but
+a Mali reads that through its load/store unit again, as Mesa's compiler has it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from compile.cli import run_command, set_up_logging, stderr
+from compile.mqnet.attention_names import AttentionName
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Options:
     out: Path = Path("runs/ca")
     """Folder for ATTENTION.safetensors (or ATTENTION-qat), state.pt, log.csv and log.png."""
 
-    attention: Literal["ca", "csa", "sa", "none"] = "ca"
+    attention: AttentionName = "ca"
     """Attention of the decoder: channel, both, spatial or none."""
 
     start: Path | None = None

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from compile.errors import MqnetError
+
+if TYPE_CHECKING:
+    from targets.load_target import TargetSpec
 
 SchemeName = Literal["mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"]
 """The names of :data:`SCHEMES` as a type, for options of a command line."""
@@ -46,10 +49,10 @@ class Scheme:
     narrow_head: bool = False
     fine_tuned: bool = False
 
-    @property
-    def has_float16(self) -> bool:
-        """Whether a device needs float16 for it."""
-        return self.float_dtype == "float16" or self.narrow_head
+    def runs_on(self, spec: TargetSpec) -> bool:
+        """Whether the machine has the floats that it needs: a GPU may lack those of 16 bits."""
+        has_float16 = self.float_dtype == "float16" or self.narrow_head
+        return not has_float16 or spec.opencl is None or spec.opencl.fp16
 
 
 _ALL = (

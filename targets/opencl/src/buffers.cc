@@ -80,9 +80,8 @@ void CopyRows(const Device& device, const Buffer& from, cl_mem image, size_t row
   if (rows == 0 || pixels == 0) return;
   const size_t origin[] = {0, row, 0}, region[] = {pixels, rows, 1};
   device.queue->Submit("clEnqueueCopyBufferToImage", [&](cl_command_queue queue, cl_event* event) {
-    return device.library->clEnqueueCopyBufferToImage(queue, from.memory, image,
-                                                      row * kImageRow * kVector, origin, region, 0,
-                                                      nullptr, event);
+    return device.library->clEnqueueCopyBufferToImage(
+        queue, from.memory, image, row * kImageRow * kVector, origin, region, 0, nullptr, event);
   });
 }
 
