@@ -47,7 +47,7 @@ class OpenClSpec:
     Attributes:
         processor: Target of the processor beside it.
         work_group: The most work items of a work group (CL_DEVICE_MAX_WORK_GROUP_SIZE, or fewer).
-        registers: Of 32 bits that a work item may use without halving how many run at once.
+        registers: Of 32 bits that a work item's tile may take.
         vector_bytes: Width of one load or store.
         integer_dot_product: The device has to have an instruction that multiplies four int8 by
             four; where this is false, it is used all the same if there is one.

@@ -85,8 +85,8 @@ def test_a_gpu_has_the_processor_of_another_target(name: str):
     ("old", "new", "message"),
     [
         ("work_group = 256", "work_groups = 256", "opencl: unknown key 'work_groups'; did you"),
-        ("registers = 32\n", "", "opencl: missing key 'registers'"),
-        ("registers = 32", "registers = 0", "'registers' must be positive"),
+        ("registers = 64\n", "", "opencl: missing key 'registers'"),
+        ("registers = 64", "registers = 0", "'registers' must be positive"),
         ("fp16 = true", "fp16 = 1", "'fp16' must be true or false, not an integer"),
         ("product = true", 'product = "arm"', "'integer_dot_product' must be true or false"),
         ("mesa_gpu = 0xa867", 'mesa_gpu = "G610"', "'mesa_gpu' must be an integer, not a string"),

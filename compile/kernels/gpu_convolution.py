@@ -8,6 +8,7 @@ with its neighbours but the cache: what a Mali calls local memory is ordinary me
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd, prod
 
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
@@ -35,16 +36,22 @@ FAMILIES = (
     depthwise.FAMILY,
 )
 
-#: Columns of a tile: with four, a vector of weights is loaded once for four multiplications. In
-#: larger tiles, of columns or channels, Mesa's compiler for Mali spills registers.
-_COLUMNS = 4
+#: Columns of a tile, words and floats: with four, a vector of weights is loaded once for four
+#: multiplications. More channels in their place, or more columns of floats, made Mesa's compiler
+#: for Mali spill registers.
+_WORD_COLUMNS, _COLUMNS = 8, 4
 _MOST_COLUMNS, _MOST_VECTORS = 8, 4
 
-#: Steps of the innermost reduction loop without a jump.
+#: Steps of the innermost reduction loop without a jump. With four a load of data is a whole vector,
+#: which is worth more than a larger tile.
 _STEPS, _MOST_STEPS = 4, 8
 
 #: Registers for addresses and counters.
 _ADDRESSES = 8
+
+#: Loads that a compiler has in flight, as Mesa's has: so many values of data and weights are alive
+#: for each column and vector; of a sum of up to `_STRAIGHT` products, which needs no loop, one.
+_IN_FLIGHT, _STRAIGHT = 4, 8
 
 #: Sizes of a work group that are tried.
 _GROUPS = (16, 32, 64, 128, 256)
@@ -80,8 +87,8 @@ def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
         if tile % sizes.factor == 0
         for lanes in dict.fromkeys((longest, vector_length(sizes.channels, unit.lanes)))
         for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
-        if sizes.registers(tile, vectors * lanes) <= unit.registers
         for steps in divisors(sizes.steps, _MOST_STEPS)
+        if sizes.registers(tile, vectors * lanes, steps) <= unit.registers
         for group in _GROUPS
         if group <= unit.work_group
         for image in dict.fromkeys((False, sizes.fits_image(lanes)))
@@ -89,14 +96,17 @@ def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
 
 
 def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
-    """One vector of channels by a few columns: its registers let as many work items run as the GPU
-    can, and what a tile loads is shared through the cache."""
+    """One vector of channels by as many columns as its registers allow; what a tile loads is shared
+    with its neighbours through the cache."""
     sizes = _sizes(sch)
     lanes = vector_length(sizes.channels, sizes.most_lanes(unit))
-    tiles = [n for n in divisors(sizes.columns, _COLUMNS) if n % sizes.factor == 0]
+    # Two words are one load, three are not.
+    aligned = gcd(sizes.steps, _STEPS)
+    steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
+    most = _WORD_COLUMNS if sizes.weight_is_words else _COLUMNS
+    tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
-    fitting = [n for n in tiles if sizes.registers(n, lanes) <= unit.registers] or tiles[:1]
-    steps = largest_divisor(sizes.steps, _STEPS)
+    fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= unit.registers] or tiles[:1]
     image = unit.image_weights and sizes.fits_image(lanes)
     return Choice(fitting[-1], 1, lanes, steps, unit.group, image)
 
@@ -155,11 +165,21 @@ def _inline_neighbours(
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Of the result; ``steps`` of the innermost reduction, ``factor`` columns share a sum."""
+    """Of the result.
+
+    Attributes:
+        columns, channels: of the picture.
+        width, steps: of the window, and of the innermost reduction.
+        summed: products of all sums, those of a concat's parts together.
+        factor: columns that share a sum.
+        is_depthwise, weight_bytes, weight_is_words: of the weights, and of one of them.
+    """
 
     columns: int
     channels: int
+    width: int
     steps: int
+    summed: int
     factor: int
     is_depthwise: bool
     weight_bytes: int
@@ -174,30 +194,34 @@ class _Sizes:
         """Whether vectors of so many weights are the pixels of an image."""
         return self.weight_is_words and lanes == PIXEL_WORDS
 
-    def registers(self, columns: int, lanes: int) -> int:
-        """Accumulators, a step's weights and data, and what addresses take."""
+    def registers(self, columns: int, lanes: int, steps: int) -> int:
+        """Accumulators, weights and data that are in flight, and what addresses take."""
+        in_flight = 1 if self.summed <= _STRAIGHT else min(_IN_FLIGHT, self.width * steps)
         weights = max(1, lanes * self.weight_bytes // 4)
         data = weights if self.is_depthwise else columns
-        return columns * lanes + weights + data + _ADDRESSES
+        return columns * lanes + in_flight * (weights + data) + _ADDRESSES
 
 
 def _sizes(sch: s_tir.Schedule) -> _Sizes:
-    blocks = [sch.get(block) for block in sch.get_child_blocks(sch.get_sblock("root"))]
-    conv = sch.get(sch.get_sblock("conv"))
-    *_, columns, channels = (int(axis.dom.extent) for axis in blocks[-1].iter_vars)
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    conv = sch.get_sblock("conv")
+    *_, columns, channels = (int(axis.dom.extent) for axis in sch.get(blocks[-1]).iter_vars)
     factor = 1
-    for block in blocks:
+    for block in map(sch.get, blocks):
         if str(block.name_hint) == word_concat_pointwise.LOW_BLOCK:
             factor = columns // int(block.iter_vars[1].dom.extent)
     # By its place: operator fusion gives it another name.
-    weight = conv.reads[-1].source
-    reduced = [axis for axis in conv.iter_vars if axis.iter_type == tirx.IterVar.CommReduce]
+    weight = sch.get(conv).reads[-1].source
+    *window, steps = _reductions(sch, conv)
+    sums = [extents for block in blocks if (extents := _reductions(sch, block))]
     # Depthwise, the weight has as many dimensions as the window and the channels.
     is_depthwise = len(weight.shape) == 3
     return _Sizes(
         columns,
         channels,
-        int(reduced[-1].dom.extent),
+        window[-1] if window else 1,
+        steps,
+        sum(map(prod, sums)),
         factor,
         is_depthwise,
         int(weight.dtype.itemsize),

@@ -28,42 +28,46 @@ def segments(width: int) -> int:
 
 def create_row_statistics(data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
     """The kernel data ``dtype`` [1,H,W,C] -> float32 [2,H*S,C]: of each of a row's S segments the
-    sum and the sum of squared deviations from its mean."""
+    sum and the sum of squared deviations from its mean.
+
+    Each element is read once, as its difference d from the segment's first: of n, the sum is
+    n * first + sum(d), and the other sum(d^2) - sum(d)^2 / n (shifted data: Chan, Golub and
+    LeVeque, The American Statistician 37, 1983). What cancels is bounded: the first is one of the
+    n, so that sum(d^2) is at most n times the result.
+    """
     _, height, width, channels = data_shape
     count = segments(width)
     columns = width // count
     data = te.placeholder(data_shape, dtype, name="data")
+    x = te.reduce_axis((0, columns), name="x")
 
-    def over_columns(name: str, summand) -> te.Tensor:
-        x = te.reduce_axis((0, columns), name="x")
+    def element(p: tirx.Expr, c: tirx.Expr, column: tirx.Expr | int) -> tirx.Expr:
+        return data(0, p // count, p % count * columns + column, c).astype("float32")
 
-        def total(p: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-            value = data[0, p // count, p % count * columns + x, c].astype("float32")
-            return te.sum(summand(p, c, value), axis=x)
+    def differences(p: tirx.Expr, c: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
+        difference = element(p, c, x) - element(p, c, 0)
+        return _both_sums((difference, difference * difference), axis=x)
 
-        return te.compute((height * count, channels), total, name=name)
+    sums, squares = te.compute((height * count, channels), differences, name="segment_sums")
 
-    sums = over_columns("segment_sum", lambda p, c, value: value)
+    def finish(i: tirx.Expr, p: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+        total = element(p, c, 0) * float(columns) + sums[p, c]
+        deviation = squares[p, c] - sums[p, c] * sums[p, c] * (1.0 / columns)
+        return tirx.if_then_else(i == 0, total, deviation)
 
-    def square(p: tirx.Expr, c: tirx.Expr, value: tirx.Expr) -> tirx.Expr:
-        deviation = value - sums[p, c] * (1.0 / columns)
-        return deviation * deviation
-
-    squares = over_columns("segment_square", square)
-    rows = te.compute(
-        (2, height * count, channels),
-        lambda i, p, c: tirx.if_then_else(i == 0, sums[p, c], squares[p, c]),
-        name="segments",
-    )
+    rows = te.compute((2, height * count, channels), finish, name="segments")
     return create_kernel(ROWS, [data], rows)
 
 
+_both_sums = te.comm_reducer(
+    lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    lambda *dtypes: tuple(tirx.const(0, dtype) for dtype in dtypes),
+)
+
+
 def schedule_rows(sch: s_tir.Schedule, unit: GpuUnit) -> None:
-    """A segment and a vector of its channels to a work item, which reads it twice, the second time
-    from the cache."""
-    sums, squares, rows = (
-        sch.get_sblock(name) for name in ("segment_sum", "segment_square", "segments")
-    )
+    """A segment and a vector of its channels to a work item."""
+    sums, rows = (sch.get_sblock(name) for name in ("segment_sums", "segments"))
     which, part, channel = sch.get_loops(rows)
     lanes = vector_length(int(sch.get(channel).extent), unit.lanes)
     outer, lane = sch.split(channel, [None, lanes])
@@ -71,8 +75,7 @@ def schedule_rows(sch: s_tir.Schedule, unit: GpuUnit) -> None:
     item = bind_flat(sch, [part, outer], unit)
     sch.unroll(which)
     sch.vectorize(lane)
-    for block in (squares, sums):
-        _accumulate_at(sch, block, item, lanes)
+    _accumulate_at(sch, sums, item, lanes, buffers=2)
 
 
 def create_statistics(height: int, width: int, channels: int, epsilon: float) -> tirx.PrimFunc:
@@ -162,9 +165,11 @@ def create_normalize(
     return create_kernel(NORMALIZE, [data, scale_shift], out)
 
 
-def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int) -> None:
-    """The sums of ``block`` in registers, for each iteration of the loop ``item``."""
+def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int, buffers: int = 1) -> None:
+    """The sums of ``block``, in so many ``buffers``, in registers, for each iteration of the loop
+    ``item``."""
     sch.compute_at(block, item, preserve_unit_loops=True)
-    sch.set_scope(block, 0, "local")
+    for place in range(buffers):
+        sch.set_scope(block, place, "local")
     *_, channel, reduction = sch.get_loops(block)
     accumulate_in_registers(sch, block, [], channel, [reduction], lanes)

@@ -23,7 +23,7 @@ class GpuUnit:
 
     Attributes:
         work_group: the most work items of a work group.
-        registers: of 32 bits that a work item may use without halving how many run at once.
+        registers: of 32 bits that a work item's tile may take.
         vector_bytes: width of one load or store.
         image_weights: built-in schedules read int8 weights from images where they can.
     """

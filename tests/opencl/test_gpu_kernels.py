@@ -52,8 +52,8 @@ pytestmark = pytest.mark.usefixtures("opencl")
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 FLOAT = ConvEpilogue(EpilogueKind.BIAS, low=0.0)
 #: A usual device, and one that takes few work items with few registers.
-USUAL, SMALL = GpuUnit(256, 32), GpuUnit(16, 16)
-IMAGES = GpuUnit(256, 32, image_weights=True)
+USUAL, SMALL = GpuUnit(256, 64), GpuUnit(16, 32)
+IMAGES = GpuUnit(256, 64, image_weights=True)
 
 CONVOLUTIONS = [
     (Conv((1, 1, 1), 1), USUAL),
@@ -292,12 +292,16 @@ def test_float_convolution(conv: Conv) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("first", [0.0, 1e4])
 @pytest.mark.parametrize("shape", [(1, 1, 7, 3), (1, 7, 11, 6), (1, 32, 40, 12)])
-def test_instance_norm(shape: tuple[int, int, int, int]) -> None:
-    """About a mean that is large against the deviations, where E[x^2] - E[x]^2 would cancel."""
+def test_instance_norm(shape: tuple[int, int, int, int], first: float) -> None:
+    """About a mean that is large against the deviations, where E[x^2] - E[x]^2 would cancel; and
+    with a first element of each row far from the others, for the sums are of differences from it.
+    """
     random = np.random.default_rng(0)
     _, height, width, channels = shape
     data = (100 + random.standard_normal(shape)).astype(np.float32)
+    data[:, :, 0] += first
     gamma, beta = (random.standard_normal(channels).astype(np.float32) for _ in range(2))
     rows = built_kernel(USUAL, gpu_norm.create_row_statistics, shape, "float32")(data)
     statistics = built_kernel(USUAL, gpu_norm.create_statistics, height, width, channels, 1e-5)(

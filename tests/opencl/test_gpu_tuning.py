@@ -44,7 +44,7 @@ from targets.gpu_name import POCL_WARNING
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("host-opencl")
-UNIT = GpuUnit(64, 32)
+UNIT = GpuUnit(64, 64)
 BIAS, REQUANTIZE = ConvEpilogue(EpilogueKind.BIAS), ConvEpilogue(EpilogueKind.REQUANTIZE)
 SAME = Window((3, 3), (1, 1), SAME_3X3)
 KERNELS = {

@@ -26,7 +26,7 @@ from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
 from targets.load_target import tvm_target
 
-UNIT = GpuUnit(64, 32, image_weights=True)
+UNIT = GpuUnit(64, 64, image_weights=True)
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 POINTWISE = Window((1, 1), (1, 1), (0, 0, 0, 0))
 _HEAD = "__kernel void k(__global char* restrict a_ptr, {} w_ptr, int n) {{\n  x = {};\n}}\n"
