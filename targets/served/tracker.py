@@ -31,10 +31,11 @@ def tracker_address(text: str) -> tuple[str, int]:
             answer = connection.recv(len(_MAGIC))
             host, port = connection.getpeername()[:2]
     except OSError as error:
+        # TVM's tracker looks for a free port up to 9199 unless told otherwise.
+        ports = f"--port {address[1]} --port-end {address[1] + 1}"
         raise TargetError(
             f"no TVM tracker answers at {text} ({error.strerror or error}): start one there by "
-            f"python -m tvm.exec.rpc_tracker --host 127.0.0.1 --port {address[1]}, or mend "
-            "--tracker"
+            f"python -m tvm.exec.rpc_tracker --host 127.0.0.1 {ports}, or mend --tracker"
         ) from None
     if answer != _MAGIC:
         raise TargetError(

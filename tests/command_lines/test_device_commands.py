@@ -31,7 +31,8 @@ def check_last_sentence(code: int, err: str, *parts: str) -> None:
 def test_no_tracker_there(here: Command, out: Path):
     port = free_port()
     outcome = here("bench/latency", "--tracker", f"127.0.0.1:{port}", "--key", "x")
-    check_sentence(outcome, f"127.0.0.1:{port}", "Connection refused", "rpc_tracker")
+    ports = f"rpc_tracker --host 127.0.0.1 --port {port} --port-end {port + 1},"
+    check_sentence(outcome, f"127.0.0.1:{port}", "Connection refused", ports)
 
 
 @pytest.mark.parametrize(
