@@ -115,8 +115,8 @@ def _print(frame: GpuFrame, rows: int) -> None:
         title=f"{frame.target} on a {frame.device}: {_NOTE}",
         caption=f"A frame: {_millions(total.instructions)} million instructions of work items, "
         f"{_millions(total.accesses)} million loads and stores, {_millions(total.fetches)} million "
-        "pixels of images. With more than 32 registers half "
-        "as many work items run at once. Both sides of a condition are counted.",
+        "pixels of images. With more than 32 registers half as many work items run at once. Both "
+        "sides of a condition are counted.",
     )
     table.add_column("first layer", min_width=_LAYER_WIDTH)
     table.add_column("kernel", overflow="fold")

@@ -165,6 +165,11 @@ def _networks(options: Options) -> list[tuple[str, str]]:
     for engine in engines:
         if engine not in SCHEMES:
             raise MqnetError(f"unknown engine {engine!r}: choose of {', '.join(SCHEMES)}, or all")
+        if engine == "tvm-images" and options.artefact and options.against != "all":
+            raise MqnetError(
+                f"{engine} is built by the session, and --artefact names builds instead: leave one "
+                "of them out"
+            )
         if engine == "tvm-images" and engine not in _all_engines(options.target):
             raise MqnetError(
                 f"target {options.target} is no GPU, so it has no images for {engine}: leave that "

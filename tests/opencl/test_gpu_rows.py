@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import tvm
 from fixtures_artefacts import SIZE, ArtefactFactory
@@ -45,5 +47,8 @@ def test_weights_in_images_are_a_row_of_a_gpu() -> None:
     assert networks == [("tvm", "mixed"), ("tvm-images", "mixed")]
     with pytest.raises(MqnetError, match="target host is no GPU, so it has no images"):
         latency._networks(latency.Options(**asked))
+    given = latency.Options(target="linux-mali", artefact=(Path("build/mine"),), **asked)
+    with pytest.raises(MqnetError, match="tvm-images is built by the session"):
+        latency._networks(given)
     everything = latency._networks(latency.Options(against="all"))
     assert not {"tvm-images", "litert-gpu"} & {engine for engine, _ in everything}

@@ -20,7 +20,7 @@ struct Device {
   // The device works in the host's memory: buffers are mapped, not copied.
   bool shares_memory;
   // Rows of an image of two dimensions; 0 where there are no images.
-  size_t max_image_rows;
+  size_t max_image_rows = 0;
   size_t max_work_group, max_work_items[3];
   cl_ulong memory, max_buffer, local_memory;
   cl_uint compute_units, clock_mhz;

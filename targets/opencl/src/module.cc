@@ -30,6 +30,8 @@ class OpenCLModule final : public ffi::ModuleObj {
     }
     for (auto& [symbol, kernel] : content_.kernels) {
       kernel.takes_image = FindImages(content_.code, symbol);
+      TVM_FFI_ICHECK(kernel.takes_image.size() == kernel.argument_types.size())
+          << "the source of kernel " << symbol << " has other parameters than its module says";
     }
   }
 
