@@ -47,7 +47,7 @@ _MOST_COLUMNS, _MOST_VECTORS = 8, 4
 _STEPS, _MOST_STEPS = 4, 8
 
 #: Registers for addresses and counters.
-_ADDRESSES = 8
+_ADDRESSES = 10
 
 #: Loads that a compiler has in flight, as Mesa's has: so many values of data and weights are alive
 #: for each column and vector; of a sum of up to `_STRAIGHT` products, which needs no loop, one.

@@ -30,11 +30,12 @@ _ANNOTATION = "mqnet.image_operand"
 #: profile: 2048), so that 8 MB of weights fit everywhere.
 _ROW_BITS = 8
 
-_FUNCTION = "mqnet_pixel"
+#: Of a kernel, with an image and the place of a word.
+PIXEL = "mqnet_pixel"
 _SOURCE = f"""\
 #ifndef MQNET_PIXEL
 #define MQNET_PIXEL
-int4 {_FUNCTION}(__read_only image2d_t image, int word) {{
+int4 {PIXEL}(__read_only image2d_t image, int word) {{
   int place = word >> 2;
   return read_imagei(image, (int2)(place & {(1 << _ROW_BITS) - 1}, place >> {_ROW_BITS}));
 }}
@@ -80,7 +81,7 @@ def _read_image(source: str, operand: str) -> str:
     )
     # The bracket that closes the pointer's expression closes the call.
     source, loads = re.subn(
-        rf"\(\*\(const __global int4\*\)\({operand} \+ ", f"({_FUNCTION}({operand}, ", source
+        rf"\(\*\(const __global int4\*\)\({operand} \+ ", f"({PIXEL}({operand}, ", source
     )
     others = len(re.findall(rf"\b{operand}\b", source)) - parameters - loads
     assert parameters == 1 and loads and not others, f"{operand} is not read by vectors of words"

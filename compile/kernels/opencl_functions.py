@@ -17,6 +17,7 @@ import tvm_ffi
 
 from compile.errors import TargetError
 from compile.kernels.aligned_access import align_accesses
+from compile.kernels.base_addresses import share_addresses
 from compile.kernels.image_weights import image_operands, read_images
 from compile.kernels.joined_loads import join_loads
 from compile.kernels.opencl_dot_product import dot_product_function
@@ -64,6 +65,7 @@ def complete_source(source: str, images: Mapping[str, Collection[str]]) -> str:
     assert sums == source.count("mqnet_dot4_"), "a dot product that is added to nothing"
     operands = images.get(_FUNCTION.search(source)[1], ())
     source = read_images(join_loads(align_accesses(source)), [f"{name}_ptr" for name in operands])
+    source = share_addresses(source)
     called = {(name, int(lanes)) for name, lanes in _CALL.findall(source)}
     # Of several lanes it calls that of one.
     called |= {("dot4", 1) for name, _ in called if name == "dot4"}
