@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from compile.kernels.image_weights import PIXEL
-from compile.kernels.opencl_index import global_pointers
+from compile.kernels.opencl_index import closing_bracket, global_pointers
 
 _KERNEL = re.compile(r"^__kernel void \w+\([^)]*\) \{\n", re.MULTILINE)
 # The names in what is the same in all of a kernel; others are variables.
@@ -71,7 +71,7 @@ def _rewritten(body: str, bases: _Bases) -> Iterator[str]:
     # As `(T4*)(pointer + index)` and `mqnet_pixel(image, word)`.
     pointers = "|".join(bases.dtypes)
     for access in re.finditer(rf"\*\)\(({pointers}) \+ |\b{PIXEL}\(\w+, ", body):
-        end = _closing(body, access.end())
+        end = closing_bracket(body, access.end())
         index = _taken_apart(body[access.end() : end])
         # Where no loop changes it, its parts would only be alive for longer.
         if index is not None and index.varying:
@@ -124,13 +124,3 @@ def _terms(node: ast.expr, sign: int) -> Iterator[tuple[int, ast.expr]]:
             yield from _terms(right, -sign)
         case _:
             yield sign, node
-
-
-def _closing(text: str, start: int) -> int:
-    """Where the bracket ends that opens before ``start``."""
-    depth = 1
-    for place in range(start, len(text)):
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text[place], 0)
-        if not depth:
-            return place
-    raise AssertionError(f"no end of an index in {text[start:][:80]}")

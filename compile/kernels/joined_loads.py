@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compile.kernels.opencl_index import global_pointers, multiple_of
+from compile.kernels.opencl_index import closing_bracket, global_pointers, multiple_of
 
 #: Bytes of the longest load.
 _VECTOR_BYTES = 16
@@ -65,7 +65,7 @@ def _loads(source: str) -> Iterator[_Load]:
     if not dtypes:
         return
     for access in re.finditer(rf"\b({'|'.join(dtypes)})\[", source):
-        end = _closing(source, access.end())
+        end = closing_bracket(source, access.end())
         index, pointer = source[access.end() : end], access[1]
         # The innermost of what is looked up in a table; no stores.
         if "[" in index or _STORED.match(source, end) or dtypes[pointer] not in _BYTES:
@@ -88,13 +88,3 @@ def _split(index: str) -> tuple[str, int]:
     if parts is None or parts[1].count("(") != parts[1].count(")"):
         return index, 0
     return parts[1], int(parts[2] + parts[3])
-
-
-def _closing(text: str, start: int) -> int:
-    """Where the bracket ends that opens before ``start``."""
-    depth = 1
-    for place in range(start, len(text)):
-        depth += {"[": 1, "]": -1}.get(text[place], 0)
-        if not depth:
-            return place
-    raise AssertionError(f"no end of an index in {text[start:][:80]}")

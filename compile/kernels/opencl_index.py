@@ -14,6 +14,16 @@ def global_pointers(source: str) -> dict[str, str]:
     return {name: dtype for dtype, name in _POINTER.findall(source)}
 
 
+def closing_bracket(text: str, start: int) -> int:
+    """Where the bracket of C's ``text`` ends that opens before ``start``."""
+    depth = 1
+    for place in range(start, len(text)):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text[place], 0)
+        if not depth:
+            return place
+    raise AssertionError(f"no end of a bracket in {text[start:][:80]}")
+
+
 def multiple_of(index: str) -> int:
     """The largest number known to divide ``index``, an expression of C; 0 is a multiple of all."""
     try:
