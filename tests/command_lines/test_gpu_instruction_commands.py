@@ -42,16 +42,15 @@ def test_it_is_fetched_once(mali_compiler: Path, here: Command) -> None:
 
 @pytest.mark.slow
 def test_weights_in_images(mali_compiler: Path) -> None:
-    """The texture unit loads them, and the load/store unit so many vectors less."""
-    asked = "--size", "32x32", "--family", "word_concat_pointwise", "--json"
-    outcomes = [
-        as_user("bench/gpu_instructions", *asked, *images) for images in ((), ("--image-weights",))
-    ]
-    assert not any(outcome.code for outcome in outcomes), outcomes
-    buffers, images = (json.loads(outcome.out)["of_a_frame"] for outcome in outcomes)
-    assert buffers["fetches"] == 0 < images["fetches"]
-    assert images["dot_products"] == buffers["dot_products"]
-    assert images["accesses"] + images["fetches"] == pytest.approx(buffers["accesses"], rel=0.02)
+    """The texture unit loads them: a pixel for each four words, which four columns multiply."""
+    asked = "--size", "32x32", "--family", "word_concat_pointwise", "--image-weights", "--json"
+    outcome = as_user("bench/gpu_instructions", *asked)
+    assert outcome.code == 0, outcome.err
+    run = json.loads(outcome.out)
+    assert run["image_weights"] is True
+    for kernel in run["kernels"]:
+        counts = kernel["of_a_work_item"]
+        assert 4 * counts["fetches"] <= counts["dot_products"] <= 32 * counts["fetches"]
 
 
 @pytest.mark.slow

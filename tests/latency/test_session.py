@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fixtures_artefacts import ArtefactFactory
 
-from bench.baselines import SCHEMES
+from bench.baselines import OURS, SCHEMES
 from bench.baselines.engine import Job
 from bench.timing.asked_process import WorkerError
 from bench.timing.session import measure
@@ -92,7 +92,7 @@ def test_every_peer_computes_the_network(
 def test_all_schemes_of_the_peers_are_tested():
     (mark,) = (m for m in test_every_peer_computes_the_network.pytestmark if m.args)
     tested = {(engine, scheme) for engine, scheme, _ in mark.args[1]}
-    ours = {"tvm", "pytorch"}
+    ours = {*OURS, "pytorch"}
     assert tested == {(e, s) for e, schemes in SCHEMES.items() if e not in ours for s in schemes}
 
 
