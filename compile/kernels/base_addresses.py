@@ -3,7 +3,7 @@
 TVM writes each access as a pointer and one index. Mesa's compiler for Mali takes that at its word:
 it computes every index from its beginning in each iteration, and scales it in 64 bits. So an index
 in a loop is taken apart here: what no loop changes is a variable in front of all loops, a constant
-comes last, and words are read at an index of bytes. Other compilers do the former by themselves.
+comes last, and words are read at an index of bytes. LLVM does the former by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from compile.kernels.image_weights import PIXEL
-from compile.kernels.opencl_index import closing_bracket, global_pointers
+from compile.kernels.opencl_index import closing_bracket, global_pointers, syntax_tree
 
 _KERNEL = re.compile(r"^__kernel void \w+\([^)]*\) \{\n", re.MULTILINE)
 # The names in what is the same in all of a kernel; others are variables.
@@ -97,11 +97,8 @@ def _scaled(terms: tuple[str, ...], size: int) -> str:
 
 def _taken_apart(text: str) -> _Index | None:
     """None of what is more than a sum of products, such as a condition."""
-    # In parentheses, for Python has a meaning for leading spaces; casts leave their places.
-    text = f"({text})"
-    try:
-        tree = ast.parse(text.replace("(int)", "     "), mode="eval").body
-    except SyntaxError:
+    tree = syntax_tree(text)
+    if tree is None:
         return None
     fixed, varying, constant = [], [], 0
     for sign, term in _terms(tree, 1):
@@ -109,7 +106,8 @@ def _taken_apart(text: str) -> _Index | None:
             constant += sign * term.value
             continue
         names = {node.id for node in ast.walk(term) if isinstance(node, ast.Name)}
-        written = f"{'-' if sign < 0 else ''}({text[term.col_offset : term.end_col_offset]})"
+        part = text[term.col_offset - 1 : term.end_col_offset - 1]
+        written = f"{'-' if sign < 0 else ''}({part})"
         (fixed if names <= _FIXED else varying).append(written)
     return _Index(tuple(fixed), tuple(varying), constant)
 

@@ -75,7 +75,7 @@ def schedule_rows(sch: s_tir.Schedule, unit: GpuUnit) -> None:
     item = bind_flat(sch, [part, outer], unit)
     sch.unroll(which)
     sch.vectorize(lane)
-    _accumulate_at(sch, sums, item, lanes, buffers=2)
+    _accumulate_at(sch, sums, item, lanes)
 
 
 def create_statistics(height: int, width: int, channels: int, epsilon: float) -> tirx.PrimFunc:
@@ -165,11 +165,10 @@ def create_normalize(
     return create_kernel(NORMALIZE, [data, scale_shift], out)
 
 
-def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int, buffers: int = 1) -> None:
-    """The sums of ``block``, in so many ``buffers``, in registers, for each iteration of the loop
-    ``item``."""
+def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int) -> None:
+    """The sums of ``block`` in registers, for each iteration of the loop ``item``."""
     sch.compute_at(block, item, preserve_unit_loops=True)
-    for place in range(buffers):
+    for place in range(len(sch.get(block).writes)):
         sch.set_scope(block, place, "local")
     *_, channel, reduction = sch.get_loops(block)
     accumulate_in_registers(sch, block, [], channel, [reduction], lanes)

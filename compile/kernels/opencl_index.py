@@ -24,13 +24,20 @@ def closing_bracket(text: str, start: int) -> int:
     raise AssertionError(f"no end of a bracket in {text[start:][:80]}")
 
 
+def syntax_tree(index: str) -> ast.expr | None:
+    """``index``, an expression of C, as Python's tree, whose columns count from 1 in the text; None
+    of what is spelled otherwise in Python, such as a condition."""
+    # In brackets, since Python has a meaning for leading spaces; casts leave their places.
+    try:
+        return ast.parse(f"({index})".replace("(int)", "     "), mode="eval").body
+    except SyntaxError:
+        return None
+
+
 def multiple_of(index: str) -> int:
     """The largest number known to divide ``index``, an expression of C; 0 is a multiple of all."""
-    try:
-        return _divisor(ast.parse(index.replace("(int)", ""), mode="eval").body)
-    except SyntaxError:
-        # A condition, which is spelled otherwise in Python.
-        return 1
+    tree = syntax_tree(index)
+    return 1 if tree is None else _divisor(tree)
 
 
 def _divisor(node: ast.expr) -> int:

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 namespace mqnet::opencl {
 namespace {
@@ -133,18 +134,20 @@ tvm::ffi::Bytes WriteModule(const ModuleContent& module) {
   return writer.Done();
 }
 
-std::vector<bool> FindImages(const std::string& source, const std::string& kernel) {
-  const std::string head = "__kernel void " + kernel + "(";
-  const size_t start = source.find(head);
-  if (start == std::string::npos) {
-    TVM_FFI_THROW(RuntimeError) << "an OpenCL module has no source of its kernel " << kernel
-                                << ": build the library again";
-  }
-  const size_t first = start + head.size();
-  std::istringstream parameters(source.substr(first, source.find(')', first) - first));
-  std::vector<bool> found;
-  for (std::string parameter; std::getline(parameters, parameter, ',');) {
-    found.push_back(parameter.find("image2d_t") != std::string::npos);
+std::map<std::string, std::vector<bool>> FindImages(const std::string& source) {
+  const std::string mark = "__kernel void ";
+  std::map<std::string, std::vector<bool>> found;
+  for (size_t at = source.find(mark); at != std::string::npos; at = source.find(mark, at)) {
+    const size_t name = at + mark.size(), open = source.find('(', name);
+    at = source.find(')', open);
+    if (at == std::string::npos) break;
+    std::istringstream parameters(source.substr(open + 1, at - open - 1));
+    std::vector<bool> images;
+    for (std::string parameter; std::getline(parameters, parameter, ',');) {
+      images.push_back(parameter.find("image2d_t") != std::string::npos);
+    }
+    // A declaration says the same as the kernel behind it.
+    found[source.substr(name, open - name)] = std::move(images);
   }
   return found;
 }

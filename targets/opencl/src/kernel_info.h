@@ -53,9 +53,9 @@ std::map<std::string, KernelInfo> ReadKernels(
 ModuleContent ReadModule(const tvm::ffi::Bytes& bytes);
 tvm::ffi::Bytes WriteModule(const ModuleContent& module);
 
-// Of the parameters of `kernel` in `source`, those that are images: the driver tells only of what
-// it has compiled itself, not of a program that was kept.
-std::vector<bool> FindImages(const std::string& source, const std::string& kernel);
+// Of each kernel in `source`, which of its parameters are images: the driver tells only of what it
+// has compiled itself, not of a program that was kept.
+std::map<std::string, std::vector<bool>> FindImages(const std::string& source);
 
 }  // namespace mqnet::opencl
 

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "device_api.h"
 #include "devices.h"
@@ -29,8 +30,9 @@ class OpenCLModule final : public ffi::ModuleObj {
       TVM_FFI_THROW(RuntimeError) << "an OpenCL module in format '" << content_.format
                                   << "': only source (cl) can be run";
     }
+    std::map<std::string, std::vector<bool>> images = FindImages(content_.code);
     for (auto& [symbol, kernel] : content_.kernels) {
-      kernel.takes_image = FindImages(content_.code, symbol);
+      kernel.takes_image = std::move(images[symbol]);
       TVM_FFI_ICHECK(kernel.takes_image.size() == kernel.argument_types.size())
           << "the source of kernel " << symbol << " has other parameters than its module says";
     }
