@@ -55,8 +55,8 @@ def test_no_tracker(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_session_on_emulated_boards(arm64_root: Path, tmp_path: Path) -> None:
-    """Twice, into two logs: the cycles are the same every time, but for some lines that a cache
-    misses more or fewer, and every result is checked on the board."""
+    """Twice, into two logs: the cycles are the same but for some lines that a cache misses more or
+    fewer, and every result is checked on the board."""
     found = []
     for logs in (tmp_path / "first", tmp_path / "second"):
         options = "--target", "cortex-a76", "--emulate", "--scheme", "fp32", "--size", "32x32"
@@ -74,6 +74,8 @@ def test_session_on_emulated_boards(arm64_root: Path, tmp_path: Path) -> None:
     for one, other in zip(first["kernels"], second["kernels"], strict=True):
         assert (one["name"], one["measured"]) == (other["name"], other["measured"])
         if one["measured"]:
-            assert one["best_seconds"] == pytest.approx(other["best_seconds"], rel=1e-2)
+            # The data of one of these kernels just fill the level 1 cache: what it misses of them
+            # depends on where the board's heap has put its scratch memory (1.7 % have been seen).
+            assert one["best_seconds"] == pytest.approx(other["best_seconds"], rel=5e-2)
     ours = psutil.Process().children(recursive=True)
     assert not any("qemu" in process.name() for process in ours)
