@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,15 +57,18 @@ _LAYER_WIDTH = 48
 
 @dataclass(frozen=True)
 class Options:
-    """Time every kernel of an artefact on one core: the layer of the network that it computes, its
-    share of the frame, multiply-accumulates per second, and share of the core's peak at the clock
-    that it really has.
+    """Time every kernel of an artefact on one core or a GPU: the layer of the network that it
+    computes, its share of the frame, multiply-accumulates per second, and share of the core's peak
+    at the clock that it really has.
 
     Example: python bench/kernel_times.py build/host-mixed-ca-768x1280 --plot roofline.png
+
+    On a device (bench/README.md): python bench/kernel_times.py build/linux-mali-mixed-ca-768x1280
+    --tracker 127.0.0.1:9190 --key my-board
     """
 
     artefact: tyro.conf.Positional[Path]
-    """Folder of a build for this machine."""
+    """Folder of a build for this machine, or for the device."""
 
     frames: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20
     """Timed frames, after 3 that are not."""
@@ -74,7 +77,14 @@ class Options:
     """Rows of the table; the JSON has all."""
 
     litert: bool = False
-    """Also the kernels of LiteRT's network of the same scheme, as it times them itself."""
+    """Also the kernels of LiteRT's network of the same scheme, as it times them itself; on this
+    machine only."""
+
+    tracker: str | None = None
+    """HOST:PORT of a TVM tracker, to time a device that targets/serve.py has registered there."""
+
+    key: str | None = None
+    """Name that the tracker knows the device by."""
 
     plot: Path | None = None
     """PNG to write: each kernel's speed over its arithmetic intensity, under the rooflines."""
@@ -90,36 +100,38 @@ def main() -> None:
 
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
-    import os
-
     from bench.baselines.litert_profile import profile_litert
+    from bench.device.choose_device import device_address
     from bench.peer_files import peer_file
-    from bench.timing.clock import clock_hz, copy_bytes_per_second
-    from bench.timing.environment import describe_environment
-    from bench.timing.kernel_calls import time_kernel_calls
+    from bench.timing.kernel_calls import describe_calls
     from bench.timing.kernels_file import KernelsFile
+    from bench.timing.measure_calls import measure_here, measure_there
     from compile.artefact import open_artefact
     from compile.errors import MqnetError
-    from compile.imaging.bundled import bundled_photos
-    from compile.imaging.fit_size import fit_photo
-    from compile.imaging.read_photo import read_photo
-    from compile.run_artefact import Session
 
     if options.frames < 1:
         raise MqnetError(f"frames {options.frames} is not a positive number")
     artefact = open_artefact(options.artefact)
-    environment = describe_environment()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    session = Session(artefact, 1)
-    manifest = session.artefact.manifest
-    height, width = manifest["input"]["shape"][1:3]
-    photo, _ = fit_photo(read_photo(bundled_photos("test")[0]), height, width, "resize")
-    calls = time_kernel_calls(session, photo, options.frames)
-    hz, bandwidth = clock_hz(), copy_bytes_per_second()
-    target = manifest["target"]
+    address = device_address(options.tracker, options.key)
+    if address is not None and options.litert:
+        raise MqnetError(
+            f"LiteRT times its own kernels on this machine only, and {address} is another: leave "
+            "--litert out"
+        )
+    measured = (
+        measure_here(artefact, options.frames)
+        if address is None
+        else measure_there(artefact, options.frames, address)
+    )
+    calls, limits = describe_calls(artefact, measured.calls), measured.limits
+    manifest = artefact.manifest
+    target, (height, width) = manifest["target"], artefact.size
     # The clock is the processor's; a GPU's is not known.
     on_gpu = target.get("opencl") is not None
-    peaks = {kind: 0.0 if on_gpu else target[f"peak_{kind}_macs"] * hz for kind in ("int8", "fp32")}
+    peaks = {
+        kind: 0.0 if on_gpu else target[f"peak_{kind}_macs"] * limits.clock_hz
+        for kind in ("int8", "fp32")
+    }
     families = {"tvm": _by_family((call.family, call.seconds) for call in calls)}
     if options.litert:
         name = f"litert-{manifest['scheme']}-{height}x{width}.tflite"
@@ -133,12 +145,8 @@ def _time(options: Options) -> None:
         },
         calls=tuple(calls),
         families=families,
-        machine={
-            "clock_hz": hz,
-            "copy_bytes_per_second": bandwidth,
-            "peak_macs_per_second": peaks,
-        },
-        environment=environment,
+        machine=asdict(limits) | {"peak_macs_per_second": peaks},
+        environment=measured.environment | {"engine": f"TVM {measured.version}"},
     )
     if options.plot is not None:
         _plot(kernels, options.plot)
@@ -147,7 +155,8 @@ def _time(options: Options) -> None:
     else:
         _print_table(kernels, options.rows)
         _print_families(families)
-        print(f"{hz / 1e9:.2f} GHz, copies {bandwidth / 1e9:.1f} GB/s")
+        copies = limits.copy_bytes_per_second / 1e9
+        print(f"{limits.clock_hz / 1e9:.2f} GHz, copies {copies:.1f} GB/s")
 
 
 def _print_table(kernels: KernelsFile, rows: int) -> None:
@@ -155,8 +164,9 @@ def _print_table(kernels: KernelsFile, rows: int) -> None:
     from rich.table import Table
 
     peak = kernels.machine["peak_macs_per_second"]["int8"]
+    summary = f"{kernels.seconds * 1e3:.1f} ms in {len(kernels.calls)} kernel calls, one thread"
     table = Table(
-        title=f"{kernels.seconds * 1e3:.1f} ms in {len(kernels.calls)} kernel calls, one thread",
+        title=f"{summary}: {kernels.environment['cpu']}, {kernels.environment['engine']}",
         caption="peak: of int8 arithmetic, also for kernels that compute in float",
     )
     table.add_column("layer", min_width=_LAYER_WIDTH)

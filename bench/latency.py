@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,7 @@ def _measure(options: Options) -> None:
     set_up_logging(verbose=False)
     import os
 
+    from bench.device.choose_device import device_address, open_device
     from bench.device.device import device_environment
     from bench.timing.environment import describe_environment, describe_repository
     from bench.timing.print_rows import print_rows
@@ -95,14 +96,14 @@ def _measure(options: Options) -> None:
     artefacts = [open_artefact(folder) for folder in options.artefact]
     sizes = _sizes(options, artefacts)
     networks = _networks(options)
-    address = _address(options)
+    address = device_address(options.tracker, options.key)
     if address is None:
         cores: int | None = len(os.sched_getaffinity(0))
         _check_threads(options, cores)
         _check_builds(options, artefacts, None)
         environment = describe_environment()
     else:
-        with _device(address) as device:
+        with open_device(address) as device:
             cores = device.facts.get("cores")
             _check_threads(options, cores)
             _check_builds(options, artefacts, device)
@@ -206,34 +207,6 @@ def _lacking(target: str) -> set[str]:
     return {name for name, scheme in SCHEMES.items() if not scheme.runs_on(spec)}
 
 
-def _address(options: Options) -> DeviceAddress | None:
-    """Of the device; None where this machine is meant."""
-    from compile.errors import MqnetError
-    from targets.remote.request import DeviceAddress
-    from targets.served.tracker import tracker_address
-
-    if options.tracker is None and options.key is None:
-        return None
-    if options.tracker is None:
-        raise MqnetError(f"key {options.key!r} needs the tracker that knows it: add --tracker")
-    if options.key is None:
-        raise MqnetError(f"tracker {options.tracker} may know several devices: add --key")
-    return DeviceAddress(*tracker_address(options.tracker), options.key)
-
-
-@contextlib.contextmanager
-def _device(address: DeviceAddress, threads: int = 1) -> Iterator[Device]:
-    """A session on the device, which waits while it is in use."""
-    from bench.device.device import Device
-
-    stderr.print(f"asking for {address}", highlight=False)
-    device = Device(address, threads)
-    try:
-        yield device
-    finally:
-        device.close()
-
-
 def _check_threads(options: Options, cores: int | None) -> None:
     from compile.errors import MqnetError
 
@@ -322,6 +295,7 @@ def _session(
         KeyboardInterrupt: Ctrl-C.
         TargetError: the device cannot be had, or went away.
     """
+    from bench.device.choose_device import open_device
     from bench.timing.rows import size_text
     from bench.timing.session import measure
     from compile.errors import TargetError
@@ -338,7 +312,7 @@ def _session(
     network = Deployed(load_checkpoint(None, "ca")).eval()
     references = [run_module(network, photo) for photo in photos]
     title = f"{size_text(jobs[0].size)}, {jobs[0].threads} threads: "
-    there = contextlib.nullcontext() if address is None else _device(address, jobs[0].threads)
+    there = contextlib.nullcontext() if address is None else open_device(address, jobs[0].threads)
     with there as device, stderr.status(title) as status:
         results += measure(
             *(jobs, photos, references, options.seconds),

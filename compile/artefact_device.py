@@ -1,4 +1,4 @@
-"""The device that a built network runs on, by its manifest: this machine's processor or its GPU."""
+"""The devices that a built network runs on, by its manifest: a machine's processor or its GPU."""
 
 from __future__ import annotations
 
@@ -6,23 +6,38 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import tvm
-
+from compile.artefact import LIBRARY, Artefact
 from compile.errors import ArtefactError
 from compile.kernels.opencl_dot_product import EXTENSIONS
+from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY
 from targets.served.opencl import describe_opencl
 
 
-def artefact_device(target: Mapping[str, Any]) -> tvm.runtime.Device:
-    """The device for kernels that were built for ``target``, as a manifest describes it.
+def network_layout(artefact: Artefact) -> dict[str, Any]:
+    """Which library computes what and on which device, as plain data: "parts" in the order of
+    computation, each by its name ("main", or "backbone" and "head") with the library's file and
+    TVM's name of the device; and "head_arguments" (:class:`compile.split_network.SplitNetwork`),
+    empty where one device computes all."""
+    on_gpu = artefact.manifest["target"].get("opencl") is not None
+    kind = "opencl" if on_gpu else "cpu"
+    split = artefact.manifest.get("split")
+    if split is None:
+        return {"parts": {"main": (LIBRARY, kind)}, "head_arguments": []}
+    parts = {BACKBONE: (LIBRARY, kind), HEAD: (HEAD_LIBRARY, kind)}
+    beside = split["on_processor"]
+    parts[beside] = (parts[beside][0], "cpu")
+    return {"parts": parts, "head_arguments": split["head_arguments"]}
+
+
+def check_device_here(target: Mapping[str, Any]) -> None:
+    """Raise where this machine has no device for kernels that were built for ``target``, as a
+    manifest describes it.
 
     Raises:
         ArtefactError: it is a GPU's network, and this machine has no OpenCL or not enough of it.
     """
-    if target.get("opencl") is None:
-        return tvm.cpu()
-    check_opencl(target, json.loads(describe_opencl()))
-    return tvm.opencl(0)
+    if target.get("opencl") is not None:
+        check_opencl(target, json.loads(describe_opencl()))
 
 
 def check_opencl(target: Mapping[str, Any], facts: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from fixtures_artefacts import artefact, quantized_program, shared_folder
 from fixtures_device import board, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
-from fixtures_opencl import opencl, opencl_cache, opencl_plugin
+from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_vulkan import software_vulkan
 
 from compile.run_artefact import use_threads
@@ -18,6 +18,7 @@ __all__ = [
     "arm64_root",
     "artefact",
     "board",
+    "gpu_board",
     "mali_compiler",
     "opencl",
     "opencl_cache",

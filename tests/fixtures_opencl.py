@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import filelock
 import pytest
 import tvm
+from fixtures_device import Served
 
 from compile.errors import MqnetError
 from targets.opencl.autoload import load_plugin
@@ -48,6 +50,15 @@ def opencl(opencl_plugin: Path, opencl_cache: Path) -> tvm.runtime.Device:
     if not device.exist:
         _give_up("no OpenCL device (apt-get install pocl-opencl-icd ocl-icd-libopencl1)")
     return device
+
+
+@pytest.fixture(scope="module")
+def gpu_board(
+    opencl_plugin: Path, serve: Callable[..., AbstractContextManager[Served]]
+) -> Iterator[Served]:
+    """This machine as a device, whose sessions use OpenCL."""
+    with serve("gpu-board") as served:
+        yield served
 
 
 def _give_up(reason: str) -> None:

@@ -32,7 +32,7 @@ def check_on_board(root: Path, host: Artefact, built: Artefact, cpu: str, aliase
     """Backbone bit for bit, output to 1e-5."""
     picture = frame(host.size)
     session = Session(host)
-    (expected,) = session.run_part("backbone", picture[None])
+    (expected,) = session.network.run_part("backbone", picture[None])
 
     def run(function: str) -> NDArray:
         (result,) = run_on_board(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,14 @@ def test_imports_go_one_way(pattern: str) -> None:
         for module in imports(path):
             for other in FORBIDDEN[pattern]:
                 assert not f"{module}.".startswith(f"{other}."), f"{path} imports {module}"
+
+
+def test_a_board_needs_no_more_than_bench_readme_names() -> None:
+    modules = [
+        f"targets.served.{path.stem}" for path in (REPOSITORY / "targets/served").glob("[a-z]*.py")
+    ]
+    code = f"import sys, targets.serve, {', '.join(modules)}; print(*sys.modules)"
+    run = [sys.executable, "-c", code]
+    loaded = subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    ours = {name for name in loaded.stdout.split() if name.split(".")[0] in ("compile", "bench")}
+    assert ours == {"compile", "compile.errors", "compile.parts"}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
-from compile.artefact import open_artefact
+from compile.artefact import Artefact, open_artefact
 from compile.run_artefact import Session
 from targets.gpu_name import gpu_name
 from targets.served.opencl import describe_opencl
@@ -22,9 +22,7 @@ class TvmArtefact:
         assert job.artefact is not None
         artefact = open_artefact(job.artefact)
         self._session = Session(artefact, job.threads)
-        self.version = version("apache-tvm")
-        if artefact.manifest["target"].get("opencl") is not None:
-            self.version += f" on {gpu_name(json.loads(describe_opencl()))}"
+        self.version = version_here(artefact)
 
     def set_photo(self, photo: NDArray[np.uint8]) -> None:
         """Take ``photo``, uint8 [H,W,3]."""
@@ -37,3 +35,10 @@ class TvmArtefact:
     def output(self) -> NDArray[np.float32]:
         """H of the last frame, float32 [H,W,3]."""
         return self._output
+
+
+def version_here(artefact: Artefact) -> str:
+    """Of TVM, and which GPU the ``artefact`` runs on."""
+    if artefact.manifest["target"].get("opencl") is None:
+        return version("apache-tvm")
+    return f"{version('apache-tvm')} on {gpu_name(json.loads(describe_opencl()))}"

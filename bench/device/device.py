@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from bench.baselines.engine import Job
 from bench.device.device_process import serve_device
 from bench.timing.asked_process import AskedProcess, NoAnswer, WorkerError
+from bench.timing.clock import CoreLimits
+from compile.artefact import Artefact
 from compile.errors import ArtefactError, TargetError
 from targets.detect_host import HostMachine
+from targets.load_target import TargetSpec
 from targets.remote.request import DeviceAddress
 from targets.runs_here import why_not_here
+from targets.served.kernel_calls import TimedCall
 
 
 class Device:
@@ -44,6 +48,23 @@ class Device:
         """Upload and load the network of ``job``."""
         number, version = self.ask("start", job)
         return EngineThere(self, number, version)
+
+    def time_calls(
+        self,
+        artefact: Artefact,
+        photo: NDArray[np.uint8],
+        kernels: Collection[str],
+        frames: int,
+        warm_up: int,
+    ) -> tuple[str | None, list[TimedCall]]:
+        """Version of TVM there, with the GPU's name, and what
+        :func:`targets.served.kernel_calls.time_calls` says of the network of ``artefact``."""
+        value = artefact.library.parent, photo, list(kernels), frames, warm_up
+        return self.ask("time_calls", value)
+
+    def measure_core(self, spec: TargetSpec) -> CoreLimits:
+        """See :func:`bench.timing.clock.measure_core`."""
+        return self.ask("measure_core", spec)
 
     def doubts(self) -> list[str]:
         """None that is not to be seen in the times themselves."""

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from tvm.error import RPCError
 
-from bench.device.engines import DeviceEngine, last_line, start_engine
+from bench.device.engines import (
+    DeviceEngine,
+    TvmNetworkThere,
+    last_line,
+    load_uploaded,
+    start_engine,
+    tvm_version,
+)
 from bench.timing.asked_process import NoAnswer, WorkerError
+from bench.timing.clock import measure_core
+from compile.artefact import open_artefact
 from compile.errors import MqnetError
 from targets.remote.offered import offered
 from targets.remote.request import DeviceAddress, request_device
@@ -20,7 +30,9 @@ _BIG_CORES = 1
 
 def serve_device(address: DeviceAddress, threads: int, pipe: Connection) -> None:
     """Greets with what the device says about itself ({} where it says nothing); then answers
-    "start" with an engine's number and version, "output" and "time" of (number, argument)."""
+    "start" with an engine's number and version, "output" and "time" of (number, argument),
+    "time_calls" of (an artefact's folder, the parameters of :meth:`TvmNetworkThere.time_calls`) and
+    "measure_core" of its target."""
     try:
         session = request_device(address)
         facts = _describe(session)
@@ -35,6 +47,13 @@ def serve_device(address: DeviceAddress, threads: int, pipe: Connection) -> None
         if question == "start":
             engines.append(start_engine(session, value, facts))
             return len(engines) - 1, engines[-1].version
+        if question == "time_calls":
+            folder, *request = value
+            network = TvmNetworkThere(session, open_artefact(folder), tvm_version(facts))
+            return network.version, network.time_calls(*request)
+        if question == "measure_core":
+            load = partial(load_uploaded, session)
+            return measure_core(value, load, session.cpu())
         number, argument = value
         if question == "output":
             return engines[number].output(argument)

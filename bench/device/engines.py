@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,9 +24,10 @@ from bench.baselines.engine import Job
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
 from compile.artefact import LIBRARY, Artefact, open_artefact
-from compile.artefact_device import check_opencl
+from compile.artefact_device import check_opencl, network_layout
 from targets.gpu_name import gpu_name
 from targets.remote.offered import offered
+from targets.served.kernel_calls import TimedCall
 
 
 class DeviceEngine(Protocol):
@@ -41,34 +43,19 @@ class DeviceEngine(Protocol):
 
 
 class TvmArtefactThere:
-    """An artefact of ``compile/build.py``; any TVM RPC server will do."""
+    """An artefact of ``compile/build.py`` for one device; any TVM RPC server will do."""
 
-    def __init__(self, session: RPCSession, job: Job, version: str | None) -> None:
-        assert job.artefact is not None
-        self.version = version
+    def __init__(self, session: RPCSession, artefact: Artefact, version: str | None) -> None:
         self._cpu_seconds = offered(session, "mqnet.cpu_seconds")
-        artefact = open_artefact(job.artefact)
-        if "split" in artefact.manifest:
-            raise WorkerError(
-                f"{artefact.library.parent} is split over two devices, which is timed by "
-                "bench/kernel_times.py and on this machine only: build without --on-processor"
-            )
-        self._device = session.cpu()
-        if artefact.manifest["target"].get("opencl") is not None:
-            self._device = session.cl()
-            gpu = _checked_gpu(session, artefact)
-            self.version = f"{version} on {gpu_name(gpu) if gpu else 'an unknown GPU'}"
-        # By its content: a name that the device has loaded means what it has loaded.
-        name = f"{artefact.manifest['files'][LIBRARY]['sha256']}.so"
-        with _uploaded(session, artefact.library.read_bytes(), name):
+        on_gpu = artefact.manifest["target"].get("opencl") is not None
+        self._device = session.cl() if on_gpu else session.cpu()
+        self.version = _version_there(session, artefact, version)
+        with _uploaded_libraries(session, artefact) as names:
             try:
-                self._vm = relax.VirtualMachine(session.load_module(name), self._device)
+                module = session.load_module(names[LIBRARY])
+                self._vm = relax.VirtualMachine(module, self._device)
             except RPCError as error:
-                target = artefact.manifest["target"]["name"]
-                raise WorkerError(
-                    f"{artefact.library}, built for target {target}, does not load on the device "
-                    f"({last_line(error)}): build it for the device by --target"
-                ) from None
+                raise _does_not_load(artefact, last_line(error)) from None
 
     def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """H of one frame, which is copied from the device."""
@@ -87,20 +74,71 @@ class TvmArtefactThere:
         return wall, [(self._cpu_seconds() - begin) / (count + 1)]
 
 
-class LiteRTThere:
-    """A file of ``bench/convert/litert.py``, run by the Python of ``targets/serve.py``, on the
-    processor or the GPU."""
+class ServedNetwork:
+    """A network that the Python of ``targets/serve.py`` keeps by ``name``."""
+
+    version: str | None
+
+    def __init__(self, session: RPCSession, name: str) -> None:
+        self._session, self._name = session, name
+
+    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H of one frame, which is copied from the device."""
+        with self._uploaded_photo(photo) as there:
+            self._call("mqnet.network.frame", there, "output.npy")
+        try:
+            return np.load(io.BytesIO(self._session.download("output.npy")))
+        finally:
+            self._session.remove("output.npy")
+
+    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
+        """Of each frame, after one untimed, by the clocks of the device's Python."""
+        wall, cpu = json.loads(self._call("mqnet.network.time", count))
+        return wall, cpu
+
+    def _call(self, function: str, *arguments: object) -> Any:
+        return self._session.get_function(function)(self._name, *arguments)
+
+    @contextlib.contextmanager
+    def _uploaded_photo(self, photo: NDArray[np.uint8]) -> Iterator[str]:
+        file = io.BytesIO()
+        np.save(file, photo)
+        with _uploaded(self._session, file.getvalue(), "photo.npy"):
+            yield "photo.npy"
+
+
+class TvmNetworkThere(ServedNetwork):
+    """An artefact for one device or two, whose calls can be timed by themselves."""
+
+    def __init__(self, session: RPCSession, artefact: Artefact, version: str | None) -> None:
+        super().__init__(session, f"tvm-{artefact.manifest['files'][LIBRARY]['sha256']}")
+        load = _offered(session, "mqnet.tvm.load")
+        self.version = _version_there(session, artefact, version)
+        layout = network_layout(artefact)
+        with _uploaded_libraries(session, artefact) as names:
+            parts = {part: (names[file], kind) for part, (file, kind) in layout["parts"].items()}
+            answer = json.loads(load(self._name, json.dumps(layout | {"parts": parts})))
+        if "error" in answer:
+            raise _does_not_load(artefact, answer["error"])
+
+    def time_calls(
+        self, photo: NDArray[np.uint8], kernels: Collection[str], frames: int, warm_up: int
+    ) -> list[TimedCall]:
+        """See :func:`targets.served.kernel_calls.time_calls`."""
+        request = {"kernels": list(kernels), "frames": frames, "warm_up": warm_up}
+        with self._uploaded_photo(photo) as there:
+            calls = json.loads(self._call("mqnet.network.time_calls", there, json.dumps(request)))
+        return [TimedCall.from_json(call) for call in calls]
+
+
+class LiteRTThere(ServedNetwork):
+    """A file of ``bench/convert/litert.py``, on the processor or the GPU."""
 
     def __init__(self, session: RPCSession, job: Job) -> None:
-        on_gpu = job.engine == "litert-gpu"
-        load = offered(session, "mqnet.litert_gpu.load" if on_gpu else "mqnet.litert.load")
-        if load is None:
-            raise WorkerError("the device has no Python: it is not served by targets/serve.py")
-        self._session = session
-        self._frame, self._time = (offered(session, f"mqnet.litert.{n}") for n in ("frame", "time"))
-        file = litert_name(job.scheme, job.size)
+        on_gpu, file = job.engine == "litert-gpu", litert_name(job.scheme, job.size)
         # One session may time the same file both ways.
-        self._name = f"gpu-{file}" if on_gpu else file
+        super().__init__(session, f"gpu-{file}" if on_gpu else file)
+        load = _offered(session, "mqnet.litert_gpu.load" if on_gpu else "mqnet.litert.load")
         with _uploaded(session, peer_file(file).read_bytes(), self._name):
             if on_gpu:
                 answer = json.loads(load(self._name))
@@ -112,22 +150,6 @@ class LiteRTThere:
         if not self.version:
             raise WorkerError("not installed (ai_edge_litert) on the device")
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H of one frame, which is copied from the device."""
-        file = io.BytesIO()
-        np.save(file, photo)
-        with _uploaded(self._session, file.getvalue(), "photo.npy"):
-            self._frame(self._name, "photo.npy", "output.npy")
-        try:
-            return np.load(io.BytesIO(self._session.download("output.npy")))
-        finally:
-            self._session.remove("output.npy")
-
-    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
-        """Of each frame, after one untimed, by the clocks of the device's Python."""
-        wall, cpu = json.loads(self._time(self._name, count))
-        return wall, cpu
-
 
 def start_engine(session: RPCSession, job: Job, facts: dict[str, Any]) -> DeviceEngine:
     """Load the network of ``job`` on the device that has told ``facts`` about itself.
@@ -137,10 +159,23 @@ def start_engine(session: RPCSession, job: Job, facts: dict[str, Any]) -> Device
         MqnetError: its file is missing or damaged.
     """
     if job.engine in OURS:
-        return TvmArtefactThere(session, job, facts.get("versions", {}).get("apache-tvm"))
+        artefact = open_artefact(job.artefact)
+        there = TvmNetworkThere if "split" in artefact.manifest else TvmArtefactThere
+        return there(session, artefact, tvm_version(facts))
     if job.engine in ("litert", "litert-gpu"):
         return LiteRTThere(session, job)
     raise WorkerError("has no way onto a device: only ours, litert and litert-gpu have")
+
+
+def load_uploaded(session: RPCSession, library: Path) -> tvm.runtime.Module:
+    """``library`` on the device, by its name."""
+    with _uploaded(session, library.read_bytes(), library.name):
+        return session.load_module(library.name)
+
+
+def tvm_version(facts: Mapping[str, Any]) -> str | None:
+    """Of a device that has told ``facts`` about itself."""
+    return facts.get("versions", {}).get("apache-tvm")
 
 
 def last_line(error: Exception) -> str:
@@ -148,15 +183,43 @@ def last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
-def _checked_gpu(session: RPCSession, artefact: Artefact) -> dict[str, Any] | None:
-    """What the device tells of its GPU, which can run the ``artefact``; None where its server is
-    none of ours and tells nothing."""
+def _version_there(session: RPCSession, artefact: Artefact, version: str | None) -> str | None:
+    """Of TVM, and which GPU it runs on, that can run the ``artefact``, as far as they are told."""
+    if artefact.manifest["target"].get("opencl") is None:
+        return version
     describe = offered(session, "mqnet.opencl")
     if describe is None:
-        return None
+        return f"{version} on an unknown GPU"
     gpu = json.loads(describe())
     check_opencl(artefact.manifest["target"], gpu)
-    return gpu
+    return f"{version} on {gpu_name(gpu)}"
+
+
+def _offered(session: RPCSession, name: str) -> Callable[..., Any]:
+    function = offered(session, name)
+    if function is None:
+        raise WorkerError("the device has no Python: it is not served by targets/serve.py")
+    return function
+
+
+def _does_not_load(artefact: Artefact, reason: str) -> WorkerError:
+    return WorkerError(
+        f"{artefact.library}, built for target {artefact.manifest['target']['name']}, does not "
+        f"load on the device ({reason}): build it for the device by --target"
+    )
+
+
+@contextlib.contextmanager
+def _uploaded_libraries(session: RPCSession, artefact: Artefact) -> Iterator[dict[str, str]]:
+    """Names on the device of the artefact's libraries, for as long as they are being loaded."""
+    with contextlib.ExitStack() as stack:
+        names = {}
+        for file, facts in artefact.manifest["files"].items():
+            # By its content: a name that the device has loaded means what it has loaded.
+            names[file] = f"{facts['sha256']}.so"
+            data = artefact.library.with_name(file).read_bytes()
+            stack.enter_context(_uploaded(session, data, names[file]))
+        yield names
 
 
 @contextlib.contextmanager

@@ -1,22 +1,38 @@
-"""What this machine can do at most: its clock and its memory, measured where it runs."""
+"""What one core can do at most: its clock and its memory, measured where it runs."""
 
 from __future__ import annotations
 
-import os
-import time
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import tvm
 from tvm.script import tirx as T
 
-from compile.errors import MqnetError
+from targets.link import ExportLinker
+from targets.load_target import TargetSpec, tvm_target
 
 _STEPS = 10_000_000
-# imul has a latency of 3 cycles and xor of 1 on every x86-64 core since 2008 (Agner Fog,
-# "Instruction tables"). With an add in place of the xor LLVM would make one step of ten.
-_CYCLES_PER_STEP = 4
+# An add and a xor of registers have a latency of one cycle each on every x86-64 and Arm core (Agner
+# Fog, "Instruction tables"; Arm's optimization guides), and no compiler makes one of the two.
+_CYCLES_PER_STEP = 2
+# More than any cache holds.
+_COPIED_BYTES = 1 << 27
 _TRIES = 5
-_COPIED_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class CoreLimits:
+    """Of a busy core.
+
+    Attributes:
+        clock_hz: cycles per second.
+        copy_bytes_per_second: that it reads and writes, copying more than any cache holds.
+    """
+
+    clock_hz: float
+    copy_bytes_per_second: float
 
 
 @T.prim_func(s_tir=True)
@@ -24,33 +40,58 @@ def _chain(x: T.Buffer((1,), "int64")):
     """Each step needs the one before: its time is a latency and nothing else."""
     for _ in range(10_000_000):
         with T.sblock("step"):
-            x[0] = T.bitwise_xor(x[0] * T.int64(6364136223846793005), T.int64(1442695040888963407))
+            x[0] = T.bitwise_xor(x[0] + T.int64(6364136223846793005), T.int64(1442695040888963407))
 
 
-def clock_hz() -> float:
-    """Cycles per second of the core that this runs on, while it is busy.
+@T.prim_func(s_tir=True)
+def _fill(x: T.Buffer((134_217_728,), "uint8")):
+    """Pages that nothing was written to are all the same one."""
+    for i in range(134_217_728):
+        with T.sblock("fill"):
+            at = T.axis.spatial(134_217_728, i)
+            x[at] = T.uint8(1)
+
+
+@T.prim_func(s_tir=True)
+def _copy(source: T.Buffer((134_217_728,), "uint8"), target: T.Buffer((134_217_728,), "uint8")):
+    for i in range(134_217_728):
+        with T.sblock("copy"):
+            at = T.axis.spatial(134_217_728, i)
+            target[at] = source[at]
+
+
+def measure_core(
+    spec: TargetSpec, load: Callable[[Path], tvm.runtime.Module], device: tvm.runtime.Device
+) -> CoreLimits:
+    """Of a core of the target ``spec``, where ``load`` loads a library, in the memory of
+    ``device``.
 
     Raises:
-        MqnetError: not x86-64, whose latencies are known.
+        TargetError: there is no linker for the target.
     """
-    if os.uname().machine != "x86_64":
-        raise MqnetError("the clock is measured by x86-64's latencies: run this on such a machine")
-    chain = tvm.compile(_chain, "llvm")["_chain"]
-    x = tvm.runtime.tensor(np.ones(1, np.int64))
-    return _STEPS * _CYCLES_PER_STEP / _fastest(lambda: chain(x))
+    functions = {"chain": _chain, "fill": _fill, "copy": _copy}
+    mod = tvm.IRModule(
+        {name: func.with_attr("global_symbol", name) for name, func in functions.items()}
+    )
+    with tempfile.TemporaryDirectory(prefix="mqnet-core-") as folder:
+        library = Path(folder) / "core.so"
+        built = tvm.compile(mod, target=tvm_target(spec, 1))
+        built.export_library(str(library), fcompile=ExportLinker(spec))
+        loaded = load(library)
+    word = tvm.runtime.empty((1,), "int64", device)
+    source, target = (tvm.runtime.empty((_COPIED_BYTES,), "uint8", device) for _ in range(2))
+    loaded["fill"](source)
+
+    def fastest(name: str, *arguments: tvm.runtime.Tensor) -> float:
+        evaluate = loaded.time_evaluator(name, device, number=1, repeat=_TRIES)
+        return min(evaluate(*arguments).results)
+
+    return CoreLimits(
+        clock_hz=_STEPS * _CYCLES_PER_STEP / fastest("chain", word),
+        copy_bytes_per_second=2 * _COPIED_BYTES / fastest("copy", source, target),
+    )
 
 
-def copy_bytes_per_second() -> float:
-    """Bytes read and written per second by one core that copies more than any cache holds."""
-    source = np.ones(_COPIED_BYTES, np.uint8)
-    target = np.empty_like(source)
-    return 2 * _COPIED_BYTES / _fastest(lambda: np.copyto(target, source))
-
-
-def _fastest(run: object) -> float:
-    seconds = []
-    for _ in range(_TRIES):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def measure_this_core(spec: TargetSpec) -> CoreLimits:
+    """As :func:`measure_core`, of the one that this runs on."""
+    return measure_core(spec, lambda path: tvm.runtime.load_module(str(path)), tvm.cpu())

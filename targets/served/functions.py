@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +18,12 @@ import numpy as np
 import tvm
 import tvm_ffi
 
-from compile.errors import TargetError
+from compile.errors import ArtefactError, TargetError
 from targets.served.count_call import count_call
+from targets.served.kernel_calls import time_calls
 from targets.served.machine import describe_machine, fastest_cores
 from targets.served.opencl import describe_opencl
+from targets.served.tvm_network import TvmNetwork
 
 if TYPE_CHECKING:
     from targets.served.litert_file import LiteRTFile
@@ -30,7 +33,7 @@ _PACKAGES = ("apache-tvm", "numpy", "ai-edge-litert")
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
 _SHARE_ALL_CORES = -3
 
-_networks: dict[str, LiteRTFile | LiteRTGpuFile] = {}
+_networks: dict[str, TvmNetwork | LiteRTFile | LiteRTGpuFile] = {}
 
 
 def register_functions() -> None:
@@ -41,10 +44,12 @@ def register_functions() -> None:
         "mqnet.opencl": describe_opencl,
         "mqnet.cpu_seconds": time.process_time,
         "mqnet.count_call": _count_call,
-        "mqnet.litert.load": _load,
-        "mqnet.litert_gpu.load": _load_on_gpu,
-        "mqnet.litert.frame": _frame,
-        "mqnet.litert.time": _time,
+        "mqnet.tvm.load": _load_tvm,
+        "mqnet.litert.load": _load_litert,
+        "mqnet.litert_gpu.load": _load_litert_on_gpu,
+        "mqnet.network.frame": _frame,
+        "mqnet.network.time": _time,
+        "mqnet.network.time_calls": _time_calls,
     }.items():
         tvm_ffi.register_global_func(name, function, override=True)
 
@@ -73,7 +78,17 @@ def _count_call(library: str, name: str, *arguments: tvm.runtime.Tensor) -> str:
     return count_call(str(_here(library)), name, *arguments)
 
 
-def _load(name: str, threads: int) -> str:
+def _load_tvm(name: str, layout: str) -> str:
+    """Load the uploaded libraries that ``layout`` names, of :class:`TvmNetwork` as JSON; JSON with
+    the "error", if any."""
+    try:
+        _networks[name] = TvmNetwork(_here("."), json.loads(layout))
+    except ArtefactError as error:
+        return json.dumps({"error": str(error)})
+    return json.dumps({})
+
+
+def _load_litert(name: str, threads: int) -> str:
     """Load the uploaded .tflite; LiteRT's version, or "" where it is not installed."""
     try:
         from targets.served.litert_file import LiteRTFile
@@ -83,8 +98,8 @@ def _load(name: str, threads: int) -> str:
     return _networks[name].version
 
 
-def _load_on_gpu(name: str) -> str:
-    """As :func:`_load`, on the GPU: JSON with the "version", or the "error"."""
+def _load_litert_on_gpu(name: str) -> str:
+    """As :func:`_load_litert`, on the GPU: JSON with the "version", or the "error"."""
     try:
         from targets.served.litert_gpu_file import LiteRTGpuFile
     except ModuleNotFoundError:
@@ -115,6 +130,14 @@ def _time(name: str, count: int) -> str:
         wall.append(time.perf_counter() - start)
         cpu.append(time.process_time() - cpu_start)
     return json.dumps([wall, cpu])
+
+
+def _time_calls(name: str, photo: str, request: str) -> str:
+    """JSON of :func:`time_calls` with the uploaded photo, and with what ``request`` names of its
+    parameters, as JSON; of a network of :func:`_load_tvm`."""
+    network = _networks[name]
+    network.set_photo(np.load(_here(photo)))
+    return json.dumps([asdict(call) for call in time_calls(network, **json.loads(request))])
 
 
 def _here(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""`bench/latency.py` on a device and `targets/serve.py`, by their command lines."""
+"""Sessions on a device and `targets/serve.py`, by their command lines."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from command_line import Command, as_user, check_sentence, needs_lld, x86_only
 from fixtures_artefacts import ArtefactFactory
 from fixtures_device import Served, free_port
+from tvm import rpc
 
 from bench.device.device import EngineThere
 from bench.reporting.run_file import read_run
@@ -110,6 +112,40 @@ def test_a_build_on_a_device(here: Command, board: Served, host: Path, out: Path
     assert "Latency and accuracy" in page and "Memory of activations" not in page
 
 
+def test_kernels_of_a_build_on_a_device(here: Command, board: Served, host: Path, out: Path):
+    plot = out / "roofline.png"
+    outcome = here("bench/kernel_times", host, *board.options, "-n", "2", "--json", "--plot", plot)
+    assert outcome.code == 0, outcome.err
+    run = json.loads(outcome.out)
+    layers = [layer for call in run["calls"] for layer in call["layers"]]
+    assert "net.backbone.encoder.stem.conv" in layers and "net.head.conv3" in layers
+    assert all(call["seconds"] > 0 for call in run["calls"])
+    assert run["environment"]["device"]["key"] == "board"
+    assert run["environment"]["engine"] == f"TVM {version('apache-tvm')}"
+    assert run["machine"]["clock_hz"] > 0.5e9 and plot.stat().st_size > 10_000
+    refused = here("bench/kernel_times", host, *board.options, "--litert")
+    check_last_sentence(refused.code, refused.err, "'board'", "leave --litert out")
+
+
+def test_kernels_on_a_device_without_our_server(
+    here: Command, tracker: tuple[str, int], host: Path
+):
+    stock = rpc.Server(
+        *("127.0.0.1", free_port(), 65535),
+        **{"tracker_addr": tracker, "key": "plain", "silent": True},
+    )
+    try:
+        while (
+            not rpc.connect_tracker(*tracker).summary()["queue_info"].get("plain", {}).get("free")
+        ):
+            pass
+        options = "--tracker", f"{tracker[0]}:{tracker[1]}", "--key", "plain"
+        outcome = here("bench/kernel_times", host, *options)
+    finally:
+        stock.terminate()
+    check_last_sentence(outcome.code, outcome.err, "'plain'", "not served by targets/serve.py")
+
+
 def test_a_device_that_vanishes_in_the_middle(
     here: Command, own_board: Served, host: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -184,6 +220,8 @@ def test_an_emulated_board(
         outcome = here("bench/latency", "--out", file, *emulated.options, *session)
         assert outcome.code == 0, outcome.err
         wrong = here("bench/latency", "--out", out / "no.json", *emulated.options)
+        built = out / "cortex-a76-mixed-256x256-1"
+        kernels = here("bench/kernel_times", built, *emulated.options, "-n", "1")
     run = json.loads(file.read_text())
     ours, litert = run["rows"]
     assert ours["psnr_db"] > 50 and litert["psnr_db"] > 45
@@ -195,5 +233,7 @@ def test_an_emulated_board(
     assert outcome.out.count("EMULATED") >= 3
     page = write_report(read_run(file), None, out / "report").read_text()
     assert "EMULATED</h1>" in page and all("EMULATED" in line for line in headlines(read_run(file)))
+    assert kernels.code == 0, kernels.err
+    assert "EMULATED by qemu-user: aarch64" in kernels.out and "net.head.conv1" in kernels.out
     if os.uname().machine == "x86_64":
         check_last_sentence(wrong.code, wrong.err, "target host", "aarch64", "--target")

@@ -12,21 +12,25 @@ from fixtures_artefacts import SIZE, ArtefactFactory
 
 from bench.baselines.litert_profile import profile_litert, seconds_by_type
 from bench.peer_files import peer_file
-from bench.timing.clock import clock_hz, copy_bytes_per_second
-from bench.timing.kernel_calls import time_kernel_calls
+from bench.timing.clock import measure_this_core
+from bench.timing.kernel_calls import describe_calls, kernels_of
 from compile.errors import ArtefactError
 from compile.run_artefact import Session
+from targets.load_target import load_target
+from targets.served.kernel_calls import time_calls
 
 pytestmark = x86_only
 
 
 def test_every_call_of_a_frame(artefact: ArtefactFactory):
-    session = Session(artefact(), 1)
-    calls = time_kernel_calls(session, np.zeros((*SIZE, 3), np.uint8), frames=3)
-    *_, whole = session.artefact.manifest["parts"]
+    built = artefact()
+    network = Session(built, 1).network
+    network.set_photo(np.zeros((*SIZE, 3), np.uint8))
+    calls = describe_calls(built, time_calls(network, kernels_of(built), frames=3, warm_up=1))
+    *_, whole = built.manifest["parts"]
     assert len(calls) == whole["ops"]
     assert sum(call.macs for call in calls) == whole["macs"]
-    named = [(call["kernel"], tuple(call["layers"])) for call in session.artefact.manifest["calls"]]
+    named = [(call["kernel"], tuple(call["layers"])) for call in built.manifest["calls"]]
     assert [(call.name, call.layers) for call in calls] == named
     assert all(call.seconds > 0 for call in calls)
     assert {call.schedule for call in calls} <= {"built-in", "record"}
@@ -42,9 +46,8 @@ def test_every_call_of_a_frame(artefact: ArtefactFactory):
 def test_an_artefact_that_does_not_know_its_layers(artefact: ArtefactFactory):
     built = artefact()
     manifest = {key: value for key, value in built.manifest.items() if key != "calls"}
-    session = Session(replace(built, manifest=manifest), 1)
     with pytest.raises(ArtefactError, match=r"mqnet\.so is of an older build.*build it again"):
-        time_kernel_calls(session, np.zeros((*SIZE, 3), np.uint8), frames=1)
+        kernels_of(replace(built, manifest=manifest))
 
 
 def test_a_frame_computes_the_same_while_it_is_observed(artefact: ArtefactFactory):
@@ -52,7 +55,7 @@ def test_a_frame_computes_the_same_while_it_is_observed(artefact: ArtefactFactor
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     before, _ = session.run(image)
     seen: list[str] = []
-    session.run_observed(image, lambda name, begins, arguments: seen.append(name))
+    session.network.run_observed(lambda name, begins, device, arguments: seen.append(name))
     after, _ = session.run(image)
     assert np.array_equal(before, after)
     count = len(seen)
@@ -62,8 +65,9 @@ def test_a_frame_computes_the_same_while_it_is_observed(artefact: ArtefactFactor
 
 def test_limits_are_those_of_a_machine_of_this_time():
     """A clock that is off by the ten steps that LLVM once folded into one would be found out."""
-    assert 0.8e9 < clock_hz() < 7e9
-    assert 0.5e9 < copy_bytes_per_second() < 1e12
+    limits = measure_this_core(load_target("host"))
+    assert 0.8e9 < limits.clock_hz < 7e9
+    assert 0.5e9 < limits.copy_bytes_per_second < 1e12
 
 
 SUMMARY = """

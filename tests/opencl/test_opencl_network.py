@@ -8,8 +8,6 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,12 +25,14 @@ from bench.baselines.engine import Job
 from bench.device.device import Device
 from bench.timing.asked_process import WorkerError
 from compile.artefact import Artefact, open_artefact
+from compile.artefact_device import network_layout
 from compile.build_artefact import BuildRequest, build_artefact
 from compile.errors import ArtefactError, MqnetError
 from compile.kernels.opencl_dot_product import EXTENSIONS, MACRO
 from compile.phases import Phases
-from compile.run_artefact import LoadedPart, Session
+from compile.run_artefact import Session
 from targets.elf import read_machine
+from targets.served.tvm_network import LoadedPart
 
 HEAD_TOLERANCE = 1e-4
 
@@ -52,7 +52,8 @@ def on_gpu(opencl: tvm.runtime.Device, artefact: ArtefactFactory) -> Session:
 
 
 def test_the_manifest_chooses_the_device(here: Session, on_gpu: Session) -> None:
-    assert here.device == tvm.cpu() and on_gpu.device == tvm.opencl(0)
+    parts = [network_layout(session.artefact)["parts"] for session in (here, on_gpu)]
+    assert parts == [{"main": ("mqnet.so", "cpu")}, {"main": ("mqnet.so", "opencl")}]
 
 
 def test_what_goes_around_a_block_is_added_in_a_kernel(on_gpu: Session) -> None:
@@ -69,10 +70,10 @@ def test_what_goes_around_a_block_is_added_in_a_kernel(on_gpu: Session) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_backbone_to_the_bit_and_head(here: Session, on_gpu: Session, seed: int) -> None:
     image = noise(seed)
-    (expected,), (found,) = (s.run_part("backbone", image[None]) for s in (here, on_gpu))
+    (expected,), (found,) = (s.network.run_part("backbone", image[None]) for s in (here, on_gpu))
     assert found.dtype == np.int8
     np.testing.assert_array_equal(found, expected)
-    (expected,), (found,) = (s.run_part("head", found, image[None]) for s in (here, on_gpu))
+    (expected,), (found,) = (s.network.run_part("head", found, image[None]) for s in (here, on_gpu))
     np.testing.assert_allclose(found, expected, atol=HEAD_TOLERANCE)
     np.testing.assert_allclose(on_gpu.run(image)[0], here.run(image)[0], atol=HEAD_TOLERANCE)
 
@@ -98,7 +99,7 @@ def test_the_time_of_a_frame_is_that_of_the_device(
     """Not the time that it takes to tell the device what to do: the clock is read again when it is
     done."""
     events = []
-    (part,) = on_gpu._parts.values()
+    (part,) = on_gpu.network._parts.values()
     device = part.device
     monkeypatch.setattr(
         part, "device", SimpleNamespace(sync=lambda: (device.sync(), events.append("done")))
@@ -168,15 +169,6 @@ def test_every_kernel_of_a_mali_is_valid_spirv(
     assert ("half" in source) == (scheme == "mixed-fp16")
     assert ("image2d_t" in source) == image_weights
     assert kernels > 60 and (tmp_path / "kernels.spv").stat().st_size > 1000 * kernels
-
-
-@pytest.fixture(scope="module")
-def gpu_board(
-    opencl_plugin: Path, serve: Callable[..., AbstractContextManager[Served]]
-) -> Iterator[Served]:
-    """This machine as a device, whose sessions use OpenCL."""
-    with serve("gpu-board") as served:
-        yield served
 
 
 def test_over_rpc(gpu_board: Served, on_gpu: Session) -> None:

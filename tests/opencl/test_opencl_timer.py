@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import tvm
 from opencl_kernels import TARGET, add_module, check_add, conv_module, draw_input, in_new_process
 from tvm import relax, te
 from tvm.s_tir import Schedule
+
+from targets.served.stopwatch import start_stopwatch
 
 
 def _slow_library(rounds: int) -> tvm.runtime.Module:
@@ -33,6 +36,22 @@ def test_more_work_takes_more_time(opencl: tvm.runtime.Device):
         measure = _slow_library(rounds).time_evaluator("main", opencl, number=3, repeat=3)
         seconds.append(min(measure(a, total).results))
     assert 0 < seconds[0] < seconds[1] / 5
+
+
+def test_a_stopwatch_has_the_devices_time(opencl: tvm.runtime.Device):
+    """And not what the host does meanwhile."""
+    tensors = [tvm.runtime.tensor(draw_input((1000,)), opencl) for _ in range(3)]
+    library = add_module().jit()
+    library["main"](*tensors)
+    begin = time.perf_counter()
+    stop = start_stopwatch(opencl)
+    library["main"](*tensors)
+    time.sleep(0.2)
+    seconds = stop()
+    assert 0 < seconds < time.perf_counter() - begin - 0.1
+    stop = start_stopwatch(tvm.cpu())
+    time.sleep(0.1)
+    assert stop() >= 0.1
 
 
 def test_a_network(opencl: tvm.runtime.Device):

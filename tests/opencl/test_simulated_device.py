@@ -22,7 +22,7 @@ import numpy as np
 from compile.artefact import open_artefact
 from compile.run_artefact import Session
 session = Session(open_artefact(Path({folder!r})))
-(code,) = session.run_part("backbone", np.load({photo!r})[None])
+(code,) = session.network.run_part("backbone", np.load({photo!r})[None])
 np.save({code!r}, code)
 """
 
@@ -66,7 +66,7 @@ def test_the_backbone(
     files = {name: str(tmp_path / f"{name}.npy") for name in ("photo", "code")}
     built = artefact("host-opencl", size=_SIZE, image_weights=image_weights)
     in_new_process(_RUN.format(folder=str(built.library.parent), **files), **simulator)
-    (expected,) = Session(artefact(size=_SIZE)).run_part("backbone", photo[None])
+    (expected,) = Session(artefact(size=_SIZE)).network.run_part("backbone", photo[None])
     np.testing.assert_array_equal(np.load(files["code"]), expected)
     assert Path(simulator["OCLGRIND_LOG"]).read_text() == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,22 @@ import pytest
 import tvm
 from command_line import as_user, check_sentence
 from fixtures_artefacts import SIZE, ArtefactFactory, ProgramFactory
+from fixtures_device import Served
 from photographs import PHOTOS, scaled
 from rich.console import Console
 
 from bench.baselines.engine import Job
-from bench.device.engines import TvmArtefactThere
+from bench.device.choose_device import open_device
+from bench.device.engines import start_engine
 from bench.timing.asked_process import WorkerError
-from bench.timing.kernel_calls import time_kernel_calls
+from bench.timing.kernel_call import KernelCall
+from bench.timing.kernel_calls import describe_calls, kernels_of
 from compile.build_artefact import BuildRequest, build_artefact
 from compile.errors import MqnetError
 from compile.parts import COPY
 from compile.phases import Phases
 from compile.run_artefact import Session
+from targets.served.kernel_calls import time_calls
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def split(
 
 def test_it_computes_what_one_device_does(split: Session, artefact: ArtefactFactory) -> None:
     here, image = Session(artefact()), scaled(PHOTOS[0], *SIZE)
-    (expected,), (found,) = (s.run_part("backbone", image[None]) for s in (here, split))
+    (expected,), (found,) = (s.network.run_part("backbone", image[None]) for s in (here, split))
     np.testing.assert_array_equal(found, expected)
     # Both parts' integers are the same, and so is the head's code.
     np.testing.assert_array_equal(split.run(image)[0], here.run(image)[0])
@@ -53,8 +58,7 @@ def test_each_part_has_its_library_and_kernels(split: Session) -> None:
     assert opencl_source not in library.with_name("head.so").read_bytes()
 
 
-def test_the_profile_shows_the_copy(split: Session) -> None:
-    calls = time_kernel_calls(split, scaled(PHOTOS[0], *SIZE), frames=2, warm_up=1)
+def check_profile(calls: list[KernelCall]) -> None:
     names = [call.name for call in calls]
     assert names.count(COPY) == 1 and 0 < names.index(COPY) < len(names) - 1
     copy = calls[names.index(COPY)]
@@ -62,6 +66,12 @@ def test_the_profile_shows_the_copy(split: Session) -> None:
     assert copy.output == f"{height}x{width}x16 int8"
     assert copy.moved_bytes == 2 * height * width * 16 and copy.seconds > 0
     assert [call.layers for call in calls][-1], "the calls behind it keep their layers"
+
+
+def test_the_profile_shows_the_copy(split: Session) -> None:
+    split.network.set_photo(scaled(PHOTOS[0], *SIZE))
+    timed = time_calls(split.network, kernels_of(split.artefact), frames=2, warm_up=1)
+    check_profile(describe_calls(split.artefact, timed))
 
 
 def test_a_head_that_is_damaged(split: Session, tmp_path: Path) -> None:
@@ -88,11 +98,29 @@ def test_what_cannot_be_split(tmp_path: Path, target: str, scheme: str, message:
     assert not list(tmp_path.iterdir())
 
 
-def test_not_over_rpc(split: Session) -> None:
+def test_over_rpc(split: Session, gpu_board: Served, artefact: ArtefactFactory) -> None:
+    """On one device after the other, with the copy between them made there: the result is the same,
+    a frame has a time, and each call one of its own. The whole network has none on its name."""
+    image, folder = scaled(PHOTOS[0], *SIZE), split.artefact.library.parent
+    with open_device(gpu_board.address) as device:
+        engine = device.start(Job("tvm", "mixed", SIZE, 1, folder))
+        found = engine.output(image)
+        wall, cpu = engine.time_frames(3)
+        version, timed = device.time_calls(
+            split.artefact, image, kernels_of(split.artefact), frames=2, warm_up=1
+        )
+        (session,) = gpu_board.sessions()
+        assert os.listdir(session.cwd()) == []  # What was uploaded is removed.
+    np.testing.assert_array_equal(found, split.run(image)[0])
+    assert len(wall) == len(cpu) == 3 and min(wall) > 0
+    assert "PoCL" in engine.version and version == engine.version
+    check_profile(describe_calls(split.artefact, timed))
+
+
+def test_not_over_another_server(split: Session) -> None:
     class NoSession:
         def get_function(self, name: str) -> None:
             raise AttributeError(name)
 
-    job = Job("tvm", "mixed", SIZE, 1, split.artefact.library.parent)
-    with pytest.raises(WorkerError, match="is split over two devices"):
-        TvmArtefactThere(NoSession(), job, None)
+    with pytest.raises(WorkerError, match=r"not served by targets/serve\.py"):
+        start_engine(NoSession(), Job("tvm", "mixed", SIZE, 1, split.artefact.library.parent), {})

@@ -133,7 +133,7 @@ def sessions(artefact: ArtefactFactory) -> tuple[Session, Session]:
 
 def test_the_backbone_is_the_same_and_holds_no_float16(sessions: tuple[Session, Session]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8)
-    (wide,), (narrow,) = (session.run_part("backbone", image) for session in sessions)
+    (wide,), (narrow,) = (session.network.run_part("backbone", image) for session in sessions)
     np.testing.assert_array_equal(narrow, wide)
 
 

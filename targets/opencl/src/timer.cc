@@ -32,12 +32,26 @@ class OpenCLTimer final : public TimerNode {
   Stretch stretch_;
 };
 
+Timer MakeTimer(DLDevice device) {
+  return Timer(ffi::make_object<OpenCLTimer>(&GetDevice(device.device_id)));
+}
+
 }  // namespace
 
 void RegisterTimer() {
-  ffi::reflection::GlobalDef().def("runtime.timer.opencl", [](DLDevice device) {
-    return Timer(ffi::make_object<OpenCLTimer>(&GetDevice(device.device_id)));
-  });
+  ffi::reflection::GlobalDef()
+      .def("runtime.timer.opencl", MakeTimer)
+      // TVM's timers have no functions in Python.
+      .def("mqnet.opencl.start_timer",
+           [](DLDevice device) {
+             Timer timer = MakeTimer(device);
+             timer->Start();
+             return timer;
+           })
+      .def("mqnet.opencl.stop_timer", [](Timer timer) {
+        timer->Stop();
+        return timer->SyncAndGetElapsedNanos();
+      });
 }
 
 }  // namespace mqnet::opencl
