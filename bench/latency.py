@@ -243,7 +243,7 @@ def _jobs(
     threads: int,
 ) -> list[Job]:
     """What is timed together; our own networks are built first, unless they are given."""
-    from bench.baselines import OURS
+    from bench.baselines import FOR_GPUS, OURS
     from bench.baselines.engine import Job
 
     ours = [("tvm", artefact) for artefact in artefacts if artefact.size == size] or [
@@ -256,11 +256,14 @@ def _jobs(
             *(engine, artefact.manifest["scheme"], size, threads, artefact.library.parent),
             # Of the whole network, which is described last.
             planned_bytes=artefact.manifest["parts"][-1]["activation_bytes"],
+            on_gpu=artefact.manifest["target"].get("opencl") is not None,
         )
         for engine, artefact in ours
     ]
     others = [(engine, scheme) for engine, scheme in networks if engine not in OURS]
-    return jobs + [Job(engine, scheme, size, threads) for engine, scheme in others]
+    return jobs + [
+        Job(engine, scheme, size, threads, on_gpu=engine in FOR_GPUS) for engine, scheme in others
+    ]
 
 
 def _build(

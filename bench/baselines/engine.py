@@ -21,6 +21,7 @@ class Job:
         artefact: folder of our own build; None for other engines.
         planned_bytes: of activations, which our own build's memory plan fixes; None for other
             engines, which do not tell.
+        on_gpu: whether a GPU computes, whose memory is not that of the process.
     """
 
     engine: str
@@ -29,6 +30,7 @@ class Job:
     threads: int
     artefact: Path | None = None
     planned_bytes: int | None = None
+    on_gpu: bool = False
 
 
 class Engine(Protocol):

@@ -71,6 +71,8 @@ def memory(run: RunFile) -> Figure | None:
             name=planned["name"] + ", as planned", activation_mb=planned["planned_activation_mb"]
         )
         rows = pd.concat([rows, planned])
+    # Of a GPU beside processors.
+    rows = rows.dropna(subset="activation_mb")
     table = rows.pivot(index="name", columns="size", values="activation_mb")
     figure = Figure(figsize=(10, 1 + 0.3 * len(table)), layout="constrained")
     panel = figure.subplots()

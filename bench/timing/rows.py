@@ -37,11 +37,9 @@ def make_rows(results: list[Measured], environment: dict[str, Any]) -> list[dict
                 "p90_ms": percentile_ms(result.wall, 90),
                 "min_ms": percentile_ms(result.wall, 0),
                 "cpu_ms": percentile_ms(result.cpu, 50) if any(result.cpu) else None,
-                "peak_rss_mb": result.memory.peak / 1e6 if result.memory else None,
-                "activation_mb": result.memory.activations / 1e6 if result.memory else None,
-                "planned_activation_mb": None
-                if job.planned_bytes is None
-                else job.planned_bytes / 1e6,
+                "peak_rss_mb": _megabytes(result.memory and result.memory.peak),
+                "activation_mb": _megabytes(result.memory and result.memory.activations),
+                "planned_activation_mb": _megabytes(job.planned_bytes),
                 "psnr_db": result.psnr_db,
                 "ratio_to_litert_mixed": percentile_ms(base.wall, 50)
                 / percentile_ms(result.wall, 50)
@@ -67,3 +65,7 @@ def _labels(environment: dict[str, Any]) -> list[str]:
     if environment["emulated"]:
         return [f"EMULATED by {environment['emulated']}: says nothing about any device's speed"]
     return []
+
+
+def _megabytes(size: int | None) -> float | None:
+    return None if size is None else size / 1e6

@@ -30,11 +30,12 @@ class Memory:
 
     Attributes:
         peak: resident set at its largest, Python and the engine's libraries included.
-        activations: by how much it grew from the loaded network to the end of the first frame.
+        activations: by how much it grew from the loaded network to the end of the first frame;
+            None of a GPU, for which the process grows by what the driver's compiler needs.
     """
 
     peak: int
-    activations: int
+    activations: int | None
 
 
 class Worker(AskedProcess):
@@ -111,7 +112,8 @@ def _serve(job: Job, cores: tuple[int, ...], pipe: Connection) -> None:
         elif question == "time":
             answer = _time(engine, value)
         else:
-            answer = Memory(max(peak, _memory("VmHWM")), activations)
+            peak = max(peak, _memory("VmHWM"))
+            answer = Memory(peak, None if job.on_gpu else activations)
         pipe.send((None, answer))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tvm
 from fixtures_artefacts import SIZE, ArtefactFactory
@@ -13,6 +14,7 @@ from bench.baselines.engine import Job
 from bench.baselines.tvm_artefact import TvmArtefact
 from bench.timing.rows import make_rows
 from bench.timing.session import Measured
+from bench.timing.worker import Worker
 from compile.errors import MqnetError
 from targets.gpu_name import POCL_WARNING, gpu_name
 
@@ -32,6 +34,26 @@ def test_pocl_is_called_what_it_is(opencl: tvm.runtime.Device, artefact: Artefac
     assert row["flags"] == [POCL_WARNING]
     (row,) = make_rows([Measured(job, version=f"0.27 on {gpu_name(MALI)}")], environment)
     assert row["flags"] == []
+
+
+def test_memory_of_a_gpu_is_not_that_of_the_process(
+    opencl: tvm.runtime.Device, artefact: ArtefactFactory
+) -> None:
+    """What the process grows by is the driver's compiler: nothing is said, and no bar drawn."""
+    options = latency.Options(target="host-opencl")
+    built = artefact("host-opencl")
+    (ours, peer) = latency._jobs(options, [("litert-gpu", "mixed")], [built], SIZE, 1)
+    assert ours.on_gpu and peer.on_gpu
+    worker = Worker(ours, [0])
+    try:
+        worker.output(np.zeros((*SIZE, 3), np.uint8))
+        memory = worker.memory()
+    finally:
+        worker.close()
+    assert memory.activations is None and memory.peak > 1e6
+    measured = Measured(ours, wall=[[0.1, 0.1]], cpu=[[0.1, 0.1]], memory=memory, version="x")
+    (row,) = make_rows([measured], {"emulated": "", "busy_cores": 0.0})
+    assert row["activation_mb"] is None and row["peak_rss_mb"] > 1
 
 
 @pytest.mark.parametrize(("target", "has_fp16"), [("host-opencl", False), ("linux-mali", True)])

@@ -133,6 +133,18 @@ def test_memory_is_shown_as_measured_and_as_planned(run_json: Path):
         assert [bar.get_width() for bar in bars] == [3.21, 20.6, 20.6, 20.6]
 
 
+def test_memory_of_a_gpu_is_left_out(tmp_path: Path):
+    run = session()
+    run["rows"] = [
+        r | {"activation_mb": None if r["engine"] == "tvm" else r.get("activation_mb")}
+        for r in run["rows"]
+    ]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (panel,) = memory(read_run(tmp_path / "run.json")).axes
+    names = [label.get_text() for label in panel.get_yticklabels()]
+    assert names == ["tvm mixed, as planned", "litert mixed", "litert fp32"]
+
+
 def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
     run = session()
     for r in run["rows"]:
