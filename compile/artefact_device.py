@@ -8,7 +8,7 @@ from typing import Any
 
 from compile.artefact import LIBRARY, Artefact
 from compile.errors import ArtefactError
-from compile.kernels.opencl_dot_product import EXTENSIONS
+from compile.opencl_source.dot_product import EXTENSIONS
 from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY
 from targets.served.opencl import describe_opencl
 

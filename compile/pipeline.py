@@ -39,9 +39,9 @@ from compile.frontend.import_program import import_program
 from compile.kernels.dot_product import DotProduct
 from compile.kernels.dot_products import dot_product_named
 from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.opencl_functions import kernel_sources
 from compile.kernels.tiling import VectorUnit
 from compile.kernels.word_ops import WordDot
+from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.opencl_functions import kernel_sources
 from compile.kernels.tiling import VectorUnit
+from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target

@@ -15,6 +15,7 @@ FORBIDDEN = {
     "compile/**/*.py": ("bench",),
     "targets/**/*.py": ("bench", "compile.tuner", "compile.passes"),
     "compile/kernels/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
+    "compile/opencl_source/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
     "compile/passes/*.py": ("compile.tuner",),
     "compile/tuning_records/*.py": ("compile.tuner", "compile.passes"),
 }

@@ -3,8 +3,9 @@
 A kernel reads them from a buffer, or from an image whose pixels are four words each: which is
 faster, only the device tells. So it is a choice of the schedule
 (:mod:`compile.kernels.gpu_convolution`), and an annotation of the block that multiplies. TVM's code
-generator has no image of this kind, so its text is rewritten; the runtime makes the image out of
-the buffer that it is given (`targets/opencl/src/buffers.cc`).
+generator has no image of this kind, so its text is rewritten
+(:mod:`compile.opencl_source.image_reads`); the runtime makes the image out of the buffer that it is
+given (`targets/opencl/src/buffers.cc`).
 
 The image has two dimensions: one of a single dimension could lie on the buffer without a copy, but
 a Mali reads that through its load/store unit again, as Mesa's compiler has it.
@@ -12,35 +13,14 @@ a Mali reads that through its load/store unit again, as Mesa's compiler has it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-
 import tvm
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
-
-from compile.kernels.opencl_index import global_pointers
 
 #: Weights of a pixel: a vector of so many is one load.
 PIXEL_WORDS = 4
 
 _ANNOTATION = "mqnet.image_operand"
-
-#: Pixels of a row, as the runtime lays them out. OpenCL 1.2 has images of 8192 rows (embedded
-#: profile: 2048), so that 8 MB of weights fit everywhere.
-_ROW_BITS = 8
-
-#: Of a kernel, with an image and the place of a word.
-PIXEL = "mqnet_pixel"
-_SOURCE = f"""\
-#ifndef MQNET_PIXEL
-#define MQNET_PIXEL
-int4 {PIXEL}(__read_only image2d_t image, int word) {{
-  int place = word >> 2;
-  return read_imagei(image, (int2)(place & {(1 << _ROW_BITS) - 1}, place >> {_ROW_BITS}));
-}}
-#endif
-"""
 
 
 def read_from_image(sch: s_tir.Schedule, conv: SBlockRV) -> None:
@@ -64,25 +44,3 @@ def image_operands(mod: tvm.IRModule) -> dict[str, frozenset[str]]:
             places = {int(mark) for mark in marks if mark is not None}
             found[name.name_hint] = frozenset(str(function.params[n].name) for n in places)
     return {name: operands for name, operands in found.items() if operands}
-
-
-def read_images(source: str, operands: Collection[str]) -> str:
-    """``source`` of a kernel whose accesses are by vectors, with images in place of the pointers
-    to ``operands``."""
-    for operand in operands:
-        source = _read_image(source, operand)
-    return _SOURCE + source if operands else source
-
-
-def _read_image(source: str, operand: str) -> str:
-    assert global_pointers(source)[operand] == "int", f"{operand} is of no words"
-    source, parameters = re.subn(
-        rf"__global int\* restrict {operand}\b", f"__read_only image2d_t {operand}", source
-    )
-    # The bracket that closes the pointer's expression closes the call.
-    source, loads = re.subn(
-        rf"\(\*\(const __global int4\*\)\({operand} \+ ", f"({PIXEL}({operand}, ", source
-    )
-    others = len(re.findall(rf"\b{operand}\b", source)) - parameters - loads
-    assert parameters == 1 and loads and not others, f"{operand} is not read by vectors of words"
-    return source

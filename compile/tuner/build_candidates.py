@@ -15,8 +15,8 @@ from typing import Protocol
 import tvm
 
 from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.opencl_functions import kernel_sources
 from compile.kernels.tiling import VectorUnit
+from compile.opencl_source.kernel_sources import kernel_sources
 from compile.scratch_space import check_scratch_space
 from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.errors import TargetError
-from compile.kernels.opencl_dot_product import MACRO
+from compile.opencl_source.dot_product import MACRO
 from targets.emulator.command import find_qemu
 from targets.mali_compiler.make_compiler import PROGRAM, is_current
 from targets.mali_compiler.shader_text import Shader, read_shader

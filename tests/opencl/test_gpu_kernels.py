@@ -26,7 +26,7 @@ from kernel_runner import built_kernel
 from numpy.typing import NDArray
 from reference import ops
 
-from compile.kernels import gpu_norm, opencl_functions
+from compile.kernels import gpu_norm
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.elementwise import (
     create_add,
@@ -37,13 +37,14 @@ from compile.kernels.elementwise import (
 from compile.kernels.gpu_move import create_concat, create_upsample
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.mean import create_mean
-from compile.kernels.opencl_dot_product import EXTENSIONS, MACRO
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
 from compile.kernels.word_depthwise import create_word_depthwise, pack_depthwise_words
+from compile.opencl_source import kernel_sources
+from compile.opencl_source.dot_product import EXTENSIONS, MACRO
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.load_target import load_target, tvm_target
 
@@ -318,7 +319,7 @@ def dense_source() -> tuple[tvm.runtime.Executable, str]:
     """A 3x3 convolution of 16 channels."""
     kernel = create_word_conv((1, 8, 8, 16), 8, Window((3, 3), (1, 1), SAME_3X3), REQUANTIZE)
     mod = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
-    with opencl_functions.opencl_functions(images={}):
+    with kernel_sources.completed_sources(images={}):
         target = tvm_target(load_target("host-opencl"))
         library = tvm.compile(apply_builtin_schedule(USUAL)(mod), target=target)
     return library, library.mod.imports[0].inspect_source()
@@ -349,7 +350,7 @@ _SPELLINGS = {
 def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
     """The driver's extension is called, and with what it does in its place the kernel is right."""
     assert _SPELLINGS.keys() == EXTENSIONS.keys()
-    complete, prelude = opencl_functions.complete_source, ""
+    complete, prelude = kernel_sources.complete_source, ""
     if extension is not None:
         added = "c + " if "acc(" in _SPELLINGS[extension] else ""
         prelude = (
@@ -367,7 +368,7 @@ def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
         text = text.replace("#else\n  return sum + (int)", "#else\n  return 7 * (int)")
         return prelude + text.replace(f"#pragma OPENCL EXTENSION {extension} : enable\n", "")
 
-    with mock.patch.object(opencl_functions, "complete_source", with_extension):
+    with mock.patch.object(kernel_sources, "complete_source", with_extension):
         library, _ = dense_source()
     random = np.random.default_rng(0)
     data, weight = draw_int8(random, (1, 8, 8, 16)), draw_int8(random, (8, 16, 3, 3))

@@ -25,13 +25,13 @@ from compile.kernels.design_spaces import design_space, spaces_for
 from compile.kernels.elementwise import create_add
 from compile.kernels.gpu_unit import GpuUnit
 from compile.kernels.mean import create_mean
-from compile.kernels.opencl_functions import kernel_sources
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv
 from compile.kernels.word_depthwise import create_word_depthwise
+from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
 from compile.tuner import rpc_runner, session

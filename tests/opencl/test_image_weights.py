@@ -19,11 +19,12 @@ from tvm import s_tir
 from compile.kernels import gpu_convolution, pointwise
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.image_weights import image_operands, read_images
-from compile.kernels.opencl_functions import kernel_sources
+from compile.kernels.image_weights import image_operands
 from compile.kernels.window import Window
 from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.word_conv import create_word_conv, pack_words
+from compile.opencl_source.image_reads import read_images
+from compile.opencl_source.kernel_sources import kernel_sources
 from targets.load_target import tvm_target
 
 UNIT = GpuUnit(64, 64, image_weights=True)

@@ -28,7 +28,7 @@ from compile.artefact import Artefact, open_artefact
 from compile.artefact_device import network_layout
 from compile.build_artefact import BuildRequest, build_artefact
 from compile.errors import ArtefactError, MqnetError
-from compile.kernels.opencl_dot_product import EXTENSIONS, MACRO
+from compile.opencl_source.dot_product import EXTENSIONS, MACRO
 from compile.phases import Phases
 from compile.run_artefact import Session
 from targets.elf import read_machine

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from compile.kernels.opencl_index import global_pointers, multiple_of
+from compile.opencl_source.source_index import global_pointers, multiple_of
 
 _ACCESS = re.compile(r"\bv(load|store)(2|4|8|16)\(")
 _PLACE = re.compile(r"(\w+) \+ (.*)", re.DOTALL)

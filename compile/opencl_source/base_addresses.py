@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compile.kernels.image_weights import PIXEL
-from compile.kernels.opencl_index import closing_bracket, global_pointers, syntax_tree
+from compile.opencl_source.image_reads import PIXEL
+from compile.opencl_source.source_index import closing_bracket, global_pointers, syntax_tree
 
 _KERNEL = re.compile(r"^__kernel void \w+\([^)]*\) \{\n", re.MULTILINE)
 # The names in what is the same in all of a kernel; others are variables.

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compile.kernels.opencl_index import closing_bracket, global_pointers, multiple_of
+from compile.opencl_source.source_index import closing_bracket, global_pointers, multiple_of
 
 #: Bytes of the longest load.
 _VECTOR_BYTES = 16
