@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,43 +11,7 @@ import tyro
 from compile.cli import run_command, set_up_logging
 
 if TYPE_CHECKING:
-    from bench.timing.kernels_file import KernelsFile
-
-
-# Our kernel families (compile/kernels/) and XNNPACK's operators, by common names.
-_FAMILIES = {
-    "packed_pointwise": "1x1 convolution",
-    "packed_concat_pointwise": "1x1 convolution",
-    "matrix_pointwise": "1x1 convolution",
-    "inverted_residual": "inverted residual",
-    "packed_conv": "3x3 convolution",
-    "pointwise": "1x1 convolution",
-    "planar_pointwise": "1x1 convolution",
-    "planar_conv": "3x3 convolution",
-    "packed_depthwise": "depthwise convolution",
-    "depthwise": "depthwise convolution",
-    "spatial_conv": "3x3 convolution",
-    "row_statistics": "means",
-    "planar_row_statistics": "means",
-    "planar_statistics": "means",
-    "instance_norm_statistics": "means",
-    "mean": "means",
-    "move": "copies",
-    "word_concat_pointwise": "1x1 convolution",
-    "word_conv": "dense convolution",
-    "word_depthwise": "depthwise convolution",
-    "gpu_row_statistics": "means",
-    "gpu_statistics": "means",
-    "copy": "copies between devices",
-}
-_XNNPACK = (
-    ("Fully Connected", "pointwise"),
-    ("DWConv", "depthwise"),
-    ("IGEMM", "spatial_conv"),
-    ("Mean|Reduce", "mean"),
-    ("Copy|Reshape|Concat|Pad", "move"),
-)
-
+    from bench.kernels.kernels_file import KernelsFile
 
 # The longest name of a layer does not break.
 _LAYER_WIDTH = 48
@@ -102,10 +64,11 @@ def _time(options: Options) -> None:
     set_up_logging(verbose=False)
     from bench.baselines.litert_profile import profile_litert
     from bench.device.choose_device import device_address
+    from bench.kernels.describe_calls import describe_calls
+    from bench.kernels.families import litert_families, seconds_by_family
+    from bench.kernels.kernels_file import KernelsFile
+    from bench.kernels.measure_calls import measure_here, measure_there
     from bench.peer_files import peer_file
-    from bench.timing.kernel_calls import describe_calls
-    from bench.timing.kernels_file import KernelsFile
-    from bench.timing.measure_calls import measure_here, measure_there
     from compile.artefact import open_artefact
     from compile.errors import MqnetError
 
@@ -132,10 +95,10 @@ def _time(options: Options) -> None:
         kind: 0.0 if on_gpu else target[f"peak_{kind}_macs"] * limits.clock_hz
         for kind in ("int8", "fp32")
     }
-    families = {"tvm": _by_family((call.family, call.seconds) for call in calls)}
+    families = {"tvm": seconds_by_family((call.family, call.seconds) for call in calls)}
     if options.litert:
         name = f"litert-{manifest['scheme']}-{height}x{width}.tflite"
-        families["litert"] = _litert_families(profile_litert(peer_file(name), options.frames))
+        families["litert"] = litert_families(profile_litert(peer_file(name), options.frames))
     kernels = KernelsFile(
         network={
             "scheme": manifest["scheme"],
@@ -187,23 +150,6 @@ def _print_table(kernels: KernelsFile, rows: int) -> None:
             call.schedule,
         )
     Console(width=160).print(table)
-
-
-def _by_family(times: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Seconds by kind of kernel, the longest first."""
-    sums: dict[str, float] = {}
-    for family, seconds in times:
-        name = _FAMILIES.get(family, "elementwise")
-        sums[name] = sums.get(name, 0) + seconds
-    return dict(sorted(sums.items(), key=lambda item: -item[1]))
-
-
-def _litert_families(types: dict[str, float]) -> dict[str, float]:
-    """LiteRT's times by the kinds that our kernels have, from XNNPACK's names for its own."""
-    return _by_family(
-        (next((f for pattern, f in _XNNPACK if re.search(pattern, name)), ""), seconds)
-        for name, seconds in types.items()
-    )
 
 
 def _print_families(families: dict[str, dict[str, float]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.timing.kernels_file import KernelsFile
+from bench.kernels.kernels_file import KernelsFile
 
 
 def layer_table(kernels: KernelsFile) -> pd.DataFrame:

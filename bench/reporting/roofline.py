@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.timing.kernels_file import KernelsFile
+from bench.kernels.kernels_file import KernelsFile
 
 
 def roofline(kernels: KernelsFile) -> Figure:

@@ -10,13 +10,13 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.kernels.kernels_file import KernelsFile
 from bench.reporting.compare_runs import compare_runs
 from bench.reporting.figures import FIGURES
 from bench.reporting.kernel_table import kind_table, layer_table
 from bench.reporting.roofline import roofline
 from bench.reporting.run_file import RunFile
 from bench.reporting.table import table_of
-from bench.timing.kernels_file import KernelsFile
 from compile.atomic import make_folder, write_atomically
 from compile.errors import MqnetError
 

@@ -11,9 +11,9 @@ from command_line import x86_only
 from fixtures_artefacts import SIZE, ArtefactFactory
 
 from bench.baselines.litert_profile import profile_litert, seconds_by_type
+from bench.kernels.describe_calls import describe_calls, kernels_of
 from bench.peer_files import peer_file
 from bench.timing.clock import measure_this_core
-from bench.timing.kernel_calls import describe_calls, kernels_of
 from compile.errors import ArtefactError
 from compile.run_artefact import Session
 from targets.load_target import load_target

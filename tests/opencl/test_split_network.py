@@ -17,9 +17,9 @@ from rich.console import Console
 from bench.baselines.engine import Job
 from bench.device.choose_device import open_device
 from bench.device.engines import start_engine
+from bench.kernels.describe_calls import describe_calls, kernels_of
+from bench.kernels.kernel_call import KernelCall
 from bench.timing.asked_process import WorkerError
-from bench.timing.kernel_call import KernelCall
-from bench.timing.kernel_calls import describe_calls, kernels_of
 from compile.build_artefact import BuildRequest, build_artefact
 from compile.errors import MqnetError
 from compile.parts import COPY

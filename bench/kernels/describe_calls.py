@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.timing.kernel_call import KernelCall
+from bench.kernels.kernel_call import KernelCall
 from compile.artefact import Artefact
 from compile.errors import ArtefactError
 from compile.parts import COPY

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.timing.kernel_call import KernelCall
+from bench.kernels.kernel_call import KernelCall
 from compile.errors import MqnetError
 
 FORMAT = 1

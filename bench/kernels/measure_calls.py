@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bench.baselines.tvm_artefact import version_here
 from bench.device.choose_device import open_device
 from bench.device.device import check_runs_there, device_environment
+from bench.kernels.describe_calls import kernels_of
 from bench.timing.asked_process import WorkerError
 from bench.timing.clock import CoreLimits, measure_this_core
 from bench.timing.environment import describe_environment, describe_repository
-from bench.timing.kernel_calls import kernels_of
 from compile.artefact import Artefact
 from compile.cli import stderr
 from compile.errors import TargetError

@@ -1,0 +1,1 @@
+"""The kernel calls of a frame: timed, described, kept in a file."""
