@@ -22,6 +22,9 @@ from targets.gpu_name import SOFTWARE_WARNING
 # What the accelerator says of the GPU that it takes, and of none; nothing else of it tells.
 _ADAPTER = re.compile(r"Selected adapter: (.*), arch=.* adapterType=(.*)")
 _REFUSAL = re.compile(r"(?:ERROR|E\d+).*\] (.*)")
+_NO_DRIVER_REMEDY = (
+    ": install Vulkan's loader and a driver (on Debian libvulkan1 and mesa-vulkan-drivers)"
+)
 
 
 class LiteRTGpuFile:
@@ -50,7 +53,10 @@ class LiteRTGpuFile:
             text = log.read()
         if problem:
             reasons = _REFUSAL.findall(text) or [problem]
-            raise TargetError(f"LiteRT does not run {path.name} on a GPU here: {reasons[0]}")
+            reason = reasons[0] + (_NO_DRIVER_REMEDY if "No adapters found" in reasons[0] else "")
+            raise TargetError(
+                f"LiteRT does not run {path.name} on a GPU here: {reasons[0]}{remedy}"
+            )
         adapter = _ADAPTER.search(text)
         name, kind = adapter.groups() if adapter else ("an unknown GPU", "")
         warning = f"{SOFTWARE_WARNING}: " if "CPU" in kind else ""

@@ -40,7 +40,8 @@ def test_its_row_carries_the_warning(software_vulkan: str) -> None:
 
 def test_no_gpu_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VK_DRIVER_FILES", "/no/driver.json")
-    with pytest.raises(WorkerError, match="LiteRT does not run litert-fp32-.* on a GPU here: "):
+    sentence = "LiteRT does not run litert-fp32-.* on a GPU here: .*: install Vulkan's loader"
+    with pytest.raises(WorkerError, match=sentence):
         Worker(jobs("fp32")[0], [0])
 
 
