@@ -30,6 +30,12 @@ _FAMILIES = {
     "gpu_row_statistics": "means",
     "gpu_statistics": "means",
     "copy": "copies between devices",
+    "normalize": "elementwise",
+    "planar_normalize": "elementwise",
+    "gpu_normalize": "elementwise",
+    "elementwise": "elementwise",
+    # What TVM's own operators were lowered to.
+    "": "elementwise",
 }
 _XNNPACK = (
     ("Fully Connected", "pointwise"),
@@ -37,21 +43,24 @@ _XNNPACK = (
     ("IGEMM", "spatial_conv"),
     ("Mean|Reduce", "mean"),
     ("Copy|Reshape|Concat|Pad", "move"),
+    ("Add|Clamp|Convert|Multiply|Reciprocal|Sigmoid|Square|Subtract|TanH|Unary", "elementwise"),
 )
 
 
 def seconds_by_family(times: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Seconds by kind of kernel, the longest first, of (family, seconds)."""
+    """Seconds by kind of kernel, the longest first, of (family, seconds); a family that is of no
+    kind is one of its own."""
     sums: dict[str, float] = {}
     for family, seconds in times:
-        name = _FAMILIES.get(family, "elementwise")
+        name = _FAMILIES.get(family, family)
         sums[name] = sums.get(name, 0) + seconds
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
 def litert_families(types: dict[str, float]) -> dict[str, float]:
-    """LiteRT's times by the kinds that our kernels have, from XNNPACK's names for its own."""
+    """LiteRT's times by the kinds that our kernels have, from XNNPACK's names for its own; an
+    operator that none of ours is like keeps its name."""
     return seconds_by_family(
-        (next((f for pattern, f in _XNNPACK if re.search(pattern, name)), ""), seconds)
+        (next((f for pattern, f in _XNNPACK if re.search(pattern, name)), name), seconds)
         for name, seconds in types.items()
     )

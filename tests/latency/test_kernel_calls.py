@@ -12,9 +12,12 @@ from fixtures_artefacts import SIZE, ArtefactFactory
 
 from bench.baselines.litert_profile import profile_litert, seconds_by_type
 from bench.kernels.describe_calls import describe_calls, kernels_of
+from bench.kernels.families import litert_families, seconds_by_family
 from bench.peer_files import peer_file
 from bench.timing.clock import measure_this_core
 from compile.errors import ArtefactError
+from compile.kernels.design_spaces import SPACES
+from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
 from compile.run_artefact import Session
 from targets.load_target import load_target
 from targets.served.kernel_calls import time_calls
@@ -94,11 +97,29 @@ def test_litert_summary_by_hand():
 
 
 def test_litert_profiles_its_network():
-    """The head's 3x3 convolution in float is there, and far from all; nothing is left unnamed."""
+    """The head's 3x3 convolution in float is there, and far from all; each operator is of a kind
+    that our kernels have."""
     types = profile_litert(peer_file("litert-mixed-256x256.tflite"), 3)
     spatial = types["Delegate/Convolution (NHWC, F32) IGEMM"]
     assert 0.02 < spatial / sum(types.values()) < 0.8
     assert 1e-3 < sum(types.values()) < 5
+    kinds = litert_families(types)
+    assert sum(kinds.values()) == pytest.approx(sum(types.values()))
+    assert kinds.keys() == {
+        *("1x1 convolution", "3x3 convolution", "depthwise convolution"),
+        *("copies", "elementwise", "means"),
+    }
+    assert litert_families({"Delegate/Softmax (NC)": 1.0}) == {"Delegate/Softmax (NC)": 1.0}
+
+
+def test_every_family_of_ours_is_of_a_kind(artefact: ArtefactFactory):
+    built = {kernel["family"] for kernel in artefact().manifest["kernels"]}
+    families = {*built, *SPACES, *GPU_SCHEDULES}
+    assert seconds_by_family((family, 1) for family in families).keys() <= {
+        *("1x1 convolution", "3x3 convolution", "dense convolution", "depthwise convolution"),
+        *("inverted residual", "copies", "elementwise", "means"),
+    }
+    assert seconds_by_family([("winograd", 2), ("winograd", 3)]) == {"winograd": 5}
 
 
 def test_litert_profile_of_no_network(tmp_path: Path):
