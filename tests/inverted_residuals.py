@@ -9,10 +9,10 @@ from kernel_draws import draw_int8
 from numpy.typing import NDArray
 from reference import ops
 
-from compile.kernels.dot_product import DotProduct
-from compile.kernels.inverted_residual_stages import InvertedResidual
-from compile.kernels.packed_depthwise import pack_depthwise
-from compile.kernels.packed_weight import pack_for_dot_product
+from compile.kernels.instructions.dot_product import DotProduct
+from compile.kernels.inverted_residuals.inverted_residual_stages import InvertedResidual
+from compile.kernels.packed.packed_depthwise import pack_depthwise
+from compile.kernels.packed.packed_weight import pack_for_dot_product
 from compile.kernels.window import Window
 
 SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))

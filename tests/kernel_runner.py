@@ -12,7 +12,7 @@ import tvm
 from numpy.typing import NDArray
 from tvm import tirx
 
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule

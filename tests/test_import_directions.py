@@ -14,7 +14,7 @@ from command_line import REPOSITORY
 FORBIDDEN = {
     "compile/**/*.py": ("bench",),
     "targets/**/*.py": ("bench", "compile.tuner", "compile.passes"),
-    "compile/kernels/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
+    "compile/kernels/**/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
     "compile/opencl_source/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
     "compile/passes/*.py": ("compile.tuner",),
     "compile/tuning_records/*.py": ("compile.tuner", "compile.passes"),

@@ -32,19 +32,19 @@ from numpy.typing import NDArray
 from reference import ops
 from tvm import tirx
 
-from compile.kernels.arm_sdot import sdot
-from compile.kernels.arm_smlal import smlal
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.dot_intrinsics import DotTile, lanewise_pair, tile_pair, word_pair
-from compile.kernels.dot_product import DotProduct
-from compile.kernels.dot_products import dot_product_named
-from compile.kernels.packed_conv import create_packed_conv
-from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.packed_pointwise import create_packed_pointwise
-from compile.kernels.packed_weight import pack_for_dot_product, packed_shape
+from compile.kernels.instructions.arm_sdot import sdot
+from compile.kernels.instructions.arm_smlal import smlal
+from compile.kernels.instructions.dot_intrinsics import DotTile, lanewise_pair, tile_pair, word_pair
+from compile.kernels.instructions.dot_product import DotProduct
+from compile.kernels.instructions.dot_products import dot_product_named
+from compile.kernels.instructions.x86_pmaddwd import pmaddwd
+from compile.kernels.instructions.x86_vnni import vnni
+from compile.kernels.packed.packed_conv import create_packed_conv
+from compile.kernels.packed.packed_depthwise import create_packed_depthwise, pack_depthwise
+from compile.kernels.packed.packed_pointwise import create_packed_pointwise
+from compile.kernels.packed.packed_weight import pack_for_dot_product, packed_shape
 from compile.kernels.tiling import VectorUnit
-from compile.kernels.x86_pmaddwd import pmaddwd
-from compile.kernels.x86_vnni import vnni
 from targets.detect_host import read_host_machine
 from targets.load_target import load_target, tvm_target
 

@@ -12,23 +12,19 @@ from types import ModuleType
 
 from tvm import s_tir, tirx
 
-from compile.kernels import (
-    depthwise,
-    elementwise,
-    inverted_residual,
+from compile.kernels import depthwise, elementwise, pointwise, spatial_conv
+from compile.kernels.gpu.gpu_spaces import GPU_SPACES
+from compile.kernels.gpu.gpu_unit import GpuUnit
+from compile.kernels.inverted_residuals import inverted_residual
+from compile.kernels.kernel_function import FAMILY_ATTR
+from compile.kernels.packed import (
     matrix_pointwise,
     packed_concat_pointwise,
     packed_conv,
     packed_depthwise,
     packed_pointwise,
-    planar_conv,
-    planar_pointwise,
-    pointwise,
-    spatial_conv,
 )
-from compile.kernels.gpu_spaces import GPU_SPACES
-from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.kernel_function import FAMILY_ATTR
+from compile.kernels.planar import planar_conv, planar_pointwise
 from compile.kernels.tiling import VectorUnit
 
 #: By family.

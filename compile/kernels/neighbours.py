@@ -10,8 +10,9 @@ from __future__ import annotations
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from compile.kernels import planar_norm, row_statistics
+from compile.kernels import row_statistics
 from compile.kernels.instance_norm import vectorize_normalize
+from compile.kernels.planar import planar_norm
 from compile.kernels.tiling import VectorUnit, even_lanes
 
 _STATISTICS = (*row_statistics.ROW_BLOCKS, *planar_norm.ROW_BLOCKS)

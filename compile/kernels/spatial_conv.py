@@ -9,7 +9,7 @@ from tvm import s_tir, te, tirx
 from compile.kernels.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
 from compile.kernels.kernel_function import create_kernel
 from compile.kernels.neighbours import place_neighbours
-from compile.kernels.packed_loops import finish_in_registers
+from compile.kernels.packed.packed_loops import finish_in_registers
 from compile.kernels.register_loops import accumulate_in_registers
 from compile.kernels.tiling import (
     MOST_PIXELS,

@@ -1,4 +1,4 @@
-"""A kernel's loads of weights out of images (:mod:`compile.kernels.image_weights`)."""
+"""A kernel's loads of weights out of images (:mod:`compile.kernels.gpu.image_weights`)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import tvm
 import tvm_ffi
 
 from compile.errors import TargetError
-from compile.kernels.image_weights import image_operands
+from compile.kernels.gpu.image_weights import image_operands
 from compile.opencl_source.aligned_access import align_accesses
 from compile.opencl_source.base_addresses import share_addresses
 from compile.opencl_source.called_functions import define_functions

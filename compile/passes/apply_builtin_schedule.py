@@ -10,11 +10,12 @@ import tvm
 from tvm import s_tir, tirx
 
 from compile.errors import GraphError
-from compile.kernels import elementwise, instance_norm, mean, move, planar_norm, row_statistics
+from compile.kernels import elementwise, instance_norm, mean, move, row_statistics
 from compile.kernels.design_spaces import SPACES
-from compile.kernels.gpu_spaces import GPU_SCHEDULES
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.kernel_function import FAMILY_ATTR
+from compile.kernels.planar import planar_norm
 from compile.kernels.tiling import VectorUnit
 from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 

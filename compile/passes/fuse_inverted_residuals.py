@@ -2,9 +2,9 @@
 and the multiplication by a gate before it.
 
 The tensor between the first two convolutions, and the one between the last two, are the largest of
-the network. :mod:`compile.kernels.inverted_residual` computes both strip by strip in the cache, bit
-for bit. A block stays as it is where something else reads one of them, as the skip connections do,
-or where so many rows would be computed twice that it would not pay.
+the network. :mod:`compile.kernels.inverted_residuals.inverted_residual` computes both strip by
+strip in the cache, bit for bit. A block stays as it is where something else reads one of them, as
+the skip connections do, or where so many rows would be computed twice that it would not pay.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import tvm
 from tvm import relax
 from tvm_ffi import structural_equal
 
-from compile.kernels import packed_concat_pointwise, packed_depthwise, packed_pointwise
-from compile.kernels.cut_inverted_residual import cut_inverted_residual
-from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import create_add
-from compile.kernels.gpu_unit import GpuUnit
-from compile.kernels.inverted_residual import create_inverted_residual
-from compile.kernels.inverted_residual_stages import InvertedResidual
+from compile.kernels.gpu.gpu_unit import GpuUnit
+from compile.kernels.gpu.word_ops import WordDot
+from compile.kernels.instructions.dot_product import DotProduct
+from compile.kernels.inverted_residuals.cut_inverted_residual import cut_inverted_residual
+from compile.kernels.inverted_residuals.inverted_residual import create_inverted_residual
+from compile.kernels.inverted_residuals.inverted_residual_stages import InvertedResidual
+from compile.kernels.packed import packed_concat_pointwise, packed_depthwise, packed_pointwise
 from compile.kernels.tiling import VectorUnit
-from compile.kernels.word_ops import WordDot
 from compile.passes.match_gate import Gated, match_gate
 from compile.passes.rewrite_function import rewrite_functions
 from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape

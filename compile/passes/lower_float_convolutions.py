@@ -17,8 +17,8 @@ from tvm import relax
 
 from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.dot_product import DotProduct
-from compile.kernels.word_ops import WordDot
+from compile.kernels.gpu.word_ops import WordDot
+from compile.kernels.instructions.dot_product import DotProduct
 from compile.passes.constants import variables_of
 from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
 from compile.passes.pack_convolution import (

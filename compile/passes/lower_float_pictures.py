@@ -11,7 +11,8 @@ from functools import partial
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import gpu_move, move
+from compile.kernels import move
+from compile.kernels.gpu import gpu_move
 from compile.kernels.mean import create_float_mean
 from compile.passes.match_island import upsampling_factor
 from compile.passes.quantized_graph import NotLowerable, op_name
@@ -23,7 +24,7 @@ class LowerFloatPictures:
     """Replace global average pooling, nearest upsampling and concat of two float tensors.
 
     Args:
-        on_gpu: move by the kernels of :mod:`compile.kernels.gpu_move`.
+        on_gpu: move by the kernels of :mod:`compile.kernels.gpu.gpu_move`.
     """
 
     def __init__(self, on_gpu: bool = False) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import gpu_norm, planar_norm
+from compile.kernels.gpu import gpu_norm
 from compile.kernels.instance_norm import create_normalize, create_statistics, repeated_columns
+from compile.kernels.planar import planar_norm
 from compile.kernels.row_statistics import create_row_statistics
 from compile.passes.constants import constant_value
 from compile.passes.quantized_graph import op_name
@@ -22,7 +23,7 @@ class LowerInstanceNorm:
     function.
 
     Args:
-        on_gpu: by the kernels of :mod:`compile.kernels.gpu_norm`, which take NHWC.
+        on_gpu: by the kernels of :mod:`compile.kernels.gpu.gpu_norm`, which take NHWC.
     """
 
     def __init__(self, on_gpu: bool = False) -> None:

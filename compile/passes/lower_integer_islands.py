@@ -13,17 +13,18 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import gpu_move, move
+from compile.kernels import move
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.dot_product import DotProduct
 from compile.kernels.elementwise import (
     create_add,
     create_multiply,
     create_rescale,
     create_table_lookup,
 )
+from compile.kernels.gpu import gpu_move
+from compile.kernels.gpu.word_ops import WordDot
+from compile.kernels.instructions.dot_product import DotProduct
 from compile.kernels.mean import create_mean
-from compile.kernels.word_ops import WordDot
 from compile.passes.linear_table import as_requantization
 from compile.passes.match_island import Island, match_island
 from compile.passes.match_upsampled_concat import match_upsampled_concat

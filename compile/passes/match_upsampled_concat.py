@@ -1,8 +1,8 @@
 """Recognize a 1x1 convolution over concat(upsample(low), high). Not a pass itself.
 
 Such a convolution is lowered to one kernel that makes neither the upsampled tensor nor the joined
-one (:mod:`compile.kernels.packed_concat_pointwise` has the proof that this is exact), and with
-fewer multiplications.
+one (:mod:`compile.kernels.packed.packed_concat_pointwise` has the proof that this is exact), and
+with fewer multiplications.
 """
 
 from __future__ import annotations

@@ -14,26 +14,26 @@ from tvm import tirx
 from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.depthwise import create_depthwise
-from compile.kernels.dot_product import DotProduct
-from compile.kernels.matrix_pointwise import (
+from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.word_conv import create_word_conv, pack_words
+from compile.kernels.gpu.word_depthwise import create_word_depthwise, pack_depthwise_words
+from compile.kernels.gpu.word_ops import WordDot
+from compile.kernels.instructions.dot_product import DotProduct
+from compile.kernels.packed.matrix_pointwise import (
     create_matrix_pointwise,
     pack_matrix,
     serves_matrix,
 )
-from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed_conv import create_packed_conv
-from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.packed_pointwise import create_packed_pointwise
-from compile.kernels.packed_weight import pack_for_dot_product
-from compile.kernels.planar_conv import create_planar_conv, pack_planar
-from compile.kernels.planar_pointwise import create_planar_pointwise
+from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.packed.packed_conv import create_packed_conv
+from compile.kernels.packed.packed_depthwise import create_packed_depthwise, pack_depthwise
+from compile.kernels.packed.packed_pointwise import create_packed_pointwise
+from compile.kernels.packed.packed_weight import pack_for_dot_product
+from compile.kernels.planar.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.word_conv import create_word_conv, pack_words
-from compile.kernels.word_depthwise import create_word_depthwise, pack_depthwise_words
-from compile.kernels.word_ops import WordDot
 from compile.passes.match_convolution import NHCW, Convolution
 from compile.passes.match_upsampled_concat import UpsampledConcat
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import tvm
 
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.scratch_space import check_scratch_space

@@ -15,7 +15,7 @@ import tvm
 from tvm import s_tir
 
 from compile.kernels.design_spaces import SPACES, spaces_for
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.tuning_records.records import CHOICE_ATTR
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compile.errors import MqnetError, TargetError
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.tuner.build_candidates import Build, build_library
 from compile.tuner.kernel_task import KernelTask

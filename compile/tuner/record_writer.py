@@ -10,7 +10,7 @@ import tvm
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.meta_schedule.database import TuningRecord
 
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask

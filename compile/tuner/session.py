@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.tuner.build_candidates import CandidateBuilder
 from compile.tuner.candidate import all_choices

@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from compile.build_artefact import BuildRequest
 from compile.errors import MqnetError
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.phases import Phases
 from compile.pipeline import schedule_unit

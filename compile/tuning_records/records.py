@@ -19,7 +19,7 @@ from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.atomic import write_atomically
 from compile.errors import TargetError
-from compile.kernels.intrinsic_names import register_intrinsics
+from compile.kernels.instructions.intrinsic_names import register_intrinsics
 from compile.tuning_records.json_lines import encode_line, read_lines
 from compile.tuning_records.workload import short_line
 

@@ -26,7 +26,6 @@ from kernel_runner import built_kernel
 from numpy.typing import NDArray
 from reference import ops
 
-from compile.kernels import gpu_norm
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.elementwise import (
     create_add,
@@ -34,15 +33,16 @@ from compile.kernels.elementwise import (
     create_rescale,
     create_table_lookup,
 )
-from compile.kernels.gpu_move import create_concat, create_upsample
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu import gpu_norm
+from compile.kernels.gpu.gpu_move import create_concat, create_upsample
+from compile.kernels.gpu.gpu_unit import GpuUnit
+from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.word_conv import create_word_conv, pack_words
+from compile.kernels.gpu.word_depthwise import create_word_depthwise, pack_depthwise_words
 from compile.kernels.mean import create_mean
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.word_conv import create_word_conv, pack_words
-from compile.kernels.word_depthwise import create_word_depthwise, pack_depthwise_words
 from compile.opencl_source import kernel_sources
 from compile.opencl_source.dot_product import EXTENSIONS, MACRO
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule

@@ -23,14 +23,14 @@ from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.design_spaces import design_space, spaces_for
 from compile.kernels.elementwise import create_add
-from compile.kernels.gpu_unit import GpuUnit
+from compile.kernels.gpu.gpu_unit import GpuUnit
+from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.word_conv import create_word_conv
+from compile.kernels.gpu.word_depthwise import create_word_depthwise
 from compile.kernels.mean import create_mean
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.kernels.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.word_conv import create_word_conv
-from compile.kernels.word_depthwise import create_word_depthwise
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network

@@ -12,24 +12,24 @@ from tvm.script import ir as I
 from tvm.script import tirx as T
 
 from compile.errors import GraphError
-from compile.kernels import planar_norm
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.elementwise import create_add
 from compile.kernels.instance_norm import create_normalize
+from compile.kernels.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_upsample
-from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed_conv import create_packed_conv
-from compile.kernels.packed_depthwise import create_packed_depthwise
-from compile.kernels.packed_pointwise import create_packed_pointwise
-from compile.kernels.planar_conv import create_planar_conv
-from compile.kernels.planar_pointwise import create_planar_pointwise
+from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.packed.packed_conv import create_packed_conv
+from compile.kernels.packed.packed_depthwise import create_packed_depthwise
+from compile.kernels.packed.packed_pointwise import create_packed_pointwise
+from compile.kernels.planar import planar_norm
+from compile.kernels.planar.planar_conv import create_planar_conv
+from compile.kernels.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.kernels.x86_pmaddwd import pmaddwd
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
 

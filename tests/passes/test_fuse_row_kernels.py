@@ -9,10 +9,10 @@ import pytest
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import planar_norm
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.instance_norm import create_normalize, create_statistics
-from compile.kernels.planar_pointwise import create_planar_pointwise
+from compile.kernels.planar import planar_norm
+from compile.kernels.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.spatial_conv import create_spatial_conv

@@ -16,13 +16,13 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.errors import GraphError
-from compile.kernels.arm_sdot import sdot
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
+from compile.kernels.instructions.arm_sdot import sdot
+from compile.kernels.instructions.x86_vnni import vnni
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
-from compile.kernels.x86_vnni import vnni
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 
 FLOAT = np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3, 1, 1)

@@ -11,8 +11,8 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels import planar_norm
 from compile.kernels.instance_norm import create_normalize, create_statistics
+from compile.kernels.planar import planar_norm
 from compile.kernels.row_statistics import create_row_statistics
 from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from tvm import relax
 from tvm.ir import assert_structural_equal
 
-from compile.kernels.arm_sdot import sdot
-from compile.kernels.arm_smlal import smlal
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.dot_product import DotProduct
-from compile.kernels.packed_conv import create_packed_conv
-from compile.kernels.packed_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.packed_pointwise import create_packed_pointwise
-from compile.kernels.packed_weight import pack_for_dot_product
+from compile.kernels.instructions.arm_sdot import sdot
+from compile.kernels.instructions.arm_smlal import smlal
+from compile.kernels.instructions.dot_product import DotProduct
+from compile.kernels.instructions.x86_vnni import vnni
+from compile.kernels.packed.packed_conv import create_packed_conv
+from compile.kernels.packed.packed_depthwise import create_packed_depthwise, pack_depthwise
+from compile.kernels.packed.packed_pointwise import create_packed_pointwise
+from compile.kernels.packed.packed_weight import pack_for_dot_product
 from compile.kernels.window import Window
-from compile.kernels.x86_vnni import vnni
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 

@@ -23,17 +23,17 @@ from tvm_ffi import structural_equal, structural_hash
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.design_spaces import design_space
-from compile.kernels.dot_products import dot_product_named
 from compile.kernels.elementwise import create_add, create_multiply
-from compile.kernels.inverted_residual import create_inverted_residual
+from compile.kernels.instructions.dot_products import dot_product_named
+from compile.kernels.inverted_residuals.inverted_residual import create_inverted_residual
 from compile.kernels.mean import create_mean
 from compile.kernels.move import create_upsample
-from compile.kernels.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed_conv import create_packed_conv
-from compile.kernels.packed_depthwise import create_packed_depthwise
-from compile.kernels.packed_pointwise import create_packed_pointwise
-from compile.kernels.planar_conv import create_planar_conv
-from compile.kernels.planar_pointwise import create_planar_pointwise
+from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.packed.packed_conv import create_packed_conv
+from compile.kernels.packed.packed_depthwise import create_packed_depthwise
+from compile.kernels.packed.packed_pointwise import create_packed_pointwise
+from compile.kernels.planar.planar_conv import create_planar_conv
+from compile.kernels.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.tiling import VectorUnit

@@ -1,0 +1,1 @@
+"""Kernels of a GPU: int8 in words of four bytes, and what schedules every family there."""

@@ -1,0 +1,230 @@
+"""The schedule of every convolution on a GPU: dense or depthwise, of int8 or float, NHWC.
+
+A work item computes a tile of columns by a vector of channels or more, all of it in registers: the
+accumulators, the padding (which is a condition on the load) and the epilogue. It shares nothing
+with its neighbours but the cache: what a Mali calls local memory is ordinary memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+
+from tvm import s_tir, tirx
+from tvm.s_tir.schedule import SBlockRV
+
+from compile.kernels import depthwise, pointwise, spatial_conv
+from compile.kernels.gpu import word_concat_pointwise, word_conv, word_depthwise
+from compile.kernels.gpu.gpu_unit import GpuUnit, bind_tiles, group_of, vector_length
+from compile.kernels.gpu.image_weights import PIXEL_WORDS, read_from_image
+from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
+from compile.kernels.tiling import divisors, largest_divisor
+
+#: The families whose kernels this schedules; they have the blocks "conv" and "epilogue".
+FAMILIES = (
+    word_conv.FAMILY,
+    word_concat_pointwise.FAMILY,
+    word_depthwise.FAMILY,
+    pointwise.FAMILY,
+    spatial_conv.FAMILY,
+    depthwise.FAMILY,
+)
+
+#: Columns of a tile, words and floats: with four, a vector of weights is loaded once for four
+#: multiplications. More channels in their place, or more columns of floats, made Mesa's compiler
+#: for Mali spill registers.
+_WORD_COLUMNS, _COLUMNS = 8, 4
+_MOST_COLUMNS, _MOST_VECTORS = 8, 4
+
+#: Steps of the innermost reduction loop without a jump. With four a load of data is a whole vector,
+#: which is worth more than a larger tile.
+_STEPS, _MOST_STEPS = 4, 8
+
+#: Registers for addresses and counters.
+_ADDRESSES = 10
+
+#: Loads that a compiler has in flight, as Mesa's has: so many values of data and weights are alive
+#: for each column and vector; of a sum of up to `_STRAIGHT` products, which needs no loop, one.
+_IN_FLIGHT, _STRAIGHT = 4, 8
+
+#: Sizes of a work group that are tried.
+_GROUPS = (16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        columns: of a work item's tile.
+        vectors, lanes: its channels, in so many vectors.
+        steps: of the input channels' loop that are unrolled.
+        group: work items of a work group.
+        image: the weights are read from an image.
+    """
+
+    columns: int
+    vectors: int
+    lanes: int
+    steps: int
+    group: int
+    image: bool
+
+
+def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
+    """All that fit the registers and the work group and are worth a try."""
+    sizes = _sizes(sch)
+    longest = vector_length(sizes.channels, sizes.most_lanes(unit))
+    return [
+        Choice(tile, vectors, lanes, steps, group, image)
+        for tile in divisors(sizes.columns, _MOST_COLUMNS)
+        if tile % sizes.factor == 0
+        for lanes in dict.fromkeys((longest, vector_length(sizes.channels, unit.lanes)))
+        for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
+        for steps in divisors(sizes.steps, _MOST_STEPS)
+        if sizes.registers(tile, vectors * lanes, steps) <= unit.registers
+        for group in _GROUPS
+        if group <= unit.work_group
+        for image in dict.fromkeys((False, sizes.fits_image(lanes)))
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
+    """One vector of channels by as many columns as its registers allow; what a tile loads is shared
+    with its neighbours through the cache."""
+    sizes = _sizes(sch)
+    lanes = vector_length(sizes.channels, sizes.most_lanes(unit))
+    # Two words are one load, three are not.
+    aligned = gcd(sizes.steps, _STEPS)
+    steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
+    most = _WORD_COLUMNS if sizes.weight_is_words else _COLUMNS
+    tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
+    # Where nothing fits, the fewest.
+    fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= unit.registers] or tiles[:1]
+    image = unit.image_weights and sizes.fits_image(lanes)
+    return Choice(fitting[-1], 1, lanes, steps, unit.group, image)
+
+
+def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
+    """Tiles to work items; cut by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    convolutions, between, last = _inline_neighbours(sch)
+    *_, row, column, channel = sch.get_loops(last)
+    outer_column, column = sch.split(column, [None, choice.columns])
+    outer_channel, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
+    sch.reorder(row, outer_column, outer_channel, column, vector, lane)
+    tiles = [int(sch.get(loop).extent) for loop in (outer_column, outer_channel)]
+    group = group_of(*tiles, min(choice.group, unit.work_group))
+    tile = bind_tiles(sch, row, outer_column, outer_channel, group)
+    keep_in_registers(sch, [column, vector], lane)
+    for block in reversed(between):
+        sch.compute_at(block, tile, preserve_unit_loops=True)
+        sch.set_scope(block, 0, "local")
+        *_, column, channel = sch.get_loops(block)
+        vector, lane = sch.split(channel, [None, choice.lanes])
+        keep_in_registers(sch, [column, vector], lane)
+    for conv in convolutions:
+        if choice.image:
+            read_from_image(sch, conv)
+        sch.compute_at(conv, tile, preserve_unit_loops=True)
+        sch.set_scope(conv, 0, "local")
+        loops, reductions = sch.get_loops(conv), _reductions(sch, conv)
+        *_, column, channel = loops[: -len(reductions)]
+        *window, k = loops[-len(reductions) :]
+        step, inner = sch.split(k, [None, largest_divisor(reductions[-1], choice.steps)])
+        accumulate_in_registers(sch, conv, [column], channel, [*window, step, inner], choice.lanes)
+        sch.unroll(inner)
+
+
+def _inline_neighbours(
+    sch: s_tir.Schedule,
+) -> tuple[list[SBlockRV], list[SBlockRV], SBlockRV]:
+    """Inline the blocks before the convolutions (padding, normalization) into their loads; the
+    convolutions, the blocks between them and the last one, and this.
+
+    Those between stay blocks: what reads one many times, as a polynomial does its argument, would
+    otherwise repeat all that came before, and so does what reads that.
+    """
+    *blocks, last = sch.get_child_blocks(sch.get_sblock("root"))
+    convolutions, between = [], []
+    for block in blocks:
+        if _reductions(sch, block):
+            convolutions.append(block)
+        elif convolutions:
+            between.append(block)
+        else:
+            sch.compute_inline(block)
+    return convolutions, between, last
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the result.
+
+    Attributes:
+        columns, channels: of the picture.
+        width, steps: of the window, and of the innermost reduction.
+        summed: products of all sums, those of a concat's parts together.
+        factor: columns that share a sum.
+        is_depthwise, weight_bytes, weight_is_words: of the weights, and of one of them.
+    """
+
+    columns: int
+    channels: int
+    width: int
+    steps: int
+    summed: int
+    factor: int
+    is_depthwise: bool
+    weight_bytes: int
+    weight_is_words: bool
+
+    def most_lanes(self, unit: GpuUnit) -> int:
+        """Longer vectors where each is multiplied by a vector of bytes: these fill loads better."""
+        narrow = self.is_depthwise and self.weight_bytes == 1
+        return 2 * unit.lanes if narrow else unit.lanes
+
+    def fits_image(self, lanes: int) -> bool:
+        """Whether vectors of so many weights are the pixels of an image."""
+        return self.weight_is_words and lanes == PIXEL_WORDS
+
+    def registers(self, columns: int, lanes: int, steps: int) -> int:
+        """Accumulators, weights and data that are in flight, and what addresses take."""
+        in_flight = 1 if self.summed <= _STRAIGHT else min(_IN_FLIGHT, self.width * steps)
+        weights = max(1, lanes * self.weight_bytes // 4)
+        data = weights if self.is_depthwise else columns
+        return columns * lanes + in_flight * (weights + data) + _ADDRESSES
+
+
+def _sizes(sch: s_tir.Schedule) -> _Sizes:
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    conv = sch.get_sblock("conv")
+    *_, columns, channels = (int(axis.dom.extent) for axis in sch.get(blocks[-1]).iter_vars)
+    factor = 1
+    for block in map(sch.get, blocks):
+        if str(block.name_hint) == word_concat_pointwise.LOW_BLOCK:
+            factor = columns // int(block.iter_vars[1].dom.extent)
+    # By its place: operator fusion gives it another name.
+    weight = sch.get(conv).reads[-1].source
+    *window, steps = _reductions(sch, conv)
+    sums = [extents for block in blocks if (extents := _reductions(sch, block))]
+    # Depthwise, the weight has as many dimensions as the window and the channels.
+    is_depthwise = len(weight.shape) == 3
+    return _Sizes(
+        columns,
+        channels,
+        window[-1] if window else 1,
+        steps,
+        sum(map(prod, sums)),
+        factor,
+        is_depthwise,
+        int(weight.dtype.itemsize),
+        str(weight.dtype) == "int32",
+    )
+
+
+def _reductions(sch: s_tir.Schedule, block: SBlockRV) -> list[int]:
+    """Extents of the loops that are summed over; none of a block that is no sum."""
+    axes = sch.get(block).iter_vars
+    kinds = [axis for axis in axes if axis.iter_type == tirx.IterVar.CommReduce]
+    return [int(axis.dom.extent) for axis in kinds]

@@ -1,0 +1,92 @@
+"""The schedule of every elementwise kernel on a GPU: a vector of 128 bits to a work item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+
+from tvm import s_tir
+
+from compile.kernels import elementwise
+from compile.kernels.gpu.gpu_unit import GpuUnit, bind_flat, vector_length
+
+FAMILY = elementwise.FAMILY
+
+serves = elementwise.serves
+
+#: Elements of a work item; those of int8 are one vector, those of float32 four.
+_MOST_LANES = 16
+
+#: Sizes of a work group that are tried.
+_GROUPS = (16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        lanes: neighbouring elements that a work item computes in vectors.
+        group: work items of a work group.
+    """
+
+    lanes: int
+    group: int
+
+
+def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    longest = _longest(sch, unit)
+    lengths = dict.fromkeys(vector_length(longest, n) for n in (2, 4, 8, 16))
+    return [
+        Choice(lanes, group) for lanes in lengths for group in _GROUPS if group <= unit.work_group
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
+    """One load or store of the widest operand, or of bytes as many as make one."""
+    return Choice(_longest(sch, unit), unit.group)
+
+
+def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
+    """Inline every block into the last one; runs of its elements to work items; cut by the
+    built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
+    is_gathering = _gathers(sch)
+    for block in inner:
+        sch.compute_inline(block)
+    *outer, run = sch.get_loops(last)
+    if int(sch.get(run).extent) % choice.lanes:
+        # Longer than the channels: they are one run through memory with the columns.
+        outer, run = [], sch.fuse(*outer, run)
+    run, lane = sch.split(run, [None, choice.lanes])
+    bind_flat(sch, [*outer, run], unit, choice.group)
+    if is_gathering:
+        sch.unroll(lane)
+    else:
+        sch.vectorize(lane)
+
+
+def _longest(sch: s_tir.Schedule, unit: GpuUnit) -> int:
+    """The longest vector that lies in one run of every operand.
+
+    The elements are one run through memory; where an operand has another shape (one value per
+    channel, or the two parts of a concat), a vector must not go on over the end of its channels.
+    """
+    blocks = [sch.get(block) for block in sch.get_child_blocks(sch.get_sblock("root"))]
+    regions = [region for block in blocks for region in (*block.reads, *block.writes)]
+    buffers = [region.source for region in regions]
+    widest = max(int(buffer.dtype.itemsize) for buffer in buffers)
+    limit = max(unit.lanes, min(_MOST_LANES, unit.vector_bytes // widest))
+    # Those of fewer dimensions are scales and zero points, the same for all elements.
+    pictures = {tuple(map(int, buffer.shape)) for buffer in buffers if len(buffer.shape) > 1}
+    if len(pictures) == 1:
+        return vector_length(prod(*pictures), limit)
+    return vector_length(gcd(*(shape[-1] for shape in pictures if shape[-1] > 1)), limit)
+
+
+def _gathers(sch: s_tir.Schedule) -> bool:
+    """Whether a table is looked up: each element by itself."""
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    return any(str(sch.get(block).name_hint) == "table_lookup" for block in blocks)

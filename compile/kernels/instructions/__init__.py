@@ -1,0 +1,1 @@
+"""Instructions that multiply small integers and add up, as tensor intrinsics."""

@@ -1,0 +1,1 @@
+"""An inverted residual block as one kernel, strip by strip in a core's caches."""
