@@ -54,9 +54,7 @@ class LiteRTGpuFile:
         if problem:
             reasons = _REFUSAL.findall(text) or [problem]
             reason = reasons[0] + (_NO_DRIVER_REMEDY if "No adapters found" in reasons[0] else "")
-            raise TargetError(
-                f"LiteRT does not run {path.name} on a GPU here: {reasons[0]}{remedy}"
-            )
+            raise TargetError(f"LiteRT does not run {path.name} on a GPU here: {reason}")
         adapter = _ADAPTER.search(text)
         name, kind = adapter.groups() if adapter else ("an unknown GPU", "")
         warning = f"{SOFTWARE_WARNING}: " if "CPU" in kind else ""
