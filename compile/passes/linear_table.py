@@ -40,7 +40,11 @@ def as_requantization(
     y = table.astype(np.int64) - zero_point
     low, high = int(table.min()), int(table.max())
     inside = (table > low) & (table < high)
-    if inside.sum() < _FEWEST or (slope := np.polyfit(x[inside], y[inside], 1))[0] <= 0:
+    # The slope of a flat line comes out as anything around 0.
+    if inside.sum() < _FEWEST or np.ptp(y[inside]) == 0:
+        return None
+    slope = np.polyfit(x[inside], y[inside], 1)
+    if slope[0] <= 0:
         return None
     edges = np.stack(
         [np.where(table > low, y - 0.5, -np.inf), np.where(table < high, y + 0.5, np.inf)]
