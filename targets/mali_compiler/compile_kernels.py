@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from compile.errors import TargetError
 from compile.opencl_source.dot_product import MACRO
 from targets.emulator.command import find_qemu
+from targets.mali_compiler.library_cache import library_cache
 from targets.mali_compiler.make_compiler import PROGRAM, is_current
 from targets.mali_compiler.shader_text import Shader, read_shader
 
@@ -75,17 +77,26 @@ def compile_kernels(
             compile.
     """
     qemu = check_compiler(root)
+
+    def compile_files(
+        files: list[Path], cache: Path, on_kernel: Callable[[str], None]
+    ) -> tuple[str, dict[str, Shader]]:
+        return _compile_files(_command(qemu, root, files), gpu_id, cache, on_kernel)
+
+    library = library_cache(
+        root, gpu_id, lambda file, cache: compile_files([file], cache, lambda name: None)
+    )
     # Long ones first, so that all cores have work until the end.
     names = sorted(sources, key=lambda name: -len(sources[name]))
     workers = min(len(os.sched_getaffinity(0)), len(names))
     with tempfile.TemporaryDirectory(prefix="mqnet-mali-") as work_name:
         work = Path(work_name)
+        cache = shutil.copytree(library, work / "cache")
         for name, source in sources.items():
             (work / f"{name}.cl").write_text(source)
 
         def compile_share(share: list[str]) -> tuple[str, dict[str, Shader]]:
-            files = [str(work / f"{name}.cl") for name in share]
-            return _compile_files(_command(qemu, root, files), gpu_id, work, on_kernel)
+            return compile_files([work / f"{name}.cl" for name in share], cache, on_kernel)
 
         with ThreadPoolExecutor(workers) as pool:
             found = list(pool.map(compile_share, [names[n::workers] for n in range(workers)]))
@@ -94,22 +105,21 @@ def compile_kernels(
     )
 
 
-def _command(qemu: str, root: Path, files: list[str]) -> list[str]:
+def _command(qemu: str, root: Path, files: list[Path]) -> list[str]:
     # Preloaded there and not in QEMU itself.
     preload = ["-E", f"LD_PRELOAD={_NO_DEVICE}"]
-    return [qemu, "-L", str(root), *preload, str(root / PROGRAM), _OPTIONS, *files]
+    return [qemu, "-L", str(root), *preload, str(root / PROGRAM), _OPTIONS, *map(str, files)]
 
 
 def _compile_files(
-    command: list[str], gpu_id: int, work: Path, on_kernel: Callable[[str], None]
+    command: list[str], gpu_id: int, cache: Path, on_kernel: Callable[[str], None]
 ) -> tuple[str, dict[str, Shader]]:
     env = {
-        "HOME": str(work),
         "PAN_GPU_ID": f"{gpu_id:#x}",
         "RUSTICL_ENABLE": "panfrost",
         "OCL_ICD_VENDORS": str(_RUSTICL),
         "BIFROST_MESA_DEBUG": "shaders,shaderdb",
-        "MESA_SHADER_CACHE_DISABLE": "true",
+        "MESA_SHADER_CACHE_DIR": str(cache),
     }
     with subprocess.Popen(
         command,

@@ -55,6 +55,33 @@ def test_a_listing_that_does_not_agree_with_itself() -> None:
         read_shader(LISTING + STATISTICS.format(9))
 
 
+# Of a Bifrost, whose instructions are in pairs, and those in clauses.
+BIFROST = """\
+block0 {
+        r1 = IADD.s32 u0, r3
+        STORE.i32 r2, r1, r0, byte_offset:0
+}
+
+
+block0 {
+id(0) wait(0 ) nbb r_uncond
+\t*         r2 = IMUL.i32 t0, fau.y
+\t+         r1 = IADD.s32 fau.x, r3
+\t* NOP
+\t+         STORE.i32 r2, r1, t1, byte_offset:0
+1e00000002 300000000
+
+}
+MESA_SHADER_KERNEL shader: 3 instrs, 2 tuples, 1 clauses, 2.0 cycles, 1 threads, 0 loops, 0:0 \
+spills:fills, 0 spill cost, 6 registers used, 6 uniforms used
+"""
+
+
+def test_a_listing_of_a_bifrost() -> None:
+    with pytest.raises(TargetError, match="in another way .* 0 instructions read"):
+        read_shader(BIFROST)
+
+
 @pytest.mark.parametrize("text", ["", LISTING])
 def test_no_statistics(text: str) -> None:
     with pytest.raises(TargetError, match="no statistics"):
