@@ -46,6 +46,11 @@ class Served:
         """The processes of its clients."""
         return psutil.Process(self.process.pid).children()
 
+    def becomes_free(self) -> bool:
+        """Whether the last session ends, soon after its client has."""
+        _, alive = psutil.wait_procs(self.sessions(), timeout=20)
+        return not alive
+
     def vanish(self) -> None:
         """End it as a power cut would."""
         for process in (psutil.Process(self.process.pid), *self.sessions()):
