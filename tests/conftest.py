@@ -11,6 +11,7 @@ from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_vulkan import software_vulkan
+from hypothesis import settings
 
 from compile.run_artefact import use_threads
 
@@ -30,6 +31,12 @@ __all__ = [
     "software_vulkan",
     "tracker",
 ]
+
+# What a test says depends on the commit alone: on no clock, and on no draw of the day. For more and
+# other draws: pytest --hypothesis-profile search.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.load_profile("same")
 
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.

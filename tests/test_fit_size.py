@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compile.errors import PhotoError
@@ -32,7 +32,6 @@ def test_padded_size(height: int, width: int, multiple: int) -> None:
         assert side <= padded < side + multiple
 
 
-@settings(deadline=None)
 @given(height=sides, width=sides, down=st.integers(0, 300), right=st.integers(0, 300))
 def test_pad_and_crop_is_the_photo(height: int, width: int, down: int, right: int) -> None:
     photo = noise(height, width)
@@ -45,7 +44,6 @@ def test_pad_and_crop_is_the_photo(height: int, width: int, down: int, right: in
     np.testing.assert_array_equal(frame, photo[rows][:, columns])
 
 
-@settings(deadline=None)
 @given(height=st.integers(32, 400), width=st.integers(32, 400), frame=st.tuples(sides, sides))
 def test_resize_fits_inside_and_keeps_the_aspect(
     height: int, width: int, frame: tuple[int, int]

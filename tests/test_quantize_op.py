@@ -74,7 +74,7 @@ def host_machines() -> dict[int, relax.VirtualMachine]:
     zero_point=st.integers(-128, 127),
     limits=st.tuples(st.integers(-128, 127), st.integers(-128, 127)).map(sorted),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_host(
     host_machines: dict[int, relax.VirtualMachine], seed: int, zero_point: int, limits: list[int]
 ) -> None:

@@ -217,7 +217,7 @@ def test_too_many_pixels(tmp_path: Path) -> None:
     assert "scale it down" in refused(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(progressive=st.booleans(), share=st.floats(0.001, 0.999))
 def test_truncated_jpeg_is_never_a_picture(tmp_path: Path, progressive: bool, share: float) -> None:
     data = jpeg(progressive)
@@ -236,7 +236,7 @@ def test_jpeg_that_ends_in_zeros(tmp_path: Path, share: float) -> None:
     assert "truncated" in refused(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0.001, 0.999))
 def test_truncated_png_is_whole_or_refused(tmp_path: Path, share: float) -> None:
     """Only the last chunks, behind the pixels, may be missing."""
@@ -251,7 +251,7 @@ def test_truncated_png_is_whole_or_refused(tmp_path: Path, share: float) -> None
         np.testing.assert_array_equal(photo, read_photo(PHOTOS / "cat.png"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 1 << 20), value=st.integers(0, 255), png=st.booleans())
 def test_damage_is_a_photo_error_or_survived(
     tmp_path: Path, at: int, value: int, png: bool
