@@ -208,7 +208,11 @@ def test_linux_arm64_by_lld_alone(objects: dict[str, list[Path]], tmp_path: Path
 @pytest.mark.skipif(
     shutil.which("aarch64-linux-gnu-gcc") is None, reason="no aarch64-linux-gnu-gcc here"
 )
-def test_linux_arm64_by_gcc(objects: dict[str, list[Path]], tmp_path: Path):
+def test_linux_arm64_by_gcc(
+    objects: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # An lld goes first, and ziglang has one.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "aarch64-linux-gnu-gcc").symlink_to(shutil.which("aarch64-linux-gnu-gcc"))
