@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from fixtures_artefacts import artefact, quantized_program, shared_folder
-from fixtures_device import board, own_board, serve, tracker
+from fixtures_device import board, noise_is_no_drift, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
@@ -21,6 +21,7 @@ __all__ = [
     "board",
     "gpu_board",
     "mali_compiler",
+    "noise_is_no_drift",
     "opencl",
     "opencl_cache",
     "opencl_plugin",

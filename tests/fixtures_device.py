@@ -105,6 +105,12 @@ def board(serve: Callable[..., AbstractContextManager[Served]]) -> Iterator[Serv
 
 
 @pytest.fixture
+def noise_is_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests load the machine: a session does not mind how a device's speed changes."""
+    monkeypatch.setattr("compile.tuner.runner._DRIFT", 20.0)
+
+
+@pytest.fixture
 def own_board(serve: Callable[..., AbstractContextManager[Served]]) -> Iterator[Served]:
     """The same, to be ended."""
     with serve("own-board") as served:

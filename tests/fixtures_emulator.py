@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from needed_in_ci import give_up
 
 from compile.errors import TargetError
 from targets.emulator.command import QEMU
@@ -18,16 +19,10 @@ def arm64_root() -> Path:
     """The emulated board's root; skips where it cannot be had, but fails in CI (CI=true)."""
     root = default_root(os.environ)
     if shutil.which(QEMU) is None:
-        _give_up(f"{QEMU} is not installed (apt-get install qemu-user)")
+        give_up("the arm64 code", f"{QEMU} is not installed (apt-get install qemu-user)")
     if not is_current(root):
         try:
             make_root(root)
         except TargetError as error:
-            _give_up(str(error))
+            give_up("the arm64 code", str(error))
     return root
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI has to run the arm64 code: {reason}")
-    pytest.skip(reason)

@@ -11,6 +11,7 @@ import filelock
 import pytest
 import tvm
 from fixtures_device import Served
+from needed_in_ci import give_up
 
 from compile.errors import MqnetError
 from targets.opencl.autoload import load_plugin
@@ -29,7 +30,7 @@ def opencl_plugin() -> Path:
             try:
                 build_plugin(machine, path)
             except MqnetError as error:
-                _give_up(str(error))
+                give_up("OpenCL", str(error))
     return path
 
 
@@ -48,7 +49,8 @@ def opencl(opencl_plugin: Path, opencl_cache: Path) -> tvm.runtime.Device:
     load_plugin()
     device = tvm.opencl(0)
     if not device.exist:
-        _give_up("no OpenCL device (apt-get install pocl-opencl-icd ocl-icd-libopencl1)")
+        reason = "no OpenCL device (apt-get install pocl-opencl-icd ocl-icd-libopencl1)"
+        give_up("OpenCL", reason)
     return device
 
 
@@ -59,9 +61,3 @@ def gpu_board(
     """This machine as a device, whose sessions use OpenCL."""
     with serve("gpu-board") as served:
         yield served
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI has to run OpenCL: {reason}")
-    pytest.skip(reason)

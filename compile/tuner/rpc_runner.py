@@ -21,13 +21,12 @@ from typing import Any
 from compile.errors import TargetError
 from compile.tuner.board import Board, BoardOptions
 from compile.tuner.kernel_task import TaskArguments
-from compile.tuner.runner import Measurement
+from compile.tuner.runner import Measurement, has_drifted
 from compile.tuner.worker_pool import Outcome
 from targets.remote.request import count_devices
 
 log = logging.getLogger(__name__)
 
-_DRIFT = 0.05
 # A device that has drifted is looked at so often again, each time after a rest.
 _LOOKS = 3
 _SECONDS_TO_CALM = 2.0
@@ -205,7 +204,7 @@ class RpcRunner:
     def _drifts(self, member: _Member, outcome: Outcome) -> bool:
         now = min(outcome.value)
         member.reference = member.reference or now
-        return abs(now / member.reference - 1) > _DRIFT
+        return has_drifted(now, member.reference)
 
     def _stays_changed(self, member: _Member) -> bool:
         """After some more looks; quarantines where it does."""

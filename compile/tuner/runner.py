@@ -17,6 +17,8 @@ from compile.tuner.kernel_task import TaskArguments
 _TOLERANCE = {"float16": 4e-3, "float32": 2e-5}
 # Repetitions that differ by more than this are repeated once more.
 _SPREAD = 0.1
+# The reference kernel may take so much longer or shorter than at first.
+_DRIFT = 0.05
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ def is_disturbed(seconds: Sequence[float]) -> bool:
     """Whether even the faster half differs so much that it is worth measuring again."""
     kept = settled(seconds)
     return kept[-1] > kept[0] * (1 + _SPREAD)
+
+
+def has_drifted(reference: float, at_first: float) -> bool:
+    """Whether a device is no longer what it was, by the seconds of its reference kernel."""
+    return abs(reference / at_first - 1) > _DRIFT
 
 
 def wrong_result(results: Sequence[tvm.runtime.Tensor], expected: Path) -> str:

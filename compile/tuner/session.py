@@ -24,14 +24,12 @@ from compile.tuner.expected_results import ExpectedResults
 from compile.tuner.kernel_task import KernelTask
 from compile.tuner.last_round import last_round
 from compile.tuner.record_writer import RecordWriter
-from compile.tuner.runner import Measurement, Runner
+from compile.tuner.runner import Measurement, Runner, has_drifted
 from compile.tuner.task_state import TaskState
 
 _BATCH = 16
 # The session ends where no batch can be expected to save more than this part of a frame.
 _LEAST_GAIN = 0.01
-# The reference kernel may take so much longer or shorter than at first.
-_DRIFT = 0.05
 _SECONDS_TO_CALM = 2.0
 
 
@@ -229,7 +227,7 @@ class TuningSession:
         now = self._tools.runner.reference()
         if self._reference is None:
             self._reference = now
-        return abs(now / self._reference - 1) > _DRIFT
+        return has_drifted(now, self._reference)
 
     def _take(self, state: TaskState, choice: str, library: Path, measurement: Measurement) -> None:
         """Record a measured candidate, a new best one only after a second look."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from compile.errors import TargetError
@@ -77,15 +78,8 @@ def compile_kernels(
             compile.
     """
     qemu = check_compiler(root)
-
-    def compile_files(
-        files: list[Path], cache: Path, on_kernel: Callable[[str], None]
-    ) -> tuple[str, dict[str, Shader]]:
-        return _compile_files(_command(qemu, root, files), gpu_id, cache, on_kernel)
-
-    library = library_cache(
-        root, gpu_id, lambda file, cache: compile_files([file], cache, lambda name: None)
-    )
+    compile_files = partial(_compile_files, _command(qemu, root), gpu_id)
+    library = library_cache(root, gpu_id, compile_files)
     # Long ones first, so that all cores have work until the end.
     names = sorted(sources, key=lambda name: -len(sources[name]))
     workers = min(len(os.sched_getaffinity(0)), len(names))
@@ -96,7 +90,7 @@ def compile_kernels(
             (work / f"{name}.cl").write_text(source)
 
         def compile_share(share: list[str]) -> tuple[str, dict[str, Shader]]:
-            return compile_files([work / f"{name}.cl" for name in share], cache, on_kernel)
+            return compile_files(cache, [work / f"{name}.cl" for name in share], on_kernel)
 
         with ThreadPoolExecutor(workers) as pool:
             found = list(pool.map(compile_share, [names[n::workers] for n in range(workers)]))
@@ -105,14 +99,18 @@ def compile_kernels(
     )
 
 
-def _command(qemu: str, root: Path, files: list[Path]) -> list[str]:
+def _command(qemu: str, root: Path) -> list[str]:
     # Preloaded there and not in QEMU itself.
     preload = ["-E", f"LD_PRELOAD={_NO_DEVICE}"]
-    return [qemu, "-L", str(root), *preload, str(root / PROGRAM), _OPTIONS, *map(str, files)]
+    return [qemu, "-L", str(root), *preload, str(root / PROGRAM), _OPTIONS]
 
 
 def _compile_files(
-    command: list[str], gpu_id: int, cache: Path, on_kernel: Callable[[str], None]
+    command: list[str],
+    gpu_id: int,
+    cache: Path,
+    files: list[Path],
+    on_kernel: Callable[[str], None] = lambda name: None,
 ) -> tuple[str, dict[str, Shader]]:
     env = {
         "PAN_GPU_ID": f"{gpu_id:#x}",
@@ -122,7 +120,7 @@ def _compile_files(
         "MESA_SHADER_CACHE_DIR": str(cache),
     }
     with subprocess.Popen(
-        command,
+        [*command, *map(str, files)],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

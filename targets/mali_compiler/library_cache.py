@@ -20,22 +20,24 @@ _NAME = "starts_the_compiler"
 _SOURCE = f"__kernel void {_NAME}(__global int* a) {{ a[get_global_id(0)] = 0; }}\n"
 
 
-def library_cache(root: Path, gpu_id: int, compile_file: Callable[[Path, Path], None]) -> Path:
+def library_cache(
+    root: Path, gpu_id: int, compile_files: Callable[[Path, list[Path]], object]
+) -> Path:
     """The folder of a cache for ``gpu_id``, not to be written to; safe against a second process.
 
     Args:
         root: The compiler's folder, below which it is kept.
         gpu_id: What the GPU's register says it is.
-        compile_file: Compiles a file of OpenCL C, the first argument, with a cache in the second.
+        compile_files: Compiles files of OpenCL C with the cache in a folder, which comes first.
 
     Raises:
-        TargetError: No room; and whatever ``compile_file`` raises.
+        TargetError: No room; and whatever ``compile_files`` raises.
     """
 
     def fill(new: Path, work: Path) -> None:
         source = work / f"{_NAME}.cl"
         source.write_text(_SOURCE)
-        compile_file(source, new)
+        compile_files(new, [source])
 
     folder = root / _FOLDER / f"{gpu_id:#x}"
     make_once(folder, Recipe("library of OpenCL", _STAMP, f"{gpu_id:#x}"), fill)

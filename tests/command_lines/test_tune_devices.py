@@ -10,7 +10,6 @@ import pytest
 from command_line import QUICK, Command, as_user, check_sentence, needs_lld, x86_only
 from fixtures_device import Served, free_port
 
-from compile.tuner import rpc_runner, session
 from compile.tuning_records.log_folder import SESSION, records_name
 from compile.tuning_records.records import read_log
 from targets.load_target import load_target
@@ -21,12 +20,8 @@ HOST = records_name(load_target("host"))
 TRIALS = "--trials", 20, "--json"
 
 
-def test_session_on_a_device(
-    here: Command, board: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Other tests load the machine.
-    for module in (rpc_runner, session):
-        monkeypatch.setattr(module, "_DRIFT", 20.0)
+@pytest.mark.usefixtures("noise_is_no_drift")
+def test_session_on_a_device(here: Command, board: Served, tmp_path: Path) -> None:
     outcome = here("compile/tune", *QUICK, "--logs", tmp_path, *board.options, *TRIALS)
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)

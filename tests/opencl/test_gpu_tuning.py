@@ -34,7 +34,6 @@ from compile.kernels.window import Window
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
-from compile.tuner import rpc_runner, session
 from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import kernel_task
 from compile.tuner.tune_network import TuneRequest, tune_network
@@ -131,16 +130,13 @@ def test_a_processor_has_other_choices() -> None:
     assert design_space(create_mean((1, 5, 7, 6)), spaces_for(UNIT)) is None
 
 
+@pytest.mark.usefixtures("noise_is_no_drift")
 def test_a_session_over_rpc_and_its_records(
     opencl_plugin: Path,
     serve: Callable[..., AbstractContextManager[Served]],
     quantized_program: ProgramFactory,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Other tests run beside this one.
-    for module in (rpc_runner, session):
-        monkeypatch.setattr(module, "_DRIFT", 20.0)
     said = Console(file=io.StringIO(), width=200)
     program = quantized_program("fp32")
     with serve("tuned-gpu") as served:

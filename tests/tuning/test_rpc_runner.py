@@ -35,9 +35,7 @@ UNIT: VectorUnit = vector_unit(HOST, 1)
 
 
 @pytest.fixture(autouse=True)
-def noise_is_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests run beside these."""
-    monkeypatch.setattr(rpc_runner, "_DRIFT", 20.0)
+def no_rest(noise_is_no_drift: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_runner, "_SECONDS_TO_CALM", 0.0)
 
 
@@ -207,7 +205,7 @@ def test_board_that_drifts(
     jobs, _ = built
     with runner(board, built) as made:
         made._members[0].reference *= 100
-        monkeypatch.setattr(rpc_runner, "_DRIFT", 0.5)
+        monkeypatch.setattr("compile.tuner.runner._DRIFT", 0.5)
         with pytest.raises(TargetError, match=r"does not keep its speed \(reference kernel: -9\d%"):
             made.measure(jobs)
 
