@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.ranking.ranked import Ranking
@@ -56,7 +56,7 @@ def main() -> None:
 
 def _rank(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.errors import MqnetError
+    from compile.support.errors import MqnetError
 
     if not options.target and not options.host:
         raise MqnetError("nothing to rank: give --target, such as cortex-a76, or --host")
@@ -84,7 +84,7 @@ def _rankings(options: Options) -> list[Ranking]:
         rank_against_this_machine,
     )
     from compile.build_artefact import BuildRequest, parse_size, quantized_program
-    from compile.phases import Phases
+    from compile.support.progress import Phases
     from targets.emulator.command import check_board
     from targets.emulator.make_root import default_root
     from targets.load_target import load_target
@@ -110,7 +110,7 @@ def _write(rankings: list[Ranking], folder: Path) -> None:
     import pandas as pd
 
     from bench.ranking.plot import ranking_figure
-    from compile.atomic import atomic_path, make_folder
+    from compile.support.atomic import atomic_path, make_folder
 
     make_folder(folder)
     rows = [row for one in rankings for row in one.as_json()["rows"]]

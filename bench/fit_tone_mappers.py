@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 _SIZE, _EACH, _SEED = 256, 2, 3
 _GRIDS = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
 from compile.quantize.schemes import SchemeName
+from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.counting.gpu_target import GpuFrame, GpuKernel
@@ -85,7 +85,7 @@ def _count_frame(options: Options) -> GpuFrame:
 
     from bench.counting.gpu_target import check_has_compiler, count_gpu_frame
     from compile.build_artefact import BuildRequest, parse_size
-    from compile.phases import Phases
+    from compile.support.progress import Phases
     from targets.load_target import load_target
     from targets.mali_compiler.compile_kernels import check_compiler
     from targets.mali_compiler.make_compiler import default_compiler

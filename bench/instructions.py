@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.counting.count_target import TargetInstructions
@@ -72,11 +72,11 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
         parse_size,
         quantized_program,
     )
-    from compile.errors import MqnetError
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
-    from compile.phases import Phases
+    from compile.support.errors import MqnetError
+    from compile.support.progress import Phases
     from targets.emulator.board_core import board_core
     from targets.emulator.command import check_board
     from targets.emulator.count_instructions import count_on_board

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from compile.cli import run_command, set_up_logging
+from compile.support.cli import run_command, set_up_logging
 
 if TYPE_CHECKING:
     from bench.kernels.kernels_file import KernelsFile
@@ -70,7 +70,7 @@ def _time(options: Options) -> None:
     from bench.kernels.measure_calls import measure_here, measure_there
     from bench.peer_files import peer_file
     from compile.artefact import open_artefact
-    from compile.errors import MqnetError
+    from compile.support.errors import MqnetError
 
     if options.frames < 1:
         raise MqnetError(f"frames {options.frames} is not a positive number")
@@ -168,7 +168,7 @@ def _print_families(families: dict[str, dict[str, float]]) -> None:
 
 def _plot(kernels: KernelsFile, path: Path) -> None:
     from bench.reporting.roofline import roofline
-    from compile.atomic import atomic_path
+    from compile.support.atomic import atomic_path
 
     with atomic_path(path) as beside:
         roofline(kernels).savefig(beside, dpi=110)

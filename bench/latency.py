@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.baselines.engine import Job
@@ -88,8 +88,8 @@ def _measure(options: Options) -> None:
     from bench.timing.print_rows import print_rows
     from bench.timing.rows import make_rows, size_text
     from compile.artefact import open_artefact
-    from compile.atomic import make_folder, write_atomically
-    from compile.errors import MqnetError
+    from compile.support.atomic import make_folder, write_atomically
+    from compile.support.errors import MqnetError
 
     if options.seconds <= 0:
         raise MqnetError(f"seconds {options.seconds:g} is not a positive number")
@@ -143,7 +143,7 @@ def _measure(options: Options) -> None:
 
 def _sizes(options: Options, artefacts: Sequence[Artefact]) -> list[tuple[int, int]]:
     from compile.build_artefact import parse_size
-    from compile.errors import MqnetError
+    from compile.support.errors import MqnetError
 
     if not artefacts:
         return [parse_size(size) for size in options.size or ("256x256",)]
@@ -158,7 +158,7 @@ def _sizes(options: Options, artefacts: Sequence[Artefact]) -> list[tuple[int, i
 def _networks(options: Options) -> list[tuple[str, str]]:
     """(engine, scheme) of everything that is asked for, ours first."""
     from bench.baselines import OURS, SCHEMES
-    from compile.errors import MqnetError
+    from compile.support.errors import MqnetError
 
     engines = _all_engines(options.target)
     if options.against != "all":
@@ -208,7 +208,7 @@ def _lacking(target: str) -> set[str]:
 
 
 def _check_threads(options: Options, cores: int | None) -> None:
-    from compile.errors import MqnetError
+    from compile.support.errors import MqnetError
 
     for threads in options.threads:
         if threads < 1 or (cores is not None and threads > cores):
@@ -271,7 +271,7 @@ def _build(
 ) -> Artefact:
     from bench.timing.rows import size_text
     from compile.build_artefact import BuildRequest, build_artefact
-    from compile.phases import Phases
+    from compile.support.progress import Phases
 
     images = engine == "tvm-images"
     name = f"{options.target}-{scheme}-{size_text(size)}-{threads}{'-images' if images else ''}"
@@ -301,13 +301,13 @@ def _session(
     from bench.device.choose_device import open_device
     from bench.timing.rows import size_text
     from bench.timing.session import measure
-    from compile.errors import TargetError
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
     from compile.mqnet.deployed import Deployed
     from compile.mqnet.weights import load_checkpoint
     from compile.run_pytorch import run_module
+    from compile.support.errors import TargetError
 
     photos = [
         fit_photo(read_photo(path), *jobs[0].size, "resize")[0] for path in bundled_photos("test")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from compile.atomic import write_atomically
-from compile.checksum import sha256_of
-from compile.errors import MqnetError
 from compile.mqnet.weights import bundled_weights
+from compile.support.atomic import write_atomically
+from compile.support.checksum import sha256_of
+from compile.support.errors import MqnetError
 
 PEER_FILES = Path(__file__).parent / "peer_files"
 """One file per engine, scheme and size; checksums.toml beside them."""

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def _bench(options: Options) -> None:
     from compile.imaging.read_photo import read_photo
     from compile.mqnet.deployed import Deployed
     from compile.mqnet.weights import load_checkpoint
-    from compile.phases import Phases
     from compile.run_artefact import Session
     from compile.run_pytorch import run_module
+    from compile.support.progress import Phases
 
     size = parse_size(options.size)
     torch.set_num_threads(options.threads)

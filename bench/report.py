@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from compile.cli import run_command, set_up_logging
+from compile.support.cli import run_command, set_up_logging
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compile.atomic import write_atomically
-from compile.checksum import sha256_of
-from compile.errors import ArtefactError, OutputError
+from compile.support.atomic import write_atomically
+from compile.support.checksum import sha256_of
+from compile.support.errors import ArtefactError, OutputError
 from targets.elf import read_machine
 from targets.runs_here import why_not_here
 

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
 from compile.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
+from compile.support.cli import run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def _build(options: Options) -> None:
         return
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.build_artefact import BuildRequest, build_artefact, parse_size
-    from compile.phases import Phases
     from compile.show_build import show_build
+    from compile.support.progress import Phases
     from targets.linkers import find_ndk
 
     request = BuildRequest(

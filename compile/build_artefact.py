@@ -18,22 +18,17 @@ from compile.artefact import (
     staged_artefact,
     write_manifest,
 )
-from compile.atomic import make_folder, write_atomically
-from compile.checksum import sha256_of
 from compile.describe_boundary import BoundaryTensor, describe_boundary
 from compile.describe_calls import describe_calls
 from compile.describe_parts import describe_kernels, describe_parts
-from compile.errors import MqnetError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
 from compile.mqnet.weights import bundled_weights, load_checkpoint
 from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
-from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
-from compile.scratch_space import check_scratch_space
 from compile.split_network import (
     SplitNetwork,
     plan_split,
@@ -41,6 +36,11 @@ from compile.split_network import (
     whole_calls,
     whole_part,
 )
+from compile.support.atomic import make_folder, write_atomically
+from compile.support.checksum import sha256_of
+from compile.support.errors import MqnetError
+from compile.support.progress import Phases
+from compile.support.scratch_space import check_scratch_space
 from compile.tuning_records.log_folder import records_name
 from targets.link import ExportLinker, LinkOptions
 from targets.load_target import describe_target, load_target

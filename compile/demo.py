@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 _FRAMES = 9
 
@@ -40,10 +40,10 @@ def _demo(options: Options) -> None:
     from compile.imaging.write_hdr import write_hdr
     from compile.infer_photos import run_photo
     from compile.mqnet.weights import load_checkpoint
-    from compile.phases import Phases
     from compile.run_artefact import Session
     from compile.run_pytorch import run_float_network
     from compile.show_build import show_build
+    from compile.support.progress import Phases
 
     path = bundled_photos("demo")[0]
     photo = read_photo(path)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def main() -> None:
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact import open_artefact
-    from compile.atomic import make_folder
     from compile.infer_photos import infer_photos, plan_outputs
     from compile.run_artefact import Session
+    from compile.support.atomic import make_folder
 
     outputs = plan_outputs(options.photos, options.output)
     session = Session(open_artefact(options.artefact), options.threads)
@@ -72,7 +72,7 @@ def _infer(options: Options) -> None:
 
 
 def _several(failures: list, total: int) -> Exception:
-    from compile.errors import PhotoError
+    from compile.support.errors import PhotoError
 
     first = failures[0]
     return PhotoError(f"{len(failures)} of {total} photographs failed, the first because: {first}")

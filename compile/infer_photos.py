@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from compile.errors import MqnetError, OutputError
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo, unfit
 from compile.imaging.read_photo import read_photo
 from compile.imaging.write_hdr import check_ending, write_hdr
 from compile.run_artefact import Session
+from compile.support.errors import MqnetError, OutputError
 
 _FOLDER_ENDING = ".avif"
 

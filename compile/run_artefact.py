@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compile.artefact import Artefact, check_runs_here
 from compile.artefact_device import check_device_here, network_layout
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 from targets.served.tvm_network import TvmNetwork
 
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.

@@ -14,7 +14,6 @@ from tvm import relax
 
 from compile.describe_calls import CallSummary
 from compile.describe_parts import PartSummary
-from compile.errors import GraphError, MqnetError
 from compile.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.passes.constants import definitions_of
 from compile.pipeline import (
@@ -24,6 +23,7 @@ from compile.pipeline import (
     cut_network,
     plan_part,
 )
+from compile.support.errors import GraphError, MqnetError
 from compile.tuning_records.log_folder import records_name
 from targets.load_target import TargetSpec, load_target
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
 from compile.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
+from compile.support.cli import run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def main() -> None:
 
 def _tune(options: Options) -> None:
     set_up_logging(options.verbose)
-    from compile.errors import MqnetError
+    from compile.support.errors import MqnetError
 
     if options.status:
         result = _show_status(options)

@@ -13,7 +13,7 @@ from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from compile.errors import ArtefactError
+from compile.support.errors import ArtefactError
 
 # e_machine of the ELF specification.
 _MACHINE_NUMBERS = {"EM_X86_64": 62, "EM_AARCH64": 183}

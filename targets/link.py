@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.atomic import atomic_path
-from compile.errors import OutputError, TargetError
+from compile.support.atomic import atomic_path
+from compile.support.errors import OutputError, TargetError
 from targets.elf import ElfSymbols, empty_object, read_needed, read_symbols
 from targets.linkers import Linker, find_compiler, find_lld
 from targets.load_target import TargetSpec

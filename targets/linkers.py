@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _LLD = re.compile(r"ld\.lld(?:-(\d+))?")
 ANDROID_CLANG = "aarch64-linux-android24-clang"

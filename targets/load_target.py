@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.detect_host import HostMachine, llvm_host_cpu, read_host_machine
 from targets.timing_model import TimingModel, read_timing
 

@@ -16,7 +16,7 @@ from pathlib import Path
 # A board runs this file from a checkout, in which nothing is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compile.errors import MqnetError, TargetError  # noqa: E402
+from compile.support.errors import MqnetError, TargetError  # noqa: E402
 from targets.served.tracker import tracker_address  # noqa: E402
 
 _USER_ERROR, _INTERRUPTED = 2, 130

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _TABLE = Path(__file__).parent / "data" / "stub_libraries.toml"
 

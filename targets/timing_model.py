@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 #: What costs alike. The order is the one of `targets/emulator/instruction_classes.h`. A load or
 #: store counts once for each register: "quad" for 128 bits (in the model of an x86 core, 256),

@@ -18,8 +18,8 @@ from torch.fx import GraphModule
 
 from compile import build_artefact as building
 from compile.artefact import MANIFEST, Artefact, open_artefact
-from compile.phases import Phases
 from compile.quantize import quantize
+from compile.support.progress import Phases
 
 SIZE = (64, 96)
 """Height and width of an artefact unless a test asks for another one: small and not square."""

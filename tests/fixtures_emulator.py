@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from needed_in_ci import give_up
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.command import QEMU
 from targets.emulator.make_root import default_root, is_current, make_root
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.command import QEMU
 from targets.mali_compiler.make_compiler import default_compiler, make_compiler
 

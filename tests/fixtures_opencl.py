@@ -13,7 +13,7 @@ import tvm
 from fixtures_device import Served
 from needed_in_ci import give_up
 
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 from targets.opencl.autoload import load_plugin
 from targets.opencl.build import build_plugin
 from targets.opencl.plugin import plugin_path

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from compile.atomic import atomic_path, write_atomically
-from compile.errors import OutputError
+from compile.support.atomic import atomic_path, write_atomically
+from compile.support.errors import OutputError
 
 
 def names(folder: Path) -> list[str]:
@@ -69,7 +69,7 @@ def test_failing_system_call_leaves_the_old_file_alone(
     def fail(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(f"compile.atomic.os.{failing}", fail)
+    monkeypatch.setattr(f"compile.support.atomic.os.{failing}", fail)
     with pytest.raises(OutputError, match=r"out\.avif cannot be written \(.+\); ") as caught:
         write_atomically(target, b"new")
     assert "\n" not in str(caught.value)
@@ -91,8 +91,8 @@ def test_limit_on_file_size_in_the_middle_of_the_write(tmp_path: Path) -> None:
     """A real short write: the kernel takes 64 KiB of 1 MiB, then refuses."""
     script = (
         "import resource, signal, sys\n"
-        "from compile.atomic import write_atomically\n"
-        "from compile.errors import OutputError\n"
+        "from compile.support.atomic import write_atomically\n"
+        "from compile.support.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "try:\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small_net
 
-from compile.errors import ArtefactError, TargetError
+from compile.support.errors import ArtefactError, TargetError
 from targets.emulator.make_root import default_root, is_current, make_root
 from targets.emulator.run_module import run_on_board
 from targets.linkers import find_lld

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.errors import PhotoError
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
+from compile.support.errors import PhotoError
 
 sides = st.integers(32, 130)
 

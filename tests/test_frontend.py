@@ -13,10 +13,10 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.errors import GraphError
 from compile.frontend.check_program import check_program
 from compile.frontend.import_program import import_program
 from compile.quantize import pt2e  # noqa: F401  (it defines torch.ops.quantized_decomposed)
+from compile.support.errors import GraphError
 
 quantized_decomposed = torch.ops.quantized_decomposed
 

@@ -18,7 +18,7 @@ from elftools.elf.elffile import ELFFile
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
-from compile.errors import ArtefactError, OutputError, TargetError
+from compile.support.errors import ArtefactError, OutputError, TargetError
 from targets.elf import read_machine, read_symbols
 from targets.link import ExportLinker, LinkOptions, choose_linker, link_library
 from targets.linkers import ANDROID_CLANG, find_lld, find_ndk

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from compile.errors import MqnetError
 from compile.mqnet.attention import ATTENTIONS
 from compile.mqnet.attention_names import AttentionName
 from compile.mqnet.deployed import Deployed
 from compile.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
 from compile.mqnet.weights import random_network
+from compile.support.errors import MqnetError
 
 ENCODER_PARAMETERS = 250_208
 HEAD_PARAMETERS = 1_872

@@ -13,7 +13,6 @@ import torch
 from quantized_graph_checks import aten
 from torch.export import ExportedProgram
 
-from compile.errors import MqnetError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.mqnet.attention import ATTENTIONS
@@ -26,6 +25,7 @@ from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import SCHEMES, Precision, SchemeName, scheme_named
+from compile.support.errors import MqnetError
 
 HEIGHT, WIDTH = 64, 96
 IMAGE = (float(torch.tensor(1 / 255)), -128)

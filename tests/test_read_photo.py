@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from compile.errors import PhotoError
 from compile.imaging.bundled import PHOTOS, bundled_photos
 from compile.imaging.read_photo import read_photo
+from compile.support.errors import PhotoError
 
 ORIENTATION = 0x0112
 

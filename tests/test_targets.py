@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from tvm.target import Target, codegen
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.detect_host import HostMachine, parse_cpuinfo
 from targets.load_target import (
     HOST_NAME,

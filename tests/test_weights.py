@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from compile.errors import CheckpointError, MqnetError
 from compile.mqnet.attention import ATTENTIONS
 from compile.mqnet.network import MQNet
 from compile.mqnet.weights import (
@@ -19,6 +18,7 @@ from compile.mqnet.weights import (
     random_network,
     save_checkpoint,
 )
+from compile.support.errors import CheckpointError, MqnetError
 
 # H on the image of `ramps` when the bundled weights were trained: red of every 21st row and 31st
 # column, and the mean of each channel. The weights before these came from another implementation,

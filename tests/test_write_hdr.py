@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from compile.errors import OutputError
 from compile.imaging.compare import side_by_side
 from compile.imaging.metrics import psnr
 from compile.imaging.tone_map import to_srgb8, tone_map
 from compile.imaging.transfer import pq_decode, pq_encode
 from compile.imaging.write_hdr import BT709_TO_BT2020, check_ending, write_hdr
+from compile.support.errors import OutputError
 
 
 def highlights(height: int, width: int) -> np.ndarray:
@@ -112,7 +112,7 @@ def test_full_disk_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("compile.atomic.os.fsync", full)
+    monkeypatch.setattr("compile.support.atomic.os.fsync", full)
     with pytest.raises(OutputError, match="no space left on device"):
         write_hdr(tmp_path / f"out.{ending}", highlights(45, 67))
     assert not list(tmp_path.iterdir())

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from bench.convert.calibration import calibration_pictures
 from bench.peer_files import PEER_FILES, SIZES, write_checksums
-from compile.atomic import atomic_path
 from compile.mqnet import network
 from compile.mqnet.weights import load_checkpoint
+from compile.support.atomic import atomic_path
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
 # Operations are chosen by the path of the module that they come from.

@@ -26,9 +26,9 @@ from torch.export import Dim
 
 from bench.convert.calibration import calibration_pictures
 from bench.peer_files import PEER_FILES, write_checksums
-from compile.atomic import atomic_path
 from compile.mqnet.weights import load_checkpoint
 from compile.quantize.fold import fold_batch_norms
+from compile.support.atomic import atomic_path
 
 _SIZE = (256, 256)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.artefact import Artefact
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.board_core import BoardCore
 from targets.emulator.count_instructions import Counts, FrameCounts, count_on_board
 from targets.load_target import TargetSpec

@@ -11,10 +11,10 @@ from bench.counting.gpu_launches import GpuLaunch, gpu_launches
 from compile.build_artefact import TUNING_LOGS, BuildRequest, quantized_program
 from compile.describe_calls import describe_calls
 from compile.describe_parts import describe_kernels
-from compile.errors import TargetError
-from compile.phases import Phases
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
+from compile.support.errors import TargetError
+from compile.support.progress import Phases
 from compile.tuning_records.log_folder import records_name
 from targets.load_target import TargetSpec, tvm_target
 from targets.mali_compiler.compile_kernels import compile_kernels

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.device.device import Device
-from compile.cli import stderr
-from compile.errors import MqnetError
+from compile.support.cli import stderr
+from compile.support.errors import MqnetError
 from targets.remote.request import DeviceAddress
 from targets.served.tracker import tracker_address
 

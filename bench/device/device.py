@@ -14,7 +14,7 @@ from bench.device.device_process import serve_device
 from bench.timing.asked_process import AskedProcess, NoAnswer, WorkerError
 from bench.timing.clock import CoreLimits
 from compile.artefact import Artefact
-from compile.errors import ArtefactError, TargetError
+from compile.support.errors import ArtefactError, TargetError
 from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec
 from targets.remote.request import DeviceAddress

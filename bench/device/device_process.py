@@ -20,7 +20,7 @@ from bench.device.engines import (
 from bench.timing.asked_process import NoAnswer, WorkerError
 from bench.timing.clock import measure_core
 from compile.artefact import open_artefact
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 from targets.remote.offered import offered
 from targets.remote.request import DeviceAddress, request_device
 

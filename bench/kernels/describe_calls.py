@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.kernels.kernel_call import KernelCall
 from compile.artefact import Artefact
-from compile.errors import ArtefactError
 from compile.parts import COPY
+from compile.support.errors import ArtefactError
 from targets.served.kernel_calls import TimedCall
 
 # Of a network on two devices.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernels.kernel_call import KernelCall
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 FORMAT = 1
 """Raised with every change of what the file holds."""

@@ -17,13 +17,13 @@ from bench.timing.asked_process import WorkerError
 from bench.timing.clock import CoreLimits, measure_this_core
 from bench.timing.environment import describe_environment, describe_repository
 from compile.artefact import Artefact
-from compile.cli import stderr
-from compile.errors import TargetError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
 from compile.run_artefact import Session
 from compile.split_network import processor_beside
+from compile.support.cli import stderr
+from compile.support.errors import TargetError
 from targets.elf import read_machine
 from targets.load_target import TargetSpec, load_target
 from targets.remote.request import DeviceAddress

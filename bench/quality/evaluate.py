@@ -18,9 +18,9 @@ from compile.imaging.metrics import psnr
 from compile.mqnet.held_out import SIZE
 from compile.mqnet.training.pairs import Pair
 from compile.mqnet.training.validate import CLIPPED
-from compile.phases import Phases
 from compile.run_artefact import Session
 from compile.run_pytorch import run_module
+from compile.support.progress import Phases
 
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]

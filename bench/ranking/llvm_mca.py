@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _ITERATIONS = 100
 # Debian installs each version under a name of its own; newer ones have more cores' own models.

@@ -15,9 +15,9 @@ from bench.ranking.candidates import BuiltCandidate, build_some, costly_kernels
 from bench.ranking.llvm_mca import block_cycles, find_analyzer
 from bench.ranking.ranked import RankedCandidate, Ranking
 from compile.build_artefact import BuildRequest
-from compile.errors import TargetError
-from compile.phases import Phases
 from compile.pipeline import vector_unit
+from compile.support.errors import TargetError
+from compile.support.progress import Phases
 from compile.tuner.build_candidates import FUNCTION, Builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.host_runner import HostRunner

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.reporting.run_file import RunFile
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 _KEYS = ["engine", "scheme", "size", "threads"]
 _RATIO = "ratio_to_litert_mixed"

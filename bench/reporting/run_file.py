@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 FORMAT = 1
 """Raised with every change of what the file holds."""

@@ -17,8 +17,8 @@ from bench.reporting.kernel_table import kind_table, layer_table
 from bench.reporting.roofline import roofline
 from bench.reporting.run_file import RunFile
 from bench.reporting.table import table_of
-from compile.atomic import make_folder, write_atomically
-from compile.errors import MqnetError
+from compile.support.atomic import make_folder, write_atomically
+from compile.support.errors import MqnetError
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bench.baselines import engine_class
 from bench.baselines.engine import Engine, Job
 from bench.timing.asked_process import AskedProcess, WorkerError
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 
 @dataclass(frozen=True)

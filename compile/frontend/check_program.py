@@ -7,8 +7,8 @@ from torch import fx
 from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
-from compile.errors import GraphError
 from compile.frontend.quantized_ops import QUANTIZED_OPS
+from compile.support.errors import GraphError
 
 
 def check_program(program: ExportedProgram) -> None:

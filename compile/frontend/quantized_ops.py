@@ -13,7 +13,7 @@ import torch
 from torch import fx
 from tvm import relax
 
-from compile.errors import GraphError
+from compile.support.errors import GraphError
 
 _INT8_RANGE = (-128, 127)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from compile.atomic import write_atomically
 from compile.imaging.tone_map import to_srgb8, tone_map
 from compile.imaging.transfer import srgb_decode
+from compile.support.atomic import write_atomically
 
 _STOPS = (2, 4)
 _PANEL_SIDE = 640

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from compile.errors import PhotoError
+from compile.support.errors import PhotoError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from compile.errors import PhotoError
+from compile.support.errors import PhotoError
 
 MIN_SIDE = 32
 """Pixels: the network halves its input five times."""

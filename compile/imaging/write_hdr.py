@@ -11,11 +11,11 @@ import numpy as np
 import OpenEXR
 from PIL import Image
 
-from compile.atomic import write_atomically
-from compile.errors import OutputError
 from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.tone_map import tone_map
 from compile.imaging.transfer import pq_encode
+from compile.support.atomic import write_atomically
+from compile.support.errors import OutputError
 
 # ITU-R BT.2087-0, M2: linear BT.709 to linear BT.2020
 BT709_TO_BT2020 = np.array(

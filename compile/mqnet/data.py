@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from compile.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def _run(options: Fetch | Preview | HoldOut) -> None:
 def _fetch(options: Fetch) -> None:
     from rich.progress import track
 
-    from compile.errors import DataError
     from compile.mqnet.scenes.catalogue import catalogue
     from compile.mqnet.scenes.fetch import fetch_scenes
+    from compile.support.errors import DataError
 
     scenes = catalogue()
     fetched = fetch_scenes(scenes, options.out)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compile.errors import MqnetError
 from compile.mqnet.attention import ATTENTIONS
+from compile.support.errors import MqnetError
 
 SIZE_MULTIPLE = 32
 """Height and width must be multiples of this: the encoder halves the image five times."""

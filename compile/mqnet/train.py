@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compile.cli import run_command, set_up_logging, stderr
 from compile.mqnet.attention_names import AttentionName
+from compile.support.cli import run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ def main() -> None:
 
 def _train(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.errors import MqnetError
     from compile.mqnet.training.loop import Run, train
     from compile.mqnet.training.plan import CROPS, SMALL_CROPS, Stage, TrainingPlan
     from compile.mqnet.training.show import Progress
     from compile.mqnet.transfer_weights import transfer_weights
     from compile.mqnet.weights import save_checkpoint
     from compile.quantize.fake_quantize import trained_network
+    from compile.support.errors import MqnetError
 
     for name in ("steps", "log_every"):
         if getattr(options, name) < 1:

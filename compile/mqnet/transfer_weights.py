@@ -6,9 +6,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from compile.errors import CheckpointError
 from compile.mqnet.network import MQNet
 from compile.mqnet.weights import inference_state, load_checkpoint, random_network
+from compile.support.errors import CheckpointError
 
 
 def transfer_weights(path: Path, attention: str, seed: int) -> MQNet:

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from compile.errors import CheckpointError
 from compile.mqnet.network import MQNet, check_attention
+from compile.support.errors import CheckpointError
 
 ARCHITECTURE = "mqnet"
 BUNDLED = Path(__file__).parent / "weights"

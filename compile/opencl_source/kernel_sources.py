@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import tvm
 import tvm_ffi
 
-from compile.errors import TargetError
 from compile.kernels.gpu.image_weights import image_operands
 from compile.opencl_source.aligned_access import align_accesses
 from compile.opencl_source.base_addresses import share_addresses
 from compile.opencl_source.called_functions import define_functions
 from compile.opencl_source.image_reads import read_images
 from compile.opencl_source.joined_loads import join_loads
+from compile.support.errors import TargetError
 from targets.load_target import TargetSpec
 
 #: What TVM calls, if there is such a function, with the source of each kernel.

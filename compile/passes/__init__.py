@@ -2,7 +2,7 @@
 
 import tvm_ffi
 
-from compile.errors import GraphError, TargetError
+from compile.support.errors import GraphError, TargetError
 
 # A pass runs inside of TVM's C++; without this an error of ours would come out as a RuntimeError.
 for _error in (GraphError, TargetError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tvm
 from tvm import s_tir, tirx
 
-from compile.errors import GraphError
 from compile.kernels import elementwise, instance_norm, mean, move, row_statistics
 from compile.kernels.design_spaces import SPACES
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
@@ -18,6 +17,7 @@ from compile.kernels.kernel_function import FAMILY_ATTR
 from compile.kernels.planar import planar_norm
 from compile.kernels.tiling import VectorUnit
 from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
+from compile.support.errors import GraphError
 
 _SCHEDULES = {family: space.schedule for family, space in SPACES.items()} | {
     mean.FAMILY: mean.schedule,

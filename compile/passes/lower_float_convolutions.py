@@ -15,7 +15,6 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.gpu.word_ops import WordDot
 from compile.kernels.instructions.dot_product import DotProduct
@@ -27,6 +26,7 @@ from compile.passes.pack_convolution import (
 )
 from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.support.errors import GraphError
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatConvolutions")

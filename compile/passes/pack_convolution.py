@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
@@ -36,6 +35,7 @@ from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.passes.match_convolution import NHCW, Convolution
 from compile.passes.match_upsampled_concat import UpsampledConcat
+from compile.support.errors import GraphError
 
 #: Accumulators stay below 2^31 with a bias up to this bound and the products on top of it.
 _BIAS_BOUND = 1 << 30

@@ -16,11 +16,11 @@ from collections.abc import Iterable
 import tvm
 from tvm import relax
 
-from compile.errors import GraphError
 from compile.passes.constants import definitions_of, variables_of
 from compile.passes.match_island import match_island
 from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import substitute
+from compile.support.errors import GraphError
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from compile.errors import MqnetError
 from compile.mqnet.deployed import Deployed
 from compile.mqnet.network import SIZE_MULTIPLE, MQNet
 from compile.quantize.calibration import CROP, calibration_crops
@@ -28,6 +27,7 @@ from compile.quantize.name_weights import name_weights
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import MQNetQuantizer
 from compile.quantize.schemes import Precision, Scheme
+from compile.support.errors import MqnetError
 
 CROPS = 24
 """How many crops calibrate the network."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
     from targets.load_target import TargetSpec

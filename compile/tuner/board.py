@@ -19,7 +19,7 @@ from typing import Any
 import tvm
 from tvm.rpc import RPCSession
 
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 from compile.tuner.build_candidates import FUNCTION
 from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import TaskArguments

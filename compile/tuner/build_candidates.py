@@ -17,7 +17,7 @@ import tvm
 from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
 from compile.opencl_source.kernel_sources import kernel_sources
-from compile.scratch_space import check_scratch_space
+from compile.support.scratch_space import check_scratch_space
 from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask
 from compile.tuner.worker_pool import WorkerPool

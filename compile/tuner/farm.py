@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compile.artefact_device import why_not_on
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from compile.tuner.board import BoardOptions
 from compile.tuner.rpc_runner import Job, RpcRunner
 from compile.tuning_records.log_folder import DEVICE_FACTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.gpu_name import gpu_name
 
 

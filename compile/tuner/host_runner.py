@@ -15,8 +15,8 @@ from pathlib import Path
 
 import tvm
 
-from compile.errors import TargetError
 from compile.run_artefact import use_threads
+from compile.support.errors import TargetError
 from compile.tuner.build_candidates import FUNCTION
 from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import TaskArguments

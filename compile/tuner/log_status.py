@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from compile.tuning_records.log_folder import SESSION, existing_log, read_session, settled_kernels
 from compile.tuning_records.records import read_log
 

@@ -8,9 +8,9 @@ from torch.export import ExportedProgram
 
 from compile.build_artefact import BuildRequest, quantized_program
 from compile.kernels.design_spaces import spaces_for
-from compile.phases import Phases
 from compile.pipeline import PipelineOptions, lower_network, schedule_unit
 from compile.quantize.schemes import scheme_named
+from compile.support.progress import Phases
 from compile.tuner.kernel_task import NetworkKernels, network_kernels
 from targets.load_target import TargetSpec
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from compile.tuner.board import Board, BoardOptions
 from compile.tuner.kernel_task import TaskArguments
 from compile.tuner.runner import Measurement, has_drifted

@@ -16,11 +16,11 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.build_artefact import BuildRequest
-from compile.errors import MqnetError
 from compile.kernels.gpu.gpu_unit import GpuUnit
 from compile.kernels.tiling import VectorUnit
-from compile.phases import Phases
 from compile.pipeline import schedule_unit
+from compile.support.errors import MqnetError
+from compile.support.progress import Phases
 from compile.tuner.build_candidates import Builder, CandidateBuilder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cluster_builder import BuildCluster, ClusterBuilder

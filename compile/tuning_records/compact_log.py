@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 from compile.tuning_records.log_folder import (
     existing_log,
     locked_log,

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from compile.errors import OutputError, TargetError
+from compile.support.errors import OutputError, TargetError
 
 _REMEDIES = {
     errno.ENOSPC: "free some space",

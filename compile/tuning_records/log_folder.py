@@ -14,8 +14,8 @@ from typing import Any
 
 import filelock
 
-from compile.atomic import make_folder, write_atomically
-from compile.errors import OutputError, TargetError
+from compile.support.atomic import make_folder, write_atomically
+from compile.support.errors import OutputError, TargetError
 from compile.tuning_records.json_lines import repair
 from compile.tuning_records.records import RECORDS, WORKLOADS, finish_writing
 from targets.load_target import TargetSpec

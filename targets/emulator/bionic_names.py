@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _TVM_LIBRARIES = Path("usr/lib/python3/dist-packages")
 _C_LIBRARIES = Path("usr/lib/aarch64-linux-gnu"), Path("lib/aarch64-linux-gnu")

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _CORES_FILE = Path(__file__).with_name("cores.toml")
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.make_root import is_current
 
 QEMU = "qemu-aarch64"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.board_core import BoardCore, root_with_core
 from targets.emulator.command import board_command
 from targets.emulator.counting_plugin import compile_plugin, counting_plugin

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.errors import ArtefactError
+from compile.support.errors import ArtefactError
 from targets.elf import read_machine
 from targets.emulator.bionic_names import link_bionic_names
 from targets.emulator.board_core import BoardCore, root_with_core

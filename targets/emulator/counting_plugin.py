@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.linkers import find_compiler
 
 _FOLDER = Path(__file__).parent

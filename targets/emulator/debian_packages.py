@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from compile.errors import TargetError
-from targets.emulator.run_tool import run_tool
+from compile.support.errors import TargetError
+from compile.support.run_tool import run_tool
 
 #: Of :func:`unpack_packages`, as they are told to ``on_step``.
 STEPS = ("package lists", "Debian packages")

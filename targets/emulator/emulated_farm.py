@@ -15,7 +15,7 @@ from pathlib import Path
 from tvm import rpc
 from tvm.rpc.tracker import Tracker
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.board_core import BoardCore, root_with_core
 from targets.emulator.command import board_command, check_board
 from targets.emulator.counting_plugin import counting_plugin

@@ -6,7 +6,7 @@ import logging
 import signal
 import subprocess
 
-from compile.errors import ArtefactError, TargetError
+from compile.support.errors import ArtefactError, TargetError
 from targets.emulator.command import QEMU
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.errors import ArtefactError
+from compile.support.errors import ArtefactError
 from targets.elf import read_machine
 from targets.emulator.bionic_names import link_bionic_names
 from targets.emulator.command import board_command, check_board

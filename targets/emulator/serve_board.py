@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.cli import run_command
+from compile.support.cli import run_command
 from targets.emulator.command import board_command
 from targets.emulator.make_root import default_root
 

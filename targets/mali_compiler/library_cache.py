@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from targets.emulator.made_folder import Recipe, make_once
+from compile.support.cached_folder import Recipe, make_once
 
 _FOLDER = "libraries"
 _STAMP = "mqnet-library.json"

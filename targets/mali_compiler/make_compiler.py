@@ -16,14 +16,14 @@ from typing import Annotated
 
 import tyro
 
-from compile.cli import run_command
-from compile.errors import TargetError
-from targets.cache_folder import cache_folder
+from compile.support.cache_folder import cache_folder
+from compile.support.cached_folder import Recipe, is_made, make_once
+from compile.support.cli import run_command
+from compile.support.errors import TargetError
+from compile.support.run_tool import run_tool
+from compile.support.show_steps import show_making
 from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
 from targets.emulator.debian_packages import delete_unneeded, sources_of_suites, unpack_packages
-from targets.emulator.made_folder import Recipe, is_made, make_once
-from targets.emulator.run_tool import run_tool
-from targets.emulator.show_making import show_making
 from targets.linkers import find_compiler
 
 _FOLDER = Path(__file__).parent

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _BLOCK = re.compile(r"block(\d+) \{")
 _END = re.compile(r"\}(?: -> ((?:block\d+ ?)+))?")

@@ -16,9 +16,9 @@ from typing import Literal
 
 from rich.console import Console
 
-from compile.atomic import atomic_path, make_folder
-from compile.cli import run_command
-from compile.errors import OutputError, TargetError
+from compile.support.atomic import atomic_path, make_folder
+from compile.support.cli import run_command
+from compile.support.errors import OutputError, TargetError
 from targets.opencl.plugin import SOURCES, plugin_path, source_files
 
 _MACHINES = ("x86_64", "aarch64")

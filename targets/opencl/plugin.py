@@ -11,7 +11,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 
-from targets.cache_folder import cache_folder
+from compile.support.cache_folder import cache_folder
 
 SOURCES = Path(__file__).with_name("src")
 # TVM itself looks for a library of this name beside its own, so on a board it can be put there.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tvm import rpc
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 # A device has to be free again between two sessions of one run, which takes it some seconds.
 _WAIT_SECONDS, _POLL_SECONDS = 60.0, 0.5

@@ -18,7 +18,7 @@ import numpy as np
 import tvm
 import tvm_ffi
 
-from compile.errors import ArtefactError, TargetError
+from compile.support.errors import ArtefactError, TargetError
 from targets.served.count_call import count_call
 from targets.served.kernel_calls import time_calls
 from targets.served.machine import describe_machine, fastest_cores

@@ -16,7 +16,7 @@ from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.hardware_accelerator import HardwareAccelerator
 from numpy.typing import NDArray
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.gpu_name import SOFTWARE_WARNING
 
 # What the accelerator says of the GPU that it takes, and of none; nothing else of it tells.

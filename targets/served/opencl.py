@@ -6,7 +6,7 @@ import json
 
 import tvm
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.opencl.autoload import load_plugin
 
 _DESCRIBE = "mqnet.opencl.describe_device"

@@ -16,7 +16,7 @@ import tvm
 from tvm.rpc.server import PopenRPCServerState
 from tvm.support.utils import TempDirectory
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.served.functions import register_functions
 from targets.served.opencl import load_opencl
 

@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 # RPC_TRACKER_MAGIC of tvm.rpc.base, which takes seconds to import.
 _MAGIC = struct.pack("<i", 0x2F271)

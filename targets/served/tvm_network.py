@@ -11,8 +11,8 @@ import tvm
 from numpy.typing import NDArray
 from tvm.runtime import vm
 
-from compile.errors import ArtefactError
 from compile.parts import BACKBONE, COPY, HEAD, INPUT
+from compile.support.errors import ArtefactError
 
 #: Called before and after every call of the virtual machine, with its name, whether it is before,
 #: the device that computes it, and its arguments, output included.

@@ -10,7 +10,7 @@ from command_line import Command, check_sentence
 from bench.ranking.llvm_mca import block_cycles, find_analyzer
 from bench.ranking.measure import x86_timing
 from bench.ranking.ranked import RankedCandidate, Ranking
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 #: add x0, x1, x2; and sdot v0.4s, v1.16b, v2.16b.
 ADD, SDOT = (0x8B020020).to_bytes(4, "little"), (0x4E829420).to_bytes(4, "little")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator.board_core import board_core, root_with_core
 from targets.load_target import list_targets, load_target
 

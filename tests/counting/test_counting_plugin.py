@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.peer_files import peer_file
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.emulator import counting_plugin as plugin_module
 from targets.emulator.board_core import board_core
 from targets.emulator.count_instructions import count_on_board

@@ -12,9 +12,9 @@ from bench.counting.gpu_launches import GpuLaunch, gpu_launches
 from bench.counting.gpu_target import check_has_compiler
 from compile.build_artefact import BuildRequest, quantized_program
 from compile.describe_parts import describe_kernels
-from compile.errors import TargetError
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
+from compile.support.errors import TargetError
 from targets.load_target import load_target, tvm_target
 from targets.mali_compiler.compile_kernels import compile_kernels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.counting.gpu_launches import GpuLaunch
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.mali_compiler.shader_text import Counts, read_shader
 
 # As Mesa 26.1 writes it: the listing before registers are given out, that behind, a disassembly.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 from targets.load_target import TARGET_FOLDER, load_target
 from targets.timing_model import INSTRUCTION_CLASSES, TimingModel, read_timing
 

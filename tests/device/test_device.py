@@ -27,10 +27,10 @@ from bench.device.device import Device, check_runs_there, device_environment
 from bench.timing.asked_process import NoAnswer, WorkerError
 from bench.timing.rows import make_rows
 from bench.timing.session import measure
-from compile.errors import ArtefactError, TargetError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.run_artefact import Session
+from compile.support.errors import ArtefactError, TargetError
 from targets.remote.request import DeviceAddress, request_device
 
 SIZE = (64, 96)

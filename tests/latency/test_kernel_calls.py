@@ -15,10 +15,10 @@ from bench.kernels.describe_calls import describe_calls, kernels_of
 from bench.kernels.families import litert_families, seconds_by_family
 from bench.peer_files import peer_file
 from bench.timing.clock import measure_this_core
-from compile.errors import ArtefactError
 from compile.kernels.design_spaces import SPACES
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
 from compile.run_artefact import Session
+from compile.support.errors import ArtefactError
 from targets.load_target import load_target
 from targets.served.kernel_calls import time_calls
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench import peer_files
 from bench.peer_files import SIZES, peer_file, write_checksums
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from kernel_draws import SAME_3X3
 from rich.console import Console
 from tvm import s_tir, tirx
 
-from compile.errors import TargetError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.design_spaces import design_space, spaces_for
@@ -34,6 +33,7 @@ from compile.kernels.window import Window
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
+from compile.support.errors import TargetError
 from compile.tuner.gpu_facts import gpu_facts
 from compile.tuner.kernel_task import kernel_task
 from compile.tuner.tune_network import TuneRequest, tune_network

@@ -27,10 +27,10 @@ from bench.timing.asked_process import WorkerError
 from compile.artefact import Artefact, open_artefact
 from compile.artefact_device import network_layout
 from compile.build_artefact import BuildRequest, build_artefact
-from compile.errors import ArtefactError, MqnetError
 from compile.opencl_source.dot_product import EXTENSIONS, MACRO
-from compile.phases import Phases
 from compile.run_artefact import Session
+from compile.support.errors import ArtefactError, MqnetError
+from compile.support.progress import Phases
 from targets.elf import read_machine
 from targets.served.tvm_network import LoadedPart
 

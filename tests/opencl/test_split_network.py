@@ -21,10 +21,10 @@ from bench.kernels.describe_calls import describe_calls, kernels_of
 from bench.kernels.kernel_call import KernelCall
 from bench.timing.asked_process import WorkerError
 from compile.build_artefact import BuildRequest, build_artefact
-from compile.errors import MqnetError
 from compile.parts import COPY
-from compile.phases import Phases
 from compile.run_artefact import Session
+from compile.support.errors import MqnetError
+from compile.support.progress import Phases
 from targets.served.kernel_calls import time_calls
 
 

@@ -11,7 +11,6 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
-from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.elementwise import create_add
@@ -32,6 +31,7 @@ from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
+from compile.support.errors import GraphError
 
 
 def test_fused_elementwise_chain(unit) -> None:

@@ -15,7 +15,6 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.errors import GraphError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.instructions.arm_sdot import sdot
@@ -24,6 +23,7 @@ from compile.kernels.pointwise import create_pointwise
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
+from compile.support.errors import GraphError
 
 FLOAT = np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3, 1, 1)
 SQUARE = np.linspace(-1, 1, 9, dtype="float32").reshape(3, 3, 1, 1)

@@ -20,12 +20,12 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.errors import GraphError
 from compile.kernels.depthwise import create_depthwise
 from compile.kernels.quantize_op import quantize_int8
 from compile.kernels.spatial_conv import create_spatial_conv
 from compile.kernels.window import Window
 from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.support.errors import GraphError
 
 
 def test_pointwise_convolution_with_bias_and_relu6() -> None:

@@ -20,7 +20,6 @@ from torch.export import ExportedProgram
 from torch.nn import functional as F
 from tvm import relax
 
-from compile.errors import GraphError
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.pt2e import (
     QUANTIZE,
@@ -32,6 +31,7 @@ from compile.quantize.pt2e import (
     convert_pt2e,
     prepare_pt2e,
 )
+from compile.support.errors import GraphError
 from targets.load_target import load_target
 
 quantized_decomposed = torch.ops.quantized_decomposed

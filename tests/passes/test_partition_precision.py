@@ -13,8 +13,8 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.errors import GraphError
 from compile.passes.partition_precision import PartitionPrecision
+from compile.support.errors import GraphError
 
 WEIGHT = np.arange(-8, 8).reshape(4, 4, 1, 1).astype("int8")
 WEIGHT_SCALE = np.array([0.1, 0.2, 0.3, 0.4], "float32")

@@ -26,7 +26,7 @@ from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
 from compile.mqnet.held_out import SIZE, held_out_pairs, tone_curve, write_held_out
 from compile.mqnet.scenes.catalogue import TEST, catalogue
 from compile.mqnet.scenes.views import Panorama
-from compile.phases import Phases
+from compile.support.progress import Phases
 
 FOLDER = Path(mqnet.__file__).parent / "held_out"
 

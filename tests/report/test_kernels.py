@@ -15,7 +15,7 @@ from bench.kernels.kernel_call import KernelCall
 from bench.kernels.kernels_file import KernelsFile, read_kernels
 from bench.reporting.run_file import RunFile, read_run
 from bench.reporting.write_report import write_report
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 CALLS = (
     KernelCall(

@@ -17,7 +17,7 @@ from bench.reporting.figures import memory
 from bench.reporting.run_file import read_run
 from bench.reporting.table import table_of
 from bench.reporting.write_report import headlines, write_report
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 CHROMIUM = shutil.which("chromium")
 

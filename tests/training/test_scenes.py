@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from compile.errors import PhotoError
 from compile.mqnet.scenes.catalogue import TEST, TRAIN, VALIDATION, catalogue, is_flat, role_of
 from compile.mqnet.scenes.cube_map import cube_to_equirectangular, read_cube_map
 from compile.mqnet.scenes.views import Panorama, Picture, View, random_view
+from compile.support.errors import PhotoError
 
 
 def sphere(height: int) -> np.ndarray:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from compile.errors import CheckpointError, DataError
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.read_photo import read_photo
@@ -32,6 +31,7 @@ from compile.mqnet.weights import (
     save_checkpoint,
 )
 from compile.quantize.fake_quantize import trained_network
+from compile.support.errors import CheckpointError, DataError
 
 PLAN = TrainingPlan(
     "ca", 4, 1e-3, 0, (Stage(0.5, (Crops(32, 4),), True), Stage(1, (Crops(64, 2),), False))

@@ -17,10 +17,10 @@ import tvm
 from command_line import QUICK, as_user
 from distributed import Client, LocalCluster, Worker
 
-from compile.errors import MqnetError, TargetError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.pointwise import create_pointwise
 from compile.pipeline import vector_unit
+from compile.support.errors import MqnetError, TargetError
 from compile.tuner import cluster_builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cluster_builder import BuildCluster, ClusterBuilder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import OutputError, TargetError
+from compile.support.errors import OutputError, TargetError
 from compile.tuning_records.json_lines import append_line, read_lines, repair
 
 VALUES = [[0, "a\nb"], {"key": [1.5, None]}, "ünïcode"]

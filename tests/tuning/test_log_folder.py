@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import OutputError, TargetError
+from compile.support.errors import OutputError, TargetError
 from compile.tuning_records.log_folder import (
     SESSION,
     check_same_device,

@@ -8,7 +8,6 @@ import pytest
 import tvm
 from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
 
-from compile.errors import TargetError
 from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.elementwise import create_add
 from compile.kernels.pointwise import create_pointwise
@@ -16,6 +15,7 @@ from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.pipeline import vector_unit
+from compile.support.errors import TargetError
 from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
 from compile.tuner.kernel_task import KernelTask, kernel_task
 from compile.tuner.record_writer import RecordWriter

@@ -15,9 +15,9 @@ import tvm
 from fixtures_device import Served, free_port
 from tvm.script import tirx as T
 
-from compile.errors import TargetError
 from compile.kernels.tiling import VectorUnit
 from compile.pipeline import vector_unit
+from compile.support.errors import TargetError
 from compile.tuner import rpc_runner
 from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices

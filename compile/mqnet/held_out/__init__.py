@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from compile.atomic import atomic_path, make_folder, write_atomically
 from compile.mqnet.scenes.catalogue import catalogue
 from compile.mqnet.scenes.read_hdr import read_hdr
 from compile.mqnet.scenes.views import Place
 from compile.mqnet.scenes.write_exr import write_exr
 from compile.mqnet.training.pairs import Pair, fixed_pairs
 from compile.mqnet.training.tone_curve import fit_tone_curve
+from compile.support.atomic import atomic_path, make_folder, write_atomically
 
 SIZE = 256
 """Height and width of a pair in pixels."""

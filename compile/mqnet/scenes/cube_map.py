@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from compile.errors import PhotoError
+from compile.support.errors import PhotoError
 
 _SIGNATURE = b"\xabKTX 11\xbb\r\n\x1a\n"
 _GL_R11F_G11F_B10F = 0x8C3A

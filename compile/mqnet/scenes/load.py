@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from compile.errors import DataError, PhotoError
 from compile.mqnet.scenes.catalogue import is_flat, role_of
 from compile.mqnet.scenes.read_hdr import ENDINGS, read_hdr, read_panorama
 from compile.mqnet.scenes.views import Panorama, Picture, Place
+from compile.support.errors import DataError, PhotoError
 
 log = logging.getLogger(__name__)
 

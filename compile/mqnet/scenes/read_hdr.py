@@ -9,7 +9,7 @@ import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
 
-from compile.errors import PhotoError
+from compile.support.errors import PhotoError
 
 ENDINGS = (".exr", ".hdr")
 

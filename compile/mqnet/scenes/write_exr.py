@@ -8,7 +8,7 @@ import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
 
-from compile.atomic import atomic_path
+from compile.support.atomic import atomic_path
 
 
 def write_exr(path: Path, light: NDArray[np.floating]) -> None:

@@ -7,8 +7,8 @@ import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from compile.atomic import atomic_path, write_atomically
-from compile.errors import DataError
+from compile.support.atomic import atomic_path, write_atomically
+from compile.support.errors import DataError
 
 
 @dataclass(frozen=True)

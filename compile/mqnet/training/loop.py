@@ -20,7 +20,6 @@ import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from compile.atomic import make_folder
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.mqnet.network import MQNet
@@ -36,6 +35,7 @@ from compile.mqnet.training.tone_curve import fit_tone_curve
 from compile.mqnet.training.validate import Validation
 from compile.quantize.fake_quantize import fake_quantized
 from compile.quantize.schemes import SCHEMES
+from compile.support.atomic import make_folder
 
 _VALIDATION_SIZE, _VALIDATION_EACH, _CURVE_EACH, _FIXED_SEED = 256, 8, 8, 1
 _GRADIENT_NORM = 1.0

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from compile.atomic import atomic_path
 from compile.imaging.transfer import srgb_encode
 from compile.mqnet.scenes.views import Place
 from compile.mqnet.training.pairs import random_pair
+from compile.support.atomic import atomic_path
 
 _SIZE, _PAIRS_PER_ROW = 160, 5
 _STOPS_DARKER = 3

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from compile.atomic import atomic_path
-from compile.errors import CheckpointError
 from compile.mqnet.network import MQNet
 from compile.mqnet.training.plan import TrainingPlan
+from compile.support.atomic import atomic_path
+from compile.support.errors import CheckpointError
 
 _BETAS = (0.9, 0.99)
 # The average looks back this share of the steps, at most 1,000 of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 
-from compile.errors import OutputError
+from compile.support.errors import OutputError
 
 # Some times what the objects of the largest build took.
 _BYTES = 64 << 20

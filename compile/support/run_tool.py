@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 _log = logging.getLogger(__name__)
 

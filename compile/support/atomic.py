@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from compile.errors import OutputError
+from compile.support.errors import OutputError
 
 _FREE_SPACE = "free some space or write to another disk"
 _REMEDIES = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import filelock
 
-from compile.errors import TargetError
+from compile.support.errors import TargetError
 
 
 @dataclass(frozen=True)

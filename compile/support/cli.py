@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from compile.errors import MqnetError
+from compile.support.errors import MqnetError
 
 Options = TypeVar("Options")
 

@@ -1,8 +1,8 @@
 """The errors that are a user's to mend.
 
 Library code raises one of these with a sentence that names the file or the value and the remedy;
-only the command lines catch them (see :func:`compile.cli.run_command`), print the sentence and exit
-with code 2. Anything else that escapes is a bug of ours and keeps its traceback.
+only the command lines catch them (:func:`compile.support.cli.run_command`), print the sentence and
+exit with code 2. Anything else that escapes is a bug of ours and keeps its traceback.
 """
 
 

@@ -1,0 +1,1 @@
+"""What every folder needs: errors, command lines, whole files, progress, cached folders."""
