@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compile.mqnet.attention_names import AttentionName
+from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SCHEMES, SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
 
@@ -56,10 +56,10 @@ def _measure(options: Options) -> None:
 
     from bench.quality.evaluate import evaluate_network, evaluate_tone_mappers, request_for
     from bench.quality.strips import draw_strips
-    from compile.mqnet.held_out import held_out_pairs
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
     from compile.support.progress import Phases
+    from compile.training.held_out import held_out_pairs
 
     pairs = held_out_pairs()
     for name in options.strips:

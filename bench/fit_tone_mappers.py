@@ -23,7 +23,7 @@ class Options:
     the defaults in bench/quality/tone_mappers.py."""
 
     scenes: Path = Path("data/scenes")
-    """Folder with scenes, from `python compile/mqnet/data.py fetch`."""
+    """Folder with scenes, from `python compile/scenes.py fetch`."""
 
 
 def main() -> None:
@@ -38,9 +38,9 @@ def _fit(options: Options) -> None:
 
     from bench.quality import tone_mappers
     from compile.imaging.decode_hdr import mu_law
-    from compile.mqnet.scenes.catalogue import TRAIN
-    from compile.mqnet.scenes.load import load_places
-    from compile.mqnet.training.pairs import fixed_pairs
+    from compile.training.pairs import fixed_pairs
+    from compile.training.scenes.catalogue import TRAIN
+    from compile.training.scenes.load import load_places
 
     places = list(load_places(options.scenes, TRAIN).values())
     pairs = fixed_pairs(places, _SIZE, _EACH, _SEED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from compile.mqnet.weights import bundled_weights
+from compile.networks.mqnet.checkpoints import bundled_weights
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError

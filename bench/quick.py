@@ -70,10 +70,10 @@ def _bench(options: Options) -> None:
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.metrics import psnr
     from compile.imaging.read_photo import read_photo
-    from compile.mqnet.deployed import Deployed
-    from compile.mqnet.weights import load_checkpoint
+    from compile.networks.mqnet.checkpoints import load_checkpoint
+    from compile.networks.mqnet.export_wrapper import Deployed
+    from compile.networks.mqnet.run_pytorch import run_module
     from compile.run_artefact import Session
-    from compile.run_pytorch import run_module
     from compile.support.progress import Phases
 
     size = parse_size(options.size)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from compile.mqnet.attention_names import AttentionName
+from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
 

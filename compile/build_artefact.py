@@ -24,7 +24,7 @@ from compile.describe_parts import describe_kernels, describe_parts
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
-from compile.mqnet.weights import bundled_weights, load_checkpoint
+from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
 from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network

@@ -39,9 +39,9 @@ def _demo(options: Options) -> None:
     from compile.imaging.read_photo import read_photo
     from compile.imaging.write_hdr import write_hdr
     from compile.infer_photos import run_photo
-    from compile.mqnet.weights import load_checkpoint
+    from compile.networks.mqnet.checkpoints import load_checkpoint
+    from compile.networks.mqnet.run_pytorch import run_float_network
     from compile.run_artefact import Session
-    from compile.run_pytorch import run_float_network
     from compile.show_build import show_build
     from compile.support.progress import Phases
 

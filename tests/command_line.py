@@ -24,10 +24,10 @@ from bench import (
     latency,
     report,
 )
-from compile import build, infer, tune
+from compile import build, infer, train, tune
+from compile import scenes as data
 from compile.artefact import MANIFEST
-from compile.mqnet import data, train
-from compile.mqnet.weights import BUNDLED
+from compile.networks.mqnet.checkpoints import BUNDLED
 from targets import serve
 from targets.emulator import serve_board
 from targets.linkers import find_lld
@@ -39,8 +39,8 @@ MAINS = {
     "compile/build": build.main,
     "compile/infer": infer.main,
     "compile/tune": tune.main,
-    "compile/mqnet/data": data.main,
-    "compile/mqnet/train": train.main,
+    "compile/scenes": data.main,
+    "compile/train": train.main,
     "bench/accuracy": accuracy.main,
     "bench/emulator_ranking": emulator_ranking.main,
     "bench/gpu_instructions": gpu_instructions.main,

@@ -21,8 +21,8 @@ from tvm import relax
 from compile.frontend.import_program import import_program
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from compile.mqnet.attention import ATTENTIONS
-from compile.mqnet.weights import load_checkpoint
+from compile.networks.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.pipeline import PipelineOptions, emit, phases
 from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named

@@ -12,8 +12,8 @@ from torch import nn
 
 from compile.describe_calls import describe_calls
 from compile.describe_parts import describe_kernels, describe_parts
-from compile.mqnet.deployed import Deployed
-from compile.mqnet.weights import load_checkpoint
+from compile.networks.mqnet.checkpoints import load_checkpoint
+from compile.networks.mqnet.export_wrapper import Deployed
 from compile.pipeline import PipelineOptions, plan_network
 from compile.quantize.schemes import Precision, scheme_named
 from targets.load_target import load_target

@@ -9,8 +9,8 @@ from torch.fx import GraphModule
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.read_photo import read_photo
-from compile.mqnet.attention import ATTENTIONS
-from compile.mqnet.weights import load_checkpoint, random_network
+from compile.networks.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.checkpoints import load_checkpoint, random_network
 from compile.quantize import fake_quantize
 from compile.quantize.fake_quantize import fake_quantized, trained_network
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from compile.mqnet.attention import ATTENTIONS
-from compile.mqnet.attention_names import AttentionName
-from compile.mqnet.deployed import Deployed
-from compile.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
-from compile.mqnet.weights import random_network
+from compile.networks.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.attention_names import AttentionName
+from compile.networks.mqnet.checkpoints import random_network
+from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
 from compile.support.errors import MqnetError
 
 ENCODER_PARAMETERS = 250_208

@@ -15,10 +15,10 @@ from torch.export import ExportedProgram
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from compile.mqnet.attention import ATTENTIONS
-from compile.mqnet.deployed import Deployed
-from compile.mqnet.network import MQNet
-from compile.mqnet.weights import bundled_weights, load_checkpoint
+from compile.networks.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
+from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.network import MQNet
 from compile.quantize import quantize
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats

@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from compile.mqnet.attention import ATTENTIONS
-from compile.mqnet.network import MQNet
-from compile.mqnet.weights import (
+from compile.networks.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.checkpoints import (
     BUNDLED,
     bundled_weights,
     inference_state,
@@ -18,6 +17,7 @@ from compile.mqnet.weights import (
     random_network,
     save_checkpoint,
 )
+from compile.networks.mqnet.network import MQNet
 from compile.support.errors import CheckpointError, MqnetError
 
 # H on the image of `ramps` when the bundled weights were trained: red of every 21st row and 31st

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
-from compile.mqnet.weights import load_checkpoint
+from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.quantize.fold import fold_batch_norms
 
 

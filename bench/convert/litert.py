@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from bench.convert.calibration import calibration_pictures
 from bench.peer_files import PEER_FILES, SIZES, write_checksums
-from compile.mqnet import network
-from compile.mqnet.weights import load_checkpoint
+from compile.networks.mqnet import network
+from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.support.atomic import atomic_path
 
 _ALL = qtyping.TFLOperationName.ALL_SUPPORTED

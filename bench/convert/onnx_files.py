@@ -26,7 +26,7 @@ from torch.export import Dim
 
 from bench.convert.calibration import calibration_pictures
 from bench.peer_files import PEER_FILES, write_checksums
-from compile.mqnet.weights import load_checkpoint
+from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.quantize.fold import fold_batch_norms
 from compile.support.atomic import atomic_path
 

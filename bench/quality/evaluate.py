@@ -15,12 +15,12 @@ from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_artefact import BuildRequest, build_artefact, quantized_program
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
-from compile.mqnet.held_out import SIZE
-from compile.mqnet.training.pairs import Pair
-from compile.mqnet.training.validate import CLIPPED
+from compile.networks.mqnet.run_pytorch import run_module
 from compile.run_artefact import Session
-from compile.run_pytorch import run_module
 from compile.support.progress import Phases
+from compile.training.held_out import SIZE
+from compile.training.pairs import Pair
+from compile.training.validate import CLIPPED
 
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]

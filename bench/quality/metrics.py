@@ -16,7 +16,7 @@ from skimage.metrics import structural_similarity
 from bench.quality.jod import jod
 from compile.imaging.decode_hdr import WHITE_NITS, mu_law
 from compile.imaging.metrics import psnr
-from compile.mqnet.training.virtual_camera import LUMINANCE
+from compile.training.virtual_camera import LUMINANCE
 
 Light = NDArray[np.float32]
 

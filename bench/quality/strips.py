@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from bench.quality.evaluate import Light
 from compile.imaging.decode_hdr import mu_law
 from compile.imaging.tone_map import tone_map
-from compile.mqnet.training.pairs import Pair
 from compile.support.atomic import atomic_path
+from compile.training.pairs import Pair
 
 _INCHES, _DPI = 1.7, 150
 _LARGEST_ERROR = 0.2

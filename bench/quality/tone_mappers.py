@@ -16,8 +16,8 @@ from skimage.restoration import denoise_bilateral
 
 from compile.imaging.decode_hdr import PEAK, decode_hdr
 from compile.imaging.transfer import srgb_decode
-from compile.mqnet.held_out import tone_curve
-from compile.mqnet.training.virtual_camera import LUMINANCE
+from compile.training.held_out import tone_curve
+from compile.training.virtual_camera import LUMINANCE
 
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]

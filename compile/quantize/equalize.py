@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from compile.mqnet.network import InvertedResidual, MQNet
+from compile.networks.mqnet.network import InvertedResidual, MQNet
 
 SKIP_RANGE = 6.0
 """Skips are ReLU6 outputs."""

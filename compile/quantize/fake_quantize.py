@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from compile.mqnet.network import MQNet
+from compile.networks.mqnet.network import MQNet
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms

@@ -7,7 +7,7 @@ import copy
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from compile.mqnet.network import MQNet
+from compile.networks.mqnet.network import MQNet
 
 
 def fold_batch_norms(net: MQNet) -> MQNet:

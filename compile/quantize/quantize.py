@@ -1,7 +1,8 @@
 """Quantize MQNet after training: from float weights and photographs to an exported program.
 
-Stands between :mod:`compile.mqnet` and :mod:`compile.frontend`. The program computes in float with
-quantize and dequantize operations (PT2E's form); the compiler turns those into integer arithmetic.
+Stands between :mod:`compile.networks.mqnet` and :mod:`compile.frontend`. The program computes in
+float with quantize and dequantize operations (PT2E's form); the compiler turns those into integer
+arithmetic.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from compile.mqnet.deployed import Deployed
-from compile.mqnet.network import SIZE_MULTIPLE, MQNet
+from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.network import SIZE_MULTIPLE, MQNet
 from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms

@@ -14,9 +14,9 @@ import pytest
 from command_line import CA, REPOSITORY, Command, as_user, check_sentence, contents
 from PIL import Image
 
-from compile.mqnet.held_out import held_out_pairs
-from compile.mqnet.scenes.write_exr import write_exr
-from compile.mqnet.weights import load_checkpoint
+from compile.networks.mqnet.checkpoints import load_checkpoint
+from compile.training.held_out import held_out_pairs
+from compile.training.scenes.write_exr import write_exr
 
 TRAINING = ("--workers", "1", "--steps", "2", "--log-every", "2")
 
@@ -32,7 +32,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", [("compile/mqnet/data", "preview"), ("compile/mqnet/train",)])
+@pytest.mark.parametrize("command", [("compile/scenes", "preview"), ("compile/train",)])
 def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str, ...]):
     option = "--output" if "preview" in command else "--out"
     target = out / "x.png"
@@ -45,27 +45,27 @@ def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str,
 
 @pytest.mark.parametrize("option", ["--steps", "--log-every"])
 def test_training_of_no_steps(here: Command, out: Path, option: str):
-    check_sentence(here("compile/mqnet/train", "--out", out, option, "0"), "0", "positive")
+    check_sentence(here("compile/train", "--out", out, option, "0"), "0", "positive")
     assert contents(out) == {}
 
 
 def test_training_from_what_is_no_checkpoint(here: Command, scenes: Path, out: Path):
     (out / "a.safetensors").write_bytes(b"no weights")
     start = here(
-        "compile/mqnet/train", "--scenes", scenes, "--out", out, "--start", out / "a.safetensors"
+        "compile/train", "--scenes", scenes, "--out", out, "--start", out / "a.safetensors"
     )
     check_sentence(start, "a.safetensors", "safetensors")
 
 
 @pytest.mark.parametrize("more", [(), ("--start", CA, "--bfloat16")])
 def test_fine_tuning_without_weights_or_in_bfloat16(here: Command, out: Path, more: tuple):
-    outcome = here("compile/mqnet/train", "--out", out, "--quantization-aware", *more)
+    outcome = here("compile/train", "--out", out, "--quantization-aware", *more)
     check_sentence(outcome, "--quantization-aware", "--start", "--bfloat16")
     assert contents(out) == {}
 
 
 def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
-    outcome = as_user("compile/mqnet/data", "preview", "--scenes", scenes, "-o", out / "pairs.png")
+    outcome = as_user("compile/scenes", "preview", "--scenes", scenes, "-o", out / "pairs.png")
     assert outcome.code == 0, outcome.err
     said = " ".join(outcome.err.split())
     assert "skipped" in said and "broken.exr" in said and "not a number" in said
@@ -76,21 +76,21 @@ def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
 @pytest.mark.slow
 def test_training_by_the_command_line(scenes: Path, tmp_path: Path):
     command = ("--scenes", scenes, "--out", tmp_path / "run", *TRAINING)
-    outcome = as_user("compile/mqnet/train", *command)
+    outcome = as_user("compile/train", *command)
     assert outcome.code == 0, outcome.err
     assert "step 2 (24 crops" in outcome.err
     path = Path(outcome.out.strip())
     assert path == tmp_path / "run" / "ca.safetensors"
     assert load_checkpoint(path, "ca").attention == "ca"
-    again = as_user("compile/mqnet/train", *command)
+    again = as_user("compile/train", *command)
     assert (again.code, again.out) == (0, outcome.out)
-    other = as_user("compile/mqnet/train", *command, "--seed", "1")
+    other = as_user("compile/train", *command, "--seed", "1")
     assert other.code == 2 and "of a training with seed 0, not 1" in other.err
 
 
 @pytest.mark.slow
 def test_interrupted_training_goes_on(scenes: Path, tmp_path: Path):
-    command = [sys.executable, "compile/mqnet/train.py", "--scenes", str(scenes)]
+    command = [sys.executable, "compile/train.py", "--scenes", str(scenes)]
     command += ["--out", str(tmp_path), "--workers", "2", "--steps", "500", "--log-every", "1"]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "state.pt").exists():

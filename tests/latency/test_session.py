@@ -21,9 +21,9 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.imaging.read_photo import read_photo
-from compile.mqnet.deployed import Deployed
-from compile.mqnet.weights import load_checkpoint
-from compile.run_pytorch import run_module
+from compile.networks.mqnet.checkpoints import load_checkpoint
+from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.run_pytorch import run_module
 
 SIZE = (64, 96)
 PYTORCH = Job("pytorch", "fp32", SIZE, 1)

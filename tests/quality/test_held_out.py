@@ -21,12 +21,12 @@ from bench.quality.evaluate import (
 )
 from bench.quality.strips import draw_strips
 from bench.quality.tone_mappers import TONE_MAPPERS
-from compile import mqnet
 from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
-from compile.mqnet.held_out import SIZE, held_out_pairs, tone_curve, write_held_out
-from compile.mqnet.scenes.catalogue import TEST, catalogue
-from compile.mqnet.scenes.views import Panorama
+from compile.networks import mqnet
 from compile.support.progress import Phases
+from compile.training.held_out import SIZE, held_out_pairs, tone_curve, write_held_out
+from compile.training.scenes.catalogue import TEST, catalogue
+from compile.training.scenes.views import Panorama
 
 FOLDER = Path(mqnet.__file__).parent / "held_out"
 

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from bench.quality.jod import GaussianBlur
 from bench.quality.metrics import METRICS, mu_psnr, pu21, pu_psnr
 from compile.imaging.decode_hdr import PEAK, mu_law
-from compile.mqnet.held_out import held_out_pairs
+from compile.training.held_out import held_out_pairs
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from compile.mqnet.scenes import fetch
-from compile.mqnet.scenes.catalogue import Package, Scene
-from compile.mqnet.scenes.fetch import fetch_scenes
-from compile.mqnet.scenes.read_hdr import read_hdr, read_panorama
-from compile.mqnet.scenes.write_exr import write_exr
+from compile.training.scenes import fetch
+from compile.training.scenes.catalogue import Package, Scene
+from compile.training.scenes.fetch import fetch_scenes
+from compile.training.scenes.read_hdr import read_hdr, read_panorama
+from compile.training.scenes.write_exr import write_exr
 
 LIGHT = np.random.default_rng(0).uniform(0.1, 8, (8, 16, 3)).astype(np.float32)
 

@@ -9,11 +9,11 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from compile.mqnet.scenes.load import load_places
-from compile.mqnet.scenes.read_hdr import read_hdr, read_panorama
-from compile.mqnet.scenes.views import Picture
-from compile.mqnet.scenes.write_exr import write_exr
 from compile.support.errors import DataError, PhotoError
+from compile.training.scenes.load import load_places
+from compile.training.scenes.read_hdr import read_hdr, read_panorama
+from compile.training.scenes.views import Picture
+from compile.training.scenes.write_exr import write_exr
 
 LIGHT = np.random.default_rng(0).uniform(0, 50, (16, 32, 3)).astype(np.float32)
 

@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from compile.mqnet.scenes.catalogue import TEST, TRAIN, VALIDATION, catalogue, is_flat, role_of
-from compile.mqnet.scenes.cube_map import cube_to_equirectangular, read_cube_map
-from compile.mqnet.scenes.views import Panorama, Picture, View, random_view
 from compile.support.errors import PhotoError
+from compile.training.scenes.catalogue import TEST, TRAIN, VALIDATION, catalogue, is_flat, role_of
+from compile.training.scenes.cube_map import cube_to_equirectangular, read_cube_map
+from compile.training.scenes.views import Panorama, Picture, View, random_view
 
 
 def sphere(height: int) -> np.ndarray:

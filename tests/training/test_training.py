@@ -14,24 +14,24 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.read_photo import read_photo
 from compile.imaging.transfer import srgb_decode
-from compile.mqnet.scenes.write_exr import write_exr
-from compile.mqnet.training.log import Row, TrainingLog
-from compile.mqnet.training.loop import Run, train
-from compile.mqnet.training.loss import mu_law_psnr, training_loss
-from compile.mqnet.training.pairs import as_batch
-from compile.mqnet.training.plan import Crops, Stage, TrainingPlan
-from compile.mqnet.training.state import TrainingState
-from compile.mqnet.training.tone_curve import fit_tone_curve
-from compile.mqnet.training.validate import Validation
-from compile.mqnet.transfer_weights import transfer_weights
-from compile.mqnet.weights import (
+from compile.networks.mqnet.checkpoints import (
     inference_state,
     load_checkpoint,
     random_network,
     save_checkpoint,
 )
+from compile.networks.mqnet.transfer_weights import transfer_weights
 from compile.quantize.fake_quantize import trained_network
 from compile.support.errors import CheckpointError, DataError
+from compile.training.log import Row, TrainingLog
+from compile.training.loop import Run, train
+from compile.training.loss import mu_law_psnr, training_loss
+from compile.training.pairs import as_batch
+from compile.training.plan import Crops, Stage, TrainingPlan
+from compile.training.scenes.write_exr import write_exr
+from compile.training.state import TrainingState
+from compile.training.tone_curve import fit_tone_curve
+from compile.training.validate import Validation
 
 PLAN = TrainingPlan(
     "ca", 4, 1e-3, 0, (Stage(0.5, (Crops(32, 4),), True), Stage(1, (Crops(64, 2),), False))

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN, PEAK, decode_hdr
-from compile.mqnet.scenes.views import Panorama
-from compile.mqnet.training.pairs import (
-    as_batch,
-    fixed_pairs,
-    random_batch,
-    random_pair,
-    varied_pair,
-)
-from compile.mqnet.training.tone_curve import fit_tone_curve
-from compile.mqnet.training.virtual_camera import expose, photograph
+from compile.training.pairs import as_batch, fixed_pairs, random_batch, random_pair, varied_pair
+from compile.training.scenes.views import Panorama
+from compile.training.tone_curve import fit_tone_curve
+from compile.training.virtual_camera import expose, photograph
 
 RAMP = np.repeat(np.linspace(0, 4, 256, dtype=np.float32)[None, :, None], 3, -1).repeat(32, 0)
 

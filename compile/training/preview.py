@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from compile.imaging.transfer import srgb_encode
-from compile.mqnet.scenes.views import Place
-from compile.mqnet.training.pairs import random_pair
 from compile.support.atomic import atomic_path
+from compile.training.pairs import random_pair
+from compile.training.scenes.views import Place
 
 _SIZE, _PAIRS_PER_ROW = 160, 5
 _STOPS_DARKER = 3

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compile.mqnet.attention_names import AttentionName
+from compile.networks.mqnet.attention_names import AttentionName
 from compile.support.cli import run_command, set_up_logging, stderr
 
 
@@ -16,11 +16,11 @@ class Options:
 
     Stop it at any moment with Ctrl-C; the same command goes on where it stopped.
 
-    Example: python compile/mqnet/train.py --out runs/ca
+    Example: python compile/train.py --out runs/ca
     """
 
     scenes: Path = Path("data/scenes")
-    """Folder with scenes, from `python compile/mqnet/data.py fetch`."""
+    """Folder with scenes, from `python compile/scenes.py fetch`."""
 
     out: Path = Path("runs/ca")
     """Folder for ATTENTION.safetensors (or ATTENTION-qat), state.pt, log.csv and log.png."""
@@ -55,19 +55,19 @@ class Options:
 
 
 def main() -> None:
-    """Entry point of `python compile/mqnet/train.py`."""
+    """Entry point of `python compile/train.py`."""
     run_command(Options, _train)
 
 
 def _train(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.mqnet.training.loop import Run, train
-    from compile.mqnet.training.plan import CROPS, SMALL_CROPS, Stage, TrainingPlan
-    from compile.mqnet.training.show import Progress
-    from compile.mqnet.transfer_weights import transfer_weights
-    from compile.mqnet.weights import save_checkpoint
+    from compile.networks.mqnet.checkpoints import save_checkpoint
+    from compile.networks.mqnet.transfer_weights import transfer_weights
     from compile.quantize.fake_quantize import trained_network
     from compile.support.errors import MqnetError
+    from compile.training.loop import Run, train
+    from compile.training.plan import CROPS, SMALL_CROPS, Stage, TrainingPlan
+    from compile.training.show import Progress
 
     for name in ("steps", "log_every"):
         if getattr(options, name) < 1:

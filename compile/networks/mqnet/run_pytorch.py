@@ -9,8 +9,8 @@ from torch import nn
 
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
-from compile.mqnet.deployed import Deployed
-from compile.mqnet.network import MQNet
+from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.network import MQNet
 
 
 def run_float_network(net: MQNet, photo: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from compile.mqnet.scenes.catalogue import catalogue
-from compile.mqnet.scenes.read_hdr import read_hdr
-from compile.mqnet.scenes.views import Place
-from compile.mqnet.scenes.write_exr import write_exr
-from compile.mqnet.training.pairs import Pair, fixed_pairs
-from compile.mqnet.training.tone_curve import fit_tone_curve
 from compile.support.atomic import atomic_path, make_folder, write_atomically
+from compile.training.pairs import Pair, fixed_pairs
+from compile.training.scenes.catalogue import catalogue
+from compile.training.scenes.read_hdr import read_hdr
+from compile.training.scenes.views import Place
+from compile.training.scenes.write_exr import write_exr
+from compile.training.tone_curve import fit_tone_curve
 
 SIZE = 256
 """Height and width of a pair in pixels."""
@@ -40,7 +40,7 @@ def held_out_pairs() -> dict[str, Pair]:
 
 def tone_curve() -> NDArray[np.float32]:
     """float32 [256]: the H of each 8-bit value under the best global curve of the training
-    scenes (:func:`compile.mqnet.training.tone_curve.fit_tone_curve`)."""
+    scenes (:func:`compile.training.tone_curve.fit_tone_curve`)."""
     return np.loadtxt(_FOLDER / _CURVE, dtype=np.float32)
 
 
@@ -53,7 +53,7 @@ def write_tone_curve(places: Mapping[str, Place], folder: Path) -> None:
     """
     make_folder(folder)
     curve = fit_tone_curve(fixed_pairs(list(places.values()), SIZE, _CURVE_EACH, _CURVE_SEED))
-    lines = ["# H of the 8-bit values 0 to 255; written by compile/mqnet/data.py hold-out."]
+    lines = ["# H of the 8-bit values 0 to 255; written by compile/scenes.py hold-out."]
     lines += [f"{value:.6f}" for value in curve]
     write_atomically(folder / _CURVE, ("\n".join(lines) + "\n").encode())
 
@@ -68,7 +68,7 @@ def write_held_out(places: Mapping[str, Place], folder: Path) -> int:
     make_folder(folder)
     scenes = {scene.name: scene for scene in catalogue()}
     pairs = fixed_pairs(list(places.values()), SIZE, _EACH, _SEED)
-    sources = ["# Written by compile/mqnet/data.py hold-out: crops of these panoramas."]
+    sources = ["# Written by compile/scenes.py hold-out: crops of these panoramas."]
     for number, (photo, light) in enumerate(pairs):
         scene = scenes[list(places)[number // _EACH]]
         name = f"{scene.name}-{number % _EACH}"

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from compile.mqnet.network import MQNet
-from compile.mqnet.training.plan import TrainingPlan
+from compile.networks.mqnet.network import MQNet
 from compile.support.atomic import atomic_path
 from compile.support.errors import CheckpointError
+from compile.training.plan import TrainingPlan
 
 _BETAS = (0.9, 0.99)
 # The average looks back this share of the steps, at most 1,000 of them.

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.mqnet.scenes.catalogue import Package, Scene
-from compile.mqnet.scenes.cube_map import cube_to_equirectangular, read_cube_map
-from compile.mqnet.scenes.read_hdr import check_light, read_hdr
-from compile.mqnet.scenes.write_exr import write_exr
 from compile.support.atomic import make_folder
 from compile.support.checksum import sha256_of
 from compile.support.errors import DataError, PhotoError
+from compile.training.scenes.catalogue import Package, Scene
+from compile.training.scenes.cube_map import cube_to_equirectangular, read_cube_map
+from compile.training.scenes.read_hdr import check_light, read_hdr
+from compile.training.scenes.write_exr import write_exr
 
 _CLIENTS: dict[str, Callable[[Package], list[str]]] = {
     "pypi": lambda p: [

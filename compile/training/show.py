@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from compile.mqnet.training.log import Row
-from compile.mqnet.training.plan import TrainingPlan
+from compile.training.log import Row
+from compile.training.plan import TrainingPlan
 
 
 class Progress:

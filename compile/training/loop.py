@@ -22,20 +22,20 @@ from torch.nn.parallel import DistributedDataParallel
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from compile.mqnet.network import MQNet
-from compile.mqnet.scenes.catalogue import TRAIN, VALIDATION
-from compile.mqnet.scenes.load import load_places
-from compile.mqnet.scenes.views import Place
-from compile.mqnet.training.log import Row, TrainingLog
-from compile.mqnet.training.loss import training_loss
-from compile.mqnet.training.pairs import fixed_pairs, random_batch
-from compile.mqnet.training.plan import Stage, TrainingPlan
-from compile.mqnet.training.state import TrainingState
-from compile.mqnet.training.tone_curve import fit_tone_curve
-from compile.mqnet.training.validate import Validation
+from compile.networks.mqnet.network import MQNet
 from compile.quantize.fake_quantize import fake_quantized
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
+from compile.training.log import Row, TrainingLog
+from compile.training.loss import training_loss
+from compile.training.pairs import fixed_pairs, random_batch
+from compile.training.plan import Stage, TrainingPlan
+from compile.training.scenes.catalogue import TRAIN, VALIDATION
+from compile.training.scenes.load import load_places
+from compile.training.scenes.views import Place
+from compile.training.state import TrainingState
+from compile.training.tone_curve import fit_tone_curve
+from compile.training.validate import Validation
 
 _VALIDATION_SIZE, _VALIDATION_EACH, _CURVE_EACH, _FIXED_SEED = 256, 8, 8, 1
 _GRADIENT_NORM = 1.0

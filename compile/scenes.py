@@ -43,7 +43,7 @@ class HoldOut:
     """Write the pairs of the held-out scenes that accuracy is measured on, and the tone curve of
     the training scenes that they are compared with.
 
-    This is how compile/mqnet/held_out/ was made.
+    This is how compile/training/held_out/ was made.
     """
 
     scenes: Path = Path("data/scenes")
@@ -61,7 +61,7 @@ Options = (
 
 
 def main() -> None:
-    """Entry point of `python compile/mqnet/data.py`."""
+    """Entry point of `python compile/scenes.py`."""
     run_command(Options, _run)
 
 
@@ -73,9 +73,9 @@ def _run(options: Fetch | Preview | HoldOut) -> None:
 def _fetch(options: Fetch) -> None:
     from rich.progress import track
 
-    from compile.mqnet.scenes.catalogue import catalogue
-    from compile.mqnet.scenes.fetch import fetch_scenes
     from compile.support.errors import DataError
+    from compile.training.scenes.catalogue import catalogue
+    from compile.training.scenes.fetch import fetch_scenes
 
     scenes = catalogue()
     fetched = fetch_scenes(scenes, options.out)
@@ -92,18 +92,18 @@ def _fetch(options: Fetch) -> None:
 
 
 def _preview(options: Preview) -> None:
-    from compile.mqnet.scenes.catalogue import TRAIN
-    from compile.mqnet.scenes.load import load_places
-    from compile.mqnet.training.preview import draw_pairs
+    from compile.training.preview import draw_pairs
+    from compile.training.scenes.catalogue import TRAIN
+    from compile.training.scenes.load import load_places
 
     draw_pairs(load_places(options.scenes, TRAIN), options.seed, options.output)
     print(options.output)
 
 
 def _hold_out(options: HoldOut) -> None:
-    from compile.mqnet.held_out import write_held_out, write_tone_curve
-    from compile.mqnet.scenes.catalogue import TEST, TRAIN
-    from compile.mqnet.scenes.load import load_places
+    from compile.training.held_out import write_held_out, write_tone_curve
+    from compile.training.scenes.catalogue import TEST, TRAIN
+    from compile.training.scenes.load import load_places
 
     count = write_held_out(load_places(options.scenes, TEST), options.out)
     write_tone_curve(load_places(options.scenes, TRAIN), options.out)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compile.imaging.decode_hdr import encode_hdr
-from compile.mqnet.scenes.views import Place
-from compile.mqnet.training.virtual_camera import expose, log_mean, photograph
+from compile.training.scenes.views import Place
+from compile.training.virtual_camera import expose, log_mean, photograph
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]
 

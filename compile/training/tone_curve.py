@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import encode_hdr
-from compile.mqnet.training.pairs import Pair
+from compile.training.pairs import Pair
 
 
 def fit_tone_curve(pairs: Sequence[Pair]) -> NDArray[np.float32]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN
-from compile.mqnet.training.loss import mu_law_psnr
-from compile.mqnet.training.pairs import Pair, as_batch
+from compile.training.loss import mu_law_psnr
+from compile.training.pairs import Pair, as_batch
 
 CLIPPED = 250
 """A pixel counts as clipped from this value on in its brightest channel."""

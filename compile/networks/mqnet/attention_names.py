@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Literal
 
 AttentionName = Literal["ca", "csa", "sa", "none"]
-"""Those of :data:`compile.mqnet.attention.ATTENTIONS`."""
+"""Those of :data:`compile.networks.mqnet.attention.ATTENTIONS`."""

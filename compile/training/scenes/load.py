@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from compile.mqnet.scenes.catalogue import is_flat, role_of
-from compile.mqnet.scenes.read_hdr import ENDINGS, read_hdr, read_panorama
-from compile.mqnet.scenes.views import Panorama, Picture, Place
 from compile.support.errors import DataError, PhotoError
+from compile.training.scenes.catalogue import is_flat, role_of
+from compile.training.scenes.read_hdr import ENDINGS, read_hdr, read_panorama
+from compile.training.scenes.views import Panorama, Picture, Place
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def load_places(folder: Path, role: str) -> dict[str, Place]:
     """
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is no folder: fetch the scenes with python compile/mqnet/data.py fetch"
+            f"{folder} is no folder: fetch the scenes with python compile/scenes.py fetch"
         )
     places = {}
     for path in sorted(folder.iterdir()):
@@ -38,6 +38,6 @@ def load_places(folder: Path, role: str) -> dict[str, Place]:
     if not places:
         raise DataError(
             f"{folder} holds no {role} scene that can be used: fetch them with "
-            "python compile/mqnet/data.py fetch, or add 2:1 .exr or .hdr files"
+            "python compile/scenes.py fetch, or add 2:1 .exr or .hdr files"
         )
     return places

@@ -3,7 +3,8 @@
 Borrego-Carazo, Ozay, Laboyrie and Wisbey, "A Mixed Quantization Network for Efficient Mobile
 Inverse Tone Mapping", BMVC 2021. A MobileNetV2 encoder and a decoder of inverted residual blocks
 make up the *backbone*, which the paper runs in int8; a small *head* keeps float activations.
-The first thing in the way of the data: :mod:`compile.mqnet.deployed` wraps it for export.
+The first thing in the way of the data: :mod:`compile.networks.mqnet.export_wrapper` wraps it for
+export.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compile.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.attention import ATTENTIONS
 from compile.support.errors import MqnetError
 
 SIZE_MULTIPLE = 32
@@ -248,7 +249,8 @@ class Head(nn.Module):
 
 
 def check_attention(name: str) -> None:
-    """Raise MqnetError where ``name`` is none of :data:`compile.mqnet.attention.ATTENTIONS`."""
+    """Raise MqnetError where ``name`` is none of
+    :data:`compile.networks.mqnet.attention.ATTENTIONS`."""
     if name not in ATTENTIONS:
         known = ", ".join(ATTENTIONS)
         raise MqnetError(f"unknown attention {name!r}: choose one of {known}")
@@ -262,7 +264,7 @@ class MQNet(nn.Module):
     """
 
     def __init__(self, attention: str = "ca") -> None:
-        """With an attention of :data:`compile.mqnet.attention.ATTENTIONS`.
+        """With an attention of :data:`compile.networks.mqnet.attention.ATTENTIONS`.
 
         Raises:
             MqnetError: ``attention`` is none of them.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from compile.mqnet.network import MQNet
-from compile.mqnet.weights import inference_state, load_checkpoint, random_network
+from compile.networks.mqnet.checkpoints import inference_state, load_checkpoint, random_network
+from compile.networks.mqnet.network import MQNet
 from compile.support.errors import CheckpointError
 
 
@@ -16,7 +16,7 @@ def transfer_weights(path: Path, attention: str, seed: int) -> MQNet:
     are random (``seed``) where the checkpoint has another one.
 
     Raises:
-        CheckpointError: as :func:`compile.mqnet.weights.load_checkpoint`.
+        CheckpointError: as :func:`compile.networks.mqnet.checkpoints.load_checkpoint`.
     """
     source = load_checkpoint(path, _attention_of(path))
     if source.attention == attention:
@@ -36,5 +36,5 @@ def _attention_of(path: Path) -> str:
     except (SafetensorError, OSError, KeyError) as error:
         raise CheckpointError(
             f"checkpoint {path} cannot be read as one of MQNet ({error}): give a safetensors file "
-            "that compile/mqnet/train.py has written"
+            "that compile/train.py has written"
         ) from None

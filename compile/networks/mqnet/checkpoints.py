@@ -1,8 +1,8 @@
 """Reading MQNet's weights: the bundled ones or a user's checkpoint, checked before they are used.
 
 A checkpoint is a safetensors file (a pickle could run code) with float32 tensors under the names
-of :class:`compile.mqnet.network.MQNet`'s state and this metadata: ``architecture`` = ``mqnet``,
-``attention`` = ca | csa | sa | none, ``training`` = a sentence on how it was trained.
+of :class:`compile.networks.mqnet.network.MQNet`'s state and this metadata: ``architecture`` =
+``mqnet``, ``attention`` = ca | csa | sa | none, ``training`` = a sentence on how it was trained.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from compile.mqnet.network import MQNet, check_attention
+from compile.networks.mqnet.network import MQNet, check_attention
 from compile.support.errors import CheckpointError
 
 ARCHITECTURE = "mqnet"
