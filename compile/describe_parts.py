@@ -9,7 +9,7 @@ import tvm
 from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
-from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
+from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.parts import BACKBONE, HEAD
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 

@@ -36,11 +36,11 @@ from torch.export import ExportedProgram
 from tvm import relax
 
 from compile.frontend.import_program import import_program
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.gpu.word_ops import WordDot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.instructions.dot_products import dot_product_named
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.gpu.dp4a import WordDot
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records

@@ -9,11 +9,11 @@ from kernel_draws import draw_int8
 from numpy.typing import NDArray
 from reference import ops
 
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.inverted_residuals.inverted_residual_stages import InvertedResidual
-from compile.kernels.packed.packed_depthwise import pack_depthwise
-from compile.kernels.packed.packed_weight import pack_for_dot_product
-from compile.kernels.window import Window
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_depthwise import pack_depthwise
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 
 SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 

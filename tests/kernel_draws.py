@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compile.kernels.window import Window
+from compile.kernels.common.window import Window
 
 SAME_3X3 = (1, 1, 1, 1)
 

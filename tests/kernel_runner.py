@@ -12,8 +12,8 @@ import tvm
 from numpy.typing import NDArray
 from tvm import tirx
 
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.run_artefact import use_threads

@@ -10,7 +10,7 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.describe_parts import PartSummary, describe_kernels, describe_parts
-from compile.kernels.kernel_function import MACS_ATTR
+from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.passes.plan_memory import plan_memory
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled
 

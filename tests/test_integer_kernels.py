@@ -27,19 +27,19 @@ from kernel_runner import UNITS, built_kernel
 from numpy.typing import NDArray
 from reference import ops
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.depthwise import create_depthwise
-from compile.kernels.elementwise import (
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_multiply,
     create_rescale,
     create_table_lookup,
 )
-from compile.kernels.mean import create_mean
-from compile.kernels.move import create_concat, create_upsample
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.cpu.plain.mean import create_mean
+from compile.kernels.cpu.plain.move import create_concat, create_upsample
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 

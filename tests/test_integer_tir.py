@@ -12,9 +12,9 @@ from tir_walker import float_violations
 from tvm import ir, relax, te, tirx
 from tvm.script import tirx as T
 
-from compile.kernels.elementwise import create_add, create_multiply
-from compile.kernels.quantize_op import quantize_int8
-from compile.kernels.requantize import quantize, requantize, to_float
+from compile.kernels.common.quantize_op import quantize_int8
+from compile.kernels.common.requantize import quantize, requantize, to_float
+from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
 
 SHAPE = (4, 16)
 

@@ -21,15 +21,15 @@ from kernel_runner import built_kernel
 from test_packed_kernels import runnable
 from tvm import relax, tirx
 
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.instructions.x86_pmaddwd import pmaddwd
-from compile.kernels.instructions.x86_vnni import vnni
-from compile.kernels.inverted_residuals.cut_inverted_residual import cut_inverted_residual
-from compile.kernels.inverted_residuals.inverted_residual import create_inverted_residual
-from compile.kernels.inverted_residuals.inverted_residual_stages import InvertedResidual
-from compile.kernels.tiling import VectorUnit
-from compile.kernels.window import Window
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
+from compile.kernels.cpu.instructions.x86_vnni import vnni
+from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.emulator.run_module import run_on_board
 from targets.load_target import load_target

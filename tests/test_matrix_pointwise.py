@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from reference import ops
 from tvm import relax, s_tir, tirx
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.arm_smmla import smmla_pair
-from compile.kernels.instructions.dot_products import dot_product_named
-from compile.kernels.packed import matrix_pointwise
-from compile.kernels.packed.matrix_pointwise import (
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.arm_smmla import smmla_pair
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.int8 import matrix_pointwise
+from compile.kernels.cpu.int8.matrix_pointwise import (
     create_matrix_pointwise,
     pack_matrix,
     serves_matrix,
 )
-from compile.kernels.tiling import VectorUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 

@@ -32,19 +32,24 @@ from numpy.typing import NDArray
 from reference import ops
 from tvm import tirx
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.arm_smlal import smlal
-from compile.kernels.instructions.dot_intrinsics import DotTile, lanewise_pair, tile_pair, word_pair
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.instructions.dot_products import dot_product_named
-from compile.kernels.instructions.x86_pmaddwd import pmaddwd
-from compile.kernels.instructions.x86_vnni import vnni
-from compile.kernels.packed.packed_conv import create_packed_conv
-from compile.kernels.packed.packed_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.packed.packed_pointwise import create_packed_pointwise
-from compile.kernels.packed.packed_weight import pack_for_dot_product, packed_shape
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.dot_intrinsics import (
+    DotTile,
+    lanewise_pair,
+    tile_pair,
+    word_pair,
+)
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
+from compile.kernels.cpu.instructions.x86_vnni import vnni
+from compile.kernels.cpu.int8.int8_conv import create_packed_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product, packed_shape
 from targets.detect_host import read_host_machine
 from targets.load_target import load_target, tvm_target
 

@@ -17,23 +17,23 @@ from reference import ops
 from test_packed_kernels import compiled, dots, run_both
 from tvm import tirx
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.instructions.planar_intrinsics import (
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.planar_intrinsics import (
     interleave_pair,
     planar_tile_pair,
     split_groups_pair,
 )
-from compile.kernels.instructions.x86_vnni import vnni
-from compile.kernels.planar.planar_conv import create_planar_conv, pack_planar
-from compile.kernels.planar.planar_norm import (
+from compile.kernels.cpu.instructions.x86_vnni import vnni
+from compile.kernels.cpu.norm.planar_norm import (
     create_normalize,
     create_row_statistics,
     create_statistics,
 )
-from compile.kernels.planar.planar_pointwise import create_planar_pointwise
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 
 SCALE = ConvEpilogue(EpilogueKind.SCALE)
 BIAS = ConvEpilogue(EpilogueKind.BIAS, 0.0)

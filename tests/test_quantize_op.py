@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from test_link import needs_lld
 from tvm import relax, te
 
-from compile.kernels.quantize_op import quantize_int8
+from compile.kernels.common.quantize_op import quantize_int8
 from targets.emulator.run_module import run_on_board
 from targets.load_target import load_target, tvm_target
 

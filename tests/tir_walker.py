@@ -21,7 +21,7 @@ from tvm.target.codegen import llvm_lookup_intrinsic_id
 from tvm.tirx.buffer import BufferType
 from tvm_ffi import Array, Map
 
-from compile.kernels.quantize_op import QUANTIZE_INT8
+from compile.kernels.common.quantize_op import QUANTIZE_INT8
 
 MULTIPLIER = "multiplier"
 

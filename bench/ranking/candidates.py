@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from compile.kernels.kernel_function import MACS_ATTR
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.kernel_function import MACS_ATTR
+from compile.kernels.common.tiling import VectorUnit
 from compile.tuner.build_candidates import Builder
 from compile.tuner.candidate import all_choices
 from compile.tuner.kernel_task import KernelTask

@@ -12,20 +12,18 @@ from types import ModuleType
 
 from tvm import s_tir, tirx
 
-from compile.kernels import depthwise, elementwise, pointwise, spatial_conv
+from compile.kernels.common.kernel_function import FAMILY_ATTR
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
+from compile.kernels.cpu.int8 import int8_conv as packed_conv
+from compile.kernels.cpu.int8 import int8_depthwise as packed_depthwise
+from compile.kernels.cpu.int8 import int8_pointwise as packed_pointwise
+from compile.kernels.cpu.int8 import matrix_pointwise
+from compile.kernels.cpu.inverted_residual import inverted_residual
+from compile.kernels.cpu.plain import depthwise, elementwise, pointwise, spatial_conv
+from compile.kernels.cpu.planar import planar_conv, planar_pointwise
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.gpu_spaces import GPU_SPACES
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.inverted_residuals import inverted_residual
-from compile.kernels.kernel_function import FAMILY_ATTR
-from compile.kernels.packed import (
-    matrix_pointwise,
-    packed_concat_pointwise,
-    packed_conv,
-    packed_depthwise,
-    packed_pointwise,
-)
-from compile.kernels.planar import planar_conv, planar_pointwise
-from compile.kernels.tiling import VectorUnit
 
 #: By family.
 SPACES: dict[str, ModuleType] = {

@@ -9,13 +9,13 @@ from __future__ import annotations
 import tvm
 from tvm import s_tir, tirx
 
-from compile.kernels import elementwise, instance_norm, mean, move, row_statistics
+from compile.kernels.common.kernel_function import FAMILY_ATTR
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
+from compile.kernels.cpu.plain import elementwise, mean, move
 from compile.kernels.design_spaces import SPACES
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.kernel_function import FAMILY_ATTR
-from compile.kernels.planar import planar_norm
-from compile.kernels.tiling import VectorUnit
 from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 from compile.support.errors import GraphError
 

@@ -14,9 +14,9 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.kernels.gpu.word_ops import WordDot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.planar.planar_conv import serves_planar
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.planar.planar_conv import serves_planar
+from compile.kernels.gpu.dp4a import WordDot
 from compile.passes.constants import constant_value, variables_of
 from compile.passes.match_convolution import NHCW, Convolution, match_convolution
 from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name

@@ -9,10 +9,10 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.packed import packed_concat_pointwise
-from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
 from compile.passes.match_gate import match_gate
 from compile.passes.rewrite_function import rewrite_functions
 from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape

@@ -2,7 +2,7 @@
 and the multiplication by a gate before it.
 
 The tensor between the first two convolutions, and the one between the last two, are the largest of
-the network. :mod:`compile.kernels.inverted_residuals.inverted_residual` computes both strip by
+the network. :mod:`compile.kernels.cpu.inverted_residual.inverted_residual` computes both strip by
 strip in the cache, bit for bit. A block stays as it is where something else reads one of them, as
 the skip connections do, or where so many rows would be computed twice that it would not pay.
 """
@@ -15,15 +15,17 @@ import tvm
 from tvm import relax
 from tvm_ffi import structural_equal
 
-from compile.kernels.elementwise import create_add
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.gpu.word_ops import WordDot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.inverted_residuals.cut_inverted_residual import cut_inverted_residual
-from compile.kernels.inverted_residuals.inverted_residual import create_inverted_residual
-from compile.kernels.inverted_residuals.inverted_residual_stages import InvertedResidual
-from compile.kernels.packed import packed_concat_pointwise, packed_depthwise, packed_pointwise
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
+from compile.kernels.cpu.int8 import int8_depthwise as packed_depthwise
+from compile.kernels.cpu.int8 import int8_pointwise as packed_pointwise
+from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
+from compile.kernels.cpu.plain.elementwise import create_add
+from compile.kernels.gpu.dp4a import WordDot
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.passes.match_gate import Gated, match_gate
 from compile.passes.rewrite_function import rewrite_functions
 from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape

@@ -15,9 +15,9 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.gpu.word_ops import WordDot
-from compile.kernels.instructions.dot_product import DotProduct
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.gpu.dp4a import WordDot
 from compile.passes.constants import variables_of
 from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
 from compile.passes.pack_convolution import (

@@ -11,9 +11,9 @@ from functools import partial
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import move
+from compile.kernels.cpu.plain import move
+from compile.kernels.cpu.plain.mean import create_float_mean
 from compile.kernels.gpu import gpu_move
-from compile.kernels.mean import create_float_mean
 from compile.passes.match_island import upsampling_factor
 from compile.passes.quantized_graph import NotLowerable, op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions

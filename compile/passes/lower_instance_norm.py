@@ -8,10 +8,14 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from compile.kernels.cpu.norm import planar_norm
+from compile.kernels.cpu.norm.instance_norm import (
+    create_normalize,
+    create_statistics,
+    repeated_columns,
+)
+from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.kernels.gpu import gpu_norm
-from compile.kernels.instance_norm import create_normalize, create_statistics, repeated_columns
-from compile.kernels.planar import planar_norm
-from compile.kernels.row_statistics import create_row_statistics
 from compile.passes.constants import constant_value
 from compile.passes.quantized_graph import op_name
 from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions

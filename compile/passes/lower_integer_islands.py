@@ -13,18 +13,18 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels import move
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.elementwise import (
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.plain import move
+from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_multiply,
     create_rescale,
     create_table_lookup,
 )
+from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.gpu import gpu_move
-from compile.kernels.gpu.word_ops import WordDot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.mean import create_mean
+from compile.kernels.gpu.dp4a import WordDot
 from compile.passes.linear_table import as_requantization
 from compile.passes.match_island import Island, match_island
 from compile.passes.match_upsampled_concat import match_upsampled_concat

@@ -1,7 +1,7 @@
 """Recognize a 1x1 convolution over concat(upsample(low), high). Not a pass itself.
 
 Such a convolution is lowered to one kernel that makes neither the upsampled tensor nor the joined
-one (:mod:`compile.kernels.packed.packed_concat_pointwise` has the proof that this is exact), and
+one (:mod:`compile.kernels.cpu.int8.int8_concat_pointwise` has the proof that this is exact), and
 with fewer multiplications.
 """
 

@@ -11,28 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from compile.kernels.conv_epilogue import ConvEpilogue
-from compile.kernels.depthwise import create_depthwise
-from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.word_conv import create_word_conv, pack_words
-from compile.kernels.gpu.word_depthwise import create_word_depthwise, pack_depthwise_words
-from compile.kernels.gpu.word_ops import WordDot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.packed.matrix_pointwise import (
+from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_packed_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.matrix_pointwise import (
     create_matrix_pointwise,
     pack_matrix,
     serves_matrix,
 )
-from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed.packed_conv import create_packed_conv
-from compile.kernels.packed.packed_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.packed.packed_pointwise import create_packed_pointwise
-from compile.kernels.packed.packed_weight import pack_for_dot_product
-from compile.kernels.planar.planar_conv import create_planar_conv, pack_planar
-from compile.kernels.planar.planar_pointwise import create_planar_pointwise
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.window import Window
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
+from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
+from compile.kernels.gpu.dp4a import WordDot
+from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
+from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise, pack_depthwise_words
 from compile.passes.match_convolution import NHCW, Convolution
 from compile.passes.match_upsampled_concat import UpsampledConcat
 from compile.support.errors import GraphError

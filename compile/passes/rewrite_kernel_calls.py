@@ -7,7 +7,7 @@ from collections import defaultdict
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels.kernel_function import FAMILY_ATTR
+from compile.kernels.common.kernel_function import FAMILY_ATTR
 from compile.passes.constants import variables_of
 from compile.passes.layers import layers_of, with_layers
 from compile.passes.quantized_graph import op_name

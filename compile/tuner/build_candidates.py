@@ -14,8 +14,8 @@ from typing import Protocol
 
 import tvm
 
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.support.scratch_space import check_scratch_space
 from compile.tuner.candidate import scheduled

@@ -14,9 +14,9 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
+from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.design_spaces import SPACES, spaces_for
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.tuning_records.records import CHOICE_ATTR
 
 

@@ -16,8 +16,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.support.errors import MqnetError, TargetError
 from compile.tuner.build_candidates import Build, build_library
 from compile.tuner.kernel_task import KernelTask

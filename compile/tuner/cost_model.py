@@ -16,9 +16,9 @@ import tvm
 import xgboost
 from numpy.typing import NDArray
 
+from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.kernels.design_spaces import ALL_SPACES, SPACES
 from compile.kernels.gpu.gpu_spaces import GPU_SPACES
-from compile.kernels.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.tuner.candidate import choice_numbers
 
 # Fewer measurements than this teach nothing.

@@ -10,8 +10,8 @@ import tvm
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.meta_schedule.database import TuningRecord
 
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.tuner.candidate import scheduled
 from compile.tuner.kernel_task import KernelTask
 from compile.tuning_records.json_lines import append_line

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compile.kernels import pointwise
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.pointwise import create_pointwise
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.plain import pointwise
+from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.tuner.kernel_task import KernelTask, kernel_task
 
 _SHAPE = (1, 32, 32, 64)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.tuner.build_candidates import CandidateBuilder
 from compile.tuner.candidate import all_choices
 from compile.tuner.cost_model import CostModel, kernel_features

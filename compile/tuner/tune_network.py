@@ -16,8 +16,8 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.build_artefact import BuildRequest
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.pipeline import schedule_unit
 from compile.support.errors import MqnetError
 from compile.support.progress import Phases

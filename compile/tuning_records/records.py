@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
-from compile.kernels.instructions.intrinsic_names import register_intrinsics
+from compile.kernels.cpu.instructions.intrinsic_names import register_intrinsics
 from compile.support.atomic import write_atomically
 from compile.support.errors import TargetError
 from compile.tuning_records.json_lines import encode_line, read_lines

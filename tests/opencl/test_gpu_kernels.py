@@ -26,23 +26,23 @@ from kernel_runner import built_kernel
 from numpy.typing import NDArray
 from reference import ops
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.elementwise import (
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_multiply,
     create_rescale,
     create_table_lookup,
 )
+from compile.kernels.cpu.plain.mean import create_mean
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.gpu import gpu_norm
+from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
+from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise, pack_depthwise_words
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.gpu_move import create_concat, create_upsample
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.word_conv import create_word_conv, pack_words
-from compile.kernels.gpu.word_depthwise import create_word_depthwise, pack_depthwise_words
-from compile.kernels.mean import create_mean
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.window import Window
 from compile.opencl_source import kernel_sources
 from compile.opencl_source.dot_product import EXTENSIONS, MACRO
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule

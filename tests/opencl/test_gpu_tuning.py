@@ -18,18 +18,18 @@ from kernel_draws import SAME_3X3
 from rich.console import Console
 from tvm import s_tir, tirx
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.depthwise import create_depthwise
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.elementwise import create_add
+from compile.kernels.cpu.plain.mean import create_mean
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.design_spaces import design_space, spaces_for
-from compile.kernels.elementwise import create_add
-from compile.kernels.gpu.gpu_unit import GpuUnit
-from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.word_conv import create_word_conv
-from compile.kernels.gpu.word_depthwise import create_word_depthwise
-from compile.kernels.mean import create_mean
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.window import Window
+from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_word_conv
+from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network

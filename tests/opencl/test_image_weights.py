@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from opencl_kernels import IMAGE_SUPPORT, in_new_process, library_without
 from tvm import s_tir
 
-from compile.kernels import pointwise
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain import pointwise
 from compile.kernels.gpu import gpu_convolution
-from compile.kernels.gpu.gpu_unit import GpuUnit
+from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
+from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.image_weights import image_operands
-from compile.kernels.gpu.word_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.word_conv import create_word_conv, pack_words
-from compile.kernels.window import Window
 from compile.opencl_source.image_reads import read_images
 from compile.opencl_source.kernel_sources import kernel_sources
 from targets.load_target import tvm_target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
 
 
 @pytest.fixture

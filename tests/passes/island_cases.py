@@ -6,7 +6,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 
 LOGGER = "compile.passes.lower_integer_islands"
 

@@ -11,24 +11,24 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.depthwise import create_depthwise
-from compile.kernels.elementwise import create_add
-from compile.kernels.instance_norm import create_normalize
-from compile.kernels.instructions.x86_pmaddwd import pmaddwd
-from compile.kernels.mean import create_mean
-from compile.kernels.move import create_upsample
-from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed.packed_conv import create_packed_conv
-from compile.kernels.packed.packed_depthwise import create_packed_depthwise
-from compile.kernels.packed.packed_pointwise import create_packed_pointwise
-from compile.kernels.planar import planar_norm
-from compile.kernels.planar.planar_conv import create_planar_conv
-from compile.kernels.planar.planar_pointwise import create_planar_pointwise
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.row_statistics import create_row_statistics
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.window import Window
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_packed_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.norm import planar_norm
+from compile.kernels.cpu.norm.instance_norm import create_normalize
+from compile.kernels.cpu.norm.row_statistics import create_row_statistics
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.elementwise import create_add
+from compile.kernels.cpu.plain.mean import create_mean
+from compile.kernels.cpu.plain.move import create_upsample
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
+from compile.kernels.cpu.planar.planar_conv import create_planar_conv
+from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
 from compile.support.errors import GraphError

@@ -10,8 +10,8 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.kernels.instructions.arm_smlal import smlal
-from compile.kernels.instructions.x86_pmaddwd import pmaddwd
+from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.quantized_graph import op_name
 

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from tvm import relax, tirx
 from tvm.ir import assert_structural_equal
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.elementwise import create_add, create_multiply
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.inverted_residuals.cut_inverted_residual import cut_inverted_residual
-from compile.kernels.inverted_residuals.inverted_residual import create_inverted_residual
-from compile.kernels.inverted_residuals.inverted_residual_stages import InvertedResidual
-from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed.packed_depthwise import create_packed_depthwise
-from compile.kernels.packed.packed_pointwise import create_packed_pointwise
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
+from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.layers import layers_of, with_layers
 

@@ -9,15 +9,15 @@ import pytest
 import tvm
 from tvm import relax, tirx
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instance_norm import create_normalize, create_statistics
-from compile.kernels.planar import planar_norm
-from compile.kernels.planar.planar_pointwise import create_planar_pointwise
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.row_statistics import create_row_statistics
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.tiling import VectorUnit
-from compile.kernels.window import Window
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.norm import planar_norm
+from compile.kernels.cpu.norm.instance_norm import create_normalize, create_statistics
+from compile.kernels.cpu.norm.row_statistics import create_row_statistics
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
+from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps

@@ -14,7 +14,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.instance_norm import create_normalize
+from compile.kernels.cpu.norm.instance_norm import create_normalize
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.legalize_float_ops import LegalizeFloatOps
 

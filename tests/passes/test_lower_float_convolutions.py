@@ -15,13 +15,13 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.depthwise import create_depthwise
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.x86_vnni import vnni
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.window import Window
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.x86_vnni import vnni
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.support.errors import GraphError
 

@@ -9,8 +9,8 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.kernels.mean import create_float_mean
-from compile.kernels.move import create_concat, create_upsample
+from compile.kernels.cpu.plain.mean import create_float_mean
+from compile.kernels.cpu.plain.move import create_concat, create_upsample
 from compile.passes.lower_float_pictures import LowerFloatPictures
 
 

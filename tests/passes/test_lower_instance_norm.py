@@ -11,10 +11,10 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.instance_norm import create_normalize, create_statistics
-from compile.kernels.planar import planar_norm
-from compile.kernels.row_statistics import create_row_statistics
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.norm import planar_norm
+from compile.kernels.cpu.norm.instance_norm import create_normalize, create_statistics
+from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.lower_instance_norm import LowerInstanceNorm
 

@@ -20,10 +20,10 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.depthwise import create_depthwise
-from compile.kernels.quantize_op import quantize_int8
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.window import Window
+from compile.kernels.common.quantize_op import quantize_int8
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 from compile.support.errors import GraphError
 

@@ -19,10 +19,10 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.elementwise import create_multiply, create_rescale
-from compile.kernels.mean import create_mean
-from compile.kernels.move import create_concat, create_upsample
-from compile.kernels.quantize_op import quantize_int8
+from compile.kernels.common.quantize_op import quantize_int8
+from compile.kernels.cpu.plain.elementwise import create_multiply, create_rescale
+from compile.kernels.cpu.plain.mean import create_mean
+from compile.kernels.cpu.plain.move import create_concat, create_upsample
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 
 

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from tvm import relax
 from tvm.ir import assert_structural_equal
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.arm_smlal import smlal
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.instructions.x86_vnni import vnni
-from compile.kernels.packed.packed_conv import create_packed_conv
-from compile.kernels.packed.packed_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.packed.packed_pointwise import create_packed_pointwise
-from compile.kernels.packed.packed_weight import pack_for_dot_product
-from compile.kernels.window import Window
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.x86_vnni import vnni
+from compile.kernels.cpu.int8.int8_conv import create_packed_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 

@@ -13,12 +13,12 @@ from test_packed_kernels import dots
 from tvm import relax
 from tvm.ir import assert_structural_equal
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.instructions.arm_sdot import sdot
-from compile.kernels.instructions.dot_product import DotProduct
-from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed.packed_weight import pack_for_dot_product
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.lower_integer_islands import LowerIntegerIslands
 from targets.load_target import load_target, tvm_target

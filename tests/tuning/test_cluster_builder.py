@@ -17,8 +17,8 @@ import tvm
 from command_line import QUICK, as_user
 from distributed import Client, LocalCluster, Worker
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.pointwise import create_pointwise
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.pipeline import vector_unit
 from compile.support.errors import MqnetError, TargetError
 from compile.tuner import cluster_builder

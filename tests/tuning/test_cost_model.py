@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.pointwise import create_pointwise
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.tuner.cost_model import CostModel, kernel_features
 from compile.tuner.kernel_task import kernel_task
 

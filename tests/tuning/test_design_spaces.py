@@ -20,24 +20,24 @@ from tvm import s_tir, tirx
 from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
 from tvm_ffi import structural_equal, structural_hash
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.depthwise import create_depthwise
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_packed_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
+from compile.kernels.cpu.plain.depthwise import create_depthwise
+from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
+from compile.kernels.cpu.plain.mean import create_mean
+from compile.kernels.cpu.plain.move import create_upsample
+from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
+from compile.kernels.cpu.planar.planar_conv import create_planar_conv
+from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.design_spaces import design_space
-from compile.kernels.elementwise import create_add, create_multiply
-from compile.kernels.instructions.dot_products import dot_product_named
-from compile.kernels.inverted_residuals.inverted_residual import create_inverted_residual
-from compile.kernels.mean import create_mean
-from compile.kernels.move import create_upsample
-from compile.kernels.packed.packed_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.packed.packed_conv import create_packed_conv
-from compile.kernels.packed.packed_depthwise import create_packed_depthwise
-from compile.kernels.packed.packed_pointwise import create_packed_pointwise
-from compile.kernels.planar.planar_conv import create_planar_conv
-from compile.kernels.planar.planar_pointwise import create_planar_pointwise
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.spatial_conv import create_spatial_conv
-from compile.kernels.tiling import VectorUnit
-from compile.kernels.window import Window
 from compile.pipeline import vector_unit
 from targets.load_target import load_target, tvm_target
 
@@ -166,7 +166,7 @@ def test_choices_compute_the_same(name: str) -> None:
 _APPLY = """
 import sys, tvm
 from pathlib import Path
-import compile.kernels.quantize_op
+import compile.kernels.common.quantize_op
 from compile.passes.apply_tuning_records import apply_tuning_records
 folder = Path(sys.argv[1])
 module = tvm.ir.load_json((folder / "before.json").read_text())

@@ -15,7 +15,7 @@ import tvm
 from fixtures_device import Served, free_port
 from tvm.script import tirx as T
 
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.tiling import VectorUnit
 from compile.pipeline import vector_unit
 from compile.support.errors import TargetError
 from compile.tuner import rpc_runner

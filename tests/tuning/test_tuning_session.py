@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from compile.kernels.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.pointwise import create_pointwise
-from compile.kernels.tiling import VectorUnit
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.tuner import session as sessions
 from compile.tuner.build_candidates import Build
 from compile.tuner.candidate import all_choices, choice_numbers

@@ -13,12 +13,14 @@ from math import gcd, prod
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
 
-from compile.kernels import depthwise, pointwise, spatial_conv
-from compile.kernels.gpu import word_concat_pointwise, word_conv, word_depthwise
-from compile.kernels.gpu.gpu_unit import GpuUnit, bind_tiles, group_of, vector_length
+from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
+from compile.kernels.common.tiling import divisors, largest_divisor
+from compile.kernels.cpu.plain import depthwise, pointwise, spatial_conv
+from compile.kernels.gpu import dp4a_concat_pointwise as word_concat_pointwise
+from compile.kernels.gpu import dp4a_conv as word_conv
+from compile.kernels.gpu import dp4a_depthwise as word_depthwise
+from compile.kernels.gpu.gpu_core import GpuUnit, bind_tiles, group_of, vector_length
 from compile.kernels.gpu.image_weights import PIXEL_WORDS, read_from_image
-from compile.kernels.register_loops import accumulate_in_registers, keep_in_registers
-from compile.kernels.tiling import divisors, largest_divisor
 
 #: The families whose kernels this schedules; they have the blocks "conv" and "epilogue".
 FAMILIES = (

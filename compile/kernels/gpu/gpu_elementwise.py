@@ -7,8 +7,8 @@ from math import gcd, prod
 
 from tvm import s_tir
 
-from compile.kernels import elementwise
-from compile.kernels.gpu.gpu_unit import GpuUnit, bind_flat, vector_length
+from compile.kernels.cpu.plain import elementwise
+from compile.kernels.gpu.gpu_core import GpuUnit, bind_flat, vector_length
 
 FAMILY = elementwise.FAMILY
 

@@ -1,11 +1,11 @@
-"""The schedule of :mod:`compile.kernels.mean` on a GPU."""
+"""The schedule of :mod:`compile.kernels.cpu.plain.mean` on a GPU."""
 
 from __future__ import annotations
 
 from tvm import s_tir
 
-from compile.kernels.gpu.gpu_unit import GpuUnit, bind_flat, vector_length
-from compile.kernels.register_loops import accumulate_in_registers
+from compile.kernels.common.register_loops import accumulate_in_registers
+from compile.kernels.gpu.gpu_core import GpuUnit, bind_flat, vector_length
 
 
 def schedule(sch: s_tir.Schedule, unit: GpuUnit) -> None:

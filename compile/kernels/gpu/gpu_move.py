@@ -1,7 +1,7 @@
 """Nearest-neighbour upsampling and concatenation along channels for a GPU, NHWC.
 
-One compute each, where :mod:`compile.kernels.move` writes loops: a work item copies one vector of
-channels, which lies in one of the parts where both have channels that vectors divide.
+One compute each, where :mod:`compile.kernels.cpu.plain.move` writes loops: a work item copies one
+vector of channels, which lies in one of the parts where both have channels that vectors divide.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from math import gcd
 
 from tvm import te, tirx
 
-from compile.kernels.elementwise import FAMILY
-from compile.kernels.gpu.gpu_unit import vector_length
-from compile.kernels.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.cpu.plain.elementwise import FAMILY
+from compile.kernels.gpu.gpu_core import vector_length
 
 
 def create_upsample(

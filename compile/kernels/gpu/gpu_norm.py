@@ -1,19 +1,19 @@
 """InstanceNorm for a GPU, NHWC: statistics in three steps of many work items, one multiply-add.
 
-As :mod:`compile.kernels.row_statistics` and :mod:`compile.kernels.instance_norm` do it, with the
-formula of Chan, Golub and LeVeque (1979), M2 = sum(M2_part) + n * sum((mean_part - mean)^2), but
-nowhere does one work item sum up more than a row or as many parts as there are rows: a GPU is slow
-where it waits for one sum.
+As :mod:`compile.kernels.cpu.norm.row_statistics` and :mod:`compile.kernels.cpu.norm.instance_norm`
+do it, with the formula of Chan, Golub and LeVeque (1979), M2 = sum(M2_part) + n * sum((mean_part -
+mean)^2), but nowhere does one work item sum up more than a row or as many parts as there are rows:
+a GPU is slow where it waits for one sum.
 """
 
 from __future__ import annotations
 
 from tvm import s_tir, te, tirx
 
-from compile.kernels.gpu.gpu_unit import GpuUnit, bind_flat, vector_length
-from compile.kernels.kernel_function import create_kernel
-from compile.kernels.register_loops import accumulate_in_registers
-from compile.kernels.tiling import largest_divisor
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import accumulate_in_registers
+from compile.kernels.common.tiling import largest_divisor
+from compile.kernels.gpu.gpu_core import GpuUnit, bind_flat, vector_length
 
 ROWS, STATISTICS, NORMALIZE = "gpu_row_statistics", "gpu_statistics", "gpu_normalize"
 

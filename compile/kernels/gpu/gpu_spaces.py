@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from compile.kernels import mean
+from compile.kernels.cpu.plain import mean
 from compile.kernels.gpu import gpu_convolution, gpu_elementwise, gpu_mean, gpu_norm
 
 #: By family, those whose loops can be cut in more than one way.

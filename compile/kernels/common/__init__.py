@@ -1,0 +1,1 @@
+"""What kernels of every device share: tiles, windows, registers, requantization."""

@@ -1,0 +1,226 @@
+"""1x1 convolution of int8 over concat(upsample(low), high), NHWC, without making either.
+
+A 1x1 convolution is a sum over input channels, and commutes with repeating pixels: with the weights
+cut where the concatenation joins,
+
+    conv(concat(up(low), high)) = up(conv_low(low)) + conv_high(high)
+
+holds term by term for the int32 accumulators, so it is exact. The first summand is computed once
+for the ``factor`` x ``factor`` pixels that share it; it never leaves the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import gcd, lcm
+
+from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.tiling import VectorUnit, pixels_per_task, shares_of_pixels
+from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_loops import (
+    PackedExtents,
+    accumulate_dot_products,
+    dot_product_tile,
+    dot_product_tiles,
+    finish_in_registers,
+    packed_extents,
+    take_annotations,
+    vectorize_operand,
+)
+from compile.kernels.cpu.int8.int8_pointwise import accumulator
+from compile.kernels.cpu.int8.packed_weight import packed_shape
+from compile.kernels.cpu.plain.channel_scale import Gate
+
+FAMILY = "packed_concat_pointwise"
+
+_LOW = "low_"
+
+
+def create_packed_concat_pointwise(
+    low_shape: tuple[int, int, int, int],
+    high_channels: int,
+    factor: int,
+    channels_out: int,
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
+    is_gated: bool = False,
+) -> tirx.PrimFunc:
+    """The kernel (low int8 [1,H/factor,W/factor,A], high int8 [1,H,W,B], weights of both as
+    :mod:`compile.kernels.cpu.int8.packed_weight` has them, epilogue operands) -> [1,H,W,O], for O
+    that fill vectors. Where it ``is_gated``, the operands of
+    :class:`compile.kernels.cpu.plain.channel_scale.Gate` follow, by which ``low`` is multiplied
+    first."""
+    _, low_height, low_width, low_channels = low_shape
+    height, width = low_height * factor, low_width * factor
+    low = te.placeholder(low_shape, "int8", name="low")
+    high = te.placeholder((1, height, width, high_channels), "int8", name="high")
+    low_weight, high_weight = (
+        te.placeholder(packed_shape(channels_out, (1, 1), channels, dot), dot.weight_dtype, name)
+        for channels, name in ((low_channels, "low_weight"), (high_channels, "high_weight"))
+    )
+    operands = epilogue.operands(channels_out, "int32")
+    finish = epilogue.apply(operands)
+    low_data = low
+    if is_gated:
+        gate = Gate(low_channels)
+        operands += gate.operands
+        low_data = te.compute(low_shape, lambda b, y, x, c: gate.apply(low[b, y, x, c], c), "gated")
+    low_conv = accumulator(low_data, low_weight, dot, _LOW)
+    low_sum = te.compute(low_conv.shape, lambda y, x, n: low_conv[y, x, n], name="low_sum")
+    conv = accumulator(high, high_weight, dot)
+    out = te.compute(
+        (1, height, width, channels_out),
+        lambda b, y, x, n: finish(conv[y, x, n] + low_sum[y // factor, x // factor, n], n),
+        name="epilogue",
+    )
+    pixels = low_height * low_width
+    macs = pixels * (low_channels + factor * factor * high_channels) * channels_out
+    return create_kernel(FAMILY, [low, high, low_weight, high_weight, *operands], out, macs)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        pixels, vectors, steps: of the register tile.
+        low_pixels, low_steps: of the register tile of the small picture, which has as many vectors.
+        rows, columns: of the small picture's block that one task takes.
+    """
+
+    pixels: int
+    vectors: int
+    steps: int
+    low_pixels: int
+    low_steps: int
+    rows: int
+    columns: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    sizes = _sizes(sch, unit)
+    return [
+        Choice(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
+        for tile in dot_product_tiles(sizes.high, unit)
+        if (low := _low_tile(sizes, tile.vectors, unit))
+        for block in shares_of_pixels(
+            sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), unit
+        )
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the fewest loads, and blocks that fit the level 1 cache."""
+    sizes = _sizes(sch, unit)
+    tile = dot_product_tile(sizes.high, unit)
+    low = _low_tile(sizes, tile.vectors, unit)
+    # A group fills 32 bits, whatever its type.
+    pixel_bytes = 4 * (sizes.low.groups + sizes.factor**2 * sizes.high.groups)
+    block = pixels_per_task(
+        sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), pixel_bytes, unit
+    )
+    return Choice(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Blocks of pixels to threads; in a block, for a tile of channels, the small picture and then
+    the large one; cut by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    sizes = _sizes(sch, unit)
+    epilogue, conv, low_sum, low_conv = (
+        sch.get_sblock(name) for name in ("epilogue", "conv", "low_sum", "low_conv")
+    )
+    for block in (conv, low_conv):
+        take_annotations(sch, block)
+    operands, low_operands = _operands(sch, conv), _operands(sch, low_conv)
+    dot = sizes.high.dot
+    lanes = dot.lanes_for(sizes.high.channels)
+    tile, low_tile = (
+        DotTile(pixels, choice.vectors, lanes, steps, 1, dot.data_dtype if has_operand else "int8")
+        for pixels, steps, has_operand in (
+            (choice.pixels, choice.steps, operands),
+            (choice.low_pixels, choice.low_steps, low_operands),
+        )
+    )
+
+    _, row, column, channel = sch.get_loops(epilogue)
+    task_row, row = sch.split(row, [None, choice.rows * sizes.factor])
+    task_columns = choice.columns * sizes.factor
+    task_column, column, pixel = sch.split(column, [None, task_columns // tile.pixels, tile.pixels])
+    outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
+    sch.reorder(task_row, task_column, outer, row, column, pixel, channel)
+    task = sch.fuse(task_row, task_column)
+    sch.compute_at(conv, column, preserve_unit_loops=True)
+    sch.compute_at(low_sum, outer, preserve_unit_loops=True)
+    sch.parallel(task)
+    low_pixel, low_channel = _tile_low(sch, low_sum, low_conv, low_tile)
+    for operand in (*operands, *low_operands):
+        sch.compute_at(operand, task, preserve_unit_loops=True)
+        vectorize_operand(sch, operand, unit)
+    for gated in _gated(sch):
+        sch.compute_at(gated, task, preserve_unit_loops=True)
+        vectorize_operand(sch, gated, unit)
+    for block in (epilogue, low_sum):
+        finish_in_registers(sch, block, lanes)
+    *_, pixel, channel, _ = sch.get_loops(conv)
+    accumulate_dot_products(sch, conv, dot, tile, pixel, channel)
+    accumulate_dot_products(sch, low_conv, dot, low_tile, low_pixel, low_channel)
+
+
+def _operands(sch: s_tir.Schedule, conv: SBlockRV) -> list[SBlockRV]:
+    """What brings the data of ``conv`` into the instruction's type, where it has to be."""
+    blocks = sch.get_producers(conv)
+    return [block for block in blocks if str(sch.get(block).name_hint).endswith("operand")]
+
+
+def _gated(sch: s_tir.Schedule) -> list[SBlockRV]:
+    """What multiplies the small picture, where something does."""
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    return [block for block in blocks if str(sch.get(block).name_hint) == "gated"]
+
+
+def _tile_low(
+    sch: s_tir.Schedule, low_sum: SBlockRV, low_conv: SBlockRV, tile: DotTile
+) -> tuple[LoopRV, LoopRV]:
+    """Put "low_conv" into the loops of "low_sum", tile by tile: its loops over a tile."""
+    *_, column, _ = sch.get_loops(low_sum)
+    column, _ = sch.split(column, [None, tile.pixels])
+    sch.compute_at(low_conv, column, preserve_unit_loops=True)
+    *_, pixel, channel, _ = sch.get_loops(low_conv)
+    return pixel, channel
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the two convolutions."""
+
+    low: PackedExtents
+    high: PackedExtents
+
+    @property
+    def factor(self) -> int:
+        return self.high.rows // self.low.rows
+
+    def common_columns(self, tile: DotTile, low: DotTile) -> int:
+        """The fewest columns of the small picture that are whole tiles in both."""
+        return lcm(low.pixels, tile.pixels // gcd(tile.pixels, self.factor))
+
+
+def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
+    high = packed_extents(sch, unit)
+    axes = sch.get(sch.get_sblock("low_conv")).iter_vars
+    rows, columns, _, k = (int(axis.dom.extent) for axis in axes)
+    low = replace(high, rows=rows, columns=columns, groups=k // high.dot.group)
+    return _Sizes(low, high)
+
+
+def _low_tile(sizes: _Sizes, vectors: int, unit: VectorUnit) -> DotTile:
+    """The tile with the most pixels, of those with ``vectors``."""
+    tiles = [tile for tile in dot_product_tiles(sizes.low, unit) if tile.vectors == vectors]
+    return max(tiles, key=lambda tile: (tile.pixels, tile.steps))

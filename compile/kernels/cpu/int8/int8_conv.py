@@ -1,0 +1,136 @@
+"""Dense KxK convolution of int8 by a dot product instruction, NHWC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.tiling import VectorUnit, rows_per_task, shares_of_rows
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_loops import (
+    DOT_PRODUCT_ATTR,
+    STRIDE_ATTR,
+    accumulate_dot_products,
+    dot_product_tile,
+    dot_product_tiles,
+    finish_in_registers,
+    packed_extents,
+    take_annotations,
+    vectorize_operand,
+)
+from compile.kernels.cpu.int8.packed_weight import packed_shape
+from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
+
+FAMILY = "packed_conv"
+
+
+def create_packed_conv(
+    data_shape: tuple[int, int, int, int],
+    channels_out: int,
+    window: Window,
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data int8 [1,H,W,I], weight as :mod:`compile.kernels.cpu.int8.packed_weight` has
+    it, epilogue operands) -> [1,OH,OW,O].
+
+    Beyond the edge stands the data's zero point, so that its share of the accumulator is the
+    constant that the packer has folded into the bias.
+    """
+    _, height, width, channels_in = data_shape
+    data = te.placeholder(data_shape, "int8", name="data")
+    shape = packed_shape(channels_out, window.kernel, channels_in, dot)
+    weight = te.placeholder(shape, dot.weight_dtype, name="weight")
+    vectors, *_, groups, lanes, group = shape
+    operands = epilogue.operands(channels_out, "int32")
+    finish = epilogue.apply(operands)
+    # The weights behind the last channel are zero: what they multiply does not matter.
+    operand = window.pad(
+        data, padding_value("int8", operands), groups * group, dot.widened, name="operand"
+    )
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+    k = te.reduce_axis((0, groups * group), name="k")
+
+    def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        value = operand[0, y * window.stride[0] + ky, x * window.stride[1] + kx, k]
+        by = weight[n // lanes, ky, kx, k // group, n % lanes, k % group]
+        return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k])
+
+    size = window.output_size(height, width)
+    attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]}
+    conv = te.compute((*size, vectors * lanes), multiply, name="conv", attrs=attrs)
+    out = te.compute(
+        (1, *size, channels_out), lambda b, y, x, n: finish(conv[y, x, n], n), name="epilogue"
+    )
+    macs = prod(size) * channels_out * prod(window.kernel) * channels_in
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        pixels, vectors, steps: of the register tile.
+        rows: that one task takes.
+        channels_outside: a row is gone through once for every tile of channels, and not the
+            channels for every tile of the row.
+    """
+
+    pixels: int
+    vectors: int
+    steps: int
+    rows: int
+    channels_outside: bool
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extents = packed_extents(sch, unit)
+    return [
+        Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
+        for tile in dot_product_tiles(extents, unit)
+        for rows in shares_of_rows(extents.rows, unit)
+        for channels_outside in (True, False)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the fewest loads."""
+    extents = packed_extents(sch, unit)
+    tile = dot_product_tile(extents, unit)
+    rows = rows_per_task(extents.rows, unit)
+    return Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads, columns and channels to registers; cut by the built-in choice unless
+    another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    extents = packed_extents(sch, unit)
+    dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
+    tile = DotTile(
+        choice.pixels, choice.vectors, lanes, choice.steps, extents.stride, dot.data_dtype
+    )
+    epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
+    take_annotations(sch, conv)
+    row, column, channel, *_ = sch.get_loops(conv)
+    task, row = sch.split(row, [None, choice.rows])
+    outer_column, column = sch.split(column, [None, tile.pixels])
+    outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
+    tiles = [outer, outer_column] if choice.channels_outside else [outer_column, outer]
+    sch.reorder(task, row, *tiles, column, channel)
+    sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
+    sch.compute_at(operand, task, preserve_unit_loops=True)
+    sch.parallel(task)
+    vectorize_operand(sch, operand, unit)
+    finish_in_registers(sch, epilogue, tile.lanes)
+    place_neighbours(sch, row, unit)
+    accumulate_dot_products(sch, conv, dot, tile, column, channel)

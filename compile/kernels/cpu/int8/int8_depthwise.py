@@ -1,0 +1,263 @@
+"""Depthwise convolution of int8 by a dot product instruction, NHWC, channel multiplier 1.
+
+The instruction adds up products within a lane, so neighbouring taps of one channel have to lie in
+one lane. Those of a column do: a word holds the numbers of up to ``group`` rows, and is made once
+for all outputs whose windows the column lies in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+from tvm.tirx import ForKind
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import keep_in_registers
+from compile.kernels.common.tiling import (
+    MOST_PIXELS,
+    RegisterTile,
+    VectorUnit,
+    divisors,
+    even_lanes,
+    largest_divisor,
+    rows_per_task,
+    shares_of_rows,
+)
+from compile.kernels.common.window import Window, output_extents, tile_window
+from compile.kernels.cpu.instructions.dot_intrinsics import lanewise_intrinsic, word_intrinsic
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.int8.int8_loops import (
+    DOT_PRODUCT_ATTR,
+    MOST_BYTES,
+    STRIDE_ATTR,
+    take_annotations,
+)
+
+FAMILY = "packed_depthwise"
+
+#: PrimFunc attribute: kernel, stride and padding of the window.
+_WINDOW_ATTR = "mqnet.window"
+
+#: A tile has so many channels, where they can be cut into them: one load of bytes, and results that
+#: are narrowed to one vector of bytes.
+_CHANNELS = 16
+
+
+def create_packed_depthwise(
+    data_shape: tuple[int, int, int, int],
+    window: Window,
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data int8 [1,H,W,C], weight as :func:`pack_depthwise` has it, epilogue operands)
+    -> [1,OH,OW,C]."""
+    _, height, width, channels = data_shape
+    rows, columns = window.kernel
+    words = -(-rows // dot.group)
+    data = te.placeholder(data_shape, "int8", name="data")
+    shape = (words, columns, channels, dot.group)
+    weight = te.placeholder(shape, dot.weight_dtype, name="weight")
+    operands = epilogue.operands(channels, "int32")
+    finish = epilogue.apply(operands)
+    padded = window.pad(data, padding_value("int8", operands), convert=dot.shifted_byte)
+
+    def word(y: tirx.Expr, x: tirx.Expr, *wc: tirx.Expr) -> tirx.Expr:
+        w, c = wc if words > 1 else (0, *wc)
+        return column_word(dot, rows, w, lambda row: padded[0, y * window.stride[0] + row, x, c])
+
+    output_rows, output_columns = window.output_size(height, width)
+    padded_columns = int(padded.shape[2])
+    # TVM does not move a tensorized block that has an axis of one iteration.
+    word_axis = (words,) if words > 1 else ()
+    operand_shape = (output_rows, padded_columns, *word_axis, channels)
+    operand = te.compute(operand_shape, word, name="operand")
+    w = te.reduce_axis((0, words), name="w")
+    kx = te.reduce_axis((0, columns), name="kx")
+    g = te.reduce_axis((0, dot.group), name="g")
+
+    def multiply(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+        which = (w,) if words > 1 else ()
+        value = dot.member(operand[(y, x * window.stride[1] + kx, *which, c)], g)
+        return te.sum(dot.product(value, weight[w, kx, c, g], dot.data_dtype), axis=[w, kx, g])
+
+    conv = te.compute(
+        (output_rows, output_columns, channels),
+        multiply,
+        name="conv",
+        attrs={DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]},
+    )
+    out = te.compute(
+        (1, output_rows, output_columns, channels),
+        lambda b, y, x, c: finish(conv[y, x, c], c),
+        name="epilogue",
+    )
+    macs = output_rows * output_columns * channels * prod(window.kernel)
+    kernel = create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return kernel.with_attr(_WINDOW_ATTR, [*window.kernel, *window.stride, *window.padding])
+
+
+def window_of(kernel: tirx.PrimFunc) -> Window:
+    """The window of a kernel of this family."""
+    numbers = [int(number) for number in kernel.attrs[_WINDOW_ATTR]]
+    return Window(tuple(numbers[:2]), tuple(numbers[2:4]), tuple(numbers[4:]))
+
+
+def column_word(
+    dot: DotProduct, rows: int, w: tirx.Expr, value: Callable[[tirx.Expr], tirx.Expr]
+) -> tirx.Expr:
+    """Word ``w`` of those that hold a window's column: int8 ``value(row)`` of its ``rows``."""
+    members = []
+    for g in range(min(dot.group, rows)):
+        row = w * dot.group + g
+        member = value(row)
+        if (-(-rows // dot.group) - 1) * dot.group + g >= rows:
+            # The last word has no row here, and a zero among the weights.
+            member = tirx.if_then_else(row < rows, member, tirx.const(0, "int8"))
+        members.append(member)
+    return dot.word(members)
+
+
+def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
+    """``weight`` [C,1,KH,KW] as [ceil(KH/group),KW,C,group], zeros below the last row."""
+    channels, _, rows, columns = weight.shape
+    words = -(-rows // dot.group)
+    padded = np.pad(weight[:, 0], [(0, 0), (0, words * dot.group - rows), (0, 0)])
+    split = padded.reshape(channels, words, dot.group, columns)
+    return np.ascontiguousarray(split.transpose(1, 3, 0, 2)).astype(dot.weight_dtype)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        columns, channels: of the tile that is kept in registers.
+        rows: that one task takes.
+    """
+
+    columns: int
+    channels: int
+    rows: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extents = _extents(sch, unit)
+    lanes = extents.dot.dividing_lanes(extents.channels)
+    runs = [lanes * n for n in (1, 2, 4) if extents.channels % (lanes * n) == 0]
+    return [
+        Choice(columns, run, rows)
+        for run in runs
+        for columns in divisors(
+            extents.columns,
+            min(unit.registers * lanes // run, extents.most_columns(run), 2 * MOST_PIXELS),
+        )
+        for rows in shares_of_rows(extents.rows, unit)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """Half of the registers are accumulators."""
+    extents = _extents(sch, unit)
+    lanes = extents.dot.dividing_lanes(extents.channels)
+    run = even_lanes(extents.channels, max(_CHANNELS, lanes))
+    limit = min(unit.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
+    return Choice(largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads; the words, accumulators and results of a tile of columns by a few vectors of
+    channels are registers; cut by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    extents = _extents(sch, unit)
+    dot = extents.dot
+    conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
+    take_annotations(sch, conv)
+    operand = vectorize_words(sch, operand, extents.words, choice.channels, dot)
+    tile = RegisterTile(choice.columns, 1, choice.channels)
+    tiled = tile_window(sch, unit, tile, choice.rows)
+    unroll_words(sch, operand, 4)
+    accumulate_by_lane(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
+
+
+@dataclass(frozen=True)
+class _Extents:
+    """Of the result, of the window and of the words that it is made of."""
+
+    rows: int
+    columns: int
+    channels: int
+    kernel_columns: int
+    words: int
+    stride: int
+    dot: DotProduct
+
+    def most_columns(self, run: int) -> int:
+        """Of a tile of ``run`` channels, whose words TVM leaves in registers."""
+        word_columns = MOST_BYTES // (run * 4 * self.words)
+        return (word_columns - self.kernel_columns) // self.stride + 1
+
+
+def _extents(sch: s_tir.Schedule, unit: VectorUnit) -> _Extents:
+    conv = sch.get(sch.get_sblock("conv"))
+    words, kernel_columns, _ = (int(axis.dom.extent) for axis in conv.iter_vars[-3:])
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    stride = int(conv.annotations[STRIDE_ATTR])
+    return _Extents(*output_extents(sch), kernel_columns, words, stride, dot)
+
+
+def vectorize_words(
+    sch: s_tir.Schedule, operand: SBlockRV, words: int, run: int, dot: DotProduct
+) -> SBlockRV:
+    """Make the words of ``run`` channels at once; the block that does.
+
+    Before it is moved to its tile: TVM's tensorize mistakes the columns that neighbouring tiles
+    share for columns of their own.
+    """
+    *_, rows, _, _ = sch.get(operand).reads[0].region
+    channel = sch.get_loops(operand)[-1]
+    _, lane = sch.split(channel, [None, run])
+    is_movable = all(int(sch.get(loop).extent) > 1 for loop in sch.get_loops(operand))
+    if words > 1 or not dot.takes_int8 or not is_movable:
+        sch.vectorize(lane)
+        return operand
+    block = sch.blockize(lane)
+    sch.tensorize(block, word_intrinsic(dot, int(rows.extent), run))
+    return block
+
+
+def unroll_words(sch: s_tir.Schedule, operand: SBlockRV, outside: int) -> None:
+    """Unroll the loops of a tile's words, which has so many loops ``outside``."""
+    for loop in sch.get_loops(operand)[outside:]:
+        if sch.get(loop).kind != ForKind.VECTORIZED:
+            sch.unroll(loop)
+
+
+def accumulate_by_lane(
+    sch: s_tir.Schedule,
+    conv: SBlockRV,
+    column: LoopRV,
+    channel: LoopRV,
+    reduction: list[LoopRV],
+    dot: DotProduct,
+) -> None:
+    """Put the ``reduction`` of "conv", the last of it over the group in a word, around the loops
+    of its tile, and the instruction into the place of the innermost ones."""
+    *taps, group = reduction
+    lanes = dot.dividing_lanes(int(sch.get(channel).extent))
+    vector, lane = sch.split(channel, [None, lanes])
+    sch.reorder(*taps, column, vector, lane, group)
+    for loop in (*taps, column, vector):
+        sch.unroll(loop)
+    init = sch.decompose_reduction(conv, taps[0])
+    *_, init_column, init_vector, init_lane = sch.get_loops(init)
+    keep_in_registers(sch, [init_column, init_vector], init_lane)
+    sch.tensorize(lane, lanewise_intrinsic(dot, lanes))

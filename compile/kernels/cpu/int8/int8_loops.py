@@ -1,0 +1,164 @@
+"""Schedule steps that kernels with a dot product instruction share.
+
+They have a block "conv", which accumulates, and "epilogue". Some have "operand" before them, which
+brings the data into the instruction's type (and pads it). The accumulators of a tile of pixels by
+vectors stay in registers from the first product to the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import s_tir, tirx
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from compile.kernels.common.register_loops import keep_in_registers
+from compile.kernels.common.tiling import (
+    MOST_PIXELS,
+    VectorUnit,
+    divisors,
+    even_lanes,
+    largest_divisor,
+)
+from compile.kernels.cpu.instructions.dot_intrinsics import DotTile, tile_intrinsic
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+
+#: Annotations of the block "conv": the name of its instruction, the columns of its data between
+#: neighbouring outputs.
+DOT_PRODUCT_ATTR, STRIDE_ATTR = "mqnet.dot_product", "mqnet.stride"
+
+#: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
+MOST_BYTES = 1023
+
+
+@dataclass(frozen=True)
+class PackedExtents:
+    """What a dense convolution by a dot product instruction is made of.
+
+    Attributes:
+        rows, columns, channels: of the result.
+        groups: of input channels.
+        dot: the instruction.
+        stride: columns of the data between neighbouring outputs.
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    groups: int
+    dot: DotProduct
+    stride: int
+
+
+def packed_extents(sch: s_tir.Schedule, unit: VectorUnit) -> PackedExtents:
+    """Of the blocks "conv", as long as it has its annotations, and "epilogue"."""
+    conv = sch.get(sch.get_sblock("conv"))
+    rows, columns, *_, k = (int(axis.dom.extent) for axis in conv.iter_vars)
+    channels = int(sch.get(sch.get_sblock("epilogue")).iter_vars[-1].dom.extent)
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    stride = int(conv.annotations[STRIDE_ATTR])
+    return PackedExtents(rows, columns, channels, k // dot.group, dot, stride)
+
+
+def take_annotations(sch: s_tir.Schedule, conv: SBlockRV) -> None:
+    """Take what is written on the block ``conv`` off it: tensorize compares annotations, too."""
+    for attr in (DOT_PRODUCT_ATTR, STRIDE_ATTR):
+        sch.unannotate(conv, attr)
+
+
+def dot_product_tile(extents: PackedExtents, unit: VectorUnit) -> DotTile:
+    """The tile for the pixels of a row by the channels.
+
+    A step loads a group of data for each pixel and a vector of weights for each vector: the tile
+    with the fewest loads for each instruction wins.
+    """
+    dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
+    steps = next(n for n in dot.steps if extents.groups % n == 0)
+    tiles = []
+    for vectors in _vector_counts(extents):
+        # Beside the accumulators: the data of all pixels for some steps with the weights of one
+        # vector for each, or one group of data and one vector of weights.
+        free = unit.registers - dot.temporaries - (steps if steps > 1 else 2)
+        limit = min(free // (vectors + (steps > 1)), most // vectors, MOST_PIXELS)
+        pixels = largest_divisor(extents.columns, limit)
+        tiles.append(DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype))
+    return min(tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
+
+
+def dot_product_tiles(extents: PackedExtents, unit: VectorUnit) -> list[DotTile]:
+    """Every tile worth a try: its accumulators fit the registers."""
+    dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
+    tiles = []
+    for vectors in _vector_counts(extents):
+        limit = min(unit.registers // vectors, most // vectors, 2 * MOST_PIXELS)
+        for pixels in divisors(extents.columns, limit):
+            for steps in dot.steps:
+                if extents.groups % steps == 0:
+                    tile = DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype)
+                    tiles.append(tile)
+    return tiles
+
+
+def _lanes_and_most_vectors(extents: PackedExtents) -> tuple[int, int]:
+    """Of a tile of one pixel."""
+    lanes = extents.dot.lanes_for(extents.channels)
+    return lanes, MOST_BYTES // (lanes * 4)
+
+
+def _vector_counts(extents: PackedExtents) -> list[int]:
+    """What a tile may have. Where the last vector stands over the channels' end, it has all, so
+    that no other tile is cut."""
+    lanes, most = _lanes_and_most_vectors(extents)
+    vectors = -(-extents.channels // lanes)
+    return [vectors] if extents.channels % lanes else divisors(vectors, most)
+
+
+def vectorize_operand(sch: s_tir.Schedule, operand: SBlockRV, unit: VectorUnit) -> None:
+    """Bring the data into the instruction's type by vectors of channels."""
+    channel = sch.get_loops(operand)[-1]
+    _, lane = sch.split(channel, [None, even_lanes(int(sch.get(channel).extent), unit.bits // 8)])
+    sch.vectorize(lane)
+
+
+def finish_in_registers(sch: s_tir.Schedule, epilogue: SBlockRV, lanes: int) -> None:
+    """Unroll the tile of the block "epilogue" and vectorize its channels, of which the last vector
+    may lack some."""
+    *_, pixel, channel = sch.get_loops(epilogue)
+    extent = int(sch.get(channel).extent)
+    # A single vector that is not full stays one: it costs as much as a full one.
+    lanes = extent if extent <= lanes else even_lanes(extent, max(lanes, 16))
+    vector, lane = sch.split(channel, [None, lanes])
+    keep_in_registers(sch, [pixel, vector], lane)
+
+
+def accumulate_dot_products(
+    sch: s_tir.Schedule,
+    conv: SBlockRV,
+    dot: DotProduct,
+    tile: DotTile,
+    pixel: LoopRV,
+    channel: LoopRV,
+) -> None:
+    """Put the reduction of "conv" around the ``pixel`` and ``channel`` loops of its ``tile``, and
+    the instruction in the place of those."""
+    *rows, k = _reduction_loops(sch, conv)
+    outer, k = sch.split(k, [None, tile.steps * dot.group])
+    # The columns of a window innermost: their data is loaded once for all outputs that it is in.
+    columns = [rows.pop()] if rows else []
+    sch.reorder(*rows, outer, *columns, pixel, channel, k)
+    for loop in columns:
+        sch.unroll(loop)
+    init = sch.decompose_reduction(conv, [*rows, outer][0])
+    *_, init_pixel, init_channel = sch.get_loops(init)
+    vector, lane = sch.split(init_channel, [None, tile.lanes])
+    keep_in_registers(sch, [init_pixel, vector], lane)
+    # The intrinsic of one pixel has no loop over pixels.
+    sch.tensorize(channel if tile.pixels == 1 else pixel, tile_intrinsic(dot, tile))
+
+
+def _reduction_loops(sch: s_tir.Schedule, block: SBlockRV) -> list[LoopRV]:
+    """The block's innermost loops, one for each of its reduction axes, as they stand."""
+    axes = sch.get(block).iter_vars
+    count = sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
+    return sch.get_loops(block)[-count:]

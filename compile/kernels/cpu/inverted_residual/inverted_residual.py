@@ -1,0 +1,293 @@
+"""An inverted residual block of int8 as one kernel, NHWC: expand, depthwise and project.
+
+The expanded tensor has several times the channels of what comes in and goes out, and never is
+whole: a task computes a strip of rows, and for these one share of the expanded channels after the
+other. A share's rows are expanded into a buffer that fits the level 2 cache, convolved row by row,
+and added to the strip's int32 sums of the projection. Integer sums may be taken in any order, and
+everything else is computed element by element as in the three kernels that this one stands for, so
+the result is the same, bit for bit. What it costs is that rows at the edge of two strips are
+expanded for both.
+
+The data may be concat(upsample(low), data): see
+:mod:`compile.kernels.cpu.int8.int8_concat_pointwise`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tvm import s_tir, tirx
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.tiling import (
+    MOST_PIXELS,
+    VectorUnit,
+    divisors,
+    even_lanes,
+    largest_divisor,
+)
+from compile.kernels.common.window import vectorize_copy
+from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.int8.int8_depthwise import (
+    accumulate_by_lane,
+    unroll_words,
+    vectorize_words,
+)
+from compile.kernels.cpu.int8.int8_loops import (
+    DOT_PRODUCT_ATTR,
+    MOST_BYTES,
+    STRIDE_ATTR,
+    PackedExtents,
+    accumulate_dot_products,
+    dot_product_tile,
+    dot_product_tiles,
+    finish_in_registers,
+    take_annotations,
+    vectorize_operand,
+)
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual, Stages
+
+FAMILY = "inverted_residual"
+
+#: A depthwise tile has so many channels, where they can be cut into them: one load of bytes, and
+#: results that are narrowed to one vector of bytes.
+_CHANNELS = 16
+
+#: Blocks that bring a picture into the instruction's type, or multiply it by a gate.
+_OPERANDS = ("data_operand", "low_operand")
+
+
+def create_inverted_residual(block: InvertedResidual, dot: DotProduct) -> tirx.PrimFunc:
+    """The kernel (the operands of
+    :class:`compile.kernels.cpu.inverted_residual.inverted_residual_stages.Stages`) -> int8
+    [1,OH,OW,O]."""
+    stages = Stages(block, dot)
+    return create_kernel(FAMILY, stages.operands, stages.result, block.macs)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        pixels, vectors, steps: of the expansion's register tile.
+        low_pixels, low_steps: of the smaller picture's, which has as many vectors; 0 where there
+            is no smaller picture.
+        columns, channels: of the depthwise convolution's.
+        project_pixels, project_vectors, project_steps: of the projection's.
+    """
+
+    pixels: int
+    vectors: int
+    steps: int
+    low_pixels: int
+    low_steps: int
+    columns: int
+    channels: int
+    project_pixels: int
+    project_vectors: int
+    project_steps: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try: tiles of the expansion and of the depthwise
+    convolution, the others as they are built in."""
+    sizes = _sizes(sch, unit)
+    return [
+        _choice(sizes, unit, tile, *depthwise)
+        for tile in dot_product_tiles(sizes.expand, unit)
+        for depthwise in _depthwise_tiles(sizes, unit)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tiles with the fewest loads; of the depthwise convolution, half of the registers are
+    accumulators."""
+    sizes = _sizes(sch, unit)
+    lanes = sizes.depthwise_lanes
+    run = even_lanes(sizes.share, max(_CHANNELS, lanes))
+    limit = min(unit.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
+    columns = largest_divisor(sizes.project.columns, limit)
+    return _choice(sizes, unit, dot_product_tile(sizes.expand, unit), columns, run)
+
+
+def _choice(sizes: _Sizes, unit: VectorUnit, tile: DotTile, columns: int, channels: int) -> Choice:
+    low_pixels = low_steps = 0
+    if sizes.low is not None:
+        tiles = [t for t in dot_product_tiles(sizes.low, unit) if t.vectors == tile.vectors]
+        low = max(tiles, key=lambda t: (t.pixels, t.steps))
+        low_pixels, low_steps = low.pixels, low.steps
+    project = dot_product_tile(sizes.project, unit)
+    return Choice(
+        tile.pixels,
+        tile.vectors,
+        tile.steps,
+        low_pixels,
+        low_steps,
+        columns,
+        channels,
+        project.pixels,
+        project.vectors,
+        project.steps,
+    )
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Strips to threads; in a strip, one share after the other; cut by the built-in choice unless
+    another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    sizes = _sizes(sch, unit)
+    dot = sizes.expand.dot
+    blocks = {str(sch.get(block).name_hint): block for block in _blocks(sch)}
+    conv, project_conv, depthwise_conv = (
+        blocks[name] for name in ("conv", "project_conv", "depthwise_conv")
+    )
+    for block in (conv, project_conv, depthwise_conv):
+        take_annotations(sch, block)
+    words = vectorize_words(sch, blocks["words"], sizes.words, choice.channels, dot)
+
+    expand, low, project = _tiles(sizes, choice)
+    sums, epilogue = blocks["project_sum"], blocks["epilogue"]
+    strip, row, column, channel, share = sch.get_loops(sums)
+    column, pixel = sch.split(column, [None, project.pixels])
+    outer, channel = sch.split(channel, [None, project.vectors * project.lanes])
+    sch.reorder(strip, share, row, outer, column, pixel, channel)
+    sch.reverse_compute_at(epilogue, strip, preserve_unit_loops=True)
+    sch.parallel(strip)
+    *_, result_column, _ = sch.get_loops(epilogue)
+    sch.split(result_column, [None, project.pixels])
+    sch.compute_at(project_conv, column, preserve_unit_loops=True)
+    sch.compute_at(blocks["depthwise"], row, preserve_unit_loops=True)
+    tile = _tile_loops(sch, blocks["depthwise"], choice.columns, choice.channels)
+    sch.compute_at(depthwise_conv, tile, preserve_unit_loops=True)
+    sch.compute_at(words, tile, preserve_unit_loops=True)
+    unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2)
+    sch.compute_at(blocks["pad"], share, preserve_unit_loops=True)
+    *_, padded_row, _, _ = sch.get_loops(blocks["pad"])
+    vectorize_copy(sch, blocks["pad"], unit)
+    # A single strip has no rows to expand beyond the picture, where padding has some: row by row,
+    # TVM would guard the rows by a condition that it cannot tensorize under.
+    at = padded_row if sizes.strips > 1 else share
+    sch.compute_at(blocks["expand"], at, preserve_unit_loops=True)
+    tiled = [(blocks["expand"], conv, expand)]
+    if low is not None:
+        take_annotations(sch, blocks["low_conv"])
+        sch.compute_at(blocks["low_sum"], share, preserve_unit_loops=True)
+        tiled.append((blocks["low_sum"], blocks["low_conv"], low))
+    for result, inner, cut in tiled:
+        at = _tile_loops(sch, result, cut.pixels, cut.vectors * cut.lanes)
+        sch.compute_at(inner, at, preserve_unit_loops=True)
+        finish_in_registers(sch, result, cut.lanes)
+    for name in _OPERANDS:
+        if name in blocks:
+            sch.compute_at(blocks[name], strip, preserve_unit_loops=True)
+            vectorize_operand(sch, blocks[name], unit)
+    for result, lanes in (
+        (blocks["depthwise"], sizes.depthwise_lanes),
+        (sums, project.lanes),
+        (epilogue, project.lanes),
+    ):
+        finish_in_registers(sch, result, lanes)
+    # Only now: TVM does not move what is in two blocks.
+    *_, column, channel, word, tap, group = sch.get_loops(depthwise_conv)
+    accumulate_by_lane(sch, depthwise_conv, column, channel, [word, tap, group], dot)
+    for inner, cut in ((project_conv, project), *((inner, cut) for _, inner, cut in tiled)):
+        *_, pixel, channel, _ = sch.get_loops(inner)
+        accumulate_dot_products(sch, inner, dot, cut, pixel, channel)
+    *_, lane = sch.get_loops(sch.decompose_reduction(sums, share))
+    sch.vectorize(lane)
+
+
+def _tile_loops(sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int) -> LoopRV:
+    """Cut the columns and channels of ``block`` into tiles; the loop around one."""
+    *_, column, channel = sch.get_loops(block)
+    column, pixel = sch.split(column, [None, pixels])
+    outer, channel = sch.split(channel, [None, channels])
+    sch.reorder(outer, column, pixel, channel)
+    return column
+
+
+def _tiles(sizes: _Sizes, choice: Choice) -> tuple[DotTile, DotTile | None, DotTile]:
+    """The register tiles of the expansion, the smaller picture's and the projection."""
+    dot = sizes.expand.dot
+    lanes, project_lanes = dot.lanes_for(sizes.share), dot.lanes_for(sizes.project.channels)
+    expand = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, 1, dot.operand_dtype)
+    low = None
+    if choice.low_pixels:
+        low = replace(expand, pixels=choice.low_pixels, steps=choice.low_steps)
+    project = DotTile(
+        choice.project_pixels,
+        choice.project_vectors,
+        project_lanes,
+        choice.project_steps,
+        1,
+        dot.data_dtype,
+    )
+    return expand, low, project
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of one share: its three convolutions, and the smaller picture's where there is one."""
+
+    strips: int
+    expand: PackedExtents
+    low: PackedExtents | None
+    project: PackedExtents
+    share: int
+    kernel_columns: int
+    words: int
+    stride: int
+
+    @property
+    def depthwise_lanes(self) -> int:
+        return self.expand.dot.dividing_lanes(self.share)
+
+    def most_columns(self, run: int) -> int:
+        """Of a depthwise tile of ``run`` channels, whose words TVM leaves in registers."""
+        word_columns = MOST_BYTES // (run * 4 * self.words)
+        return (word_columns - self.kernel_columns) // self.stride + 1
+
+
+def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
+    blocks = {str(sch.get(block).name_hint): sch.get(block) for block in _blocks(sch)}
+    extents = {
+        name: [int(axis.dom.extent) for axis in block.iter_vars] for name, block in blocks.items()
+    }
+    dot = dot_product_named(str(blocks["conv"].annotations[DOT_PRODUCT_ATTR]), unit.bits)
+
+    def packed(name: str, channels: int) -> PackedExtents:
+        _, _, rows, columns, _, k = extents[name]
+        return PackedExtents(rows, columns, channels, k // dot.group, dot, stride=1)
+
+    share = extents["expand"][-1]
+    return _Sizes(
+        strips=extents["expand"][0],
+        expand=packed("conv", share),
+        low=packed("low_conv", share) if "low_conv" in blocks else None,
+        project=packed("project_conv", extents["epilogue"][-1]),
+        share=share,
+        kernel_columns=extents["depthwise_conv"][-2],
+        words=extents["depthwise_conv"][-3],
+        stride=int(blocks["depthwise_conv"].annotations[STRIDE_ATTR]),
+    )
+
+
+def _blocks(sch: s_tir.Schedule) -> list[SBlockRV]:
+    return sch.get_child_blocks(sch.get_sblock("root"))
+
+
+def _depthwise_tiles(sizes: _Sizes, unit: VectorUnit) -> list[tuple[int, int]]:
+    """(columns, channels) of every tile worth a try."""
+    lanes = sizes.depthwise_lanes
+    return [
+        (columns, run)
+        for run in (lanes * n for n in (1, 2, 4) if sizes.share % (lanes * n) == 0)
+        for columns in divisors(
+            sizes.project.columns,
+            min(unit.registers * lanes // run, sizes.most_columns(run), 2 * MOST_PIXELS),
+        )
+    ]

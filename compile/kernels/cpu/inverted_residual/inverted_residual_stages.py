@@ -1,0 +1,350 @@
+"""What an inverted residual block computes, stage by stage, over strips of rows: see
+:mod:`compile.kernels.cpu.inverted_residual.inverted_residual`.
+
+A stage's first two axes are the strip and the share of the expanded channels that it belongs to, so
+that a schedule can put all stages of one strip and share into one place, where a few rows by a few
+channels are all that exists of the expanded tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+from tvm import te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind, padding_value
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_depthwise import column_word
+from compile.kernels.cpu.int8.int8_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
+from compile.kernels.cpu.int8.packed_weight import packed_shape
+from compile.kernels.cpu.plain.channel_scale import Gate
+from compile.kernels.cpu.plain.elementwise import requantized_sum
+
+#: (strip, row, column, channel) -> number.
+_Rows = Callable[[tirx.Expr, tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]
+
+_EPILOGUE = ConvEpilogue(EpilogueKind.REQUANTIZE)
+
+
+@dataclass(frozen=True)
+class InvertedResidual:
+    """Sizes of a block, and how it is cut.
+
+    Attributes:
+        height, width, channels_in: of the data.
+        low_channels: of a smaller picture that stands upsampled before the data's channels; 0 where
+            there is none.
+        factor: of its upsampling.
+        expanded: channels between the first and the last convolution.
+        window: of the depthwise convolution.
+        channels_out: of the result.
+        adds_data: whether the data is added to the projection.
+        is_gated: whether the smaller picture, or else the data, is multiplied by a gate first.
+        strip: rows of the result that are computed in one go. Where there is a smaller picture, a
+            strip's rows of the data are a multiple of ``factor``.
+        share: expanded channels that are.
+    """
+
+    height: int
+    width: int
+    channels_in: int
+    low_channels: int
+    factor: int
+    expanded: int
+    window: Window
+    channels_out: int
+    adds_data: bool
+    is_gated: bool
+    strip: int
+    share: int
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(rows, columns) of the result."""
+        return self.window.output_size(self.height, self.width)
+
+    @property
+    def strips(self) -> int:
+        """How many there are."""
+        return self.output_size[0] // self.strip
+
+    @property
+    def shares(self) -> int:
+        """How many there are."""
+        return self.expanded // self.share
+
+    @property
+    def strip_step(self) -> int:
+        """Rows of the data from one strip to the next."""
+        return self.strip * self.window.stride[0]
+
+    @property
+    def strip_rows(self) -> int:
+        """Rows of the data that the windows of a strip lie in."""
+        return (self.strip - 1) * self.window.stride[0] + self.window.kernel[0]
+
+    @property
+    def first_row(self) -> int:
+        """The first row that is expanded for a strip, from the strip's first."""
+        return 0 if self.strips == 1 else -self.window.padding[0]
+
+    @property
+    def expanded_rows(self) -> int:
+        """Rows that are expanded for a strip. Of several strips, the first and the last also have
+        some beyond the picture."""
+        return self.height if self.strips == 1 else self.strip_rows
+
+    @property
+    def low_rows(self) -> int:
+        """Rows of the smaller picture that those lie in."""
+        last = self.first_row + self.expanded_rows - 1
+        return last // self.factor - self.first_row // self.factor + 1
+
+    @property
+    def padded_columns(self) -> int:
+        """Columns of the data with the padding."""
+        _, left, _, right = self.window.padding
+        return self.width + left + right
+
+    def words(self, dot: DotProduct) -> int:
+        """That hold a column of the depthwise window."""
+        return -(-self.window.kernel[0] // dot.group)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the three convolutions."""
+        pixels, result = self.height * self.width, prod(self.output_size)
+        inputs = self.channels_in * pixels
+        if self.low_channels:
+            inputs += self.low_channels * pixels // self.factor**2
+        return self.expanded * (inputs + result * (prod(self.window.kernel) + self.channels_out))
+
+
+class Stages:
+    """The tensors of ``block`` by the instruction ``dot``.
+
+    Attributes:
+        operands: placeholders in the order in which the kernel takes them: the smaller picture,
+            if there is one, and the data; their weights and the expansion's bias, multiplier and
+            quant; weight, bias, multiplier and quant of the depthwise convolution, and of the
+            projection; where the data is added, float32[2] and int32[5] as
+            :func:`compile.kernels.cpu.plain.elementwise.create_add` takes them, the projection on
+            the left; where there is a gate, the operands of
+            :class:`compile.kernels.cpu.plain.channel_scale.Gate`.
+        result: int8 [1,OH,OW,O].
+    """
+
+    def __init__(self, block: InvertedResidual, dot: DotProduct) -> None:
+        self._block, self._dot = block, dot
+        self._attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
+        size = (1, block.height, block.width)
+        self._data = te.placeholder((*size, block.channels_in), "int8", name="data")
+        self._weight = self._weights(block.channels_in, block.expanded, "weight")
+        pictures, weights = [self._data], [self._weight]
+        if block.low_channels:
+            low_size = (1, block.height // block.factor, block.width // block.factor)
+            low = te.placeholder((*low_size, block.low_channels), "int8", name="low")
+            self._low_weight = self._weights(block.low_channels, block.expanded, "low_weight")
+            pictures, weights = [low, self._data], [self._low_weight, self._weight]
+        self._expansion = _EPILOGUE.operands(block.expanded, "int32")
+        columns = block.window.kernel[1]
+        shape = (block.words(dot), columns, block.expanded, dot.group)
+        self._depthwise_weight = te.placeholder(shape, dot.weight_dtype, name="depthwise_weight")
+        self._depthwise = _EPILOGUE.operands(block.expanded, "int32")
+        self._project_weight = self._weights(block.expanded, block.channels_out, "project_weight")
+        self._projection = _EPILOGUE.operands(block.channels_out, "int32")
+        self.operands = [
+            *pictures,
+            *weights,
+            *self._expansion,
+            self._depthwise_weight,
+            *self._depthwise,
+            self._project_weight,
+            *self._projection,
+        ]
+        gate = Gate(int(pictures[0].shape[3])) if block.is_gated else None
+        self._data_gate = None if block.low_channels else gate
+        self._data_rows = self._rows(self._data, 1, block.expanded_rows, self._data_gate)
+        if block.low_channels:
+            self._low_rows = self._rows(low, block.factor, block.low_rows, gate)
+        sums = self._project(self._convolve(self._pad(self._expand())))
+        self.result = self._finish(sums)
+        self.operands += gate.operands if gate is not None else []
+
+    def _weights(self, channels_in: int, channels_out: int, name: str) -> te.Tensor:
+        shape = packed_shape(channels_out, (1, 1), channels_in, self._dot)
+        return te.placeholder(shape, self._dot.weight_dtype, name=name)
+
+    def _expand(self) -> te.Tensor:
+        """int8 [strips,shares,expanded rows,W,share]; in rows beyond the picture, any numbers."""
+        block = self._block
+        size = block.expanded_rows, block.width
+        conv = self._pointwise(self._data_rows, size, self._weight, block.channels_in, "conv")
+        low_sum = self._low_sum() if block.low_channels else None
+        offset = block.first_row % block.factor
+        finish = _EPILOGUE.apply(self._expansion)
+
+        def expanded(*index: tirx.Expr) -> tirx.Expr:
+            s, b, r, x, c = index
+            total = conv[index]
+            if low_sum is not None:
+                low = low_sum[s, b, (r + offset) // block.factor, x // block.factor, c]
+                total = total + low
+            return finish(total, b * block.share + c)
+
+        return te.compute(conv.shape, expanded, name="expand")
+
+    def _low_sum(self) -> te.Tensor:
+        """The smaller picture's part of the expansion, int32, as
+        :mod:`compile.kernels.cpu.int8.int8_concat_pointwise` splits it off."""
+        block = self._block
+        size = block.low_rows, block.width // block.factor
+        conv = self._pointwise(
+            self._low_rows, size, self._low_weight, block.low_channels, "low_conv"
+        )
+        return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
+
+    def _rows(self, picture: te.Tensor, factor: int, rows: int, gate: Gate | None) -> _Rows:
+        """Those of the ``picture``, or of its product with the ``gate``, that a strip reads, as
+        the instruction takes them."""
+        block = self._block
+        _, height, width, channels = (int(extent) for extent in picture.shape)
+        first, step = block.first_row // factor, block.strip_step // factor
+
+        def value(s, r, x, k) -> tirx.Expr:
+            # At the edges of the picture, strips have rows beyond: any number will do.
+            row = tirx.max(tirx.min(s * step + r + first, height - 1), 0)
+            return picture[0, row, x, k]
+
+        if gate is None and self._dot.takes_int8:
+            return value
+
+        def operand(*index: tirx.Expr) -> tirx.Expr:
+            number = value(*index) if gate is None else gate.apply(value(*index), index[-1])
+            return number if self._dot.takes_int8 else self._dot.widened(number)
+
+        made = te.compute(
+            (block.strips, rows, width, channels), operand, name=f"{picture.op.name}_operand"
+        )
+        return lambda *index: made[index]
+
+    def _pointwise(
+        self, data: _Rows, size: tuple[int, int], weight: te.Tensor, channels: int, name: str
+    ) -> te.Tensor:
+        """int32 [strips,shares,rows,columns,share], (rows, columns) being the ``size``."""
+        block, dot = self._block, self._dot
+        lanes = int(weight.shape[4])
+        k = te.reduce_axis((0, channels), name="k")
+
+        def multiply(s, b, r, x, n) -> tirx.Expr:
+            vector = b * (block.share // lanes) + n // lanes
+            by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
+            return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k)
+
+        shape = (block.strips, block.shares, *size, block.share)
+        return te.compute(shape, multiply, name=name, attrs=self._attrs)
+
+    def _pad(self, expanded: te.Tensor) -> te.Tensor:
+        """The bytes of [strips,shares,strip_rows,padded columns,share], with what the instruction
+        adds to them."""
+        block = self._block
+        top, left, _, _ = block.window.padding
+        outside = padding_value("int8", self._depthwise)
+        offset = top + block.first_row
+
+        def padded(s, b, r, x, c) -> tirx.Expr:
+            y = s * block.strip_step + r
+            is_inside = tirx.all(
+                y >= top, y < block.height + top, x >= left, x < block.width + left
+            )
+            value = expanded[s, b, r - offset, x - left, c]
+            value = tirx.if_then_else(is_inside, value, outside)
+            return self._dot.shifted_byte(value)
+
+        shape = (block.strips, block.shares, block.strip_rows, block.padded_columns, block.share)
+        return te.compute(shape, padded, name="pad")
+
+    def _convolve(self, padded: te.Tensor) -> te.Tensor:
+        """[strips,shares,strip,OW,share] in the instruction's type: what the projection takes."""
+        block, dot = self._block, self._dot
+        window, weight = block.window, self._depthwise_weight
+        rows, columns = window.kernel
+
+        # TVM does not move a tensorized block that has an axis of one iteration.
+        words = block.words(dot)
+        axes = block.strips, block.shares, words
+
+        def word(*index: tirx.Expr) -> tirx.Expr:
+            which = list(index)
+            s, b = (which.pop(0) if n > 1 else 0 for n in axes[:2])
+            r, x = which[:2]
+            w, c = which[2:] if words > 1 else (0, which[2])
+            first = r * window.stride[0]
+            return column_word(dot, rows, w, lambda row: padded[s, b, first + row, x, c])
+
+        outer, inner = ([n for n in part if n > 1] for part in (axes[:2], axes[2:]))
+        shape = (*outer, block.strip, block.padded_columns, *inner, block.share)
+        columns_words = te.compute(shape, word, name="words")
+        w = te.reduce_axis((0, words), name="w")
+        kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
+
+        def multiply(s, b, r, x, c) -> tirx.Expr:
+            which = (i for i, n in ((s, block.strips), (b, block.shares)) if n > 1)
+            last = (w, c) if words > 1 else (c,)
+            value = columns_words[(*which, r, x * window.stride[1] + kx, *last)]
+            by = weight[w, kx, b * block.share + c, g]
+            return te.sum(dot.product(dot.member(value, g), by, dot.data_dtype), axis=[w, kx, g])
+
+        shape = (block.strips, block.shares, block.strip, block.output_size[1], block.share)
+        attrs = {**self._attrs, STRIDE_ATTR: window.stride[1]}
+        conv = te.compute(shape, multiply, name="depthwise_conv", attrs=attrs)
+        finish = _EPILOGUE.apply(self._depthwise)
+        return te.compute(
+            shape,
+            lambda s, b, r, x, c: dot.widened(finish(conv[s, b, r, x, c], b * block.share + c)),
+            name="depthwise",
+        )
+
+    def _project(self, data: te.Tensor) -> te.Tensor:
+        """int32 [strips,strip,OW,O], behind O up to whole vectors: sums over the shares."""
+        block, dot, weight = self._block, self._dot, self._project_weight
+        vectors, _, _, _, lanes, _ = (int(extent) for extent in weight.shape)
+        columns, groups = block.output_size[1], block.share // dot.group
+        k = te.reduce_axis((0, block.share), name="k")
+
+        def multiply(s, b, r, x, n) -> tirx.Expr:
+            group = b * groups + k // dot.group
+            by = weight[n // lanes, 0, 0, group, n % lanes, k % dot.group]
+            return te.sum(dot.product(data[s, b, r, x, k], by, dot.data_dtype), axis=k)
+
+        shape = (block.strips, block.shares, block.strip, columns, vectors * lanes)
+        conv = te.compute(shape, multiply, name="project_conv", attrs=self._attrs)
+        b = te.reduce_axis((0, block.shares), name="b")
+        return te.compute(
+            (block.strips, *shape[2:]),
+            lambda s, r, x, n: te.sum(conv[s, b, r, x, n], axis=b),
+            name="project_sum",
+        )
+
+    def _finish(self, sums: te.Tensor) -> te.Tensor:
+        block = self._block
+        finish = _EPILOGUE.apply(self._projection)
+        if block.adds_data:
+            multiplier = te.placeholder((2,), "float32", name="multiplier")
+            quant = te.placeholder((5,), "int32", name="quant")
+            self.operands += [multiplier, quant]
+
+        def result(_, y, x, n) -> tirx.Expr:
+            value = finish(sums[y // block.strip, y % block.strip, x, n], n)
+            if block.adds_data:
+                data = self._data[0, y, x, n]
+                if self._data_gate is not None:
+                    data = self._data_gate.apply(data, n)
+                value = requantized_sum(value, data, multiplier, quant)
+            return value
+
+        shape = (1, *block.output_size, block.channels_out)
+        return te.compute(shape, result, name="epilogue")

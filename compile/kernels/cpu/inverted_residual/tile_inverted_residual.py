@@ -1,0 +1,73 @@
+"""How an inverted residual block is cut into strips and shares for a core's caches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compile.kernels.common.tiling import VectorUnit, divisors
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+
+#: Of a share, where there are so many: with fewer, the sums of the projection are loaded and
+#: stored for too few products.
+_FEWEST_CHANNELS = 48
+
+#: Of the expansion, what may be computed twice because two strips read it.
+_MOST_OVERLAP = 1 / 6
+
+#: Strips for each thread, if their number is not a multiple of the threads.
+_STRIPS_PER_THREAD = 4
+
+
+def cut_inverted_residual(
+    block: InvertedResidual, dot: DotProduct, unit: VectorUnit
+) -> InvertedResidual | None:
+    """``block`` with the most channels in a share, and then the tallest strip, that fit the level 2
+    cache and give every thread its part; None where too many rows would be computed twice for it
+    to pay."""
+    for share in _shares(block, dot):
+        fitting = [
+            cut
+            for strip in divisors(block.output_size[0], block.output_size[0])
+            if (cut := replace(block, strip=strip, share=share))
+            and _is_aligned(cut)
+            and _serves_threads(cut, unit.threads)
+            and _working_set(cut, dot) <= unit.l2_bytes
+        ]
+        if fitting and _overlap(fitting[-1]) <= _MOST_OVERLAP:
+            return fitting[-1]
+    return None
+
+
+def _shares(block: InvertedResidual, dot: DotProduct) -> list[int]:
+    """Whole vectors of channels, from the fewest that are enough downwards."""
+    lanes = dot.lanes_for(block.expanded)
+    runs = [n for n in divisors(block.expanded, block.expanded) if n % lanes == 0]
+    enough = next((n for n in runs if n >= _FEWEST_CHANNELS), block.expanded)
+    return [n for n in reversed(runs) if n <= enough]
+
+
+def _is_aligned(cut: InvertedResidual) -> bool:
+    return not cut.low_channels or cut.strip_step % cut.factor == 0
+
+
+def _serves_threads(cut: InvertedResidual, threads: int) -> bool:
+    return cut.strips % threads == 0 or cut.strips >= _STRIPS_PER_THREAD * threads
+
+
+def _overlap(cut: InvertedResidual) -> float:
+    """Rows that are expanded more than once, as part of all."""
+    return (cut.strips * cut.expanded_rows - cut.height) / cut.height
+
+
+def _working_set(cut: InvertedResidual, dot: DotProduct) -> int:
+    """Bytes that a strip goes through for each share: the expanded rows, the smaller picture's sums
+    and those of the projection."""
+    lanes = dot.lanes_for(cut.channels_out)
+    columns_out = -(-cut.channels_out // lanes) * lanes
+    expanded = cut.strip_rows * cut.padded_columns * cut.share
+    if cut.strips == 1:
+        # Once more, without the padding.
+        expanded += cut.height * cut.width * cut.share
+    low = 4 * cut.low_rows * (cut.width // cut.factor) * cut.share if cut.low_channels else 0
+    return expanded + low + 4 * cut.strip * cut.output_size[1] * columns_out

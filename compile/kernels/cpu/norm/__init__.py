@@ -1,0 +1,1 @@
+"""InstanceNorm and what is fused into the loop over the rows of a feature map."""

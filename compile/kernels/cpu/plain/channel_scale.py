@@ -1,0 +1,33 @@
+"""Channel attention's multiplication inside of the kernel that reads the product.
+
+Every product is the int8 number that :func:`compile.kernels.cpu.plain.elementwise.create_multiply`
+computes, so the result is the same; what is saved is to write the products and to read them again.
+"""
+
+from __future__ import annotations
+
+from tvm import te, tirx
+
+from compile.kernels.cpu.plain.elementwise import requantized_product
+
+
+class Gate:
+    """What the channels of a picture are multiplied by.
+
+    Attributes:
+        operands: placeholders int8 [1,1,1,channels], float32[1] and int32[5], as
+            :func:`compile.kernels.cpu.plain.elementwise.create_multiply` takes them behind the
+            picture.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.operands = [
+            te.placeholder((1, 1, 1, channels), "int8", name="gate"),
+            te.placeholder((1,), "float32", name="multiplier"),
+            te.placeholder((5,), "int32", name="quant"),
+        ]
+
+    def apply(self, value: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
+        """int8: the picture's int8 ``value`` under the gate."""
+        gate, multiplier, quant = self.operands
+        return requantized_product(value, gate[0, 0, 0, channel], multiplier, quant)

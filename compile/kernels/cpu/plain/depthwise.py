@@ -1,0 +1,73 @@
+"""Depthwise convolution, NHWC, channel multiplier 1."""
+
+from __future__ import annotations
+
+from math import prod
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import accumulate_in_registers
+from compile.kernels.common.tiling import VectorUnit, column_tile, rows_per_task
+from compile.kernels.common.window import (
+    Window,
+    WindowChoice,
+    output_extents,
+    tile_window,
+    window_choices,
+)
+
+FAMILY = "depthwise"
+
+Choice, choices = WindowChoice, window_choices
+
+
+def create_depthwise(
+    data_shape: tuple[int, int, int, int],
+    window: Window,
+    data_dtype: str,
+    weight_dtype: str,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data [1,H,W,C], weight [KH,KW,C], epilogue operands) -> [1,OH,OW,C]."""
+    _, height, width, channels = data_shape
+    acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
+    data = te.placeholder(data_shape, data_dtype, name="data")
+    weight = te.placeholder((*window.kernel, channels), weight_dtype, name="weight")
+    operands = epilogue.operands(channels, acc_dtype)
+    finish = epilogue.apply(operands)
+    padded = window.pad(data, padding_value(data_dtype, operands))
+
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+
+    def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+        value = padded[b, y * window.stride[0] + ky, x * window.stride[1] + kx, c]
+        product = value.astype(acc_dtype) * weight[ky, kx, c].astype(acc_dtype)
+        return te.sum(product, axis=[ky, kx])
+
+    shape = (1, *window.output_size(height, width), channels)
+    conv = te.compute(shape, multiply, name="conv")
+    out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
+    macs = prod(shape) * prod(window.kernel)
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """One vector of channels over many pixels."""
+    rows, columns, channels = output_extents(sch)
+    tile = column_tile(columns, channels, unit)
+    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads; a tile of columns and channels accumulates over the whole window; cut by
+    the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    tiled = tile_window(sch, unit, choice.tile, choice.rows)
+    for loop in tiled.reduction:
+        sch.unroll(loop)
+    accumulate_in_registers(
+        sch, tiled.block, [tiled.column], tiled.channel, tiled.reduction, tiled.lanes
+    )

@@ -1,0 +1,172 @@
+"""Element by element kernels of the int8 backbone, and the schedule of every elementwise kernel.
+
+A unary function of an 8-bit tensor has 256 values, so sigmoid or a lone ReLU are one table lookup;
+a change of scale, add and multiply follow the rules of :mod:`compile.kernels.common.requantize`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.requantize import (
+    INPUT_ZERO_POINT,
+    quantize,
+    requantize,
+    to_float,
+    uncontracted,
+)
+from compile.kernels.common.tiling import VectorUnit, even_lanes, vector_lanes
+
+FAMILY = "elementwise"
+
+#: Meaning of the elements of the ``quant`` argument of a binary kernel, int32[5]: the output's
+#: zero point and limits stand where :mod:`compile.kernels.common.requantize` expects them.
+LEFT_ZERO_POINT, RIGHT_ZERO_POINT = 0, 4
+
+_INT8_MIN = -128
+
+#: Fewer channels than this do not fill a vector: columns and channels become one axis, at the price
+#: that an operand with one value per channel is gathered.
+_FEWEST_CHANNELS = 4
+
+
+def create_table_lookup(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [shape], table int8[256]) -> int8 [shape].
+
+    ``dtype`` is int8 or uint8; table[0] is the value for the type's smallest number.
+    """
+    data = te.placeholder(shape, dtype, name="data")
+    table = te.placeholder((256,), "int8", name="table")
+    smallest = _INT8_MIN if dtype == "int8" else 0
+    out = te.compute(
+        shape, lambda *i: table[data(*i).astype("int32") - smallest], name="table_lookup"
+    )
+    return create_kernel(FAMILY, [data, table], out)
+
+
+def create_rescale(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [shape], multiplier float32[1], quant int32[4]) -> int8 [shape]:
+    ``rne(f32(2 * x - centre) * multiplier) + z_y``; ``dtype`` is int8 or uint8, the centre stands
+    in the place of the input's zero point."""
+    data = te.placeholder(shape, dtype, name="data")
+    multiplier = te.placeholder((1,), "float32", name="multiplier")
+    quant = te.placeholder((4,), "int32", name="quant")
+
+    def rescale(*index: tirx.Expr) -> tirx.Expr:
+        centred = data(*index).astype("int32") * 2 - quant[INPUT_ZERO_POINT]
+        return requantize(centred, multiplier[0], quant)
+
+    return create_kernel(FAMILY, [data, multiplier, quant], te.compute(shape, rescale, "rescale"))
+
+
+def create_add(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
+    """The kernel (left int8 [shape], right int8 [other], multiplier float32[2], quant int32[5]) ->
+    int8, see :func:`requantized_sum`."""
+    return _create_binary("add", shape, other, 2, requantized_sum)
+
+
+def requantized_sum(
+    left: tirx.Expr, right: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor
+) -> tirx.Expr:
+    """int8 ``rne(f32(a - z_a) * s_a/s_y + f32(b - z_b) * s_b/s_y) + z_y`` of two int8 numbers, each
+    product rounded."""
+    a, b = _centred(left, right, quant)
+    total = uncontracted(to_float(a) * multiplier[0]) + uncontracted(to_float(b) * multiplier[1])
+    return quantize(total, quant)
+
+
+def create_multiply(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
+    """The kernel (left int8 [shape], right int8 [other], multiplier float32[1], quant int32[5]) ->
+    int8, see :func:`requantized_product`."""
+    return _create_binary("multiply", shape, other, 1, requantized_product)
+
+
+def requantized_product(
+    left: tirx.Expr, right: tirx.Expr, multiplier: te.Tensor, quant: te.Tensor
+) -> tirx.Expr:
+    """int8 ``rne(f32((a - z_a) * (b - z_b)) * (s_a*s_b/s_y)) + z_y`` of two int8 numbers."""
+    a, b = _centred(left, right, quant)
+    return requantize(a * b, multiplier[0], quant)
+
+
+def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:
+    left = te.placeholder(shape, "int8", name="left")
+    right = te.placeholder(other, "int8", name="right")
+    multiplier = te.placeholder((multipliers,), "float32", name="multiplier")
+    quant = te.placeholder((5,), "int32", name="quant")
+    out_shape = tuple(max(a, b) for a, b in zip(shape, other, strict=True))
+
+    def compute(*index: tirx.Expr) -> tirx.Expr:
+        a = left(*(i if extent > 1 else 0 for i, extent in zip(index, shape, strict=True)))
+        b = right(*(i if extent > 1 else 0 for i, extent in zip(index, other, strict=True)))
+        return combine(a, b, multiplier, quant)
+
+    out = te.compute(out_shape, compute, name=name)
+    return create_kernel(FAMILY, [left, right, multiplier, quant], out)
+
+
+def _centred(left: tirx.Expr, right: tirx.Expr, quant: te.Tensor) -> tuple[tirx.Expr, tirx.Expr]:
+    """int32: two int8 numbers without their zero points."""
+    return (
+        left.astype("int32") - quant[LEFT_ZERO_POINT],
+        right.astype("int32") - quant[RIGHT_ZERO_POINT],
+    )
+
+
+def serves(sch: s_tir.Schedule) -> bool:
+    """Whether the kernel is a chain of elementwise blocks, which operator fusion makes too."""
+    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    axes = [axis.iter_type for block in blocks for axis in sch.get(block).iter_vars]
+    return all(axis == tirx.IterVar.DataPar for axis in axes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        lanes: elements that are computed at once, in one or more vectors.
+    """
+
+    lanes: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    extent = _run(sch)
+    lengths = [even_lanes(extent, unit.lanes * n // 2) for n in (1, 2, 4, 8) if unit.lanes * n > 1]
+    return [Choice(lanes) for lanes in dict.fromkeys(lengths)]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """One vector of 32-bit lanes."""
+    return Choice(vector_lanes(_run(sch), unit))
+
+
+def _run(sch: s_tir.Schedule) -> int:
+    """Elements of the loop that is vectorized."""
+    *_, last = sch.get_child_blocks(sch.get_sblock("root"))
+    *outer, extent = (int(axis.dom.extent) for axis in sch.get(last).iter_vars)
+    return extent * outer[-1] if outer and extent < _FEWEST_CHANNELS else extent
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Inline every block into the last one; fuse its loops, vectorize inside, threads outside; cut
+    by the built-in choice unless another one is given.
+
+    Serves any chain of elementwise blocks, so also those that operator fusion has made.
+    """
+    choice = choice or builtin_choice(sch, unit)
+    *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
+    for block in inner:
+        sch.compute_inline(block)
+    *outer, innermost = sch.get_loops(last)
+    if outer and int(sch.get(innermost).extent) < _FEWEST_CHANNELS:
+        # Not the rows too: TVM would not see that the loop runs through memory, and gather.
+        innermost = sch.fuse(outer.pop(), innermost)
+    rest, lane = sch.split(innermost, [None, choice.lanes])
+    sch.parallel(sch.fuse(*outer, rest))
+    sch.vectorize(lane)

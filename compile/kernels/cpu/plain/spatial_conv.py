@@ -1,0 +1,125 @@
+"""Dense KxK convolution, NHWC: the first 3x3 of the encoder and the 3x3 of the head."""
+
+from __future__ import annotations
+
+from math import prod
+
+from tvm import s_tir, te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import accumulate_in_registers
+from compile.kernels.common.tiling import (
+    MOST_PIXELS,
+    RegisterTile,
+    VectorUnit,
+    largest_divisor,
+    register_tile,
+    register_tiles,
+    rows_per_task,
+    shares_of_rows,
+)
+from compile.kernels.common.window import Window, WindowChoice, output_extents, vectorize_copy
+from compile.kernels.cpu.int8.int8_loops import finish_in_registers
+from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
+
+FAMILY = "spatial_conv"
+
+Choice = WindowChoice
+
+
+def create_spatial_conv(
+    data_shape: tuple[int, int, int, int],
+    channels_out: int,
+    window: Window,
+    data_dtype: str,
+    weight_dtype: str,
+    epilogue: ConvEpilogue,
+    weight_channels: int | None = None,
+) -> tirx.PrimFunc:
+    """The kernel (data [1,H,W,I], weight [KH,KW,I,P], epilogue operands) -> [1,OH,OW,O].
+
+    P is O, or ``weight_channels``, with zeros behind the last output so that vectors are filled.
+    Beyond the edge stands the data's zero point, so that its share of the accumulator is the
+    constant that the packer has folded into the bias.
+    """
+    _, height, width, channels_in = data_shape
+    acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
+    data = te.placeholder(data_shape, data_dtype, name="data")
+    width_of_weight = weight_channels or channels_out
+    weight = te.placeholder((*window.kernel, channels_in, width_of_weight), weight_dtype, "weight")
+    operands = epilogue.operands(channels_out, acc_dtype)
+    finish = epilogue.apply(operands)
+    padded = window.pad(data, padding_value(data_dtype, operands))
+
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+    k = te.reduce_axis((0, channels_in), name="k")
+
+    def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        value = padded[b, y * window.stride[0] + ky, x * window.stride[1] + kx, k]
+        product = value.astype(acc_dtype) * weight[ky, kx, k, n].astype(acc_dtype)
+        return te.sum(product, axis=[ky, kx, k])
+
+    size = window.output_size(height, width)
+    conv = te.compute((1, *size, width_of_weight), multiply, name="conv")
+    shape = (1, *size, channels_out)
+    out = te.compute(shape, lambda b, y, x, n: finish(conv[b, y, x, n], n), name="epilogue")
+    macs = prod(shape) * prod(window.kernel) * channels_in
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    rows, columns, channels = _extents(sch)
+    return [
+        Choice(tile.pixels, tile.vectors, tile.lanes, share)
+        for tile in register_tiles(columns, channels, unit)
+        if _is_whole(sch, tile)
+        for share in shares_of_rows(rows, unit)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the most multiplies for each load."""
+    rows, columns, channels = _extents(sch)
+    tile = register_tile(columns, channels, unit)
+    if not _is_whole(sch, tile):
+        vectors = channels // tile.lanes
+        limit = min(unit.registers // 2 // vectors, MOST_PIXELS)
+        tile = RegisterTile(largest_divisor(columns, limit), vectors, tile.lanes)
+    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads, columns and channels to registers; cut by the built-in choice unless
+    another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
+    batch, row, column, channel, *reduction = sch.get_loops(conv)
+    task, row = sch.split(row, [None, choice.rows])
+    outer_column, column = sch.split(column, [None, choice.pixels])
+    outer, channel = sch.split(channel, [None, choice.vectors * choice.lanes])
+    sch.reorder(task, row, outer_column, outer, column, channel)
+    task = sch.fuse(batch, task)
+    sch.reverse_compute_at(epilogue, outer, preserve_unit_loops=True)
+    sch.compute_at(pad, task, preserve_unit_loops=True)
+    sch.parallel(task)
+    vectorize_copy(sch, pad, unit)
+    finish_in_registers(sch, epilogue, choice.lanes)
+    place_neighbours(sch, row, unit)
+    accumulate_in_registers(sch, conv, [column], channel, reduction, choice.lanes)
+
+
+def _extents(sch: s_tir.Schedule) -> tuple[int, int, int]:
+    """(rows, columns, channels) of the block "conv"."""
+    _, *axes = sch.get(sch.get_sblock("conv")).iter_vars
+    rows, columns, channels = (int(axis.dom.extent) for axis in axes[:3])
+    return rows, columns, channels
+
+
+def _is_whole(sch: s_tir.Schedule, tile: RegisterTile) -> bool:
+    """Whether no tile is cut: where the last vector stands over the channels' end, the tile has all
+    vectors."""
+    _, _, channels = _extents(sch)
+    return output_extents(sch)[2] == channels or tile.vectors * tile.lanes == channels

@@ -1,0 +1,251 @@
+"""Dense KxK convolution of int8 with few outputs, to rows of planes: NHWC -> [1,H,C,W].
+
+Vectors of channels would be half empty. Here the lanes are pixels of a row, so every product counts
+however few channels there are, and what follows finds each channel of a row in one piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import keep_in_registers
+from compile.kernels.common.tiling import VectorUnit, divisors, rows_per_task, shares_of_rows
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.planar_intrinsics import (
+    planar_tile_intrinsic,
+    split_groups_intrinsic,
+    weights_per_load,
+)
+from compile.kernels.cpu.int8.int8_loops import (
+    DOT_PRODUCT_ATTR,
+    MOST_BYTES,
+    STRIDE_ATTR,
+    take_annotations,
+    vectorize_operand,
+)
+from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
+
+FAMILY = "planar_conv"
+
+
+def serves_planar(
+    weight: NDArray[np.int8], stride: tuple[int, int], columns: int, dot: DotProduct
+) -> bool:
+    """Whether there is a kernel for an OIHW ``weight`` and an output of ``columns``.
+
+    TVM does not match an intrinsic whose loops have one iteration, nor move one along an axis that
+    has: so not for a single output channel, for input channels that one group holds, or for a
+    window of one row or column.
+    """
+    channels_out, channels_in, *kernel = weight.shape
+    return (
+        min(channels_out, *kernel) > 1
+        and channels_in > dot.group
+        and stride[1] == 1
+        and weight.min() >= dot.least_weight
+        and dot.dividing_lanes(columns) is not None
+    )
+
+
+def create_planar_conv(
+    data_shape: tuple[int, int, int, int],
+    channels_out: int,
+    window: Window,
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data int8 [1,H,W,I], weight as :func:`pack_planar` has it, epilogue operands) ->
+    [1,OH,O,OW], where :func:`serves_planar` says that there is one.
+
+    Beyond the edge stands the data's zero point, so that its share of the accumulator is the
+    constant that the packer has folded into the bias.
+    """
+    _, height, width, channels_in = data_shape
+    groups, group = -(-channels_in // dot.group), dot.group
+    data = te.placeholder(data_shape, "int8", name="data")
+    shape = (*window.kernel, groups, channels_out, group)
+    weight = te.placeholder(shape, dot.weight_dtype, name="weight")
+    operands = epilogue.operands(channels_out, "int32")
+    finish = epilogue.apply(operands)
+    # The weights behind the last channel are zero: what they multiply does not matter.
+    whole = replace(window, padding=_whole_vectors(window, width, dot))
+    padded = whole.pad(data, padding_value("int8", operands), groups * group, dot.widened)
+    _, rows, columns, _ = padded.shape
+    # Two axes of what would be four: TVM moves a tensorized block along axes that go on beyond it.
+    operand = te.compute(
+        (rows * groups, columns * group),
+        lambda yk, xg: padded[0, yk // groups, xg // group, yk % groups * group + xg % group],
+        name="operand",
+    )
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+    k = te.reduce_axis((0, groups), name="k")
+    g = te.reduce_axis((0, group), name="g")
+
+    def multiply(y: tirx.Expr, n: tirx.Expr, x: tirx.Expr) -> tirx.Expr:
+        value = operand[(y * window.stride[0] + ky) * groups + k, (x + kx) * group + g]
+        return te.sum(dot.product(value, weight[ky, kx, k, n, g], dot.data_dtype), [ky, kx, k, g])
+
+    output_rows, output_columns = window.output_size(height, width)
+    attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
+    planes = (output_rows, channels_out, output_columns)
+    conv = te.compute(planes, multiply, name="conv", attrs=attrs)
+    out = te.compute((1, *planes), lambda b, y, n, x: finish(conv[y, n, x], n), name="epilogue")
+    macs = prod(planes) * prod(window.kernel) * channels_in
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+def _whole_vectors(window: Window, width: int, dot: DotProduct) -> tuple[int, int, int, int]:
+    """The window's padding with so much more on the right that vectors fill a padded row."""
+    top, left, bottom, right = window.padding
+    lanes = dot.dividing_lanes(window.output_size(0, width)[1])
+    return top, left, bottom, right + -(left + width + right) % lanes
+
+
+def pack_planar(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
+    """OIHW ``weight`` as [KH,KW,I/group,O,group], zeros behind the last input channels."""
+    channels_out, channels_in, *kernel = weight.shape
+    groups = -(-channels_in // dot.group)
+    padding = groups * dot.group - channels_in
+    padded = np.pad(weight, [(0, 0), (0, padding), (0, 0), (0, 0)])
+    split = padded.reshape(channels_out, groups, dot.group, *kernel)
+    return np.ascontiguousarray(split.transpose(3, 4, 1, 0, 2)).astype(dot.weight_dtype)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the loops are cut.
+
+    Attributes:
+        channels, vectors: of the register tile: so many channels by vectors of pixels.
+        rows: that one task takes.
+    """
+
+    channels: int
+    vectors: int
+    rows: int
+
+
+def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+    """All that can be scheduled and are worth a try."""
+    sizes = _sizes(sch, unit)
+    return [
+        Choice(*tile, rows)
+        for tile in _tiles(sizes, unit.registers)
+        for rows in shares_of_rows(sizes.rows, unit)
+    ]
+
+
+def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+    """The tile with the fewest loads for each instruction: a step loads a group of weights for each
+    channel and a vector of data for each vector."""
+    sizes = _sizes(sch, unit)
+
+    def loads(tile: tuple[int, int]) -> float:
+        channels, vectors = tile
+        weights = channels // weights_per_load(sizes.dot, channels)
+        return (weights + vectors) / (channels * vectors)
+
+    # Beside the accumulators: the vectors of data, and one of weights.
+    tiles = [
+        (channels, vectors)
+        for channels, vectors in _tiles(sizes, unit.registers)
+        if (channels + 1) * vectors < unit.registers - sizes.dot.temporaries
+    ]
+    return Choice(*min(tiles, key=loads), rows_per_task(sizes.rows, unit))
+
+
+def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+    """Rows to threads; channels by vectors of pixels to registers; cut by the built-in choice
+    unless another one is given."""
+    choice = choice or builtin_choice(sch, unit)
+    sizes = _sizes(sch, unit)
+    epilogue, conv, operand = (sch.get_sblock(name) for name in ("epilogue", "conv", "operand"))
+    take_annotations(sch, conv)
+    row, channel, column, *_ = sch.get_loops(conv)
+    task, row = sch.split(row, [None, choice.rows])
+    outer_channel, channel = sch.split(channel, [None, choice.channels])
+    outer_column, column = sch.split(column, [None, choice.vectors * sizes.lanes])
+    sch.reorder(task, row, outer_column, outer_channel, channel, column)
+    sch.reverse_compute_at(epilogue, outer_channel, preserve_unit_loops=True)
+    _split_groups(sch, operand, task, sizes, unit)
+    sch.parallel(task)
+    _unroll_tile(sch, epilogue, sizes.lanes)
+    place_neighbours(sch, row, unit)
+
+    *_, channel, column, ky, kx, k, group = sch.get_loops(conv)
+    vector, column = sch.split(column, [None, sizes.lanes])
+    sch.reorder(ky, kx, k, vector, channel, column, group)
+    for loop in (kx, k, vector):
+        sch.unroll(loop)
+    _unroll_tile(sch, sch.decompose_reduction(conv, ky), sizes.lanes)
+    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, choice.channels, sizes.lanes))
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the result, and the groups of input channels; ``lanes`` are pixels."""
+
+    rows: int
+    channels: int
+    columns: int
+    groups: int
+    lanes: int
+    dot: DotProduct
+
+
+def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
+    conv = sch.get(sch.get_sblock("conv"))
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    rows, channels, columns, _, _, groups, _ = (int(axis.dom.extent) for axis in conv.iter_vars)
+    return _Sizes(rows, channels, columns, groups, dot.dividing_lanes(columns), dot)
+
+
+def _tiles(sizes: _Sizes, registers: int) -> list[tuple[int, int]]:
+    """(channels, vectors) of every tile whose accumulators fit; TVM does not match an intrinsic of
+    one channel."""
+    most = min(registers, MOST_BYTES // (sizes.lanes * 4))
+    return [
+        (channels, vectors)
+        for channels in divisors(sizes.channels, most)
+        for vectors in divisors(sizes.columns // sizes.lanes, most // channels)
+        if channels > 1
+    ]
+
+
+def _unroll_tile(sch: s_tir.Schedule, block: SBlockRV, lanes: int) -> None:
+    *_, channel, column = sch.get_loops(block)
+    vector, lane = sch.split(column, [None, lanes])
+    keep_in_registers(sch, [channel, vector], lane)
+
+
+def _split_groups(
+    sch: s_tir.Schedule,
+    operand: SBlockRV,
+    task: LoopRV,
+    sizes: _Sizes,
+    unit: VectorUnit,
+) -> None:
+    """Make the data of a ``task``: padded and in the instruction's type, then group by group."""
+    row, column = sch.get_loops(operand)
+    group_size = sizes.dot.group
+    _, group = sch.split(row, [None, sizes.groups])
+    outer, member = sch.split(column, [None, sizes.lanes * group_size])
+    sch.reorder(outer, group, member)
+    block = sch.blockize(group)
+    intrinsic = split_groups_intrinsic(sizes.dot.data_dtype, sizes.groups, group_size, sizes.lanes)
+    sch.tensorize(block, intrinsic)
+    sch.compute_at(block, task, preserve_unit_loops=True)
+    pad = sch.get_sblock("pad")
+    sch.compute_at(pad, sch.get_loops(block)[-2], preserve_unit_loops=True)
+    vectorize_operand(sch, pad, unit)

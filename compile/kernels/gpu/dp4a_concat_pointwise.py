@@ -1,0 +1,63 @@
+"""1x1 convolution of int8 over concat(upsample(low), high) for a GPU, without making either.
+
+See :mod:`compile.kernels.cpu.int8.int8_concat_pointwise` for why this is exact. A work item's tile
+holds the columns that share a pixel of ``low``, whose sum it makes once for them.
+"""
+
+from __future__ import annotations
+
+from tvm import te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.gpu.dp4a import BYTES, dot4, word
+from compile.kernels.gpu.dp4a_window import channels_in_words
+
+FAMILY = "word_concat_pointwise"
+
+#: The block of the sum over ``low``.
+LOW_BLOCK = "low_conv"
+
+
+def create_word_concat_pointwise(
+    low_shape: tuple[int, int, int, int],
+    high_channels: int,
+    factor: int,
+    channels_out: int,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (low int8 [1,H/factor,W/factor,A], high int8 [1,H,W,B], weights int32 [A/4,O] and
+    [B/4,O] as :func:`compile.kernels.gpu.dp4a_conv.pack_words` makes them, epilogue operands) ->
+    [1,H,W,O]."""
+    _, low_height, low_width, low_channels = low_shape
+    height, width = low_height * factor, low_width * factor
+    low = te.placeholder(low_shape, "int8", name="low")
+    high = te.placeholder((1, height, width, high_channels), "int8", name="high")
+    low_weight, high_weight = (
+        te.placeholder((-(-channels // BYTES), channels_out), "int32", name=name)
+        for channels, name in ((low_channels, "low_weight"), (high_channels, "high_weight"))
+    )
+    operands = epilogue.operands(channels_out, "int32")
+    finish = epilogue.apply(operands)
+    low_conv = _accumulator(low, low_weight, LOW_BLOCK)
+    conv = _accumulator(high, high_weight, "conv")
+    out = te.compute(
+        (1, height, width, channels_out),
+        lambda b, y, x, n: finish(conv[y, x, n] + low_conv[y // factor, x // factor, n], n),
+        name="epilogue",
+    )
+    macs = height * width * (low_channels + high_channels) * channels_out
+    return create_kernel(FAMILY, [low, high, low_weight, high_weight, *operands], out, macs)
+
+
+def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
+    _, height, width, _ = data.shape
+    words, channels_out = weight.shape
+    k = te.reduce_axis((0, words), name="k")
+    element = channels_in_words(data)
+
+    def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        members = [element(y, x, k * BYTES + place) for place in range(BYTES)]
+        return te.sum(dot4(word(members), weight[k, n]), axis=k)
+
+    return te.compute((height, width, channels_out), multiply, name=name)

@@ -1,0 +1,69 @@
+"""Dense convolution of int8 by int8 for a GPU, NHWC: words of four input channels.
+
+Four channels of a pixel are one word, as they lie in memory; the weights are packed so that the
+words of neighbouring outputs are neighbours. :mod:`compile.kernels.gpu.gpu_convolution` schedules
+it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.window import Window
+from compile.kernels.gpu.dp4a import BYTES, dot4, word
+from compile.kernels.gpu.dp4a_window import padded_element
+
+FAMILY = "word_conv"
+
+
+def create_word_conv(
+    data_shape: tuple[int, int, int, int],
+    channels_out: int,
+    window: Window,
+    epilogue: ConvEpilogue,
+) -> tirx.PrimFunc:
+    """The kernel (data int8 [1,H,W,I], weight int32 [KH,KW,I/4,O], epilogue operands) ->
+    [1,OH,OW,O].
+
+    Beyond the edge stands the data's zero point, so that its share of the accumulator is the
+    constant that the packer has folded into the bias; behind the last channel anything, since the
+    weights there are zero.
+    """
+    _, height, width, channels_in = data_shape
+    words = -(-channels_in // BYTES)
+    data = te.placeholder(data_shape, "int8", name="data")
+    weight = te.placeholder((*window.kernel, words, channels_out), "int32", name="weight")
+    operands = epilogue.operands(channels_out, "int32")
+    finish = epilogue.apply(operands)
+    element = padded_element(data, window, padding_value("int8", operands))
+
+    ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+    kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+    k = te.reduce_axis((0, words), name="k")
+
+    def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        row, column = y * window.stride[0] + ky, x * window.stride[1] + kx
+        members = [element(row, column, k * BYTES + place) for place in range(BYTES)]
+        return te.sum(dot4(word(members), weight[ky, kx, k, n]), axis=[ky, kx, k])
+
+    shape = (1, *window.output_size(height, width), channels_out)
+    conv = te.compute(shape, multiply, name="conv")
+    out = te.compute(shape, lambda b, y, x, n: finish(conv[b, y, x, n], n), name="epilogue")
+    macs = prod(shape) * prod(window.kernel) * channels_in
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+def pack_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
+    """OIHW ``weight`` as int32 [KH,KW,I/4,O]: the words of four input channels, the first in the
+    low byte, zeros behind the last."""
+    channels_out, channels_in, *kernel = weight.shape
+    words = -(-channels_in // BYTES)
+    padded = np.pad(weight, [(0, 0), (0, words * BYTES - channels_in), (0, 0), (0, 0)])
+    split = padded.reshape(channels_out, words, BYTES, *kernel).transpose(3, 4, 1, 0, 2)
+    return np.ascontiguousarray(split).view("<i4")[..., 0]

@@ -1,0 +1,65 @@
+"""Depthwise convolution of int8 for a GPU, NHWC: the rows under the window as words.
+
+A word holds the bytes of four rows of one column and channel, another the weights of a column of
+the window: a window of 3x3 is three dot products instead of nine multiplications, which a Mali does
+at a quarter of the rate of additions. :mod:`compile.kernels.gpu.gpu_convolution` schedules it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import te, tirx
+
+from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.window import Window
+from compile.kernels.gpu.dp4a import BYTES, dot4, word
+from compile.kernels.gpu.dp4a_window import padded_element
+
+FAMILY = "word_depthwise"
+
+
+def create_word_depthwise(
+    data_shape: tuple[int, int, int, int], window: Window, epilogue: ConvEpilogue
+) -> tirx.PrimFunc:
+    """The kernel (data int8 [1,H,W,C], weight int32 [KH/4,KW,C], epilogue operands) ->
+    [1,OH,OW,C].
+
+    Beyond the edge stands the data's zero point, as in :mod:`compile.kernels.gpu.dp4a_conv`; rows
+    below the window, whose weights are zero, are as its last.
+    """
+    _, height, width, channels = data_shape
+    rows, columns = window.kernel
+    words = -(-rows // BYTES)
+    data = te.placeholder(data_shape, "int8", name="data")
+    weight = te.placeholder((words, columns, channels), "int32", name="weight")
+    operands = epilogue.operands(channels, "int32")
+    finish = epilogue.apply(operands)
+    element = padded_element(data, window, padding_value("int8", operands))
+    ky = te.reduce_axis((0, words), name="ky")
+    kx = te.reduce_axis((0, columns), name="kx")
+
+    def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+        top, column = y * window.stride[0], x * window.stride[1] + kx
+        places = [tirx.min(ky * BYTES + place, rows - 1) for place in range(BYTES)]
+        members = [element(top + place, column, c) for place in places]
+        return te.sum(dot4(word(members), weight[ky, kx, c]), axis=[ky, kx])
+
+    shape = (1, *window.output_size(height, width), channels)
+    conv = te.compute(shape, multiply, name="conv")
+    out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
+    macs = prod(shape) * prod(window.kernel)
+    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+
+
+def pack_depthwise_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
+    """Weights [C,1,KH,KW] as int32 [KH/4,KW,C]: words of four rows of a column, the first in the
+    low byte, zeros behind the last."""
+    channels, _, rows, columns = weight.shape
+    words = -(-rows // BYTES)
+    padded = np.pad(weight[:, 0], [(0, 0), (0, words * BYTES - rows), (0, 0)])
+    split = padded.reshape(channels, words, BYTES, columns).transpose(1, 3, 0, 2)
+    return np.ascontiguousarray(split).view("<i4")[..., 0]
