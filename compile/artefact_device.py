@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from compile.artefact import LIBRARY, Artefact
+from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY
 from compile.opencl_source.dot_product import EXTENSIONS
-from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY
 from compile.support.errors import ArtefactError
 from targets.served.opencl import describe_opencl
 

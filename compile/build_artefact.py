@@ -21,11 +21,11 @@ from compile.artefact import (
 from compile.describe_boundary import BoundaryTensor, describe_boundary
 from compile.describe_calls import describe_calls
 from compile.describe_parts import describe_kernels, describe_parts
+from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
 from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
-from compile.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named

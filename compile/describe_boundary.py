@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax
 
-from compile.passes.constants import definitions_of
-from compile.passes.quantized_graph import op_name, quantization_of
+from compile.graph.constants import definitions_of
+from compile.graph.quantized_graph import op_name, quantization_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax, tirx
 
-from compile.passes.layers import layers_of
+from compile.graph.layers import layers_of
 
 
 @dataclass(frozen=True)

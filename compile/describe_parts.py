@@ -9,9 +9,9 @@ import tvm
 from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
+from compile.graph.parts import BACKBONE, HEAD
+from compile.graph.schedule_attrs import RECORD, schedule_origin
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
-from compile.parts import BACKBONE, HEAD
-from compile.passes.schedule_attrs import RECORD, schedule_origin
 
 
 @dataclass(frozen=True)

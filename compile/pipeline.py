@@ -46,14 +46,14 @@ from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
-from compile.passes.fold_gates import FoldGates
+from compile.passes.fold_channel_scales import FoldGates
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
+from compile.passes.lower_float_activations import LowerFloatPictures
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
-from compile.passes.lower_float_pictures import LowerFloatPictures
 from compile.passes.lower_instance_norm import LowerInstanceNorm
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 from compile.passes.narrow_head import NarrowHead
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory

@@ -14,8 +14,8 @@ from tvm import relax
 
 from compile.describe_calls import CallSummary
 from compile.describe_parts import PartSummary
-from compile.parts import BACKBONE, COPY, HEAD, INPUT
-from compile.passes.constants import definitions_of
+from compile.graph.constants import definitions_of
+from compile.graph.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
@@ -36,7 +36,8 @@ class SplitNetwork:
         main: of the module behind the cut: what the network takes and gives.
         parts: the planned module of each part.
         options: how each part is compiled.
-        head_arguments: of the head, in order: :data:`compile.parts.INPUT`, or the number of the
+        head_arguments: of the head, in order: :data:`compile.graph.parts.INPUT`, or the number of
+        the
             backbone's result.
     """
 

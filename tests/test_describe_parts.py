@@ -10,9 +10,9 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.describe_parts import PartSummary, describe_kernels, describe_parts
+from compile.graph.schedule_attrs import BUILT_IN, RECORD, mark_scheduled
 from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.passes.plan_memory import plan_memory
-from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled
 
 INT8_SCALE = np.ones((3, 5), "int8")
 FLOAT_SCALE = np.ones((3, 5), "float32")

@@ -25,7 +25,7 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
     serves_matrix,
 )
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 UNIT = VectorUnit(128, 32, 1, 65536)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.kernels.kernel_call import KernelCall
 from compile.artefact import Artefact
-from compile.parts import COPY
+from compile.graph.parts import COPY
 from compile.support.errors import ArtefactError
 from targets.served.kernel_calls import TimedCall
 

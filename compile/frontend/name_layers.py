@@ -10,7 +10,7 @@ from torch import fx
 from torch.export import ExportedProgram
 from tvm import relax
 
-from compile.passes.layers import label_calls
+from compile.graph.layers import label_calls
 from compile.quantize.pt2e import DEQUANTIZE, QUANTIZE
 from compile.quantize.quantizer import ACTIVATIONS, module_path
 
@@ -23,7 +23,7 @@ def name_layers(
     mod: tvm.IRModule, program: ExportedProgram, imported: Mapping[fx.Node, Any]
 ) -> tvm.IRModule:
     """``mod``, whose variables hold what the nodes of ``program`` compute as ``imported`` says,
-    with the qualified names of their modules on its calls (see :mod:`compile.passes.layers`)."""
+    with the qualified names of their modules on its calls (see :mod:`compile.graph.layers`)."""
     layers: dict[fx.Node, tuple[str, ...]] = {}
     for node in program.graph.nodes:
         if node.op == "call_function":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tvm
 from tvm import s_tir, tirx
 
+from compile.graph.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 from compile.kernels.common.kernel_function import FAMILY_ATTR
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
@@ -16,7 +17,6 @@ from compile.kernels.cpu.plain import elementwise, mean, move
 from compile.kernels.design_spaces import SPACES
 from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
-from compile.passes.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
 from compile.support.errors import GraphError
 
 _SCHEDULES = {family: space.schedule for family, space in SPACES.items()} | {

@@ -9,7 +9,7 @@ import tvm
 from tvm import relax, tirx
 from tvm.s_tir.meta_schedule.database import MemoryDatabase
 
-from compile.passes.schedule_attrs import RECORD, is_scheduled, mark_scheduled
+from compile.graph.schedule_attrs import RECORD, is_scheduled, mark_scheduled
 from compile.support.errors import TargetError
 from compile.tuning_records.records import RECORDS, WORKLOADS, read_log, replay
 from compile.tuning_records.workload import kernel_of, workload_key

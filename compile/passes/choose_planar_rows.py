@@ -14,13 +14,13 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from compile.graph.constants import constant_value, variables_of
+from compile.graph.match_convolution import NHCW, Convolution, match_convolution
+from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.planar.planar_conv import serves_planar
 from compile.kernels.gpu.dp4a import WordDot
-from compile.passes.constants import constant_value, variables_of
-from compile.passes.match_convolution import NHCW, Convolution, match_convolution
-from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 #: As many channels fill a vector of any instruction set.
 _ENOUGH_CHANNELS = 16

@@ -10,8 +10,8 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.passes.constants import constant_value
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.constants import constant_value
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 
 _TO_NHWC = [0, 2, 3, 1]
 _TO_NCHW = [0, 3, 1, 2]

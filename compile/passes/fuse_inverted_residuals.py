@@ -15,6 +15,9 @@ import tvm
 from tvm import relax
 from tvm_ffi import structural_equal
 
+from compile.graph.match_channel_scale import Gated, match_gate
+from compile.graph.rewrite_function import rewrite_functions
+from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
@@ -26,9 +29,6 @@ from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inv
 from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.gpu.dp4a import WordDot
 from compile.kernels.gpu.gpu_core import GpuUnit
-from compile.passes.match_gate import Gated, match_gate
-from compile.passes.rewrite_function import rewrite_functions
-from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 
 _EXPANSIONS = (packed_pointwise.FAMILY, packed_concat_pointwise.FAMILY)
 

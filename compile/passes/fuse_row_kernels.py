@@ -21,15 +21,15 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax, tirx
 
+from compile.graph.layers import keep_layers
+from compile.graph.rewrite_function import rewrite_functions
+from compile.graph.rewrite_kernel_calls import KernelCallRewriter
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.kernels.cpu.int8 import int8_conv as packed_conv
 from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
 from compile.kernels.cpu.plain import elementwise, pointwise, spatial_conv
 from compile.kernels.cpu.planar import planar_conv, planar_pointwise
 from compile.kernels.gpu import gpu_convolution, gpu_norm
-from compile.passes.layers import keep_layers
-from compile.passes.rewrite_function import rewrite_functions
-from compile.passes.rewrite_kernel_calls import KernelCallRewriter
 
 #: Families whose schedule knows of neighbours, and those of the neighbours.
 _POINTWISE = (pointwise.FAMILY, planar_pointwise.FAMILY)

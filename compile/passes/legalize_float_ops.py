@@ -9,7 +9,7 @@ from __future__ import annotations
 import tvm
 from tvm import relax, te, tirx
 
-from compile.passes.layers import keep_layers
+from compile.graph.layers import keep_layers
 
 #: What the kernels of our own lowering carry: operator fusion leaves them alone.
 _OPAQUE = 8

@@ -15,17 +15,14 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from compile.backends.pack_convolution import accumulator_scale, pack_convolution
+from compile.graph.constants import variables_of
+from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
+from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.gpu.dp4a import WordDot
-from compile.passes.constants import variables_of
-from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
-from compile.passes.pack_convolution import (
-    accumulator_scale,
-    pack_convolution,
-)
-from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.support.errors import GraphError
 
 

@@ -8,6 +8,9 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from compile.graph.constants import constant_value
+from compile.graph.quantized_graph import op_name
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.cpu.norm import planar_norm
 from compile.kernels.cpu.norm.instance_norm import (
     create_normalize,
@@ -16,9 +19,6 @@ from compile.kernels.cpu.norm.instance_norm import (
 )
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.kernels.gpu import gpu_norm
-from compile.passes.constants import constant_value
-from compile.passes.quantized_graph import op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerInstanceNorm")

@@ -12,10 +12,10 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.parts import HEAD
-from compile.passes.constants import constant_value
-from compile.passes.quantized_graph import op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.constants import constant_value
+from compile.graph.parts import HEAD
+from compile.graph.quantized_graph import op_name
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 
 _WIDE, _NARROW = "float32", "float16"
 #: Ops whose result may be held in float16 where what they read is.

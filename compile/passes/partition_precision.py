@@ -16,10 +16,10 @@ from collections.abc import Iterable
 import tvm
 from tvm import relax
 
-from compile.passes.constants import definitions_of, variables_of
-from compile.passes.match_island import match_island
-from compile.passes.quantized_graph import NotLowerable, op_name
-from compile.passes.rewrite_function import substitute
+from compile.graph.constants import definitions_of, variables_of
+from compile.graph.match_quantized_op import match_island
+from compile.graph.quantized_graph import NotLowerable, op_name
+from compile.graph.rewrite_function import substitute
 from compile.support.errors import GraphError
 
 log = logging.getLogger(__name__)

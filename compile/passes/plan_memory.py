@@ -9,8 +9,8 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from compile.graph.layers import keep_layers
 from compile.passes.inline_parts import InlineParts
-from compile.passes.layers import keep_layers
 from compile.passes.plan_storage import PlanStorage
 
 

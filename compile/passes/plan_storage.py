@@ -13,8 +13,8 @@ from math import prod
 import tvm
 from tvm import relax
 
-from compile.passes.constants import variables_of
-from compile.passes.quantized_graph import op_name
+from compile.graph.constants import variables_of
+from compile.graph.quantized_graph import op_name
 
 
 @tvm.transform.module_pass(opt_level=0, name="PlanStorage")

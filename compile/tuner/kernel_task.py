@@ -15,10 +15,10 @@ from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 from tvm.s_tir.meta_schedule.database import Workload
 
+from compile.graph.schedule_attrs import is_scheduled
 from compile.kernels.common.kernel_function import FAMILY_ATTR
 from compile.kernels.cpu.plain import elementwise
 from compile.kernels.design_spaces import SPACES, design_space
-from compile.passes.schedule_attrs import is_scheduled
 from compile.tuning_records.workload import kernel_module
 
 

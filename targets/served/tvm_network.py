@@ -11,7 +11,7 @@ import tvm
 from numpy.typing import NDArray
 from tvm.runtime import vm
 
-from compile.parts import BACKBONE, COPY, HEAD, INPUT
+from compile.graph.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.support.errors import ArtefactError
 
 #: Called before and after every call of the virtual machine, with its name, whether it is before,

@@ -18,6 +18,7 @@ from kernel_draws import SAME_3X3
 from rich.console import Console
 from tvm import s_tir, tirx
 
+from compile.graph.schedule_attrs import RECORD, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.depthwise import create_depthwise
@@ -31,7 +32,6 @@ from compile.kernels.gpu.dp4a_conv import create_word_conv
 from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise
 from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.opencl_source.kernel_sources import kernel_sources
-from compile.passes.schedule_attrs import RECORD, schedule_origin
 from compile.pipeline import PipelineOptions, plan_network
 from compile.support.errors import TargetError
 from compile.tuner.gpu_facts import gpu_facts

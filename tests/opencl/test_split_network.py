@@ -21,7 +21,7 @@ from bench.kernels.describe_calls import describe_calls, kernels_of
 from bench.kernels.kernel_call import KernelCall
 from bench.timing.asked_process import WorkerError
 from compile.build_artefact import BuildRequest, build_artefact
-from compile.parts import COPY
+from compile.graph.parts import COPY
 from compile.run_artefact import Session
 from compile.support.errors import MqnetError
 from compile.support.progress import Phases

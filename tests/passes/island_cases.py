@@ -8,7 +8,7 @@ from tvm import relax
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 
-LOGGER = "compile.passes.lower_integer_islands"
+LOGGER = "compile.passes.lower_quantized_ops"
 
 POINTWISE = np.array([[1, -2, 3], [127, 0, -127]], "int8").reshape(2, 3, 1, 1)
 SPATIAL = np.arange(-27, 27).reshape(2, 3, 3, 3).astype("int8")

@@ -11,6 +11,7 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
+from compile.graph.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
@@ -30,7 +31,6 @@ from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, schedule_origin
 from compile.support.errors import GraphError
 
 

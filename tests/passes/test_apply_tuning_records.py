@@ -14,11 +14,11 @@ from tvm import s_tir
 from tvm.ir import assert_structural_equal
 from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
 
+from compile.graph.schedule_attrs import BUILT_IN, RECORD, is_scheduled, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
-from compile.passes.schedule_attrs import BUILT_IN, RECORD, is_scheduled, schedule_origin
 from compile.support.errors import TargetError
 
 TARGET = tvm.target.Target({"kind": "llvm", "num-cores": 1})

@@ -10,10 +10,10 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from compile.graph.quantized_graph import op_name
 from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.passes.choose_planar_rows import ChoosePlanarRows
-from compile.passes.quantized_graph import op_name
 
 RANDOM = np.random.default_rng(0)
 WEIGHT = RANDOM.integers(-127, 128, (6, 8, 3, 3), dtype=np.int8)

@@ -20,7 +20,7 @@ from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.plain.elementwise import create_multiply
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.fold_gates import FoldGates
+from compile.passes.fold_channel_scales import FoldGates
 from targets.load_target import load_target, tvm_target
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)

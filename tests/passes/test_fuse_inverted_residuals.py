@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tvm import relax, tirx
 from tvm.ir import assert_structural_equal
 
+from compile.graph.layers import layers_of, with_layers
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.cpu.instructions.arm_sdot import sdot
@@ -24,7 +25,6 @@ from compile.kernels.cpu.inverted_residual.inverted_residual_stages import Inver
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
-from compile.passes.layers import layers_of, with_layers
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 DOT, UNIT = sdot(), VectorUnit(128, 32, 1, l2_bytes=1 << 16)

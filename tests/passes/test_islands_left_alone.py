@@ -13,7 +13,7 @@ from island_cases import (
 from tvm import relax
 from tvm.ir import assert_structural_equal
 
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 
 SHAPE = (1, 4, 6, 4)
 PER_TENSOR = (np.float32(0.5), np.int8(3))

@@ -7,8 +7,8 @@ from tvm import relax, tirx
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.passes.layers import Layers, keep_layers, label_calls, layers_of, with_layers
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.layers import Layers, keep_layers, label_calls, layers_of, with_layers
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 
 
 @I.ir_module

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compile.passes.linear_table import as_requantization
+from compile.graph.linear_table import as_requantization
 
 
 def table_of(

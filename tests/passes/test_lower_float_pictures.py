@@ -11,7 +11,7 @@ from tvm.script import relax as R
 
 from compile.kernels.cpu.plain.mean import create_float_mean
 from compile.kernels.cpu.plain.move import create_concat, create_upsample
-from compile.passes.lower_float_pictures import LowerFloatPictures
+from compile.passes.lower_float_activations import LowerFloatPictures
 
 
 @I.ir_module

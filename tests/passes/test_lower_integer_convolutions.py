@@ -24,7 +24,7 @@ from compile.kernels.common.quantize_op import quantize_int8
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.depthwise import create_depthwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 from compile.support.errors import GraphError
 
 

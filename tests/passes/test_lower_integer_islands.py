@@ -23,7 +23,7 @@ from compile.kernels.common.quantize_op import quantize_int8
 from compile.kernels.cpu.plain.elementwise import create_multiply, create_rescale
 from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.cpu.plain.move import create_concat, create_upsample
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 
 
 def test_sigmoid_is_a_table() -> None:

@@ -20,7 +20,7 @@ from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pac
 from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 
 REQUANTIZE, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.REQUANTIZE, EpilogueKind.SCALE))
 WINDOW = Window((3, 3), (1, 1), (1, 1, 1, 1))

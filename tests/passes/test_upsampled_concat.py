@@ -20,7 +20,7 @@ from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.lower_integer_islands import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerIntegerIslands
 from targets.load_target import load_target, tvm_target
 
 ZERO_POINT, OUTPUT_ZERO_POINT = 3, -20

@@ -8,12 +8,12 @@ import pytest
 import tvm
 from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
 
+from compile.graph.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
-from compile.passes.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.pipeline import vector_unit
 from compile.support.errors import TargetError
 from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled

@@ -8,7 +8,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.passes.constants import Definitions, constant_value
+from compile.graph.constants import Definitions, constant_value
 
 
 class NotLowerable(Exception):

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
+from compile.graph.match_convolution import NHCW, Convolution
+from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -33,8 +35,6 @@ from compile.kernels.gpu.dp4a import WordDot
 from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
 from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
 from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise, pack_depthwise_words
-from compile.passes.match_convolution import NHCW, Convolution
-from compile.passes.match_upsampled_concat import UpsampledConcat
 from compile.support.errors import GraphError
 
 #: Accumulators stay below 2^31 with a bias up to this bound and the products on top of it.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import tvm
 from tvm import relax
 
-from compile.passes.constants import definitions_of
-from compile.passes.layers import Layers, label_calls, layers_of
+from compile.graph.constants import definitions_of
+from compile.graph.layers import Layers, label_calls, layers_of
 
 
 class FunctionRewriter:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
-from compile.passes.constants import Definitions, constant_value
-from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, dequantized, op_name
+from compile.graph.constants import Definitions, constant_value
+from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, dequantized, op_name
 
 #: Layout of a picture whose rows are planes, one for each channel.
 NHCW = "NHCW"

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
-from compile.passes.constants import Definitions, constant_value
-from compile.passes.match_convolution import Convolution, activation_limits, match_convolution
-from compile.passes.quantized_graph import (
+from compile.graph.constants import Definitions, constant_value
+from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
+from compile.graph.quantized_graph import (
     NotLowerable,
     Quantization,
     QuantizedTensor,
@@ -23,7 +23,7 @@ from compile.passes.quantized_graph import (
     op_name,
     quantization_of,
 )
-from compile.passes.tabulate_unary import tabulate, unary_chain, unary_origin
+from compile.graph.tabulate_unary import tabulate, unary_chain, unary_origin
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from compile.graph.match_channel_scale import match_gate
+from compile.graph.rewrite_function import rewrite_functions
+from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
-from compile.passes.match_gate import match_gate
-from compile.passes.rewrite_function import rewrite_functions
-from compile.passes.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 
 
 @tvm.transform.module_pass(opt_level=0, name="FoldGates")

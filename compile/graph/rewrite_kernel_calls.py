@@ -7,11 +7,11 @@ from collections import defaultdict
 import tvm
 from tvm import relax, tirx
 
+from compile.graph.constants import variables_of
+from compile.graph.layers import layers_of, with_layers
+from compile.graph.quantized_graph import op_name
+from compile.graph.rewrite_function import FunctionRewriter
 from compile.kernels.common.kernel_function import FAMILY_ATTR
-from compile.passes.constants import variables_of
-from compile.passes.layers import layers_of, with_layers
-from compile.passes.quantized_graph import op_name
-from compile.passes.rewrite_function import FunctionRewriter
 
 
 class KernelCallRewriter(FunctionRewriter):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from tvm import relax
 
-from compile.passes.constants import Definitions
-from compile.passes.match_convolution import Convolution
-from compile.passes.match_island import Island, match_island
-from compile.passes.quantized_graph import NotLowerable, QuantizedTensor, op_name
+from compile.graph.constants import Definitions
+from compile.graph.match_convolution import Convolution
+from compile.graph.match_quantized_op import Island, match_island
+from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 
 
 @dataclass(frozen=True)

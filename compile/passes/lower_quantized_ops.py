@@ -13,6 +13,17 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from compile.backends.pack_convolution import (
+    accumulator_scale,
+    integer_bias,
+    pack_concat_convolution,
+    pack_convolution,
+)
+from compile.graph.linear_table import as_requantization
+from compile.graph.match_quantized_op import Island, match_island
+from compile.graph.match_upsampled_concat import match_upsampled_concat
+from compile.graph.quantized_graph import NotLowerable, op_name
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.plain import move
@@ -25,17 +36,6 @@ from compile.kernels.cpu.plain.elementwise import (
 from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.gpu import gpu_move
 from compile.kernels.gpu.dp4a import WordDot
-from compile.passes.linear_table import as_requantization
-from compile.passes.match_island import Island, match_island
-from compile.passes.match_upsampled_concat import match_upsampled_concat
-from compile.passes.pack_convolution import (
-    accumulator_scale,
-    integer_bias,
-    pack_concat_convolution,
-    pack_convolution,
-)
-from compile.passes.quantized_graph import NotLowerable, op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from functools import partial
 import tvm
 from tvm import relax, tirx
 
+from compile.graph.match_quantized_op import upsampling_factor
+from compile.graph.quantized_graph import NotLowerable, op_name
+from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.cpu.plain import move
 from compile.kernels.cpu.plain.mean import create_float_mean
 from compile.kernels.gpu import gpu_move
-from compile.passes.match_island import upsampling_factor
-from compile.passes.quantized_graph import NotLowerable, op_name
-from compile.passes.rewrite_function import FunctionRewriter, rewrite_functions
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatPictures")

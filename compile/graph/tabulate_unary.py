@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
-from compile.passes.constants import Definitions, constant_value
-from compile.passes.quantized_graph import Quantization, QuantizedTensor, dequantized, op_name
+from compile.graph.constants import Definitions, constant_value
+from compile.graph.quantized_graph import Quantization, QuantizedTensor, dequantized, op_name
 
 _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.relu": lambda x: np.maximum(x, np.float32(0)),

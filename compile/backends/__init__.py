@@ -1,0 +1,1 @@
+"""Which kernels a device computes a convolution by."""
