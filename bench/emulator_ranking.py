@@ -83,7 +83,7 @@ def _rankings(options: Options) -> list[Ranking]:
         rank_against_llvm_mca,
         rank_against_this_machine,
     )
-    from compile.build_artefact import BuildRequest, parse_size, quantized_program
+    from compile.build_network import BuildRequest, parse_size, quantized_program
     from compile.support.progress import Phases
     from targets.emulator.command import check_board
     from targets.emulator.make_root import default_root

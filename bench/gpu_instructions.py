@@ -84,7 +84,7 @@ def _count_frame(options: Options) -> GpuFrame:
     from rich.progress import Progress
 
     from bench.counting.gpu_target import check_has_compiler, count_gpu_frame
-    from compile.build_artefact import BuildRequest, parse_size
+    from compile.build_network import BuildRequest, parse_size
     from compile.support.progress import Phases
     from targets.load_target import load_target
     from targets.mali_compiler.compile_kernels import check_compiler

@@ -66,12 +66,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from bench.counting.count_target import check_is_arm64, count_target
     from bench.peer_files import SIZES, litert_name, peer_file
     from bench.timing.rows import size_text
-    from compile.build_artefact import (
-        BuildRequest,
-        build_artefact,
-        parse_size,
-        quantized_program,
-    )
+    from compile.build_network import BuildRequest, build_artefact, parse_size, quantized_program
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo

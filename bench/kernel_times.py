@@ -62,6 +62,8 @@ def main() -> None:
 
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
+    from compile.artefact.artefact.artefact import open_artefact
+
     from bench.baselines.litert_profile import profile_litert
     from bench.device.choose_device import device_address
     from bench.kernels.describe_calls import describe_calls
@@ -69,7 +71,6 @@ def _time(options: Options) -> None:
     from bench.kernels.kernels_file import KernelsFile
     from bench.kernels.measure_calls import measure_here, measure_there
     from bench.peer_files import peer_file
-    from compile.artefact import open_artefact
     from compile.support.errors import MqnetError
 
     if options.frames < 1:

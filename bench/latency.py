@@ -15,10 +15,11 @@ import tyro
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
+    from compile.artefact.artefact.artefact import Artefact
+
     from bench.baselines.engine import Job
     from bench.device.device import Device
     from bench.timing.session import Measured
-    from compile.artefact import Artefact
     from targets.remote.request import DeviceAddress
 
 _FORMAT = 1
@@ -82,12 +83,13 @@ def _measure(options: Options) -> None:
     set_up_logging(verbose=False)
     import os
 
+    from compile.artefact.artefact.artefact import open_artefact
+
     from bench.device.choose_device import device_address, open_device
     from bench.device.device import device_environment
     from bench.timing.environment import describe_environment, describe_repository
     from bench.timing.print_rows import print_rows
     from bench.timing.rows import make_rows, size_text
-    from compile.artefact import open_artefact
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
 
@@ -142,7 +144,7 @@ def _measure(options: Options) -> None:
 
 
 def _sizes(options: Options, artefacts: Sequence[Artefact]) -> list[tuple[int, int]]:
-    from compile.build_artefact import parse_size
+    from compile.build_network import parse_size
     from compile.support.errors import MqnetError
 
     if not artefacts:
@@ -218,9 +220,10 @@ def _check_threads(options: Options, cores: int | None) -> None:
 
 def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Device | None) -> None:
     """Raise where what is to be timed cannot run there: before it is built."""
+    from compile.artefact.artefact.artefact import check_runs_here
+
     from bench.device.device import check_runs_there
-    from compile.artefact import check_runs_here
-    from targets.elf import read_machine
+    from compile.codegen.link.elf import read_machine
     from targets.load_target import load_target
 
     for artefact in artefacts:
@@ -270,7 +273,7 @@ def _build(
     options: Options, engine: str, scheme: str, size: tuple[int, int], threads: int
 ) -> Artefact:
     from bench.timing.rows import size_text
-    from compile.build_artefact import BuildRequest, build_artefact
+    from compile.build_network import BuildRequest, build_artefact
     from compile.support.progress import Phases
 
     images = engine == "tvm-images"

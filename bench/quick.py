@@ -64,7 +64,7 @@ def _bench(options: Options) -> None:
     import numpy as np
     import torch
 
-    from compile.build_artefact import BuildRequest, build_artefact, parse_size
+    from compile.build_network import BuildRequest, build_artefact, parse_size
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.decode_hdr import decode_hdr, mu_law
     from compile.imaging.fit_size import fit_photo

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from compile.artefact import LIBRARY, Artefact
+from compile.artefact.artefact.artefact import LIBRARY, Artefact
+from compile.codegen.opencl.dot_product import EXTENSIONS
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY
-from compile.opencl_source.dot_product import EXTENSIONS
 from compile.support.errors import ArtefactError
 from targets.served.opencl import describe_opencl
 

@@ -30,7 +30,8 @@ def _demo(options: Options) -> None:
     set_up_logging(verbose=False)
     import numpy as np
 
-    from compile.build_artefact import BuildRequest, build_artefact
+    from compile.artefact.artefact.show_build import show_build
+    from compile.build_network import BuildRequest, build_artefact
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.compare import side_by_side
     from compile.imaging.decode_hdr import mu_law
@@ -42,7 +43,6 @@ def _demo(options: Options) -> None:
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.run_pytorch import run_float_network
     from compile.run_artefact import Session
-    from compile.show_build import show_build
     from compile.support.progress import Phases
 
     path = bundled_photos("demo")[0]

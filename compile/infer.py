@@ -48,7 +48,7 @@ def main() -> None:
 
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.artefact import open_artefact
+    from compile.artefact.artefact.artefact import open_artefact
     from compile.infer_photos import infer_photos, plan_outputs
     from compile.run_artefact import Session
     from compile.support.atomic import make_folder

@@ -35,13 +35,13 @@ import tvm
 from torch.export import ExportedProgram
 from tvm import relax
 
+from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.frontend.import_program import import_program
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
 from compile.kernels.gpu.dp4a import WordDot
 from compile.kernels.gpu.gpu_core import GpuUnit
-from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows

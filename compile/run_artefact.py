@@ -9,7 +9,7 @@ import numpy as np
 import tvm
 from numpy.typing import NDArray
 
-from compile.artefact import Artefact, check_runs_here
+from compile.artefact.artefact.artefact import Artefact, check_runs_here
 from compile.artefact_device import check_device_here, network_layout
 from compile.support.errors import MqnetError
 from targets.served.tvm_network import TvmNetwork

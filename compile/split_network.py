@@ -12,8 +12,8 @@ import tvm
 from torch.export import ExportedProgram
 from tvm import relax
 
-from compile.describe_calls import CallSummary
-from compile.describe_parts import PartSummary
+from compile.artefact.artefact.describe_calls import CallSummary
+from compile.artefact.artefact.describe_parts import PartSummary
 from compile.graph.constants import definitions_of
 from compile.graph.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.pipeline import (
@@ -23,8 +23,8 @@ from compile.pipeline import (
     cut_network,
     plan_part,
 )
+from compile.records.log_folder import records_name
 from compile.support.errors import GraphError, MqnetError
-from compile.tuning_records.log_folder import records_name
 from targets.load_target import TargetSpec, load_target
 
 

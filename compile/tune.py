@@ -105,10 +105,10 @@ def _tune(options: Options) -> None:
 
 def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from compile.build_artefact import TUNING_LOGS, parse_size
-    from compile.tuner.tune_network import TuneRequest, tune_network
+    from compile.build_network import TUNING_LOGS, parse_size
+    from compile.codegen.link.linkers import find_ndk
+    from compile.search.tune_network import TuneRequest, tune_network
     from targets.emulator.make_root import default_root
-    from targets.linkers import find_ndk
 
     request = TuneRequest(
         target=target,
@@ -129,8 +129,8 @@ def _run(options: Options, target: str) -> dict[str, Any]:
 
 
 def _show_status(options: Options) -> list[dict[str, Any]]:
-    from compile.build_artefact import TUNING_LOGS
-    from compile.tuner.log_status import log_statuses, print_statuses
+    from compile.build_network import TUNING_LOGS
+    from compile.records.log_status import log_statuses, print_statuses
 
     statuses = log_statuses(options.logs or TUNING_LOGS)
     print_statuses(statuses, stderr)
@@ -138,7 +138,7 @@ def _show_status(options: Options) -> list[dict[str, Any]]:
 
 
 def _compare(old: Path, new: Path) -> dict[str, Any]:
-    from compile.tuner.log_status import compare_logs, print_comparison
+    from compile.records.log_status import compare_logs, print_comparison
 
     comparison = compare_logs(old, new)
     print_comparison(comparison, stderr)
@@ -146,9 +146,9 @@ def _compare(old: Path, new: Path) -> dict[str, Any]:
 
 
 def _compact(options: Options, target: str, keep: int) -> dict[str, Any]:
-    from compile.build_artefact import TUNING_LOGS
-    from compile.tuning_records.compact_log import compact_log
-    from compile.tuning_records.log_folder import records_name
+    from compile.build_network import TUNING_LOGS
+    from compile.records.compact_log import compact_log
+    from compile.records.log_folder import records_name
     from targets.load_target import load_target
 
     folder = (options.logs or TUNING_LOGS) / records_name(load_target(target))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from compile.artefact.artefact.artefact import MANIFEST
 
 from bench import (
     accuracy,
@@ -26,11 +27,10 @@ from bench import (
 )
 from compile import build, infer, train, tune
 from compile import scenes as data
-from compile.artefact import MANIFEST
+from compile.codegen.link.linkers import find_lld
 from compile.networks.mqnet.checkpoints import BUNDLED
 from targets import serve
 from targets.emulator import serve_board
-from targets.linkers import find_lld
 from targets.mali_compiler import make_compiler
 from targets.opencl import build as build_opencl
 

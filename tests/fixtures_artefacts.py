@@ -12,12 +12,12 @@ from pathlib import Path
 
 import filelock
 import pytest
+from compile.artefact.artefact.artefact import MANIFEST, Artefact, open_artefact
 from rich.console import Console
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from compile import build_artefact as building
-from compile.artefact import MANIFEST, Artefact, open_artefact
+from compile import build_network as building
 from compile.quantize import quantize
 from compile.support.progress import Phases
 

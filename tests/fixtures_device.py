@@ -107,7 +107,7 @@ def board(serve: Callable[..., AbstractContextManager[Served]]) -> Iterator[Serv
 @pytest.fixture
 def noise_is_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests load the machine: a session does not mind how a device's speed changes."""
-    monkeypatch.setattr("compile.tuner.runner._DRIFT", 20.0)
+    monkeypatch.setattr("compile.search.runner._DRIFT", 20.0)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import tvm
 from numpy.typing import NDArray
 from tvm import tirx
 
+from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.gpu.gpu_core import GpuUnit
-from compile.opencl_source.kernel_sources import kernel_sources
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target

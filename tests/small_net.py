@@ -14,7 +14,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from targets.link import ExportLinker, LinkOptions
+from compile.codegen.link.link import ExportLinker, LinkOptions
 from targets.load_target import TargetSpec, tvm_target
 
 INPUT_SHAPE = (1, 5, 13, 11)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import x86_only
+from compile.artefact.artefact.describe_calls import describe_calls
+from compile.artefact.artefact.describe_parts import describe_kernels, describe_parts
 from fixtures_artefacts import SIZE, ArtefactFactory, ProgramFactory
 from torch import nn
 
-from compile.describe_calls import describe_calls
-from compile.describe_parts import describe_kernels, describe_parts
 from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.networks.mqnet.export_wrapper import Deployed
 from compile.pipeline import PipelineOptions, plan_network

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
+from compile.artefact.artefact.describe_parts import PartSummary, describe_kernels, describe_parts
 from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.describe_parts import PartSummary, describe_kernels, describe_parts
 from compile.graph.schedule_attrs import BUILT_IN, RECORD, mark_scheduled
 from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.passes.plan_memory import plan_memory

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compile.artefact.artefact.artefact import Artefact
 from elftools.elf.elffile import ELFFile
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from test_link import check_android_library, needs_lld
 
-from compile.artefact import Artefact
+from compile.codegen.link.elf import read_needed, read_symbols
+from compile.codegen.link.stubs import stub_libraries
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.run_artefact import Session
-from targets.elf import read_needed, read_symbols
 from targets.emulator.run_module import run_on_board
-from targets.stubs import stub_libraries
 
 pytestmark = needs_lld
 

@@ -13,11 +13,11 @@ from command_line import REPOSITORY
 #: Of files in a folder, what they must not import; files by pattern.
 FORBIDDEN = {
     "compile/**/*.py": ("bench",),
-    "targets/**/*.py": ("bench", "compile.tuner", "compile.passes"),
-    "compile/kernels/**/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
-    "compile/opencl_source/*.py": ("compile.passes", "compile.tuner", "compile.tuning_records"),
-    "compile/passes/*.py": ("compile.tuner",),
-    "compile/tuning_records/*.py": ("compile.tuner", "compile.passes"),
+    "targets/**/*.py": ("bench", "compile.search", "compile.passes"),
+    "compile/kernels/**/*.py": ("compile.passes", "compile.search", "compile.records"),
+    "compile/codegen/opencl/*.py": ("compile.passes", "compile.search", "compile.records"),
+    "compile/passes/*.py": ("compile.search",),
+    "compile/records/*.py": ("compile.search", "compile.passes"),
 }
 
 

@@ -18,10 +18,10 @@ from elftools.elf.elffile import ELFFile
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
+from compile.codegen.link.elf import read_machine, read_symbols
+from compile.codegen.link.link import ExportLinker, LinkOptions, choose_linker, link_library
+from compile.codegen.link.linkers import ANDROID_CLANG, find_lld, find_ndk
 from compile.support.errors import ArtefactError, OutputError, TargetError
-from targets.elf import read_machine, read_symbols
-from targets.link import ExportLinker, LinkOptions, choose_linker, link_library
-from targets.linkers import ANDROID_CLANG, find_lld, find_ndk
 from targets.load_target import load_target, tvm_target
 
 LLD = find_lld()
@@ -116,7 +116,7 @@ def test_android_without_ndk(objects: dict[str, list[Path]], tmp_path: Path):
 
 FAKE_CLANG = """#!{python}
 import pathlib, subprocess, sys
-from targets.elf import empty_object
+from compile.codegen.link.elf import empty_object
 
 LLD = {lld!r} + ["-m", "aarch64linux"]
 SYSROOT = pathlib.Path({sysroot!r})

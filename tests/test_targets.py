@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+from compile.artefact.artefact.compatibility import why_not_here
 from rich.console import Console
 from tvm.target import Target, codegen
 
@@ -24,7 +25,6 @@ from targets.load_target import (
     read_target_file,
     tvm_target,
 )
-from targets.runs_here import why_not_here
 from targets.show_targets import describe_targets, print_targets
 
 GPU_TARGETS = [name for name in list_targets() if load_target(name).opencl is not None]

@@ -6,10 +6,10 @@ import json
 from importlib.metadata import version
 
 import numpy as np
+from compile.artefact.artefact.artefact import Artefact, open_artefact
 from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
-from compile.artefact import Artefact, open_artefact
 from compile.run_artefact import Session
 from targets.gpu_name import gpu_name
 from targets.served.opencl import describe_opencl

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from compile.artefact.artefact.artefact import Artefact
 from numpy.typing import NDArray
 
-from compile.artefact import Artefact
 from compile.support.errors import TargetError
 from targets.emulator.board_core import BoardCore
 from targets.emulator.count_instructions import Counts, FrameCounts, count_on_board
@@ -22,7 +22,7 @@ class KernelInstructions:
     """All calls of one kernel in a frame.
 
     Attributes:
-        name, family, schedule: see :class:`compile.describe_parts.KernelSummary`.
+        name, family, schedule: see :class:`compile.artefact.describe_parts.KernelSummary`.
         layers: of the network that the calls compute, in order.
         calls: in the frame.
         macs: multiply-accumulates of all calls.

@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from compile.artefact.artefact.describe_calls import describe_calls
+from compile.artefact.artefact.describe_parts import describe_kernels
+
 from bench.counting.gpu_launches import GpuLaunch, gpu_launches
-from compile.build_artefact import TUNING_LOGS, BuildRequest, quantized_program
-from compile.describe_calls import describe_calls
-from compile.describe_parts import describe_kernels
+from compile.build_network import TUNING_LOGS, BuildRequest, quantized_program
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
+from compile.records.log_folder import records_name
 from compile.support.errors import TargetError
 from compile.support.progress import Phases
-from compile.tuning_records.log_folder import records_name
 from targets.load_target import TargetSpec, tvm_target
 from targets.mali_compiler.compile_kernels import compile_kernels
 from targets.mali_compiler.shader_text import Counts, Shader
@@ -30,7 +31,7 @@ class GpuKernel:
         layers: of the network that the launches compute, in order.
         calls: in the frame.
         macs: multiply-accumulates of all launches, of the first kernel of a function.
-        family, schedule: see :class:`compile.describe_parts.KernelSummary`.
+        family, schedule: see :class:`compile.artefact.describe_parts.KernelSummary`.
         shader: what has been compiled.
         counts: of one work item.
     """

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from compile.artefact.artefact.artefact import Artefact
+from compile.artefact.artefact.compatibility import why_not_here
 from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
 from bench.device.device_process import serve_device
 from bench.timing.asked_process import AskedProcess, NoAnswer, WorkerError
 from bench.timing.clock import CoreLimits
-from compile.artefact import Artefact
 from compile.support.errors import ArtefactError, TargetError
 from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec
 from targets.remote.request import DeviceAddress
-from targets.runs_here import why_not_here
 from targets.served.kernel_calls import TimedCall
 
 
@@ -126,7 +126,7 @@ def check_runs_there(
 
     Args:
         target: name of the target that it was or shall be built for.
-        machine, requires, linker: see :func:`targets.runs_here.why_not_here`.
+        machine, requires, linker: see :func:`compile.artefact.compatibility.why_not_here`.
         device: that is asked about.
 
     Raises:

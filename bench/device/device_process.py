@@ -7,6 +7,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from compile.artefact.artefact.artefact import open_artefact
 from tvm.error import RPCError
 
 from bench.device.engines import (
@@ -19,7 +20,6 @@ from bench.device.engines import (
 )
 from bench.timing.asked_process import NoAnswer, WorkerError
 from bench.timing.clock import measure_core
-from compile.artefact import open_artefact
 from compile.support.errors import MqnetError
 from targets.remote.offered import offered
 from targets.remote.request import DeviceAddress, request_device

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import tvm
+from compile.artefact.artefact.artefact import LIBRARY, Artefact, open_artefact
 from numpy.typing import NDArray
 from tvm import relax
 from tvm.error import RPCError
@@ -23,7 +24,6 @@ from bench.baselines import OURS
 from bench.baselines.engine import Job
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
-from compile.artefact import LIBRARY, Artefact, open_artefact
 from compile.artefact_device import check_opencl, network_layout
 from targets.gpu_name import gpu_name
 from targets.remote.offered import offered

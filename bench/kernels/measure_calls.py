@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from compile.artefact.artefact.artefact import Artefact
 from numpy.typing import NDArray
 
 from bench.baselines.tvm_artefact import version_here
@@ -16,7 +17,7 @@ from bench.kernels.describe_calls import kernels_of
 from bench.timing.asked_process import WorkerError
 from bench.timing.clock import CoreLimits, measure_this_core
 from bench.timing.environment import describe_environment, describe_repository
-from compile.artefact import Artefact
+from compile.codegen.link.elf import read_machine
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
@@ -24,7 +25,6 @@ from compile.run_artefact import Session
 from compile.split_network import processor_beside
 from compile.support.cli import stderr
 from compile.support.errors import TargetError
-from targets.elf import read_machine
 from targets.load_target import TargetSpec, load_target
 from targets.remote.request import DeviceAddress
 from targets.served.kernel_calls import TimedCall, time_calls

@@ -10,9 +10,9 @@ from random import Random
 
 from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.kernels.common.tiling import VectorUnit
-from compile.tuner.build_candidates import Builder
-from compile.tuner.candidate import all_choices
-from compile.tuner.kernel_task import KernelTask
+from compile.search.build_candidates import Builder
+from compile.search.candidate import all_choices
+from compile.search.kernel_task import KernelTask
 
 # So that not all kernels are of the family that has most of the network's multiplications.
 _MOST_OF_A_FAMILY = 3
@@ -25,7 +25,7 @@ class BuiltCandidate:
     Attributes:
         task: the kernel.
         choice: as text.
-        library: of the function `compile.tuner.build_candidates.FUNCTION`.
+        library: of the function `compile.search.build_candidates.FUNCTION`.
     """
 
     task: KernelTask

@@ -14,15 +14,15 @@ from torch.export import ExportedProgram
 from bench.ranking.candidates import BuiltCandidate, build_some, costly_kernels
 from bench.ranking.llvm_mca import block_cycles, find_analyzer
 from bench.ranking.ranked import RankedCandidate, Ranking
-from compile.build_artefact import BuildRequest
+from compile.build_network import BuildRequest
 from compile.pipeline import vector_unit
+from compile.search.build_candidates import FUNCTION, Builder
+from compile.search.candidate import all_choices
+from compile.search.host_runner import HostRunner
+from compile.search.lower_kernels import tunable_kernels
+from compile.search.reference_kernel import reference_task
 from compile.support.errors import TargetError
 from compile.support.progress import Phases
-from compile.tuner.build_candidates import FUNCTION, Builder
-from compile.tuner.candidate import all_choices
-from compile.tuner.host_runner import HostRunner
-from compile.tuner.lower_kernels import tunable_kernels
-from compile.tuner.reference_kernel import reference_task
 from targets.detect_host import read_host_machine
 from targets.emulator.board_core import board_core
 from targets.emulator.count_calls import CallJob, count_calls_as_x86, count_calls_on_board

@@ -10,7 +10,7 @@ from pathlib import Path
 import tvm
 from tvm.script import tirx as T
 
-from targets.link import ExportLinker
+from compile.codegen.link.link import ExportLinker
 from targets.load_target import TargetSpec, tvm_target
 
 _STEPS = 10_000_000

@@ -1,8 +1,9 @@
 """Which layers of the network a call computes, kept where TVM keeps where code came from: its span.
 
-The importer names them, rewrites pass them on, and :mod:`compile.describe_calls` reads them off the
-planned module. Most passes of TVM keep the spans of calls; those that replace calls by new ones
-bind these to the old variables, by which :func:`keep_layers` finds them again. Not a pass itself.
+The importer names them, rewrites pass them on, and :mod:`compile.artefact.describe_calls` reads
+them off the planned module. Most passes of TVM keep the spans of calls; those that replace calls by
+new ones bind these to the old variables, by which :func:`keep_layers` finds them again. Not a pass
+itself.
 """
 
 from __future__ import annotations

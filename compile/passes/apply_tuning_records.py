@@ -10,9 +10,9 @@ from tvm import relax, tirx
 from tvm.s_tir.meta_schedule.database import MemoryDatabase
 
 from compile.graph.schedule_attrs import RECORD, is_scheduled, mark_scheduled
+from compile.records.records import RECORDS, WORKLOADS, read_log, replay
+from compile.records.workload import kernel_of, workload_key
 from compile.support.errors import TargetError
-from compile.tuning_records.records import RECORDS, WORKLOADS, read_log, replay
-from compile.tuning_records.workload import kernel_of, workload_key
 
 log = logging.getLogger(__name__)
 

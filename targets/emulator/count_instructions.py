@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.codegen.link.elf import read_machine
 from compile.support.errors import ArtefactError
-from targets.elf import read_machine
 from targets.emulator.bionic_names import link_bionic_names
 from targets.emulator.board_core import BoardCore, root_with_core
 from targets.emulator.command import board_command, check_board

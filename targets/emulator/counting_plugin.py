@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from compile.codegen.link.linkers import find_compiler
 from compile.support.errors import TargetError
-from targets.linkers import find_compiler
 
 _FOLDER = Path(__file__).parent
 _SOURCE = _FOLDER / "count_instructions.c"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from compile.codegen.link.elf import read_machine
 from compile.support.errors import ArtefactError
-from targets.elf import read_machine
 from targets.emulator.bionic_names import link_bionic_names
 from targets.emulator.command import board_command, check_board
 from targets.emulator.run_guest import run_guest

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from compile.opencl_source.dot_product import MACRO
+from compile.codegen.opencl.dot_product import MACRO
 from compile.support.errors import TargetError
 from targets.emulator.command import find_qemu
 from targets.mali_compiler.library_cache import library_cache

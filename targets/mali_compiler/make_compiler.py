@@ -16,6 +16,7 @@ from typing import Annotated
 
 import tyro
 
+from compile.codegen.link.linkers import find_compiler
 from compile.support.cache_folder import cache_folder
 from compile.support.cached_folder import Recipe, is_made, make_once
 from compile.support.cli import run_command
@@ -24,7 +25,6 @@ from compile.support.run_tool import run_tool
 from compile.support.show_steps import show_making
 from targets.emulator.debian_packages import STEPS as PACKAGE_STEPS
 from targets.emulator.debian_packages import delete_unneeded, sources_of_suites, unpack_packages
-from targets.linkers import find_compiler
 
 _FOLDER = Path(__file__).parent
 _COMPILER_FILE = _FOLDER / "compiler.toml"

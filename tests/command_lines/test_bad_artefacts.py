@@ -18,10 +18,9 @@ from command_line import (
     needs_lld,
     x86_only,
 )
+from compile.artefact.artefact.artefact import LIBRARY, MANIFEST
 from fixtures_artefacts import ArtefactFactory
 from numpy._core import _multiarray_umath
-
-from compile.artefact import LIBRARY, MANIFEST
 
 
 def test_changed_library(copy: Path, photo: Path, out: Path):

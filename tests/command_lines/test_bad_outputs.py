@@ -18,8 +18,7 @@ from command_line import (
     contents,
     fill,
 )
-
-from compile.artefact import LIBRARY, MANIFEST
+from compile.artefact.artefact.artefact import LIBRARY, MANIFEST
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.hdr", "x.avif.gz"])

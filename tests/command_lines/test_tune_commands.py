@@ -19,8 +19,8 @@ import psutil
 import pytest
 from command_line import QUICK, REPOSITORY, Command, Outcome, as_user, check_sentence, contents
 
-from compile.tuning_records.log_folder import SESSION, records_name
-from compile.tuning_records.records import RECORDS, WORKLOADS, read_log
+from compile.records.log_folder import SESSION, records_name
+from compile.records.records import RECORDS, WORKLOADS, read_log
 from targets.load_target import load_target
 
 NAME = records_name(load_target("host"))
@@ -117,7 +117,7 @@ def test_next_session_goes_on(logs: Path) -> None:
 def test_builds_use_the_records(
     logs: Path, here: Command, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compile.build_artefact.TUNING_LOGS", logs)
+    monkeypatch.setattr("compile.build_network.TUNING_LOGS", logs)
     outcome = here("compile/build", *QUICK, "--out", out / "new", "--json")
     main = json.loads(outcome.out)["parts"][-1]
     assert main["kernels_with_record"] > 30

@@ -10,8 +10,8 @@ import pytest
 from command_line import QUICK, Command, as_user, check_sentence, needs_lld, x86_only
 from fixtures_device import Served, free_port
 
-from compile.tuning_records.log_folder import SESSION, records_name
-from compile.tuning_records.records import read_log
+from compile.records.log_folder import SESSION, records_name
+from compile.records.records import read_log
 from targets.load_target import load_target
 
 pytestmark = [x86_only, needs_lld]

@@ -11,9 +11,9 @@ import tvm
 from command_line import needs_lld
 from tvm.script import tirx as T
 
+from compile.codegen.link.link import ExportLinker
 from targets.emulator.board_core import board_core
 from targets.emulator.count_calls import CallJob, CountedCall, count_calls_on_board
-from targets.link import ExportLinker
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("cortex-a76")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.opencl_source.aligned_access import align_accesses
+from compile.codegen.opencl.aligned_access import align_accesses
 
 _HEAD = "__kernel void k(__global char* restrict a_ptr, __global float* restrict b_ptr) {\n"
 _ITEM = "(convert_int(get_local_id(0)))"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.opencl_source.base_addresses import share_addresses
+from compile.codegen.opencl.base_addresses import share_addresses
 
 _HEAD = (
     "__kernel void k(__global char* restrict a_ptr, __global int* restrict w_ptr, "

@@ -26,6 +26,8 @@ from kernel_runner import built_kernel
 from numpy.typing import NDArray
 from reference import ops
 
+from compile.codegen.opencl import kernel_sources
+from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.elementwise import (
@@ -43,8 +45,6 @@ from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
 from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise, pack_depthwise_words
 from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.gpu_move import create_concat, create_upsample
-from compile.opencl_source import kernel_sources
-from compile.opencl_source.dot_product import EXTENSIONS, MACRO
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.load_target import load_target, tvm_target
 

@@ -18,6 +18,7 @@ from kernel_draws import SAME_3X3
 from rich.console import Console
 from tvm import s_tir, tirx
 
+from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.graph.schedule_attrs import RECORD, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
@@ -31,14 +32,13 @@ from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwi
 from compile.kernels.gpu.dp4a_conv import create_word_conv
 from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise
 from compile.kernels.gpu.gpu_core import GpuUnit
-from compile.opencl_source.kernel_sources import kernel_sources
 from compile.pipeline import PipelineOptions, plan_network
+from compile.records.log_folder import SESSION
+from compile.records.records import read_log
+from compile.search.gpu_facts import gpu_facts
+from compile.search.kernel_task import kernel_task
+from compile.search.tune_network import TuneRequest, tune_network
 from compile.support.errors import TargetError
-from compile.tuner.gpu_facts import gpu_facts
-from compile.tuner.kernel_task import kernel_task
-from compile.tuner.tune_network import TuneRequest, tune_network
-from compile.tuning_records.log_folder import SESSION
-from compile.tuning_records.records import read_log
 from targets.gpu_name import POCL_WARNING
 from targets.load_target import load_target, tvm_target
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from opencl_kernels import IMAGE_SUPPORT, in_new_process, library_without
 from tvm import s_tir
 
+from compile.codegen.opencl.image_reads import read_images
+from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain import pointwise
@@ -24,8 +26,6 @@ from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwi
 from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
 from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.kernels.gpu.image_weights import image_operands
-from compile.opencl_source.image_reads import read_images
-from compile.opencl_source.kernel_sources import kernel_sources
 from targets.load_target import tvm_target
 
 UNIT = GpuUnit(64, 64, image_weights=True)

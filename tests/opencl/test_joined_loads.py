@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.opencl_source.joined_loads import join_loads
+from compile.codegen.opencl.joined_loads import join_loads
 
 _HEAD = "__kernel void k(__global char* restrict a_ptr, __global float* restrict b_ptr) {\n"
 _ITEM = "(convert_int(get_local_id(0)))"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tvm
 from command_line import as_user, check_sentence, edit_manifest, needs_lld
+from compile.artefact.artefact.artefact import Artefact, open_artefact
 from fixtures_artefacts import SIZE, ArtefactFactory
 from fixtures_device import Served
 from numpy.typing import NDArray
@@ -24,14 +25,13 @@ from rich.console import Console
 from bench.baselines.engine import Job
 from bench.device.device import Device
 from bench.timing.asked_process import WorkerError
-from compile.artefact import Artefact, open_artefact
 from compile.artefact_device import network_layout
-from compile.build_artefact import BuildRequest, build_artefact
-from compile.opencl_source.dot_product import EXTENSIONS, MACRO
+from compile.build_network import BuildRequest, build_artefact
+from compile.codegen.link.elf import read_machine
+from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.run_artefact import Session
 from compile.support.errors import ArtefactError, MqnetError
 from compile.support.progress import Phases
-from targets.elf import read_machine
 from targets.served.tvm_network import LoadedPart
 
 HEAD_TOLERANCE = 1e-4

@@ -20,7 +20,7 @@ from bench.device.engines import start_engine
 from bench.kernels.describe_calls import describe_calls, kernels_of
 from bench.kernels.kernel_call import KernelCall
 from bench.timing.asked_process import WorkerError
-from compile.build_artefact import BuildRequest, build_artefact
+from compile.build_network import BuildRequest, build_artefact
 from compile.graph.parts import COPY
 from compile.run_artefact import Session
 from compile.support.errors import MqnetError

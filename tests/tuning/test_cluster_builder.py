@@ -20,11 +20,11 @@ from distributed import Client, LocalCluster, Worker
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.pipeline import vector_unit
+from compile.search import cluster_builder
+from compile.search.candidate import all_choices
+from compile.search.cluster_builder import BuildCluster, ClusterBuilder
+from compile.search.kernel_task import kernel_task
 from compile.support.errors import MqnetError, TargetError
-from compile.tuner import cluster_builder
-from compile.tuner.candidate import all_choices
-from compile.tuner.cluster_builder import BuildCluster, ClusterBuilder
-from compile.tuner.kernel_task import kernel_task
 from targets.load_target import load_target
 
 HOST = load_target("host")

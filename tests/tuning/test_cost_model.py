@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.tuner.cost_model import CostModel, kernel_features
-from compile.tuner.kernel_task import kernel_task
+from compile.search.cost_model import CostModel, kernel_features
+from compile.search.kernel_task import kernel_task
 
 CHOICES = [
     f"pixels={pixels} vectors={vectors} lanes=8 rows={rows}"

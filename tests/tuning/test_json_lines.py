@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from compile.records.json_lines import append_line, read_lines, repair
 from compile.support.errors import OutputError, TargetError
-from compile.tuning_records.json_lines import append_line, read_lines, repair
 
 VALUES = [[0, "a\nb"], {"key": [1.5, None]}, "ünïcode"]
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.support.errors import OutputError, TargetError
-from compile.tuning_records.log_folder import (
+from compile.records.log_folder import (
     SESSION,
     check_same_device,
     existing_log,
@@ -18,7 +17,8 @@ from compile.tuning_records.log_folder import (
     records_name,
     write_session,
 )
-from compile.tuning_records.records import RECORDS
+from compile.records.records import RECORDS
+from compile.support.errors import OutputError, TargetError
 from targets.load_target import load_target
 from targets.served.machine import describe_machine
 

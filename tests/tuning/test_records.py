@@ -15,20 +15,13 @@ from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.pipeline import vector_unit
+from compile.records.log_folder import locked_log
+from compile.records.records import RECORDS, WORKLOADS, compact, fitting, read_log, write_log
+from compile.records.workload import kernel_of, short_line
+from compile.search.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
+from compile.search.kernel_task import KernelTask, kernel_task
+from compile.search.record_writer import RecordWriter
 from compile.support.errors import TargetError
-from compile.tuner.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
-from compile.tuner.kernel_task import KernelTask, kernel_task
-from compile.tuner.record_writer import RecordWriter
-from compile.tuning_records.log_folder import locked_log
-from compile.tuning_records.records import (
-    RECORDS,
-    WORKLOADS,
-    compact,
-    fitting,
-    read_log,
-    write_log,
-)
-from compile.tuning_records.workload import kernel_of, short_line
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")

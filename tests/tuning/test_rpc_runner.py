@@ -15,18 +15,18 @@ import tvm
 from fixtures_device import Served, free_port
 from tvm.script import tirx as T
 
+from compile.codegen.link.link import ExportLinker
 from compile.kernels.common.tiling import VectorUnit
 from compile.pipeline import vector_unit
+from compile.search import rpc_runner
+from compile.search.build_candidates import Builder
+from compile.search.candidate import all_choices
+from compile.search.expected_results import ExpectedResults
+from compile.search.farm import Farm, open_farm
+from compile.search.kernel_task import TaskArguments
+from compile.search.reference_kernel import reference_task
+from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
-from compile.tuner import rpc_runner
-from compile.tuner.build_candidates import Builder
-from compile.tuner.candidate import all_choices
-from compile.tuner.expected_results import ExpectedResults
-from compile.tuner.farm import Farm, open_farm
-from compile.tuner.kernel_task import TaskArguments
-from compile.tuner.reference_kernel import reference_task
-from compile.tuner.rpc_runner import Job, RpcRunner
-from targets.link import ExportLinker
 from targets.load_target import load_target, tvm_target
 from targets.remote.request import DeviceAddress, count_devices
 
@@ -205,7 +205,7 @@ def test_board_that_drifts(
     jobs, _ = built
     with runner(board, built) as made:
         made._members[0].reference *= 100
-        monkeypatch.setattr("compile.tuner.runner._DRIFT", 0.5)
+        monkeypatch.setattr("compile.search.runner._DRIFT", 0.5)
         with pytest.raises(TargetError, match=r"does not keep its speed \(reference kernel: -9\d%"):
             made.measure(jobs)
 

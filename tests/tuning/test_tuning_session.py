@@ -12,14 +12,14 @@ import pytest
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.tuner import session as sessions
-from compile.tuner.build_candidates import Build
-from compile.tuner.candidate import all_choices, choice_numbers
-from compile.tuner.cost_model import CostModel
-from compile.tuner.kernel_task import KernelTask, TaskArguments, kernel_task
-from compile.tuner.runner import Measurement
-from compile.tuner.session import Tools, TuningSession
-from compile.tuner.show_session import session_table
+from compile.search import session as sessions
+from compile.search.build_candidates import Build
+from compile.search.candidate import all_choices, choice_numbers
+from compile.search.cost_model import CostModel
+from compile.search.kernel_task import KernelTask, TaskArguments, kernel_task
+from compile.search.runner import Measurement
+from compile.search.session import Tools, TuningSession
+from compile.search.show_session import session_table
 
 UNIT = VectorUnit(256, 32, 2)
 

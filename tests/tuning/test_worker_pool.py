@@ -13,7 +13,7 @@ import psutil
 import pytest
 from command_line import REPOSITORY
 
-from compile.tuner.worker_pool import WorkerPool
+from compile.search.worker_pool import WorkerPool
 
 
 def prepare(name: str) -> None:

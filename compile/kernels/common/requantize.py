@@ -48,7 +48,7 @@ def uncontracted(product: tirx.Expr) -> tirx.Expr:
 
 def _fence_in_opencl(call: tvm.ir.Call) -> tirx.Expr:
     """The product by a function that the compiler may not contract
-    (:mod:`compile.opencl_source.called_functions`): OpenCL has no fence for a value."""
+    (:mod:`compile.codegen.opencl.called_functions`): OpenCL has no fence for a value."""
     _, product = call.args
     if not isinstance(product, tirx.Mul):
         raise ValueError(f"{call} has no form in OpenCL")

@@ -6,7 +6,7 @@ four products of the bytes of two words. ``mqnet.choose(c, a, b)`` is a where c,
 computes both: a load whose place is always in memory needs no branch around it, and the device's
 compiler keeps loads in flight only where there is none. In TIR each is one call; TVM's LowerIntrin
 puts what the target has in its place: for OpenCL a call of a function that
-:mod:`compile.opencl_source.called_functions` writes into the source, else plain arithmetic.
+:mod:`compile.codegen.opencl.called_functions` writes into the source, else plain arithmetic.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ for _name in (WORD, DOT4, CHOOSE):
 
 @dataclass(frozen=True)
 class WordDot:
-    """A GPU multiplies words: by :mod:`compile.opencl_source.dot_product`."""
+    """A GPU multiplies words: by :mod:`compile.codegen.opencl.dot_product`."""
 
 
 def word(members: Sequence[tirx.Expr]) -> tirx.Expr:

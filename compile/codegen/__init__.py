@@ -1,0 +1,1 @@
+"""From scheduled kernels to files: OpenCL text and shared libraries."""

@@ -1,0 +1,1 @@
+"""Shared libraries by the target's linker, and what they hold."""

@@ -1,0 +1,89 @@
+"""The devices that a tracker knows by one key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from compile.artefact.artefact.compatibility import why_not_here
+from compile.artefact_device import why_not_on
+from compile.records.log_folder import DEVICE_FACTS
+from compile.search.board import BoardOptions
+from compile.search.rpc_runner import Job, RpcRunner
+from compile.support.errors import TargetError
+from targets.detect_host import HostMachine
+from targets.load_target import TargetSpec, describe_target
+from targets.remote.request import DeviceAddress, count_devices
+from targets.served.tracker import tracker_address
+from targets.timing_model import TimingModel
+
+
+@dataclass(frozen=True)
+class Farm:
+    """Devices that are there.
+
+    Attributes:
+        options: how each is used.
+        count: how many there are.
+    """
+
+    options: BoardOptions
+    count: int
+
+    def with_threads(self, threads: int) -> Farm:
+        """The same devices, whose kernels run on ``threads`` threads."""
+        return replace(self, options=replace(self.options, threads=threads))
+
+    def runner(self, spec: TargetSpec, reference: Job, expected: Path) -> RpcRunner:
+        """What measures on them.
+
+        Raises:
+            TargetError: none can be used, or they cannot execute what is built for ``spec``.
+        """
+        runner = RpcRunner(self.options, self.count, reference, expected, DEVICE_FACTS)
+        there = HostMachine(runner.device["machine"], frozenset(runner.device["features"]))
+        reason = why_not_here(spec.machine, spec.requires, spec.linker, there, "the device")
+        if reason is None and spec.opencl is not None:
+            reason = why_not_on(describe_target(spec), runner.device["opencl"])
+        if reason is not None:
+            runner.close()
+            raise TargetError(
+                f"what is built for target {spec.name} does not run on {self.options.address}: "
+                f"{reason}; name the device's target (python compile/build.py --target help)"
+            )
+        return runner
+
+
+def check_can_be_emulated(spec: TargetSpec) -> None:
+    """Raise where there is no emulated board for ``spec``.
+
+    Raises:
+        TargetError: so.
+    """
+    if spec.machine != "EM_AARCH64":
+        raise TargetError(
+            f"target {spec.name} is {spec.machine} and the emulated board is arm64: name an arm64 "
+            "target, such as cortex-a76"
+        )
+    if spec.timing is None:
+        raise TargetError(
+            f"targets/{spec.name}.toml has no 'timing', by which counted instructions become "
+            "cycles: add it, or name another target, such as cortex-a76"
+        )
+
+
+def open_farm(
+    tracker: str,
+    key: str,
+    threads: int,
+    cooldown: float,
+    timing: TimingModel | None = None,
+    opencl: bool = False,
+) -> Farm:
+    """The devices of ``key`` at ``tracker``, HOST:PORT, or their GPUs through OpenCL.
+
+    Raises:
+        TargetError: no tracker there, or no device of that key.
+    """
+    address = DeviceAddress(*tracker_address(tracker), key)
+    return Farm(BoardOptions(address, threads, cooldown, timing, opencl), count_devices(address))

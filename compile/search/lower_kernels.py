@@ -1,0 +1,30 @@
+"""From a network's name to its kernels that have no schedules yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch.export import ExportedProgram
+
+from compile.build_network import BuildRequest, quantized_program
+from compile.kernels.design_spaces import spaces_for
+from compile.pipeline import PipelineOptions, lower_network, schedule_unit
+from compile.quantize.schemes import scheme_named
+from compile.search.kernel_task import NetworkKernels, network_kernels
+from compile.support.progress import Phases
+from targets.load_target import TargetSpec
+
+
+def tunable_kernels(
+    build: BuildRequest, spec: TargetSpec, phases: Phases, program: ExportedProgram | None = None
+) -> NetworkKernels:
+    """What the network of ``build`` calls on ``spec``; ``program`` is the quantized network, where
+    the caller has it already."""
+    scheme = scheme_named(build.scheme)
+    with phases.phase("quantize"):
+        program = program or quantized_program(build)
+    # The records are not looked at before "loops".
+    options = PipelineOptions.for_scheme(spec, spec.threads, scheme, Path())
+    lowered = lower_network(program, options, phases.phase)
+    with phases.phase("kernels"):
+        return network_kernels(lowered, spaces_for(schedule_unit(spec, spec.threads)))

@@ -1,0 +1,240 @@
+"""Measures candidates on the devices that a tracker knows by one key, all at once.
+
+A device must compute the reference kernel right before it is believed, and time it alike before and
+behind every share of a batch. One that loses its session again and again, that lies, or whose
+reference kernel's time drifts, is used no more: its share goes to the others. A candidate is to
+blame only where two sessions were lost to it and the device is well without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from compile.search.board import Board, BoardOptions
+from compile.search.kernel_task import TaskArguments
+from compile.search.runner import Measurement, has_drifted
+from compile.search.worker_pool import Outcome
+from compile.support.errors import TargetError
+from targets.remote.request import count_devices
+
+log = logging.getLogger(__name__)
+
+# A device that has drifted is looked at so often again, each time after a rest.
+_LOOKS = 3
+_SECONDS_TO_CALM = 2.0
+_SECONDS_TO_RETURN = 15.0
+# Sessions that a device may lose one after the other, without a candidate's being to blame.
+_MOST_LOSSES = 3
+# Sessions that a candidate may cost before it is to blame.
+_MOST_CRASHES = 2
+
+Job = tuple[TaskArguments, Path]
+
+
+@dataclass
+class _Member:
+    """A device of the farm.
+
+    Attributes:
+        name: for sentences.
+        board: the device.
+        facts: what it says of itself; {} until it is known.
+        reference: seconds of its reference kernel, at first.
+        losses: sessions lost since the last measurement.
+        quarantined: why it is used no more, or "".
+    """
+
+    name: str
+    board: Board
+    facts: dict[str, Any] = field(default_factory=dict)
+    reference: float = 0.0
+    losses: int = 0
+    quarantined: str = ""
+
+
+@dataclass
+class _Pending:
+    """A job of a batch: its place there, and the sessions that it has cost."""
+
+    place: int
+    job: Job
+    crashes: int = 0
+
+
+class RpcRunner:
+    """See :class:`compile.search.runner.Runner`.
+
+    Raises:
+        TargetError: no device can be used, and why not.
+    """
+
+    def __init__(
+        self, options: BoardOptions, count: int, reference: Job, expected: Path, same: Sequence[str]
+    ) -> None:
+        self.trouble: list[str] = []
+        self._reference, self._expected = reference, expected
+        self._address = options.address
+        self._members = [_Member(f"device {n + 1}", Board(options)) for n in range(count)]
+        self._threads = ThreadPoolExecutor(count)
+        try:
+            list(self._threads.map(self._admit, self._members))
+            self.device: dict[str, Any] = self._well()[0].facts
+            for member in self._well():
+                for name in same:
+                    if member.facts.get(name) != self.device.get(name):
+                        self._quarantine(member, f"is another kind of device ({name} differs)")
+        except BaseException:
+            self.close()
+            raise
+
+    def measure(self, jobs: Sequence[Job]) -> list[Measurement]:
+        """Each library with its arguments, shared out among the devices.
+
+        Raises:
+            TargetError: no device is left.
+        """
+        results: list[Measurement | None] = [None] * len(jobs)
+        left = [_Pending(place, job) for place, job in enumerate(jobs)]
+        while left:
+            queue: SimpleQueue[_Pending] = SimpleQueue()
+            for pending in left:
+                queue.put(pending)
+            well = self._well()
+            shares = list(self._threads.map(self._share, well, [queue] * len(well)))
+            for share in shares:
+                for pending, measurement in share:
+                    results[pending.place] = measurement
+            left = [pending for pending in left if results[pending.place] is None]
+        return [result for result in results if result is not None]
+
+    def check(self, arguments: TaskArguments, library: Path, expected: Path) -> str:
+        """Why the library's results are not those in ``expected``, or ""; where they are not, the
+        device has to show that it computes the reference kernel right.
+
+        Raises:
+            TargetError: no device is left.
+        """
+        crashes = 0
+        while True:
+            member = self._well()[0]
+            outcome = member.board.check(arguments, library, expected)
+            if outcome.crashed:
+                crashes += 1
+                if self._is_well(member, outcome.error) and crashes >= _MOST_CRASHES:
+                    return outcome.error
+            elif not (wrong := outcome.error or outcome.value) or self._is_well(member):
+                return wrong
+
+    def reference(self) -> float:
+        """Seconds of the first device's reference kernel; each device is watched by itself."""
+        return self._well()[0].reference
+
+    def close(self) -> None:
+        """End all sessions."""
+        for member in self._members:
+            member.board.close()
+        self._threads.shutdown()
+
+    def _well(self) -> list[_Member]:
+        well = [member for member in self._members if not member.quarantined]
+        if not well:
+            reasons = "; ".join(f"{m.name} {m.quarantined}" for m in self._members)
+            raise TargetError(
+                f"no device is left ({reasons}): mend them, and the same command goes on where "
+                "this one stopped"
+            )
+        return well
+
+    def _quarantine(self, member: _Member, why: str) -> None:
+        member.quarantined = why
+        self.trouble.append(f"{member.name} {why}: it is used no more")
+        log.warning(self.trouble[-1])
+
+    def _admit(self, member: _Member) -> None:
+        outcome = member.board.facts()
+        if outcome.error:
+            self._quarantine(member, f"cannot be used ({outcome.error})")
+            return
+        member.facts = outcome.value
+        self._is_well(member)
+
+    def _is_well(self, member: _Member, lost: str = "") -> bool:
+        """Whether the device computes the reference kernel right and as fast as at first; else it
+        is quarantined. A ``lost`` session (how, in a few words) is forgiven a few times."""
+        while True:
+            if lost and self._is_gone():
+                self._quarantine(member, f"is gone ({lost})")
+                return False
+            outcome = member.board.check(self._reference[0], self._reference[1], self._expected)
+            if not outcome.error and outcome.value:
+                self._quarantine(member, f"computes wrong results ({outcome.value})")
+                return False
+            if not outcome.error:
+                outcome = member.board.measure(*self._reference)
+            if not outcome.error:
+                break
+            lost = outcome.error if outcome.crashed else ""
+            member.losses += 1
+            if member.losses >= _MOST_LOSSES:
+                self._quarantine(member, f"fails again and again ({outcome.error})")
+                return False
+        member.losses = 0
+        return not self._drifts(member, outcome) or not self._stays_changed(member)
+
+    def _is_gone(self) -> bool:
+        """Whether the tracker knows fewer devices than are used, and stays at that: a server that
+        a crash has ended registers again within seconds. Without this, the one that lost its device
+        would take another's whenever that is free for a moment."""
+        deadline = time.monotonic() + _SECONDS_TO_RETURN
+        while time.monotonic() < deadline:
+            with suppress(TargetError):
+                if count_devices(self._address) >= len(self._well()):
+                    return False
+            time.sleep(0.5)
+        return True
+
+    def _drifts(self, member: _Member, outcome: Outcome) -> bool:
+        now = min(outcome.value)
+        member.reference = member.reference or now
+        return has_drifted(now, member.reference)
+
+    def _stays_changed(self, member: _Member) -> bool:
+        """After some more looks; quarantines where it does."""
+        for _ in range(_LOOKS):
+            time.sleep(_SECONDS_TO_CALM)
+            outcome = member.board.measure(*self._reference)
+            if not outcome.error and not self._drifts(member, outcome):
+                return False
+        how = outcome.error or f"{min(outcome.value) / member.reference - 1:+.0%}"
+        self._quarantine(member, f"does not keep its speed (reference kernel: {how})")
+        return True
+
+    def _share(
+        self, member: _Member, queue: SimpleQueue[_Pending]
+    ) -> list[tuple[_Pending, Measurement]]:
+        """Measure from the queue until it is empty; what the device has measured counts only where
+        it is the same behind it."""
+        done: list[tuple[_Pending, Measurement]] = []
+        with suppress(Empty):
+            while True:
+                pending = queue.get_nowait()
+                outcome = member.board.measure(*pending.job)
+                if not outcome.crashed:
+                    done.append((pending, Measurement(tuple(outcome.value or ()), outcome.error)))
+                    continue
+                pending.crashes += 1
+                if not self._is_well(member, outcome.error):
+                    return []
+                if pending.crashes >= _MOST_CRASHES:
+                    done.append((pending, Measurement(error=outcome.error)))
+                else:
+                    queue.put(pending)
+        return done if done and self._is_well(member) else []

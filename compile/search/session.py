@@ -1,0 +1,255 @@
+"""A tuning session: measure the built-in choices, then whatever promises most, until little does.
+
+The next batch always goes to the kernel where it can be expected to save most of a frame: calls
+times seconds times the part of them that its last batches have saved. Within a kernel, the cost
+model ranks. Whatever is measured is recorded at once, so a session that ends at any moment has lost
+nothing but the batch that it was at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.search.build_candidates import CandidateBuilder
+from compile.search.candidate import all_choices
+from compile.search.cost_model import CostModel, kernel_features
+from compile.search.expected_results import ExpectedResults
+from compile.search.kernel_task import KernelTask
+from compile.search.last_round import last_round
+from compile.search.record_writer import RecordWriter
+from compile.search.runner import Measurement, Runner, has_drifted
+from compile.search.task_state import TaskState
+
+_BATCH = 16
+# The session ends where no batch can be expected to save more than this part of a frame.
+_LEAST_GAIN = 0.01
+_SECONDS_TO_CALM = 2.0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a session works with; whoever makes them closes them.
+
+    Attributes:
+        builder, runner, expected: see their classes.
+        last_runner: opens what measures the last round; None: there is none, as where a candidate
+            measures the same every time.
+    """
+
+    builder: CandidateBuilder
+    runner: Runner
+    expected: ExpectedResults
+    last_runner: Callable[[], AbstractContextManager[Runner]] | None = None
+
+
+#: Called with the session behind every batch, for a table.
+Observer = Callable[["TuningSession"], None]
+
+#: Called with a kernel, a choice and why it failed, to be remembered.
+FailureWriter = Callable[[KernelTask, str, str], None]
+
+
+class TuningSession:
+    """The state of a session.
+
+    Attributes:
+        states: of the kernels.
+        trials: candidates tried, failed ones too.
+        most_trials: at which the session ends.
+        repeated: batches measured again because the reference kernel had drifted.
+        notes: what went wrong and was dealt with, in sentences.
+        dropped: by kernel, choices that the last round has found to be no better: to be taken out
+            of the log.
+        stopped: why the session ended: "gain", "trials" or "space"; "" while it runs.
+        started: of the clock :func:`time.monotonic`.
+        confirmed: by kernel, the choice that won its last round, in this session or before.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[KernelTask],
+        unit: VectorUnit | GpuUnit,
+        tools: Tools,
+        records: RecordWriter,
+        model: CostModel,
+        most_trials: int,
+        failed: Mapping[str, Mapping[str, str]],
+        dropped: Mapping[str, Sequence[str]],
+        write_failure: FailureWriter,
+        observe: Observer = lambda session: None,
+        confirmed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._tools, self._records, self._model = tools, records, model
+        self._observe, self._write_failure = observe, write_failure
+        self._random = Random(0)
+        self._reference: float | None = None
+        self.most_trials, self.trials, self.repeated = most_trials, 0, 0
+        self.notes: list[str] = []
+        self.dropped: dict[str, list[str]] = {}
+        self.stopped = ""
+        self.started = time.monotonic()
+        self.confirmed = dict(confirmed or {})
+        self.states = []
+        for task in tasks:
+            builtin, choices = all_choices(task.family, task.load(), unit)
+            measured = records.known(task)
+            known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
+            features = kernel_features(task.load())
+            failures = dict(failed.get(task.key, {}))
+            slow = set(dropped.get(task.key, ()))
+            left = [choice for choice in choices if choice not in slow or choice == builtin]
+            state = TaskState(task, features, builtin, left, known, failures)
+            if builtin in failures:
+                state.broken = failures[builtin]
+            self.states.append(state)
+            model.tell(task.key, features, known)
+        model.learn()
+
+    def run(self) -> None:
+        """Until no gain is to be expected, all trials are spent, or everything was tried.
+
+        Raises:
+            OutputError: a record cannot be written.
+        """
+        unmeasured = [s for s in self.states if s.builtin not in s.seconds and not s.broken]
+        # All of a frame has to be known before it can be said where most is to be gained.
+        for begin in range(0, len(unmeasured), _BATCH):
+            count = min(_BATCH, self.most_trials - self.trials)
+            some = unmeasured[begin : begin + count]
+            if not some:
+                break
+            self._try([(state, state.builtin) for state in some])
+        while not self.stopped:
+            self._step()
+        if self._tools.last_runner is not None:
+            self._last_round(self._tools.last_runner)
+        self._observe(self)
+
+    @property
+    def frame_seconds(self) -> float:
+        """Of all kernels that are tuned, with the best choices so far."""
+        return sum(state.frame_seconds for state in self.states)
+
+    @property
+    def builtin_seconds(self) -> float:
+        """The same with the built-in choices."""
+        return sum(state.frame_seconds * state.gain for state in self.states)
+
+    def _last_round(self, open_runner: Callable[[], AbstractContextManager[Runner]]) -> None:
+        """Keep nothing that does not beat the built-in choice in turns with it."""
+        states = [
+            state
+            for state in self.states
+            if state.builtin in state.seconds
+            and state.best not in (state.builtin, self.confirmed.get(state.task.key))
+        ]
+        if not states:
+            return
+        with open_runner() as runner:
+            verdicts = last_round(states, self._tools.builder, runner)
+        for verdict in verdicts:
+            key = verdict.state.task.key
+            self.confirmed[key] = verdict.winner
+            for choice in verdict.unproven:
+                del verdict.state.seconds[choice]
+                self.dropped.setdefault(key, []).append(choice)
+        lost = sum(verdict.winner == verdict.state.builtin for verdict in verdicts)
+        self.notes.append(
+            f"last round: of {len(verdicts)} kernels with a faster candidate, {lost} keep the "
+            "built-in schedule, which is as fast in turns with it"
+        )
+
+    def _step(self) -> None:
+        state = max(self.states, key=lambda state: state.expected_gain, default=None)
+        if state is None or not state.expected_gain:
+            self.stopped = "space"
+        elif self.trials >= self.most_trials:
+            self.stopped = "trials"
+        elif sum(s.expected_gain for s in self.states) < _LEAST_GAIN * self.frame_seconds:
+            self.stopped = "gain"
+        else:
+            count = min(_BATCH, self.most_trials - self.trials)
+            before = state.best_seconds
+            batch = state.next_batch(count, self._model, self._random)
+            self._try([(state, choice) for choice in batch])
+            state.learn_from_batch(before)
+            self._model.learn()
+
+    def _try(self, candidates: list[tuple[TaskState, str]]) -> None:
+        """Build, measure and record."""
+        builds = self._tools.builder.build([(state.task, choice) for state, choice in candidates])
+        built = []
+        for (state, choice), build in zip(candidates, builds, strict=True):
+            self.trials += 1
+            state.trials += 1
+            if build.library is None:
+                self._fail(state, choice, build.error)
+            else:
+                built.append((state, choice, build.library))
+        measurements = self._measure(built)
+        timed = sorted(zip(built, measurements, strict=True), key=lambda pair: pair[1].rank)
+        for (state, choice, library), measurement in timed:
+            if measurement.error:
+                self._fail(state, choice, measurement.error)
+            else:
+                self._take(state, choice, library, measurement)
+            library.unlink()
+        self._observe(self)
+
+    def _measure(self, built: list[tuple[TaskState, str, Path]]) -> list[Measurement]:
+        """Again, where the device was not the same before and behind."""
+        if not built:
+            return []
+        jobs = [(state.task.arguments, library) for state, _, library in built]
+        measurements = self._tools.runner.measure(jobs)
+        if self._drifted():
+            self.repeated += 1
+            time.sleep(_SECONDS_TO_CALM)
+            before = self._reference
+            measurements = self._tools.runner.measure(jobs)
+            if self._drifted():
+                self._reference = self._tools.runner.reference()
+                change = self._reference / before - 1
+                self.notes.append(
+                    f"the device's speed has changed by {-change:+.0%}: times before and after "
+                    "differ by that"
+                )
+        return measurements
+
+    def _drifted(self) -> bool:
+        now = self._tools.runner.reference()
+        if self._reference is None:
+            self._reference = now
+        return has_drifted(now, self._reference)
+
+    def _take(self, state: TaskState, choice: str, library: Path, measurement: Measurement) -> None:
+        """Record a measured candidate, a new best one only after a second look."""
+        seconds = measurement.seconds
+        if not state.seconds or measurement.mean < state.best_seconds:
+            job = state.task.arguments, library
+            # Of many measurements, the best is likely to have been a lucky one.
+            (again,) = self._tools.runner.measure([job])
+            wrong = again.error or self._tools.runner.check(
+                *job, self._tools.expected.of(state.task)
+            )
+            if wrong:
+                self._fail(state, choice, wrong)
+                return
+            seconds = max(measurement, again, key=lambda one: one.mean).seconds
+        self._records.add(state.task, choice, seconds)
+        state.seconds[choice] = sum(seconds) / len(seconds)
+        self._model.tell(state.task.key, state.features, {choice: state.seconds[choice]})
+
+    def _fail(self, state: TaskState, choice: str, why: str) -> None:
+        state.failed[choice] = why
+        self._write_failure(state.task, choice, why)
+        if choice == state.builtin:
+            state.broken = why
+            self.notes.append(f"{state.task.name} is left alone: its built-in schedule {why}")

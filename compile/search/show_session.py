@@ -1,0 +1,88 @@
+"""The table of a running session, and the last one of an ended session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from compile.search.session import Observer, TuningSession
+
+_ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
+_REASONS = {
+    "gain": "no batch can be expected to save 1 % of a frame",
+    "trials": "as many trials as were asked for",
+    "space": "every candidate was tried",
+}
+# Of a console that is no terminal, and does not know how wide what shows its output is.
+_WIDTH = 140
+
+
+@contextmanager
+def shown_session(console: Console, title: str) -> Iterator[Observer]:
+    """Yields what the session calls behind every batch. Where ``console`` is no terminal, nothing
+    is shown before the end."""
+    last: list[TuningSession] = []
+    live = Live(console=console, auto_refresh=False, transient=True)
+
+    def observe(session: TuningSession) -> None:
+        last[:] = [session]
+        if console.is_terminal:
+            live.update(session_table(session, title, _ROWS_RUNNING), refresh=True)
+
+    try:
+        with live:
+            yield observe
+    finally:
+        for session in last:
+            table = session_table(session, title, _ROWS_AT_THE_END)
+            if console.is_terminal:
+                console.print(table)
+            else:
+                Console(file=console.file, width=_WIDTH).print(table)
+            for note in session.notes:
+                console.print(escape(note), soft_wrap=True)
+
+
+def session_table(session: TuningSession, title: str, rows: int) -> Table:
+    """The kernels that take longest."""
+    passed = time.monotonic() - session.started
+    total = session.frame_seconds or 1.0
+    caption = (
+        f"frame {session.builtin_seconds * 1e3:.2f} ms built-in, {total * 1e3:.2f} ms now, "
+        f"{session.builtin_seconds / total:.2f} times as fast; {session.trials} trials in "
+        f"{passed:.0f} s"
+    )
+    if not session.stopped and session.trials:
+        left = (session.most_trials - session.trials) * passed / session.trials
+        caption += f", at most {left:.0f} s to go"
+    if session.stopped:
+        caption += f"; ended: {_REASONS[session.stopped]}"
+    if session.repeated:
+        caption += f"; {session.repeated} batches measured again"
+    table = Table(title=escape(title), caption=caption, title_justify="left")
+    table.add_column("kernel", overflow="fold")
+    table.add_column("family")
+    for column in ("calls", "share", "built-in ms", "best ms", "gain", "trials", "errors"):
+        table.add_column(column, justify="right")
+    table.add_column("best choice", overflow="fold")
+    for state in sorted(session.states, key=lambda state: -state.frame_seconds)[:rows]:
+        known = state.builtin in state.seconds
+        table.add_row(
+            state.task.name,
+            state.task.family,
+            str(state.task.calls),
+            f"{state.frame_seconds / total:.1%}",
+            f"{state.seconds[state.builtin] * 1e3:.3f}" if known else "",
+            f"{state.best_seconds * 1e3:.3f}" if known else "",
+            f"{state.gain:.2f}" if known else "",
+            str(len(state.seconds)),
+            str(len(state.failed)),
+            ("built-in" if state.best == state.builtin else state.best) if known else "",
+        )
+    return table

@@ -1,0 +1,91 @@
+"""How far the tuning of one kernel has come, and what another batch can be expected to give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+import numpy as np
+
+from compile.search.cost_model import CostModel
+from compile.search.kernel_task import KernelTask
+
+# Before a kernel's first batch: by how much the best of a few choices usually beats the built-in.
+_FIRST_PROMISE = 0.15
+# Part of a batch that is drawn at random, so that the model also sees what it thinks little of.
+_RANDOM_SHARE = 0.25
+
+
+@dataclass
+class TaskState:
+    """One kernel in a session.
+
+    Attributes:
+        task: the kernel.
+        features: of the kernel, for the cost model.
+        builtin: the built-in choice.
+        choices: all, the built-in one too.
+        seconds: of each measured choice.
+        failed: choices that did not build, crashed, or computed something else; and why.
+        promise: part of its time that the next batch can be expected to save.
+        trials: candidates tried in this session.
+        broken: why it is not tuned at all, or "".
+    """
+
+    task: KernelTask
+    features: list[float]
+    builtin: str
+    choices: list[str]
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    promise: float = _FIRST_PROMISE
+    trials: int = 0
+    broken: str = ""
+
+    @property
+    def best(self) -> str:
+        """The fastest measured choice, which was checked."""
+        return min(self.seconds, key=self.seconds.__getitem__)
+
+    @property
+    def best_seconds(self) -> float:
+        """Of one call."""
+        return self.seconds[self.best]
+
+    @property
+    def frame_seconds(self) -> float:
+        """Of all calls in a frame; 0 where nothing could be measured."""
+        return self.task.calls * self.best_seconds if self.seconds else 0.0
+
+    @property
+    def gain(self) -> float:
+        """The built-in choice's time over the best one's."""
+        return self.seconds[self.builtin] / self.best_seconds if self.builtin in self.seconds else 1
+
+    @property
+    def expected_gain(self) -> float:
+        """Seconds of a frame that the next batch can be expected to save."""
+        return 0.0 if self.broken or not self.untried() else self.promise * self.frame_seconds
+
+    def untried(self) -> list[str]:
+        """Choices that were neither measured nor failed."""
+        return [c for c in self.choices if c not in self.seconds and c not in self.failed]
+
+    def next_batch(self, count: int, model: CostModel, random: Random) -> list[str]:
+        """Up to ``count`` untried choices: those the model thinks most of, and a few others."""
+        untried = self.untried()
+        random.shuffle(untried)
+        predicted = model.predict(self.features, untried) if untried else None
+        if predicted is None:
+            return untried[:count]
+        ranked = [untried[place] for place in np.argsort(predicted, kind="stable")]
+        by_rank = count - int(count * _RANDOM_SHARE)
+        others = ranked[by_rank:]
+        random.shuffle(others)
+        return ranked[:by_rank] + others[: count - by_rank]
+
+    def learn_from_batch(self, before: float) -> None:
+        """Expect half as much again of what the last batch gave and of what was expected of it;
+        ``before`` are the best choice's seconds before the batch."""
+        saved = 1 - self.best_seconds / before
+        self.promise = (self.promise + saved) / 2

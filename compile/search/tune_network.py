@@ -1,0 +1,397 @@
+"""Everything that ``compile/tune.py`` does for a session once its options are read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch.export import ExportedProgram
+
+from compile.build_network import BuildRequest
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.pipeline import schedule_unit
+from compile.records.log_folder import (
+    SESSION,
+    check_same_device,
+    emulated_fingerprint,
+    fingerprint,
+    locked_log,
+    read_session,
+    records_name,
+    settled_kernels,
+    write_session,
+)
+from compile.records.records import read_log
+from compile.records.workload import kernel_of
+from compile.search.build_candidates import Builder, CandidateBuilder
+from compile.search.candidate import all_choices
+from compile.search.cluster_builder import BuildCluster, ClusterBuilder
+from compile.search.cost_model import CostModel, kernel_features
+from compile.search.expected_results import ExpectedResults
+from compile.search.farm import Farm, check_can_be_emulated, open_farm
+from compile.search.host_runner import HostRunner
+from compile.search.kernel_task import KernelTask, NetworkKernels
+from compile.search.lower_kernels import tunable_kernels
+from compile.search.record_writer import RecordWriter
+from compile.search.reference_kernel import reference_task
+from compile.search.runner import Runner
+from compile.search.session import Tools, TuningSession
+from compile.search.show_session import shown_session
+from compile.support.errors import MqnetError
+from compile.support.progress import Phases
+from targets.emulator.board_core import board_core
+from targets.emulator.emulated_farm import KEY, emulated_farm
+from targets.load_target import TargetSpec, load_target, tvm_target
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """What to tune.
+
+    Attributes:
+        target, scheme, attention: by name.
+        size: (height, width) of the picture in pixels.
+        threads: that a kernel is measured with.
+        trials: the most candidates.
+        logs: folder of the targets' logs.
+        tracker: HOST:PORT of a TVM tracker, or None to measure on this machine.
+        key: of the devices there, or None.
+        cooldown: seconds that a device rests before each repetition.
+        ndk_compiler: the Android NDK's clang, or None.
+        build_workers: tcp://HOST:PORT of a Dask scheduler whose workers build, or None.
+        emulated_root: of the emulated board that stands in for the devices, or None.
+    """
+
+    target: str
+    scheme: str
+    attention: str
+    size: tuple[int, int]
+    threads: int
+    trials: int
+    logs: Path
+    tracker: str | None = None
+    key: str | None = None
+    cooldown: float = 0.0
+    ndk_compiler: Path | None = None
+    build_workers: str | None = None
+    emulated_root: Path | None = None
+
+    def check(self) -> None:
+        """Raise where something cannot be.
+
+        Raises:
+            MqnetError: so.
+        """
+        if (self.tracker is None) != (self.key is None):
+            missing = "--key" if self.key is None else "--tracker"
+            raise MqnetError(
+                f"{missing} is missing: a device is named by --tracker HOST:PORT and --key KEY"
+            )
+        if self.emulated_root is not None:
+            if self.tracker is not None:
+                raise MqnetError("--emulate needs no --tracker: it starts one by itself")
+            if self.threads != 1:
+                raise MqnetError(
+                    f"threads {self.threads} cannot be emulated: instructions are counted for one"
+                )
+        if self.cooldown < 0:
+            raise MqnetError(f"cooldown {self.cooldown:g} is below zero")
+        if self.trials < 1:
+            raise MqnetError(f"trials {self.trials} is not a positive number")
+        if self.threads < 1:
+            raise MqnetError(f"threads {self.threads} is not a positive number")
+        cores = len(os.sched_getaffinity(0))
+        if self.tracker is None and self.threads > cores:
+            raise MqnetError(
+                f"threads {self.threads} is more than the {cores} cores that this process may use: "
+                "ask for fewer"
+            )
+
+
+def tune_network(
+    request: TuneRequest, console: Console, program: ExportedProgram | None = None
+) -> dict[str, Any]:
+    """Run a session; its summary, for ``--json``.
+
+    ``program`` is the quantized network, where the caller has it already.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+    """
+    request.check()
+    spec = load_target(request.target)
+    with ExitStack() as stack:
+        cluster = None
+        if request.build_workers is not None:
+            cluster = stack.enter_context(closing(BuildCluster(request.build_workers)))
+        farm = stack.enter_context(_farm(request, spec, console))
+        return _tune_on(farm, cluster, request, spec, console, program)
+
+
+def _tune_on(
+    farm: Farm | None,
+    cluster: BuildCluster | None,
+    request: TuneRequest,
+    spec: TargetSpec,
+    console: Console,
+    program: ExportedProgram | None,
+) -> dict[str, Any]:
+    unit = schedule_unit(spec, spec.threads)
+    folder = request.logs / records_name(spec)
+    with (
+        locked_log(folder) as mended,
+        tempfile.TemporaryDirectory(prefix="mqnet-tune-") as scratch,
+    ):
+        for sentence in mended:
+            console.print(sentence, style="yellow", soft_wrap=True)
+        build = BuildRequest(request.target, request.scheme, request.attention, request.size)
+        kernels = tunable_kernels(build, spec, Phases(console), program)
+        with (
+            closing(_builder(cluster, request, spec, unit, Path(scratch))) as builder,
+            closing(ExpectedResults(Path(scratch))) as expected,
+        ):
+            reference = _reference(builder, unit)
+            measurer = _Measurer(request, farm, spec, reference, expected)
+            with closing(measurer.open(request.threads)) as runner:
+                tools = Tools(builder, runner, expected, measurer.last_runner(runner))
+                return _tune(request, spec, unit, kernels, tools, console)
+
+
+def _tune(
+    request: TuneRequest,
+    spec: TargetSpec,
+    unit: VectorUnit | GpuUnit,
+    kernels: NetworkKernels,
+    tools: Tools,
+    console: Console,
+) -> dict[str, Any]:
+    folder, runner = request.logs / records_name(spec), tools.runner
+    device = fingerprint(runner.device, version("apache-tvm"))
+    if request.emulated_root is not None:
+        device |= emulated_fingerprint(spec)
+    log = read_session(folder)
+    if log is None:
+        log = {
+            "target": records_name(spec),
+            "instructions": _instructions(spec),
+            "device": device,
+            "reference_seconds": runner.reference(),
+            "kernels": {},
+            "failed": {},
+            "dropped": {},
+            "sessions": [],
+        }
+    check_same_device(folder, log, records_name(spec), device)
+    settled = settled_kernels(log)
+    records = RecordWriter(folder, unit, tvm_target(spec), settled)
+    model = CostModel()
+    _tell_earlier(model, request.logs, spec)
+
+    def write_failure(task: KernelTask, choice: str, why: str) -> None:
+        log["failed"].setdefault(task.key, {})[choice] = why
+        write_session(folder, log)
+
+    title = f"{folder}: {runner.device['cpu']}"
+    if runner.device["emulated"]:
+        title += "; no times, but cycles of the target file's model, 1 cycle as 1 ns"
+    with shown_session(console, title) as observe:
+        session = TuningSession(
+            kernels.tasks,
+            unit,
+            tools,
+            records,
+            model,
+            request.trials,
+            log["failed"],
+            log["dropped"],
+            write_failure,
+            observe,
+            {key: one["confirmed"] for key, one in log["kernels"].items() if "confirmed" in one},
+        )
+        for state in session.states:
+            log["kernels"][state.task.key] = {
+                "name": state.task.name,
+                "family": state.task.family,
+                "builtin": state.builtin,
+            }
+            if state.builtin in settled.get(state.task.key, {}):
+                log["kernels"][state.task.key]["seconds"] = settled[state.task.key][state.builtin]
+        write_session(folder, log)
+        began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        try:
+            session.run()
+        finally:
+            session.notes += runner.trouble
+            _keep_verdicts(session, log)
+            log["sessions"].append(
+                {
+                    "began": began,
+                    "seconds": round(time.monotonic() - session.started, 1),
+                    "scheme": request.scheme,
+                    "attention": request.attention,
+                    "size": "x".join(map(str, request.size)),
+                    "threads": request.threads,
+                    "trials": session.trials,
+                    "stopped": session.stopped or "interrupted",
+                    "frame_seconds": {
+                        "builtin": session.builtin_seconds,
+                        "best": session.frame_seconds,
+                    },
+                }
+            )
+            write_session(folder, log)
+        if session.dropped:
+            records.take_out(session.dropped)
+    return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
+
+
+def _keep_verdicts(session: TuningSession, log: dict[str, Any]) -> None:
+    for key, choice in session.confirmed.items():
+        if key in log["kernels"]:
+            log["kernels"][key]["confirmed"] = choice
+    for key, choices in session.dropped.items():
+        before = log["dropped"].get(key, [])
+        log["dropped"][key] = sorted({*before, *choices})
+
+
+def _builder(
+    cluster: BuildCluster | None,
+    request: TuneRequest,
+    spec: TargetSpec,
+    unit: VectorUnit | GpuUnit,
+    folder: Path,
+) -> CandidateBuilder:
+    if cluster is not None:
+        return ClusterBuilder(cluster, spec, unit, folder, request.ndk_compiler)
+    cores = len(os.sched_getaffinity(0))
+    return Builder(spec, unit, folder, cores, request.ndk_compiler)
+
+
+@contextmanager
+def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[Farm | None]:
+    """What measures, where it is not this machine."""
+    if request.emulated_root is not None:
+        check_can_be_emulated(spec)
+        core = board_core(spec.cpu)
+        boards = len(os.sched_getaffinity(0))
+        with ExitStack() as stack:
+            with console.status(f"{boards} emulated boards start"):
+                tracker = stack.enter_context(
+                    emulated_farm(request.emulated_root, core, boards, spec.timing)
+                )
+            yield open_farm(tracker, KEY, 1, 0.0, spec.timing)
+    elif request.tracker is not None and request.key is not None:
+        yield open_farm(
+            request.tracker,
+            request.key,
+            request.threads,
+            request.cooldown,
+            opencl=spec.opencl is not None,
+        )
+    else:
+        yield None
+
+
+def _reference(builder: CandidateBuilder, unit: VectorUnit | GpuUnit) -> tuple[KernelTask, Path]:
+    task = reference_task()
+    builtin, _ = all_choices(task.family, task.load(), unit)
+    (build,) = builder.build([(task, builtin)])
+    if build.library is None:
+        raise RuntimeError(f"the reference kernel does not build: {build.error}")
+    return task, build.library
+
+
+@dataclass(frozen=True)
+class _Measurer:
+    """Opens what measures: this machine, or the devices of ``farm``."""
+
+    request: TuneRequest
+    farm: Farm | None
+    spec: TargetSpec
+    reference: tuple[KernelTask, Path]
+    expected: ExpectedResults
+
+    def open(self, threads: int) -> Runner:
+        """For kernels on ``threads`` threads."""
+        task, library = self.reference
+        job = task.arguments, library
+        if self.farm is None:
+            return HostRunner(threads, job, self.spec.opencl is not None)
+        farm = self.farm.with_threads(threads)
+        return farm.runner(self.spec, job, self.expected.of(task))
+
+    def last_runner(self, runner: Runner) -> Callable[[], AbstractContextManager[Runner]] | None:
+        """Opens what measures the last round in the place of ``runner``, on as many threads as
+        builds for the target use; None on emulated boards, whose figures are always the same."""
+        if self.request.emulated_root is not None:
+            return None
+        threads = min(self.spec.threads, runner.device["cores"])
+        if threads == self.request.threads:
+            return lambda: nullcontext(runner)
+
+        def open_last() -> AbstractContextManager[Runner]:
+            # A device has one session at a time.
+            runner.close()
+            return closing(self.open(threads))
+
+        return open_last
+
+
+def _instructions(spec: TargetSpec) -> str:
+    """Targets of which this is equal teach each other's cost models."""
+    if spec.opencl is not None:
+        dot = "dot product" if spec.opencl.integer_dot_product else "none"
+        return f"OpenCL {dot} {8 * spec.opencl.vector_bytes}"
+    return f"{spec.machine} {spec.dot_product} {spec.vector_bits}"
+
+
+def _tell_earlier(model: CostModel, logs: Path, spec: TargetSpec) -> None:
+    """Tell what was measured with the same instructions, at any size and on any device."""
+    for path in sorted(logs.glob(f"*/{SESSION}")):
+        session = read_session(path.parent)
+        if session is None or session.get("instructions") != _instructions(spec):
+            continue
+        log = read_log(path.parent)
+        for workload in log.workloads:
+            key = str(workload[0])
+            if (seconds := log.measured(key)) and "" not in seconds:
+                model.tell(key, kernel_features(kernel_of(workload)), seconds)
+
+
+def _summary(
+    session: TuningSession, kernels: NetworkKernels, folder: Path, device: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "log": str(folder),
+        "device": device,
+        "stopped": session.stopped,
+        "trials": session.trials,
+        "seconds": round(time.monotonic() - session.started, 1),
+        "repeated_batches": session.repeated,
+        "notes": session.notes,
+        "frame_seconds": {"builtin": session.builtin_seconds, "best": session.frame_seconds},
+        "kernels": [
+            {
+                "name": state.task.name,
+                "family": state.task.family,
+                "calls": state.task.calls,
+                "builtin_seconds": state.seconds.get(state.builtin),
+                "best_seconds": state.best_seconds if state.seconds else None,
+                "best": state.best if state.seconds else None,
+                "measured": len(state.seconds),
+                "failed": len(state.failed),
+                "choices": len(state.choices),
+            }
+            for state in session.states
+        ],
+        "built_in_only": kernels.untunable,
+    }
