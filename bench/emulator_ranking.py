@@ -85,8 +85,8 @@ def _rankings(options: Options) -> list[Ranking]:
     )
     from compile.build_network import BuildRequest, parse_size, quantized_program
     from compile.support.progress import Phases
-    from targets.emulator.command import check_board
-    from targets.emulator.make_root import default_root
+    from device.emulated.arm64.command import check_board
+    from device.emulated.arm64.make_root import default_root
     from targets.load_target import load_target
 
     root, size = default_root(os.environ), parse_size(options.size)

@@ -86,9 +86,9 @@ def _count_frame(options: Options) -> GpuFrame:
     from bench.counting.gpu_target import check_has_compiler, count_gpu_frame
     from compile.build_network import BuildRequest, parse_size
     from compile.support.progress import Phases
+    from device.emulated.mali.compile_kernels import check_compiler
+    from device.emulated.mali.make_compiler import default_compiler
     from targets.load_target import load_target
-    from targets.mali_compiler.compile_kernels import check_compiler
-    from targets.mali_compiler.make_compiler import default_compiler
 
     size, spec = parse_size(options.size), load_target(options.target)
     check_has_compiler(spec)

@@ -13,7 +13,7 @@ from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.counting.count_target import TargetInstructions
-    from targets.emulator.count_instructions import Counts
+    from device.emulated.arm64.count_instructions import Counts
 
 _SCHEME = "mixed"
 # The longest name of a layer does not break.
@@ -72,10 +72,10 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from compile.imaging.read_photo import read_photo
     from compile.support.errors import MqnetError
     from compile.support.progress import Phases
-    from targets.emulator.board_core import board_core
-    from targets.emulator.command import check_board
-    from targets.emulator.count_instructions import count_on_board
-    from targets.emulator.make_root import default_root
+    from device.emulated.arm64.board_core import board_core
+    from device.emulated.arm64.command import check_board
+    from device.emulated.arm64.count_instructions import count_on_board
+    from device.emulated.arm64.make_root import default_root
     from targets.load_target import load_target
 
     size = parse_size(options.size)

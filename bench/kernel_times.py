@@ -43,7 +43,7 @@ class Options:
     machine only."""
 
     tracker: str | None = None
-    """HOST:PORT of a TVM tracker, to time a device that targets/serve.py has registered there."""
+    """HOST:PORT of a TVM tracker, to time a device that device/serve.py has registered there."""
 
     key: str | None = None
     """Name that the tracker knows the device by."""

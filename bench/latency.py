@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.baselines.engine import Job
     from bench.device.device import Device
     from bench.timing.session import Measured
-    from targets.remote.request import DeviceAddress
+    from device.client.request import DeviceAddress
 
 _FORMAT = 1
 
@@ -62,7 +62,7 @@ class Options:
     """Measured time of each engine at each size and number of threads."""
 
     tracker: str | None = None
-    """HOST:PORT of a TVM tracker, to time a device that targets/serve.py has registered there."""
+    """HOST:PORT of a TVM tracker, to time a device that device/serve.py has registered there."""
 
     key: str | None = None
     """Name that the tracker knows the device by."""
@@ -330,7 +330,7 @@ def _session(
     if device is not None and device.gone:
         raise TargetError(
             f"{address} was lost in the middle ({device.gone}): what was measured before is in "
-            f"{options.out}, and marked; see what targets/serve.py says there, or start it again"
+            f"{options.out}, and marked; see what device/serve.py says there, or start it again"
         )
 
 

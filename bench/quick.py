@@ -73,8 +73,8 @@ def _bench(options: Options) -> None:
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.export_wrapper import Deployed
     from compile.networks.mqnet.run_pytorch import run_module
-    from compile.run_artefact import Session
     from compile.support.progress import Phases
+    from device.runtime.run_artefact import Session
 
     size = parse_size(options.size)
     torch.set_num_threads(options.threads)

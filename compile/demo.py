@@ -39,11 +39,11 @@ def _demo(options: Options) -> None:
     from compile.imaging.metrics import psnr
     from compile.imaging.read_photo import read_photo
     from compile.imaging.write_hdr import write_hdr
-    from compile.infer_photos import run_photo
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.run_pytorch import run_float_network
-    from compile.run_artefact import Session
     from compile.support.progress import Phases
+    from device.runtime.infer_photos import run_photo
+    from device.runtime.run_artefact import Session
 
     path = bundled_photos("demo")[0]
     photo = read_photo(path)

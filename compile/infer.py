@@ -49,9 +49,9 @@ def main() -> None:
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.artefact.artefact import open_artefact
-    from compile.infer_photos import infer_photos, plan_outputs
-    from compile.run_artefact import Session
     from compile.support.atomic import make_folder
+    from device.runtime.infer_photos import infer_photos, plan_outputs
+    from device.runtime.run_artefact import Session
 
     outputs = plan_outputs(options.photos, options.output)
     session = Session(open_artefact(options.artefact), options.threads)

@@ -1,5 +1,6 @@
 """The network on two devices: backbone and head compiled each for its own, with a library of its
-own. What crosses from one to the other is the boundary, which :mod:`compile.run_artefact` copies.
+own. What crosses from one to the other is the boundary, which :mod:`device.runtime.run_artefact`
+copies.
 """
 
 from __future__ import annotations

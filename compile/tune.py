@@ -47,7 +47,7 @@ class Options:
     """Folder of the targets' logs; tuning_logs/ of this repository unless given."""
 
     tracker: str | None = None
-    """HOST:PORT of a TVM tracker: measure on devices (targets/serve.py) and not on this machine."""
+    """HOST:PORT of a TVM tracker: measure on devices (device/serve.py) and not on this machine."""
 
     key: str | None = None
     """Key of the devices at the tracker; all of them are used."""
@@ -108,7 +108,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     from compile.build_network import TUNING_LOGS, parse_size
     from compile.codegen.link.linkers import find_ndk
     from compile.search.tune_network import TuneRequest, tune_network
-    from targets.emulator.make_root import default_root
+    from device.emulated.arm64.make_root import default_root
 
     request = TuneRequest(
         target=target,

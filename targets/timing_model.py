@@ -15,8 +15,8 @@ from typing import Any
 
 from compile.support.errors import TargetError
 
-#: What costs alike. The order is the one of `targets/emulator/instruction_classes.h`. A load or
-#: store counts once for each register: "quad" for 128 bits (in the model of an x86 core, 256),
+#: What costs alike. The order is the one of `device/emulated/arm64/instruction_classes.h`. A load
+#: or store counts once for each register: "quad" for 128 bits (in the model of an x86 core, 256),
 #: without it for less.
 INSTRUCTION_CLASSES = (
     "dot_product",
@@ -68,7 +68,7 @@ class TimingModel:
     l2: CacheLevel
 
     def plugin_options(self) -> tuple[str, ...]:
-        """For `targets/emulator/count_instructions.c`: cycles in thousandths."""
+        """For `device/emulated/arm64/count_instructions.c`: cycles in thousandths."""
         costs = [f"{name}={round(self.cycles[name] * _PARTS)}" for name in INSTRUCTION_CLASSES]
         levels = [
             f"{name}={level.size_bytes // self.line_bytes // level.ways}:{level.ways}"
@@ -78,7 +78,7 @@ class TimingModel:
         return (f"issue={issue}", f"line={self.line_bytes}", *costs, *levels)
 
     def cycles_of(self, counted: Mapping[str, int]) -> float:
-        """Of what :func:`targets.served.count_call.count_call` has counted."""
+        """Of what :func:`device.server.count_call.count_call` has counted."""
         return (
             self.core_cycles_of(counted)
             + counted["l1d_misses"] * self.l1d.miss_cycles

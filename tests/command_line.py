@@ -29,10 +29,10 @@ from compile import build, infer, train, tune
 from compile import scenes as data
 from compile.codegen.link.linkers import find_lld
 from compile.networks.mqnet.checkpoints import BUNDLED
-from targets import serve
-from targets.emulator import serve_board
-from targets.mali_compiler import make_compiler
-from targets.opencl import build as build_opencl
+from device import build_opencl as build_opencl
+from device import serve
+from device.emulated.arm64 import serve_board
+from device.emulated.mali import make_compiler
 
 REPOSITORY = Path(__file__).parent.parent
 MAINS = {

@@ -13,7 +13,7 @@ from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_vulkan import software_vulkan
 from hypothesis import settings
 
-from compile.run_artefact import use_threads
+from device.runtime.run_artefact import use_threads
 
 __all__ = [
     "arm64_root",

@@ -17,14 +17,14 @@ import pytest
 from command_line import REPOSITORY
 from tvm import rpc
 
-from targets.remote.request import DeviceAddress
+from device.client.request import DeviceAddress
 
 _SECONDS_TO_START = 60
 
 
 @dataclass(frozen=True)
 class Served:
-    """A running ``targets/serve.py``.
+    """A running ``device/serve.py``.
 
     Attributes:
         address: where clients find it.
@@ -77,7 +77,7 @@ def serve(
 
     @contextmanager
     def start(
-        key: str, script: str = "targets/serve.py", extra: Sequence[str] = (), name: str = ""
+        key: str, script: str = "device/serve.py", extra: Sequence[str] = (), name: str = ""
     ) -> Iterator[Served]:
         log, address = folder / f"{name or key}.log", DeviceAddress(*tracker, key)
         command = [sys.executable, script, "--port", str(free_port())]

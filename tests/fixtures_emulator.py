@@ -10,8 +10,8 @@ import pytest
 from needed_in_ci import give_up
 
 from compile.support.errors import TargetError
-from targets.emulator.command import QEMU
-from targets.emulator.make_root import default_root, is_current, make_root
+from device.emulated.arm64.command import QEMU
+from device.emulated.arm64.make_root import default_root, is_current, make_root
 
 
 @pytest.fixture(scope="session")

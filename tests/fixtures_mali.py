@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compile.support.errors import TargetError
-from targets.emulator.command import QEMU
-from targets.mali_compiler.make_compiler import default_compiler, make_compiler
+from device.emulated.arm64.command import QEMU
+from device.emulated.mali.make_compiler import default_compiler, make_compiler
 
 
 @pytest.fixture(scope="session")

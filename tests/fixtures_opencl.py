@@ -14,9 +14,9 @@ from fixtures_device import Served
 from needed_in_ci import give_up
 
 from compile.support.errors import MqnetError
-from targets.opencl.autoload import load_plugin
-from targets.opencl.build import build_plugin
-from targets.opencl.plugin import plugin_path
+from device.build_opencl import build_plugin
+from device.opencl.autoload import load_plugin
+from device.opencl.plugin import plugin_path
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.gpu.gpu_core import GpuUnit
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.run_artefact import use_threads
+from device.runtime.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target
 
 #: Whatever this machine has: LLVM takes vectors apart that are wider than its registers.

@@ -10,8 +10,8 @@ import small_net
 
 from compile.codegen.link.linkers import find_lld
 from compile.support.errors import ArtefactError, TargetError
-from targets.emulator.make_root import default_root, is_current, make_root
-from targets.emulator.run_module import run_on_board
+from device.emulated.arm64.make_root import default_root, is_current, make_root
+from device.emulated.arm64.run_module import run_on_board
 from targets.load_target import load_target
 
 needs_lld = pytest.mark.skipif(find_lld() is None, reason="no lld on this machine")

@@ -17,8 +17,8 @@ from compile.codegen.link.elf import read_needed, read_symbols
 from compile.codegen.link.stubs import stub_libraries
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from compile.run_artefact import Session
-from targets.emulator.run_module import run_on_board
+from device.emulated.arm64.run_module import run_on_board
+from device.runtime.run_artefact import Session
 
 pytestmark = needs_lld
 

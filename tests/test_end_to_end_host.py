@@ -21,7 +21,7 @@ from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
 from compile.pipeline import PipelineOptions, plan_network
-from compile.run_artefact import Session
+from device.runtime.run_artefact import Session
 from targets.load_target import load_target
 
 REPOSITORY = Path(__file__).parent.parent

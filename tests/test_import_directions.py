@@ -44,9 +44,9 @@ def test_imports_go_one_way(pattern: str) -> None:
 
 def test_a_board_needs_no_more_than_bench_readme_names() -> None:
     modules = [
-        f"targets.served.{path.stem}" for path in (REPOSITORY / "targets/served").glob("[a-z]*.py")
+        f"device.server.{path.stem}" for path in (REPOSITORY / "targets/served").glob("[a-z]*.py")
     ]
-    code = f"import sys, targets.serve, {', '.join(modules)}; print(*sys.modules)"
+    code = f"import sys, device.serve, {', '.join(modules)}; print(*sys.modules)"
     run = [sys.executable, "-c", code]
     loaded = subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     ours = {name for name in loaded.stdout.split() if name.split(".")[0] in ("compile", "bench")}

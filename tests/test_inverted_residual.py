@@ -31,7 +31,7 @@ from compile.kernels.cpu.inverted_residual.inverted_residual import create_inver
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from targets.emulator.run_module import run_on_board
+from device.emulated.arm64.run_module import run_on_board
 from targets.load_target import load_target
 
 by_block = pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

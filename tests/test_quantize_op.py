@@ -15,7 +15,7 @@ from test_link import needs_lld
 from tvm import relax, te
 
 from compile.kernels.common.quantize_op import quantize_int8
-from targets.emulator.run_module import run_on_board
+from device.emulated.arm64.run_module import run_on_board
 from targets.load_target import load_target, tvm_target
 
 #: Ties, what is next to them, and numbers that int32 or int16 cannot hold.

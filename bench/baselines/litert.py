@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.baselines.engine import Job
 from bench.peer_files import litert_name, peer_file
-from targets.served.litert_file import LiteRTFile
+from device.server.litert_file import LiteRTFile
 
 
 class LiteRT(LiteRTFile):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.baselines.engine import Job
 from bench.peer_files import litert_name, peer_file
-from targets.served.litert_gpu_file import LiteRTGpuFile
+from device.server.litert_gpu_file import LiteRTGpuFile
 
 
 class LiteRTGpu(LiteRTGpuFile):

@@ -10,9 +10,9 @@ from compile.artefact.artefact.artefact import Artefact, open_artefact
 from numpy.typing import NDArray
 
 from bench.baselines.engine import Job
-from compile.run_artefact import Session
-from targets.gpu_name import gpu_name
-from targets.served.opencl import describe_opencl
+from device.runtime.gpu_name import gpu_name
+from device.runtime.opencl_device import describe_opencl
+from device.runtime.run_artefact import Session
 
 
 class TvmArtefact:

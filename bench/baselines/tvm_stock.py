@@ -15,7 +15,7 @@ from bench.baselines.engine import Job
 from compile.frontend.instance_norm import INSTANCE_NORM
 from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.quantize.fold import fold_batch_norms
-from compile.run_artefact import use_threads
+from device.runtime.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target
 
 

@@ -12,8 +12,8 @@ from compile.artefact.artefact.artefact import Artefact
 from numpy.typing import NDArray
 
 from compile.support.errors import TargetError
-from targets.emulator.board_core import BoardCore
-from targets.emulator.count_instructions import Counts, FrameCounts, count_on_board
+from device.emulated.arm64.board_core import BoardCore
+from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
 from targets.load_target import TargetSpec
 
 

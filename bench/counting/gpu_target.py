@@ -17,9 +17,9 @@ from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import records_name
 from compile.support.errors import TargetError
 from compile.support.progress import Phases
+from device.emulated.mali.compile_kernels import compile_kernels
+from device.emulated.mali.shader_text import Counts, Shader
 from targets.load_target import TargetSpec, tvm_target
-from targets.mali_compiler.compile_kernels import compile_kernels
-from targets.mali_compiler.shader_text import Counts, Shader
 
 
 @dataclass(frozen=True)

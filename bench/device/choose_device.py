@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from bench.device.device import Device
 from compile.support.cli import stderr
 from compile.support.errors import MqnetError
-from targets.remote.request import DeviceAddress
-from targets.served.tracker import tracker_address
+from device.client.request import DeviceAddress
+from device.server.tracker import tracker_address
 
 
 def device_address(tracker: str | None, key: str | None) -> DeviceAddress | None:

@@ -16,10 +16,10 @@ from bench.device.device_process import serve_device
 from bench.timing.asked_process import AskedProcess, NoAnswer, WorkerError
 from bench.timing.clock import CoreLimits
 from compile.support.errors import ArtefactError, TargetError
+from device.client.request import DeviceAddress
+from device.server.kernel_calls import TimedCall
 from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec
-from targets.remote.request import DeviceAddress
-from targets.served.kernel_calls import TimedCall
 
 
 class Device:
@@ -28,7 +28,7 @@ class Device:
 
     Attributes:
         address: where it is found.
-        facts: what it says about itself; {} where it is not served by ``targets/serve.py``.
+        facts: what it says about itself; {} where it is not served by ``device/serve.py``.
         gone: why it can be asked no more; "" while it can.
 
     Raises:
@@ -58,7 +58,7 @@ class Device:
         warm_up: int,
     ) -> tuple[str | None, list[TimedCall]]:
         """Version of TVM there, with the GPU's name, and what
-        :func:`targets.served.kernel_calls.time_calls` says of the network of ``artefact``."""
+        :func:`device.server.kernel_calls.time_calls` says of the network of ``artefact``."""
         value = artefact.library.parent, photo, list(kernels), frames, warm_up
         return self.ask("time_calls", value)
 

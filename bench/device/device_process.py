@@ -21,8 +21,8 @@ from bench.device.engines import (
 from bench.timing.asked_process import NoAnswer, WorkerError
 from bench.timing.clock import measure_core
 from compile.support.errors import MqnetError
-from targets.remote.offered import offered
-from targets.remote.request import DeviceAddress, request_device
+from device.client.get_function import offered
+from device.client.request import DeviceAddress, request_device
 
 # TVM's ThreadGroup::AffinityMode: on the big cores, where there are big and little ones.
 _BIG_CORES = 1

@@ -24,10 +24,10 @@ from bench.baselines import OURS
 from bench.baselines.engine import Job
 from bench.peer_files import litert_name, peer_file
 from bench.timing.asked_process import WorkerError
-from compile.artefact_device import check_opencl, network_layout
-from targets.gpu_name import gpu_name
-from targets.remote.offered import offered
-from targets.served.kernel_calls import TimedCall
+from device.client.get_function import offered
+from device.runtime.artefact_device import check_opencl, network_layout
+from device.runtime.gpu_name import gpu_name
+from device.server.kernel_calls import TimedCall
 
 
 class DeviceEngine(Protocol):
@@ -75,7 +75,7 @@ class TvmArtefactThere:
 
 
 class ServedNetwork:
-    """A network that the Python of ``targets/serve.py`` keeps by ``name``."""
+    """A network that the Python of ``device/serve.py`` keeps by ``name``."""
 
     version: str | None
 
@@ -124,7 +124,7 @@ class TvmNetworkThere(ServedNetwork):
     def time_calls(
         self, photo: NDArray[np.uint8], kernels: Collection[str], frames: int, warm_up: int
     ) -> list[TimedCall]:
-        """See :func:`targets.served.kernel_calls.time_calls`."""
+        """See :func:`device.server.kernel_calls.time_calls`."""
         request = {"kernels": list(kernels), "frames": frames, "warm_up": warm_up}
         with self._uploaded_photo(photo) as there:
             calls = json.loads(self._call("mqnet.network.time_calls", there, json.dumps(request)))
@@ -198,7 +198,7 @@ def _version_there(session: RPCSession, artefact: Artefact, version: str | None)
 def _offered(session: RPCSession, name: str) -> Callable[..., Any]:
     function = offered(session, name)
     if function is None:
-        raise WorkerError("the device has no Python: it is not served by targets/serve.py")
+        raise WorkerError("the device has no Python: it is not served by device/serve.py")
     return function
 
 

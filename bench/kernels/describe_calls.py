@@ -11,7 +11,7 @@ from compile.artefact.artefact.artefact import Artefact
 from bench.kernels.kernel_call import KernelCall
 from compile.graph.parts import COPY
 from compile.support.errors import ArtefactError
-from targets.served.kernel_calls import TimedCall
+from device.server.kernel_calls import TimedCall
 
 # Of a network on two devices.
 _COPY = {"name": COPY, "family": COPY, "schedule": "", "macs": 0}

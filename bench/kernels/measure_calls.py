@@ -21,13 +21,13 @@ from compile.codegen.link.elf import read_machine
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.run_artefact import Session
 from compile.split_network import processor_beside
 from compile.support.cli import stderr
 from compile.support.errors import TargetError
+from device.client.request import DeviceAddress
+from device.runtime.run_artefact import Session
+from device.server.kernel_calls import TimedCall, time_calls
 from targets.load_target import TargetSpec, load_target
-from targets.remote.request import DeviceAddress
-from targets.served.kernel_calls import TimedCall, time_calls
 
 # Frames that are not timed.
 _WARM_UP = 3
@@ -66,7 +66,7 @@ def measure_here(artefact: Artefact, frames: int) -> MeasuredCalls:
 
 
 def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> MeasuredCalls:
-    """On the fastest core of a device that is served by ``targets/serve.py``, or its GPU.
+    """On the fastest core of a device that is served by ``device/serve.py``, or its GPU.
 
     Raises:
         TargetError: no such device, or it cannot be reached.

@@ -16,11 +16,11 @@ from compile.build_network import BuildRequest, build_artefact, quantized_progra
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
-from compile.run_artefact import Session
 from compile.support.progress import Phases
 from compile.training.held_out import SIZE
 from compile.training.pairs import Pair
 from compile.training.validate import CLIPPED
+from device.runtime.run_artefact import Session
 
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]

@@ -23,9 +23,9 @@ from compile.search.lower_kernels import tunable_kernels
 from compile.search.reference_kernel import reference_task
 from compile.support.errors import TargetError
 from compile.support.progress import Phases
+from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.count_calls import CallJob, count_calls_as_x86, count_calls_on_board
 from targets.detect_host import read_host_machine
-from targets.emulator.board_core import board_core
-from targets.emulator.count_calls import CallJob, count_calls_as_x86, count_calls_on_board
 from targets.load_target import TARGET_FOLDER, TargetSpec, load_target, read_host_file
 from targets.timing_model import TimingModel, read_timing
 

@@ -25,7 +25,7 @@ def compare_runs(old: RunFile, new: RunFile) -> pd.DataFrame:
     if None in cpus:
         raise MqnetError(
             "a run does not say what CPU it was measured on: compare sessions of one machine, and "
-            "let targets/serve.py serve a device"
+            "let device/serve.py serve a device"
         )
     if cpus[0] != cpus[1]:
         raise MqnetError(

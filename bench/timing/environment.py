@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from targets.served.machine import describe_machine, machine_times
+from device.server.machine import describe_machine, machine_times
 
 _REPOSITORY = Path(__file__).parents[2]
 # Other work that is still no reason to doubt, in cores.

@@ -7,7 +7,7 @@ from typing import Any
 from bench.timing.environment import load_doubts
 from bench.timing.session import Measured
 from bench.timing.statistics import doubts, percentile_ms, ratio_interval
-from targets.gpu_name import POCL_WARNING, SOFTWARE_WARNING
+from device.runtime.gpu_name import POCL_WARNING, SOFTWARE_WARNING
 
 _BASELINE = ("litert", "mixed")
 

@@ -26,8 +26,8 @@ from compile.search.runner import wrong_result
 from compile.search.time_calls import time_library
 from compile.search.worker_pool import Outcome, WorkerPool
 from compile.support.errors import MqnetError
-from targets.remote.offered import offered
-from targets.remote.request import DeviceAddress, request_device
+from device.client.get_function import offered
+from device.client.request import DeviceAddress, request_device
 from targets.timing_model import TimingModel
 
 # Beyond the end of a session, until the device is free again.
@@ -169,7 +169,7 @@ def _connected() -> _Open:
             machine = offered(session, "mqnet.machine")
             if machine is None:
                 raise BoardGone(
-                    f"{_options.address} does not say what it is: serve it by targets/serve.py"
+                    f"{_options.address} does not say what it is: serve it by device/serve.py"
                 )
             facts = json.loads(machine())
             if _options.opencl:

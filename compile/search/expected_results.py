@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from compile.run_artefact import use_threads
 from compile.search.build_candidates import FUNCTION
 from compile.search.kernel_task import KernelTask, TaskArguments
 from compile.search.worker_pool import WorkerPool
+from device.runtime.run_artefact import use_threads
 from targets.load_target import HOST_NAME, load_target, tvm_target
 
 # A scalar loop takes about a second for a billion multiply-accumulates.

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compile.artefact.artefact.compatibility import why_not_here
-from compile.artefact_device import why_not_on
 from compile.records.log_folder import DEVICE_FACTS
 from compile.search.board import BoardOptions
 from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
+from device.client.request import DeviceAddress, count_devices
+from device.runtime.artefact_device import why_not_on
+from device.server.tracker import tracker_address
 from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec, describe_target
-from targets.remote.request import DeviceAddress, count_devices
-from targets.served.tracker import tracker_address
 from targets.timing_model import TimingModel
 
 

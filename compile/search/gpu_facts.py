@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from compile.support.errors import TargetError
-from targets.gpu_name import gpu_name
+from device.runtime.gpu_name import gpu_name
 
 
 def gpu_facts(machine: dict[str, Any], gpu: dict[str, Any]) -> dict[str, Any]:
-    """The facts of ``machine`` (see :func:`targets.served.machine.describe_machine`) with the GPU
-    in the place of the processor, of which :func:`targets.served.opencl.describe_opencl` has told
-    ``gpu``.
+    """The facts of ``machine`` (see :func:`device.server.machine.describe_machine`) with the GPU
+    in the place of the processor, of which :func:`device.runtime.opencl_device.describe_opencl` has
+    told ``gpu``.
 
     Raises:
         TargetError: there is no GPU.

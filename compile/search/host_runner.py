@@ -15,7 +15,6 @@ from pathlib import Path
 
 import tvm
 
-from compile.run_artefact import use_threads
 from compile.search.build_candidates import FUNCTION
 from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import TaskArguments
@@ -23,8 +22,9 @@ from compile.search.runner import Measurement, wrong_result
 from compile.search.time_calls import time_library
 from compile.search.worker_pool import WorkerPool
 from compile.support.errors import TargetError
-from targets.served.machine import describe_machine, fastest_cores
-from targets.served.opencl import describe_opencl
+from device.runtime.opencl_device import describe_opencl
+from device.runtime.run_artefact import use_threads
+from device.server.machine import describe_machine, fastest_cores
 
 _SECONDS = 60.0
 

@@ -23,7 +23,7 @@ from compile.search.kernel_task import TaskArguments
 from compile.search.runner import Measurement, has_drifted
 from compile.search.worker_pool import Outcome
 from compile.support.errors import TargetError
-from targets.remote.request import count_devices
+from device.client.request import count_devices
 
 log = logging.getLogger(__name__)
 

@@ -48,7 +48,7 @@ class Runner(Protocol):
     """Measures libraries of one function.
 
     Attributes:
-        device: what it says of itself (see :func:`targets.served.machine.describe_machine`).
+        device: what it says of itself (see :func:`device.server.machine.describe_machine`).
         trouble: sentences on what went wrong with devices, for the session to show.
     """
 

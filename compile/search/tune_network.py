@@ -48,8 +48,8 @@ from compile.search.session import Tools, TuningSession
 from compile.search.show_session import shown_session
 from compile.support.errors import MqnetError
 from compile.support.progress import Phases
-from targets.emulator.board_core import board_core
-from targets.emulator.emulated_farm import KEY, emulated_farm
+from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.emulated_farm import KEY, emulated_farm
 from targets.load_target import TargetSpec, load_target, tvm_target
 
 

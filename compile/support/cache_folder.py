@@ -1,6 +1,6 @@
 """Where what is made once and kept is.
 
-Imports nothing but the standard library: `import tvm` runs it (`targets/opencl/plugin.py`).
+Imports nothing but the standard library: `import tvm` runs it (`device/opencl/plugin.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sessions on a device and `targets/serve.py`, by their command lines."""
+"""Sessions on a device and `device/serve.py`, by their command lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tvm import rpc
 from bench.device.device import EngineThere
 from bench.reporting.run_file import read_run
 from bench.reporting.write_report import headlines, write_report
-from targets.served.tracker import tracker_address
+from device.server.tracker import tracker_address
 
 
 def check_last_sentence(code: int, err: str, *parts: str) -> None:
@@ -71,7 +71,7 @@ def test_a_tracker_is_found_by_its_name(tracker: tuple[str, int]):
 def test_devices_that_cannot_be_timed(here: Command, board: Served, out: Path, host: Path):
     tracker = board.options[:2]
     for options, parts in {
-        (*tracker, "--key", "rpi5"): ("'rpi5'", "'board'", "targets/serve.py"),
+        (*tracker, "--key", "rpi5"): ("'rpi5'", "'board'", "device/serve.py"),
         (*board.options, "--threads", "999"): ("threads 999", "cores"),
         (*board.options, "--size", "256x256", "--artefact", host): ("256x256", "--artefact"),
     }.items():
@@ -143,7 +143,7 @@ def test_kernels_on_a_device_without_our_server(
         outcome = here("bench/kernel_times", host, *options)
     finally:
         stock.terminate()
-    check_last_sentence(outcome.code, outcome.err, "'plain'", "not served by targets/serve.py")
+    check_last_sentence(outcome.code, outcome.err, "'plain'", "not served by device/serve.py")
 
 
 def test_a_device_that_vanishes_in_the_middle(
@@ -162,7 +162,7 @@ def test_a_device_that_vanishes_in_the_middle(
     file = out / "run.json"
     session = ("--artefact", host, "--schemes", "mixed", "--seconds", "600")
     outcome = here("bench/latency", "--out", file, *own_board.options, *session)
-    parts = "'own-board'", "lost in the middle", "targets/serve.py"
+    parts = "'own-board'", "lost in the middle", "device/serve.py"
     check_last_sentence(outcome.code, outcome.err, *parts)
     row = json.loads(file.read_text())["rows"][0]
     assert row["frames"] > 0 and "went away" in row["flags"][0] and "went away" in outcome.out
@@ -191,7 +191,7 @@ def test_serving_under_a_key_that_nobody_could_ask_for(here: Command, key: str):
 def test_serving_a_tracker_that_could_not_lead_to_us(
     here: Command, monkeypatch: pytest.MonkeyPatch
 ):
-    from targets import serve
+    from device import serve
 
     monkeypatch.setattr(serve, "tracker_address", lambda _: ("192.0.2.1", 9190))
     outcome = here("targets/serve", "--tracker", "192.0.2.1:9190", "--key", "x")
@@ -216,7 +216,7 @@ def test_an_emulated_board(
     """The whole way: our build and LiteRT's aarch64 runtime, labelled wherever they are shown."""
     file = out / "run.json"
     session = ("--target", "cortex-a76", "--schemes", "mixed", "--seconds", "0.4")
-    with serve("emulated", "targets/emulator/serve_board.py") as emulated:
+    with serve("emulated", "device/emulated/arm64/serve_board.py") as emulated:
         outcome = here("bench/latency", "--out", file, *emulated.options, *session)
         assert outcome.code == 0, outcome.err
         wrong = here("bench/latency", "--out", out / "no.json", *emulated.options)

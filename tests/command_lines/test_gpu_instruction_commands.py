@@ -1,4 +1,4 @@
-"""`bench/gpu_instructions.py` and `targets/mali_compiler/make_compiler.py` by command line."""
+"""`bench/gpu_instructions.py` and `device/emulated/mali/make_compiler.py` by command line."""
 
 from __future__ import annotations
 

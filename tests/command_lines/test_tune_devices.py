@@ -37,7 +37,7 @@ def test_session_on_a_device(here: Command, board: Served, tmp_path: Path) -> No
 def test_key_that_no_device_has(board: Served, tmp_path: Path) -> None:
     tracker = board.options[1]
     options = (*QUICK, "--logs", tmp_path, "--tracker", tracker, "--key", "other")
-    check_sentence(as_user("compile/tune", *options), "'other'", "'board'", "targets/serve.py")
+    check_sentence(as_user("compile/tune", *options), "'other'", "'board'", "device/serve.py")
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compile.support.errors import TargetError
-from targets.emulator.board_core import board_core, root_with_core
+from device.emulated.arm64.board_core import board_core, root_with_core
 from targets.load_target import list_targets, load_target
 
 CPUINFO = """processor\t: 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from targets.emulator.counting_plugin import _FOLDER
+from device.emulated.arm64.counting_plugin import _FOLDER
 from targets.timing_model import INSTRUCTION_CLASSES
 
 _CACHES = """

@@ -12,8 +12,8 @@ from command_line import needs_lld
 from tvm.script import tirx as T
 
 from compile.codegen.link.link import ExportLinker
-from targets.emulator.board_core import board_core
-from targets.emulator.count_calls import CallJob, CountedCall, count_calls_on_board
+from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.count_calls import CallJob, CountedCall, count_calls_on_board
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("cortex-a76")

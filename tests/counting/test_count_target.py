@@ -12,8 +12,8 @@ from fixtures_artefacts import SIZE, ArtefactFactory
 from bench.counting.count_target import _by_kernel, check_is_arm64, count_target
 from bench.peer_files import peer_file
 from compile.support.errors import TargetError
-from targets.emulator.board_core import board_core
-from targets.emulator.count_instructions import Counts, FrameCounts, count_on_board
+from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
 from targets.load_target import load_target
 
 A76 = board_core("cortex-a76")

@@ -9,10 +9,10 @@ import pytest
 
 from bench.peer_files import peer_file
 from compile.support.errors import TargetError
-from targets.emulator import counting_plugin as plugin_module
-from targets.emulator.board_core import board_core
-from targets.emulator.count_instructions import count_on_board
-from targets.emulator.counting_plugin import counting_plugin
+from device.emulated.arm64 import counting_plugin as plugin_module
+from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.count_instructions import count_on_board
+from device.emulated.arm64.counting_plugin import counting_plugin
 
 
 def test_the_plugin_is_compiled(tmp_path: Path):

@@ -15,8 +15,8 @@ from compile.build_network import BuildRequest, quantized_program
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.support.errors import TargetError
+from device.emulated.mali.compile_kernels import compile_kernels
 from targets.load_target import load_target, tvm_target
-from targets.mali_compiler.compile_kernels import compile_kernels
 
 SPEC = load_target("linux-mali")
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.counting.gpu_launches import GpuLaunch
 from compile.support.errors import TargetError
-from targets.mali_compiler.shader_text import Counts, read_shader
+from device.emulated.mali.shader_text import Counts, read_shader
 
 # As Mesa 26.1 writes it: the listing before registers are given out, that behind, a disassembly.
 LISTING = """\

@@ -29,9 +29,9 @@ from bench.timing.rows import make_rows
 from bench.timing.session import measure
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from compile.run_artefact import Session
 from compile.support.errors import ArtefactError, TargetError
-from targets.remote.request import DeviceAddress, request_device
+from device.client.request import DeviceAddress, request_device
+from device.runtime.run_artefact import Session
 
 SIZE = (64, 96)
 LITERT_SIZE = (256, 256)

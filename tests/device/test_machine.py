@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from targets.served import machine
-from targets.served.machine import cpu_name, describe_machine, emulated_by, fastest_cores
+from device.server import machine
+from device.server.machine import cpu_name, describe_machine, emulated_by, fastest_cores
 
 ARM = """\
 processor	: 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tvm.support.utils import TempDirectory
 
-from targets.served import server
+from device.server import server
 
 
 @pytest.fixture

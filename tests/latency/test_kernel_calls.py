@@ -17,10 +17,10 @@ from bench.peer_files import peer_file
 from bench.timing.clock import measure_this_core
 from compile.kernels.design_spaces import SPACES
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
-from compile.run_artefact import Session
 from compile.support.errors import ArtefactError
+from device.runtime.run_artefact import Session
+from device.server.kernel_calls import time_calls
 from targets.load_target import load_target
-from targets.served.kernel_calls import time_calls
 
 pytestmark = x86_only
 

@@ -19,7 +19,7 @@ from bench.timing.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from targets.gpu_name import SOFTWARE_WARNING
+from device.runtime.gpu_name import SOFTWARE_WARNING
 
 SIZE = (256, 256)
 PHOTO, _ = fit_photo(read_photo(bundled_photos("test")[0]), *SIZE, "resize")

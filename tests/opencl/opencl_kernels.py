@@ -130,7 +130,7 @@ def in_new_process(script: str, **environment: str) -> str:
     """What the script prints, run where nothing has used OpenCL yet; it has to succeed."""
     prelude = (
         "import sys; sys.path[:0] = ['tests', 'tests/opencl']\n"
-        "from targets.opencl.autoload import load_plugin\n"
+        "from device.opencl.autoload import load_plugin\n"
         "import tvm; load_plugin()\n"
     )
     done = subprocess.run(

@@ -16,7 +16,7 @@ from bench.timing.rows import make_rows
 from bench.timing.session import Measured
 from bench.timing.worker import Worker
 from compile.support.errors import MqnetError
-from targets.gpu_name import POCL_WARNING, gpu_name
+from device.runtime.gpu_name import POCL_WARNING, gpu_name
 
 MALI = {"name": "Mali-G610 r0p0", "driver": "3.0", "platform": "OpenCL 3.0 v1.g6p0"}
 

@@ -39,7 +39,7 @@ from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import kernel_task
 from compile.search.tune_network import TuneRequest, tune_network
 from compile.support.errors import TargetError
-from targets.gpu_name import POCL_WARNING
+from device.runtime.gpu_name import POCL_WARNING
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("host-opencl")

@@ -25,14 +25,14 @@ from rich.console import Console
 from bench.baselines.engine import Job
 from bench.device.device import Device
 from bench.timing.asked_process import WorkerError
-from compile.artefact_device import network_layout
 from compile.build_network import BuildRequest, build_artefact
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
-from compile.run_artefact import Session
 from compile.support.errors import ArtefactError, MqnetError
 from compile.support.progress import Phases
-from targets.served.tvm_network import LoadedPart
+from device.runtime.artefact_device import network_layout
+from device.runtime.run_artefact import Session
+from device.runtime.tvm_network import LoadedPart
 
 HEAD_TOLERANCE = 1e-4
 
@@ -243,7 +243,7 @@ def test_no_plugin_is_one_sentence(on_gpu: Session, tmp_path: Path) -> None:
         *(on_gpu.artefact.library.parent, PHOTOS[0], "-o", tmp_path / "x.png", "--resize"),
         env={"XDG_CACHE_HOME": str(tmp_path)},
     )
-    check_sentence(outcome, "host-opencl", "build its plugin (python targets/opencl/build.py)")
+    check_sentence(outcome, "host-opencl", "build its plugin (python device/build_opencl.py)")
 
 
 def test_infer_runs_on_the_device(on_gpu: Session, tmp_path: Path) -> None:

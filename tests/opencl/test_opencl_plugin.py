@@ -15,8 +15,8 @@ from command_line import REPOSITORY, as_user, check_sentence
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from targets.emulator.command import board_command
-from targets.opencl.plugin import SOURCES, plugin_path
+from device.emulated.arm64.command import board_command
+from device.opencl.plugin import SOURCES, plugin_path
 
 # As a user's process: with nothing loaded but what TVM loads by itself.
 _IMPORT_TVM = (
@@ -108,7 +108,7 @@ def test_other_sources_are_another_plugin(tmp_path: Path, monkeypatch: pytest.Mo
     before = plugin_path("aarch64", os.environ)
     changed = tmp_path / "src"
     shutil.copytree(SOURCES, changed)
-    monkeypatch.setattr("targets.opencl.plugin.SOURCES", changed)
+    monkeypatch.setattr("device.opencl.plugin.SOURCES", changed)
     assert plugin_path("aarch64", os.environ) == before
     with (changed / "queue.cc").open("a") as file:
         file.write("// changed\n")

@@ -14,7 +14,7 @@ from opencl_kernels import TARGET, add_module, check_add, conv_module, draw_inpu
 from tvm import relax, te
 from tvm.s_tir import Schedule
 
-from targets.served.stopwatch import start_stopwatch
+from device.server.stopwatch import start_stopwatch
 
 
 def _slow_library(rounds: int) -> tvm.runtime.Module:

@@ -11,7 +11,7 @@ import pytest
 from fixtures_artefacts import ArtefactFactory
 from opencl_kernels import in_new_process
 
-from compile.run_artefact import Session
+from device.runtime.run_artefact import Session
 
 _OCLGRIND = Path("/usr/lib/oclgrind/liboclgrind-rt.so")
 _SIZE = (32, 32)
@@ -20,7 +20,7 @@ _RUN = """
 from pathlib import Path
 import numpy as np
 from compile.artefact.artefact import open_artefact
-from compile.run_artefact import Session
+from device.runtime.run_artefact import Session
 session = Session(open_artefact(Path({folder!r})))
 (code,) = session.network.run_part("backbone", np.load({photo!r})[None])
 np.save({code!r}, code)

@@ -22,10 +22,10 @@ from bench.kernels.kernel_call import KernelCall
 from bench.timing.asked_process import WorkerError
 from compile.build_network import BuildRequest, build_artefact
 from compile.graph.parts import COPY
-from compile.run_artefact import Session
 from compile.support.errors import MqnetError
 from compile.support.progress import Phases
-from targets.served.kernel_calls import time_calls
+from device.runtime.run_artefact import Session
+from device.server.kernel_calls import time_calls
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tvm.script import relax as R
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.passes.narrow_head import NarrowHead
-from compile.run_artefact import Session
+from device.runtime.run_artefact import Session
 
 WEIGHT = np.arange(-4, 4).reshape(2, 4, 1, 1).astype("int8")
 WEIGHT_SCALE = np.array([0.1, 0.2], "float32")

@@ -19,8 +19,8 @@ from compile.records.log_folder import (
 )
 from compile.records.records import RECORDS
 from compile.support.errors import OutputError, TargetError
+from device.server.machine import describe_machine
 from targets.load_target import load_target
-from targets.served.machine import describe_machine
 
 DEVICE = {"cpu": "X", "features": ["avx2", "fma"], "mhz": 3000, "governor": "performance"}
 SESSION_FACTS = {

@@ -27,8 +27,8 @@ from compile.search.kernel_task import TaskArguments
 from compile.search.reference_kernel import reference_task
 from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
+from device.client.request import DeviceAddress, count_devices
 from targets.load_target import load_target, tvm_target
-from targets.remote.request import DeviceAddress, count_devices
 
 HOST = load_target("host")
 UNIT: VectorUnit = vector_unit(HOST, 1)

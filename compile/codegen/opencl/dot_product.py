@@ -2,7 +2,7 @@
 
 The same chip has another driver on another system (an RK3588 Arm's or Mesa's), and each names the
 instruction by its own extension; so it is chosen when the kernel is compiled for the device, by a
-macro for each of these extensions that the device has (`targets/opencl/src/compile_program.cc`).
+macro for each of these extensions that the device has (`device/opencl/src/compile_program.cc`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Where an index is a multiple of n but for a constant, the element lies in a know
 aligned vector of n. A load of an element is written as a load of that vector where another element
 of it is loaded, too; the device's compiler makes one load of equal ones. It may reach beyond the
 end of a tensor, but not of its memory: the runtime gives whole vectors
-(`targets/opencl/src/buffers.cc`).
+(`device/opencl/src/buffers.cc`).
 """
 
 from __future__ import annotations

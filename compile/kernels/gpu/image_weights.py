@@ -5,7 +5,7 @@ faster, only the device tells. So it is a choice of the schedule
 (:mod:`compile.kernels.gpu.gpu_convolution`), and an annotation of the block that multiplies. TVM's
 code generator has no image of this kind, so its text is rewritten
 (:mod:`compile.codegen.opencl.image_reads`); the runtime makes the image out of the buffer that it
-is given (`targets/opencl/src/buffers.cc`).
+is given (`device/opencl/src/buffers.cc`).
 
 The image has two dimensions: one of a single dimension could lie on the buffer without a copy, but
 a Mali reads that through its load/store unit again, as Mesa's compiler has it.

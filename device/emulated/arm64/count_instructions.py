@@ -1,0 +1,99 @@
+"""Counts the instructions that a network's frame executes on the emulated board.
+
+Counts of an emulated board are no times: a real core executes several instructions at once, and
+waits for memory.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.codegen.link.elf import read_machine
+from compile.support.errors import ArtefactError
+from device.emulated.arm64.bionic_names import link_bionic_names
+from device.emulated.arm64.board_core import BoardCore, root_with_core
+from device.emulated.arm64.command import board_command, check_board
+from device.emulated.arm64.counting_plugin import counting_plugin
+from device.emulated.arm64.run_guest import run_guest
+
+_GUEST = Path(__file__).with_name("guest_count.py")
+# The emulator executes some 50 million instructions a second, of frames that may have billions.
+_TIMEOUT = 3600.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Executed instructions.
+
+    Attributes:
+        instructions: All of them.
+        simd: NEON and floating point, without its loads and stores.
+        loads_stores: Loads and stores, of vectors too.
+        dot_products: sdot, udot, smmla and their kin, which are `simd` as well.
+    """
+
+    instructions: int
+    simd: int
+    loads_stores: int
+    dot_products: int
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """Of one frame, after one that is not counted, in one thread.
+
+    Attributes:
+        frame: The whole frame.
+        kernels: Name and counts of each kernel call, in order; empty for a .tflite.
+    """
+
+    frame: Counts
+    kernels: tuple[tuple[str, Counts], ...]
+
+
+def count_on_board(
+    root: Path,
+    network: Path,
+    picture: NDArray[np.uint8],
+    core: BoardCore,
+    aliases_bionic: bool = False,
+) -> FrameCounts:
+    """Runs a frame of ``picture``, uint8 [H,W,3], on the emulated board and counts the next one.
+
+    Args:
+        root: The board's root folder, made by `make_root.py`.
+        network: A build's library for arm64, or a LiteRT network (.tflite).
+        picture: What it takes.
+        core: What the board passes for.
+        aliases_bionic: Give the C library bionic's names, as an Android library demands.
+
+    Raises:
+        TargetError: No QEMU, no board, no C compiler, a plugin that QEMU refuses, an unknown core.
+        ArtefactError: The library is missing, another machine's, or crashed or failed in the run.
+    """
+    root = root.absolute()
+    check_board(root)
+    if network.suffix != ".tflite" and (machine := read_machine(network)) != "EM_AARCH64":
+        raise ArtefactError(f"{network} is built for {machine}, the emulated board is EM_AARCH64")
+    with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
+        work = Path(work_name)
+        plugin = counting_plugin(work)
+        np.save(work / "picture.npy", picture)
+        # Threads would count into one another's figures; a seed of its own per run would let
+        # Python's dictionaries cost differently each time.
+        env = {"TVM_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+        if aliases_bionic:
+            env["LD_LIBRARY_PATH"] = str(link_bionic_names(root, work / "bionic"))
+        files = network.absolute(), work / "picture.npy", work / "counts.json"
+        board = root_with_core(root, core, work / "board")
+        command = board_command(board, core.model, env, _GUEST, *files, plugin=plugin)
+        run_guest(command, network.name, core.model, _TIMEOUT)
+        counts = json.loads((work / "counts.json").read_text())
+    kernels = tuple((name, Counts(*figures)) for name, figures in counts["kernels"])
+    return FrameCounts(Counts(*counts["frame"]), kernels)

@@ -1,0 +1,111 @@
+"""Counts the instructions of one frame on the emulated board; executed by the board's own Python.
+
+Needs QEMU with the plugin of `count_instructions.c`. Only what the board's root holds may be
+imported, and of this project what a board runs anyway. Arguments: network (.so or .tflite),
+picture.npy (uint8 [H,W,3]), counts.json.
+"""
+
+import ctypes
+import gc
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+# The script's own folder is all that Python looks into by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+_READ_COUNTERS = 0x7F01
+_COUNTERS = 4
+# Python 3.11 rewrites byte code in its first executions: after these it costs the same each time.
+_WARM_UP = 32
+
+
+class NoPlugin(Exception):
+    """The system call was not answered."""
+
+
+def counted(function: Callable[..., object], *arguments: object) -> list[int]:
+    """What a call executes: all, NEON and floating point, loads and stores, dot products."""
+    before, after = (ctypes.c_uint64 * _COUNTERS)(), (ctypes.c_uint64 * _COUNTERS)()
+    system_call(number, before)
+    function(*arguments)
+    system_call(number, after)
+    if not before[0]:
+        raise NoPlugin("nobody counts here: QEMU runs without count_instructions.c")
+    return [last - first for first, last in zip(before, after, strict=True)]
+
+
+system_call = ctypes.CDLL(None).syscall
+number = ctypes.c_long(_READ_COUNTERS)
+
+
+def minus(counts: list[int], others: list[int]) -> list[int]:
+    """Each count less the other."""
+    return [one - other for one, other in zip(counts, others, strict=True)]
+
+
+def count_frame(run: Callable[[], object]) -> list[int]:
+    """The second frame: the first one takes memory and packs weights."""
+    run()
+    for _ in range(_WARM_UP):
+        empty = counted(lambda: None)
+    return minus(counted(run), empty)
+
+
+def count_litert(network: str, picture: np.ndarray) -> dict:
+    """A frame of LiteRT's, as `bench/latency.py` times it."""
+    from device.server.litert_file import LiteRTFile
+
+    engine = LiteRTFile(Path(network), 1)
+    engine.set_photo(picture)
+    return {"frame": count_frame(engine.run), "kernels": []}
+
+
+def count_tvm(network: str, picture: np.ndarray) -> dict:
+    """A frame without the instrument, then each of its kernel calls by the instrument."""
+    import tvm
+    import tvm_ffi
+    from tvm.runtime import vm
+
+    # Neither is loaded by itself: some packed functions live in one, testing.nop in the other.
+    for package, name in (tvm, "libtvm_runtime_extra.so"), (tvm_ffi, "libtvm_ffi_testing.so"):
+        library = Path(package.__file__).parent / "lib" / name
+        ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+    device = tvm.cpu()
+    machine = vm.VirtualMachine(tvm.runtime.load_module(network), device)
+    main, tensor = machine["main"], tvm.runtime.tensor(picture[None], device)
+    frame = count_frame(lambda: main(tensor))
+    # It takes any arguments and does nothing: what its call costs is what a kernel's call costs.
+    nothing = tvm.get_global_func("testing.nop")
+    kernels = []
+
+    def instrument(
+        function: Callable[..., object], name: str, before: bool, _: object, *arguments: object
+    ) -> int:
+        """Calls the kernel itself, so that nothing lies between the two counts but the call."""
+        if not before or name.startswith("vm."):
+            return vm.VMInstrumentReturnKind.NO_OP
+        nothing(*arguments)
+        empty = counted(nothing, *arguments)
+        kernels.append([name, minus(counted(function, *arguments), empty)])
+        return vm.VMInstrumentReturnKind.SKIP_RUN
+
+    machine.set_instrument(instrument)
+    main(tensor)
+    return {"frame": frame, "kernels": kernels}
+
+
+def main() -> None:
+    """Count the frame that the command line names."""
+    network, picture, counts = sys.argv[1:]
+    # A collection would fall into one of the counts.
+    gc.disable()
+    count = count_litert if network.endswith(".tflite") else count_tvm
+    Path(counts).write_text(json.dumps(count(network, np.load(picture))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Runs a built arm64 library on this machine, under qemu-user and the board's root folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from compile.codegen.link.elf import read_machine
+from compile.support.errors import ArtefactError
+from device.emulated.arm64.bionic_names import link_bionic_names
+from device.emulated.arm64.command import board_command, check_board
+from device.emulated.arm64.run_guest import run_guest
+
+_GUEST = Path(__file__).with_name("guest.py")
+
+
+def run_on_board(
+    root: Path,
+    library: Path,
+    function: str,
+    inputs: Mapping[str, np.ndarray] | Sequence[np.ndarray],
+    cpu: str = "max",
+    aliases_bionic: bool = False,
+    threads: int = 1,
+    timeout: float = 600.0,
+) -> list[np.ndarray]:
+    """Calls one function of a Relax VM library in the emulator.
+
+    Times taken here say nothing about a real board.
+
+    Args:
+        root: The board's root folder, made by `make_root.py`.
+        library: A shared library for arm64.
+        function: The function's name in the library, as `main`.
+        inputs: By position, or by the names of the function's parameters.
+        cpu: QEMU's model of the core, as `cortex-a76`; `max` has every feature QEMU knows.
+        aliases_bionic: Give the C library bionic's names, as an Android library demands.
+        threads: Threads of TVM's pool.
+        timeout: Seconds until the run is given up.
+
+    Returns:
+        The tensors of the result in order, tuples flattened.
+
+    Raises:
+        TargetError: No QEMU, no board, an unknown core, or no answer in time.
+        ArtefactError: The library is missing, another machine's, or crashed or failed in the run.
+    """
+    root = root.absolute()
+    check_board(root)
+    if (machine := read_machine(library)) != "EM_AARCH64":
+        raise ArtefactError(f"{library} is built for {machine}, the emulated board is EM_AARCH64")
+    with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
+        work = Path(work_name)
+        if isinstance(inputs, Mapping):
+            np.savez(work / "inputs.npz", **inputs)
+        else:
+            np.savez(work / "inputs.npz", *inputs)
+        env = {"TVM_NUM_THREADS": str(threads)}
+        if aliases_bionic:
+            env["LD_LIBRARY_PATH"] = str(link_bionic_names(root, work / "bionic"))
+        files = work / "inputs.npz", work / "outputs.npz"
+        command = board_command(root, cpu, env, _GUEST, library.absolute(), function, *files)
+        run_guest(command, library.name, cpu, timeout)
+        with np.load(work / "outputs.npz") as outputs:
+            return [outputs[key] for key in outputs.files]

@@ -1,0 +1,107 @@
+"""Photographs through a loaded network to HDR files: what ``compile/infer.py`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.fit_size import fit_photo, unfit
+from compile.imaging.read_photo import read_photo
+from compile.imaging.write_hdr import check_ending, write_hdr
+from compile.support.errors import MqnetError, OutputError
+from device.runtime.run_artefact import Session
+
+_FOLDER_ENDING = ".avif"
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What became of one photograph.
+
+    Attributes:
+        photo, output: the files.
+        seconds: of the frame in the network; 0.0 where it failed.
+        error: why it failed, or None.
+    """
+
+    photo: Path
+    output: Path
+    seconds: float = 0.0
+    error: MqnetError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of ``--json``."""
+        line: dict[str, Any] = {"photo": str(self.photo), "output": str(self.output)}
+        if self.error is None:
+            return {**line, "ms": self.seconds * 1e3}
+        return {**line, "error": str(self.error)}
+
+
+def plan_outputs(photos: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
+    """(photograph, file to write) for each of ``photos``.
+
+    Raises:
+        OutputError: an unknown ending, a file for several photographs, or two photographs that
+            would be written to one file.
+        PhotoError: no photograph is given.
+    """
+    if not photos:
+        raise OutputError("no photograph is given: name at least one JPEG or PNG file")
+    if len(photos) == 1 and output.suffix and not output.is_dir():
+        check_ending(output)
+        return [(photos[0], output)]
+    if output.suffix and not output.is_dir():
+        raise OutputError(f"{output} is one file for {len(photos)} photographs: give a folder")
+    targets = [output / photo.with_suffix(_FOLDER_ENDING).name for photo in photos]
+    if len(set(targets)) < len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise OutputError(f"two photographs would be written to {twice}: rename one of them")
+    return list(zip(photos, targets, strict=True))
+
+
+def run_photo(
+    session: Session, photo: NDArray[np.uint8], mode: str
+) -> tuple[NDArray[np.float32], float]:
+    """Linear relative light, float32 [H,W,3] (1 = white), for ``photo`` uint8 [H,W,3], at the
+    photograph's own size (with mode "resize" at the size that it was shrunk to); and the seconds
+    that the network took.
+
+    Raises:
+        PhotoError: the photograph is larger than the network and ``mode`` is "pad".
+    """
+    frame, placement = fit_photo(photo, *session.artefact.size, mode)
+    output, seconds = session.run(frame)
+    return decode_hdr(unfit(output, placement)), seconds
+
+
+def infer_photos(
+    session: Session, outputs: list[tuple[Path, Path]], mode: str, console: Console
+) -> Iterator[PhotoResult]:
+    """Run and write each photograph; one that fails does not stop the others."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    # In a log a bar that is erased at the end leaves an empty line.
+    hidden = len(outputs) == 1 or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
+        task = progress.add_task("photographs", total=len(outputs))
+        for photo, output in outputs:
+            progress.update(task, description=photo.name)
+            try:
+                linear, seconds = run_photo(session, read_photo(photo), mode)
+                write_hdr(output, linear)
+                yield PhotoResult(photo, output, seconds)
+            except MqnetError as error:
+                yield PhotoResult(photo, output, error=error)
+            progress.advance(task)

@@ -1,0 +1,73 @@
+"""Runs a built network on this machine, through TVM's virtual machine."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import tvm
+from compile.artefact.artefact.artefact import Artefact, check_runs_here
+from numpy.typing import NDArray
+
+from compile.support.errors import MqnetError
+from device.runtime.artefact_device import check_device_here, network_layout
+from device.runtime.tvm_network import TvmNetwork
+
+# TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
+_SHARE_ALL_CORES = -3
+
+
+class Session:
+    """A loaded artefact.
+
+    Attributes:
+        threads: that run a frame: those asked for, or those of the manifest where the process may
+            use as many cores.
+        network: its libraries.
+
+    Raises:
+        ArtefactError: another machine's artefact, a library that does not load, or no device.
+    """
+
+    def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
+        check_runs_here(artefact)
+        wanted = artefact.manifest["threads"] if threads is None else threads
+        if wanted < 1:
+            raise MqnetError(f"threads {wanted} is not a positive number")
+        self.threads = use_threads(wanted)
+        if threads is not None and self.threads < threads:
+            raise MqnetError(
+                f"threads {threads} is more than the {self.threads} cores that this process may "
+                "use: ask for fewer"
+            )
+        self.artefact = artefact
+        check_device_here(artefact.manifest["target"])
+        self.network = TvmNetwork(artefact.library.parent, network_layout(artefact))
+
+    def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+        """The network's output H, float32 [H,W,3], for ``image`` uint8 [H,W,3] of the artefact's
+        size; and the seconds that the frame took, with what is copied between two devices.
+
+        Raises:
+            ArtefactError: a GPU refuses: a kernel does not compile, or its memory is full.
+        """
+        self.network.set_photo(image)
+        start = time.perf_counter()
+        self.network.run()
+        seconds = time.perf_counter() - start
+        return self.network.output(), seconds
+
+
+def use_threads(threads: int) -> int:
+    """Let TVM's kernels run on ``threads`` threads when called from this one, placed by the system
+    on the cores that the process may use; how many they are, which is no more than those cores.
+
+    Left alone, TVM takes half of the cores of an x86-64 machine (it takes the rest for
+    hyper-threads), counts those that the process may not use, and binds the calling thread to the
+    first of them for good, and with it every process that is started later. The pool is made on
+    its first use and never grows, so this must come first.
+    """
+    cores = [str(core) for core in sorted(os.sched_getaffinity(0))]
+    tvm.get_global_func("runtime.config_threadpool")(_SHARE_ALL_CORES, threads, cores)
+    return tvm.get_global_func("runtime.NumThreads")()

@@ -1,0 +1,90 @@
+"""A LiteRT network from its file on a GPU: LiteRT's WebGPU accelerator, which needs Vulkan."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.compiled_model import CompiledModel
+from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+from numpy.typing import NDArray
+
+from compile.support.errors import TargetError
+from device.runtime.gpu_name import SOFTWARE_WARNING
+
+# What the accelerator says of the GPU that it takes, and of none; nothing else of it tells.
+_ADAPTER = re.compile(r"Selected adapter: (.*), arch=.* adapterType=(.*)")
+_REFUSAL = re.compile(r"(?:ERROR|E\d+).*\] (.*)")
+_NO_DRIVER_REMEDY = (
+    ": install Vulkan's loader and a driver (on Debian libvulkan1 and mesa-vulkan-drivers)"
+)
+
+
+class LiteRTGpuFile:
+    """The network in a .tflite with float32 input and output, all of it on the GPU.
+
+    Attributes:
+        version: of LiteRT, and which GPU it runs on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load the network.
+
+        Raises:
+            TargetError: there is no GPU, or not all of the network can run on it.
+        """
+        with tempfile.TemporaryFile("w+", errors="replace") as log:
+            try:
+                with _stderr_to(log.fileno()):
+                    self._model = CompiledModel.from_file(
+                        str(path), hardware_accel=HardwareAccelerator.GPU
+                    )
+                problem = "" if self._model.is_fully_accelerated() else "not all of it runs there"
+            except RuntimeError as error:
+                problem = str(error).splitlines()[0]
+            log.seek(0)
+            text = log.read()
+        if problem:
+            reasons = _REFUSAL.findall(text) or [problem]
+            reason = reasons[0] + (_NO_DRIVER_REMEDY if "No adapters found" in reasons[0] else "")
+            raise TargetError(f"LiteRT does not run {path.name} on a GPU here: {reason}")
+        adapter = _ADAPTER.search(text)
+        name, kind = adapter.groups() if adapter else ("an unknown GPU", "")
+        warning = f"{SOFTWARE_WARNING}: " if "CPU" in kind else ""
+        self.version = f"{version('ai-edge-litert')} on {warning}{name}"
+        self._inputs = self._model.create_input_buffers(0)
+        self._outputs = self._model.create_output_buffers(0)
+
+    def set_photo(self, photo: NDArray[np.uint8]) -> None:
+        """Take ``photo``, uint8 [H,W,3]."""
+        self._shape = photo.shape
+        self._inputs[0].write(photo[None] / np.float32(255))
+
+    def run(self) -> None:
+        """Compute one frame and read its result: nothing else waits for the GPU."""
+        self._model.run_by_index(0, self._inputs, self._outputs)
+        self._result = self._outputs[0].read(int(np.prod(self._shape)), np.float32)
+
+    def output(self) -> NDArray[np.float32]:
+        """H of the last frame, float32 [H,W,3]."""
+        return self._result.reshape(self._shape)
+
+
+@contextmanager
+def _stderr_to(file: int) -> Iterator[None]:
+    """What is written to the process's stderr meanwhile, also by C++, goes to ``file``."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
