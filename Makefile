@@ -23,8 +23,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 peers: $(PEERS)/.installed
-	$(PEERS)/bin/python -m bench.convert.litert
-	$(PEERS)/bin/python -m bench.convert.onnx_files
+	$(PEERS)/bin/python -m bench.peers.convert_litert
+	$(PEERS)/bin/python -m bench.peers.convert_onnx
 
 clean:
 	rm -rf build demo

@@ -12,7 +12,7 @@ from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
-    from bench.counting.gpu_target import GpuFrame, GpuKernel
+    from bench.counts.gpu_target import GpuFrame, GpuKernel
 
 # The longest name of a layer does not break.
 _LAYER_WIDTH = 48
@@ -83,7 +83,7 @@ def _count_frame(options: Options) -> GpuFrame:
 
     from rich.progress import Progress
 
-    from bench.counting.gpu_target import check_has_compiler, count_gpu_frame
+    from bench.counts.gpu_target import check_has_compiler, count_gpu_frame
     from compile.build_network import BuildRequest, parse_size
     from compile.support.progress import Phases
     from device.emulated.mali.compile_kernels import check_compiler

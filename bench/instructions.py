@@ -12,7 +12,7 @@ import tyro
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
-    from bench.counting.count_target import TargetInstructions
+    from bench.counts.count_target import TargetInstructions
     from device.emulated.arm64.count_instructions import Counts
 
 _SCHEME = "mixed"
@@ -63,9 +63,9 @@ def _count(options: Options) -> None:
 def _count_targets(options: Options) -> list[TargetInstructions]:
     import os
 
-    from bench.counting.count_target import check_is_arm64, count_target
-    from bench.peer_files import SIZES, litert_name, peer_file
-    from bench.timing.rows import size_text
+    from bench.counts.count_target import check_is_arm64, count_target
+    from bench.peers.peer_files import SIZES, litert_name, peer_file
+    from bench.session.rows import size_text
     from compile.build_network import BuildRequest, build_artefact, parse_size, quantized_program
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo

@@ -11,7 +11,7 @@ import tyro
 from compile.support.cli import run_command, set_up_logging
 
 if TYPE_CHECKING:
-    from bench.kernels.kernels_file import KernelsFile
+    from bench.profile.kernels_file import KernelsFile
 
 # The longest name of a layer does not break.
 _LAYER_WIDTH = 48
@@ -64,13 +64,13 @@ def _time(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.artefact.artefact import open_artefact
 
-    from bench.baselines.litert_profile import profile_litert
     from bench.device.choose_device import device_address
-    from bench.kernels.describe_calls import describe_calls
-    from bench.kernels.families import litert_families, seconds_by_family
-    from bench.kernels.kernels_file import KernelsFile
-    from bench.kernels.measure_calls import measure_here, measure_there
-    from bench.peer_files import peer_file
+    from bench.peers.peer_files import peer_file
+    from bench.profile.describe_calls import describe_calls
+    from bench.profile.families import litert_families, seconds_by_family
+    from bench.profile.kernels_file import KernelsFile
+    from bench.profile.litert_profile import profile_litert
+    from bench.profile.measure_calls import measure_here, measure_there
     from compile.support.errors import MqnetError
 
     if options.frames < 1:
@@ -168,7 +168,7 @@ def _print_families(families: dict[str, dict[str, float]]) -> None:
 
 
 def _plot(kernels: KernelsFile, path: Path) -> None:
-    from bench.reporting.roofline import roofline
+    from bench.page.roofline import roofline
     from compile.support.atomic import atomic_path
 
     with atomic_path(path) as beside:

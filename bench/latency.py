@@ -17,9 +17,9 @@ from compile.support.cli import run_command, set_up_logging, stderr
 if TYPE_CHECKING:
     from compile.artefact.artefact.artefact import Artefact
 
-    from bench.baselines.engine import Job
     from bench.device.device import Device
-    from bench.timing.session import Measured
+    from bench.engines.engine import Job
+    from bench.session.session import Measured
     from device.client.request import DeviceAddress
 
 _FORMAT = 1
@@ -87,9 +87,9 @@ def _measure(options: Options) -> None:
 
     from bench.device.choose_device import device_address, open_device
     from bench.device.device import device_environment
-    from bench.timing.environment import describe_environment, describe_repository
-    from bench.timing.print_rows import print_rows
-    from bench.timing.rows import make_rows, size_text
+    from bench.session.environment import describe_environment, describe_repository
+    from bench.session.print_rows import print_rows
+    from bench.session.rows import make_rows, size_text
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
 
@@ -159,7 +159,7 @@ def _sizes(options: Options, artefacts: Sequence[Artefact]) -> list[tuple[int, i
 
 def _networks(options: Options) -> list[tuple[str, str]]:
     """(engine, scheme) of everything that is asked for, ours first."""
-    from bench.baselines import OURS, SCHEMES
+    from bench.engines import OURS, SCHEMES
     from compile.support.errors import MqnetError
 
     engines = _all_engines(options.target)
@@ -193,7 +193,7 @@ def _networks(options: Options) -> list[tuple[str, str]]:
 
 def _all_engines(target: str) -> list[str]:
     """Those that a session for ``target`` is about: LiteRT's GPU is no peer of a processor."""
-    from bench.baselines import FOR_GPUS, SCHEMES
+    from bench.engines import FOR_GPUS, SCHEMES
     from targets.load_target import load_target
 
     on_gpu = load_target(target).opencl is not None
@@ -246,8 +246,8 @@ def _jobs(
     threads: int,
 ) -> list[Job]:
     """What is timed together; our own networks are built first, unless they are given."""
-    from bench.baselines import FOR_GPUS, OURS
-    from bench.baselines.engine import Job
+    from bench.engines import FOR_GPUS, OURS
+    from bench.engines.engine import Job
 
     ours = [("tvm", artefact) for artefact in artefacts if artefact.size == size] or [
         (engine, _build(options, engine, scheme, size, threads))
@@ -272,7 +272,7 @@ def _jobs(
 def _build(
     options: Options, engine: str, scheme: str, size: tuple[int, int], threads: int
 ) -> Artefact:
-    from bench.timing.rows import size_text
+    from bench.session.rows import size_text
     from compile.build_network import BuildRequest, build_artefact
     from compile.support.progress import Phases
 
@@ -302,8 +302,8 @@ def _session(
         TargetError: the device cannot be had, or went away.
     """
     from bench.device.choose_device import open_device
-    from bench.timing.rows import size_text
-    from bench.timing.session import measure
+    from bench.session.rows import size_text
+    from bench.session.session import measure
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo

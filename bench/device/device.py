@@ -11,10 +11,10 @@ from compile.artefact.artefact.artefact import Artefact
 from compile.artefact.artefact.compatibility import why_not_here
 from numpy.typing import NDArray
 
-from bench.baselines.engine import Job
 from bench.device.device_process import serve_device
-from bench.timing.asked_process import AskedProcess, NoAnswer, WorkerError
-from bench.timing.clock import CoreLimits
+from bench.engines.engine import Job
+from bench.session.asked_process import AskedProcess, NoAnswer, WorkerError
+from bench.session.clock import CoreLimits
 from compile.support.errors import ArtefactError, TargetError
 from device.client.request import DeviceAddress
 from device.server.kernel_calls import TimedCall
@@ -63,7 +63,7 @@ class Device:
         return self.ask("time_calls", value)
 
     def measure_core(self, spec: TargetSpec) -> CoreLimits:
-        """See :func:`bench.timing.clock.measure_core`."""
+        """See :func:`bench.session.clock.measure_core`."""
         return self.ask("measure_core", spec)
 
     def doubts(self) -> list[str]:
@@ -91,7 +91,7 @@ class Device:
 
 @dataclass(frozen=True)
 class EngineThere:
-    """An engine on ``device``; see :class:`bench.timing.place.StartedEngine`."""
+    """An engine on ``device``; see :class:`bench.session.place.StartedEngine`."""
 
     device: Device
     number: int

@@ -18,8 +18,8 @@ from bench.device.engines import (
     start_engine,
     tvm_version,
 )
-from bench.timing.asked_process import NoAnswer, WorkerError
-from bench.timing.clock import measure_core
+from bench.session.asked_process import NoAnswer, WorkerError
+from bench.session.clock import measure_core
 from compile.support.errors import MqnetError
 from device.client.get_function import offered
 from device.client.request import DeviceAddress, request_device

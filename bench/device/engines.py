@@ -20,10 +20,10 @@ from tvm import relax
 from tvm.error import RPCError
 from tvm.rpc import RPCSession
 
-from bench.baselines import OURS
-from bench.baselines.engine import Job
-from bench.peer_files import litert_name, peer_file
-from bench.timing.asked_process import WorkerError
+from bench.engines import OURS
+from bench.engines.engine import Job
+from bench.peers.peer_files import litert_name, peer_file
+from bench.session.asked_process import WorkerError
 from device.client.get_function import offered
 from device.runtime.artefact_device import check_opencl, network_layout
 from device.runtime.gpu_name import gpu_name
@@ -31,7 +31,7 @@ from device.server.kernel_calls import TimedCall
 
 
 class DeviceEngine(Protocol):
-    """A network that is loaded on a device; see :class:`bench.timing.place.StartedEngine`."""
+    """A network that is loaded on a device; see :class:`bench.session.place.StartedEngine`."""
 
     version: str | None
 
@@ -132,7 +132,7 @@ class TvmNetworkThere(ServedNetwork):
 
 
 class LiteRTThere(ServedNetwork):
-    """A file of ``bench/convert/litert.py``, on the processor or the GPU."""
+    """A file of ``bench/peers/convert_litert.py``, on the processor or the GPU."""
 
     def __init__(self, session: RPCSession, job: Job) -> None:
         on_gpu, file = job.engine == "litert-gpu", litert_name(job.scheme, job.size)

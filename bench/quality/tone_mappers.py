@@ -2,7 +2,7 @@
 
 Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
 tone curve is fitted on the training scenes, and so are the parameters of the two classical
-operators: their defaults are what `python bench/fit_tone_mappers.py` found.
+operators: their defaults are what `python bench/quality/fit_tone_mappers.py` found.
 """
 
 from __future__ import annotations

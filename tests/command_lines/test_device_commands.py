@@ -18,8 +18,8 @@ from fixtures_device import Served, free_port
 from tvm import rpc
 
 from bench.device.device import EngineThere
-from bench.reporting.run_file import read_run
-from bench.reporting.write_report import headlines, write_report
+from bench.page.run_file import read_run
+from bench.page.write_report import headlines, write_report
 from device.server.tracker import tracker_address
 
 

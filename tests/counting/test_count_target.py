@@ -9,8 +9,8 @@ import pytest
 from command_line import needs_lld, x86_only
 from fixtures_artefacts import SIZE, ArtefactFactory
 
-from bench.counting.count_target import _by_kernel, check_is_arm64, count_target
-from bench.peer_files import peer_file
+from bench.counts.count_target import _by_kernel, check_is_arm64, count_target
+from bench.peers.peer_files import peer_file
 from compile.support.errors import TargetError
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board

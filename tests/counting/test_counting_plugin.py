@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.peer_files import peer_file
+from bench.peers.peer_files import peer_file
 from compile.support.errors import TargetError
 from device.emulated.arm64 import counting_plugin as plugin_module
 from device.emulated.arm64.board_core import board_core

@@ -9,8 +9,8 @@ import pytest
 from compile.artefact.artefact.describe_parts import describe_kernels
 from fixtures_artefacts import SIZE
 
-from bench.counting.gpu_launches import GpuLaunch, gpu_launches
-from bench.counting.gpu_target import check_has_compiler
+from bench.counts.gpu_launches import GpuLaunch, gpu_launches
+from bench.counts.gpu_target import check_has_compiler
 from compile.build_network import BuildRequest, quantized_program
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.counting.gpu_launches import GpuLaunch
+from bench.counts.gpu_launches import GpuLaunch
 from compile.support.errors import TargetError
 from device.emulated.mali.shader_text import Counts, read_shader
 

@@ -21,12 +21,12 @@ from tunnel import tunnel
 from tvm import rpc
 from tvm.rpc import base
 
-from bench.baselines.engine import Job
-from bench.baselines.litert import LiteRT
 from bench.device.device import Device, check_runs_there, device_environment
-from bench.timing.asked_process import NoAnswer, WorkerError
-from bench.timing.rows import make_rows
-from bench.timing.session import measure
+from bench.engines.engine import Job
+from bench.engines.litert import LiteRT
+from bench.session.asked_process import NoAnswer, WorkerError
+from bench.session.rows import make_rows
+from bench.session.session import measure
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.support.errors import ArtefactError, TargetError

@@ -10,11 +10,11 @@ import pytest
 from command_line import x86_only
 from fixtures_artefacts import SIZE, ArtefactFactory
 
-from bench.baselines.litert_profile import profile_litert, seconds_by_type
-from bench.kernels.describe_calls import describe_calls, kernels_of
-from bench.kernels.families import litert_families, seconds_by_family
-from bench.peer_files import peer_file
-from bench.timing.clock import measure_this_core
+from bench.peers.peer_files import peer_file
+from bench.profile.describe_calls import describe_calls, kernels_of
+from bench.profile.families import litert_families, seconds_by_family
+from bench.profile.litert_profile import profile_litert, seconds_by_type
+from bench.session.clock import measure_this_core
 from compile.kernels.design_spaces import SPACES
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
 from compile.support.errors import ArtefactError

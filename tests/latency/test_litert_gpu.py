@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from fixtures_device import Served
 
-from bench.baselines.engine import Job
 from bench.device.device import Device
-from bench.timing.asked_process import WorkerError
-from bench.timing.environment import describe_environment
-from bench.timing.rows import make_rows
-from bench.timing.session import measure
-from bench.timing.worker import Worker
+from bench.engines.engine import Job
+from bench.session.asked_process import WorkerError
+from bench.session.environment import describe_environment
+from bench.session.rows import make_rows
+from bench.session.session import measure
+from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import peer_files
-from bench.peer_files import SIZES, peer_file, write_checksums
+from bench.peers import peer_files
+from bench.peers.peer_files import SIZES, peer_file, write_checksums
 from compile.support.errors import MqnetError
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from fixtures_artefacts import ArtefactFactory
 
-from bench.baselines import OURS, SCHEMES
-from bench.baselines.engine import Job
-from bench.timing.asked_process import WorkerError
-from bench.timing.session import measure
-from bench.timing.worker import Worker
+from bench.engines import OURS, SCHEMES
+from bench.engines.engine import Job
+from bench.session.asked_process import WorkerError
+from bench.session.session import measure
+from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr

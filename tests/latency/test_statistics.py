@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.timing.statistics import doubts, percentile_ms, ratio_interval
+from bench.session.statistics import doubts, percentile_ms, ratio_interval
 
 
 def visits(median: float, spread: float, count: int = 12, seed: int = 0) -> list[list[float]]:

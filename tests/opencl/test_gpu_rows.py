@@ -10,11 +10,11 @@ import tvm
 from fixtures_artefacts import SIZE, ArtefactFactory
 
 from bench import latency
-from bench.baselines.engine import Job
-from bench.baselines.tvm_artefact import TvmArtefact
-from bench.timing.rows import make_rows
-from bench.timing.session import Measured
-from bench.timing.worker import Worker
+from bench.engines.engine import Job
+from bench.engines.tvm_artefact import TvmArtefact
+from bench.session.rows import make_rows
+from bench.session.session import Measured
+from bench.session.worker import Worker
 from compile.support.errors import MqnetError
 from device.runtime.gpu_name import POCL_WARNING, gpu_name
 

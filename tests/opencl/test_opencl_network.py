@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from photographs import PHOTOS, scaled
 from rich.console import Console
 
-from bench.baselines.engine import Job
 from bench.device.device import Device
-from bench.timing.asked_process import WorkerError
+from bench.engines.engine import Job
+from bench.session.asked_process import WorkerError
 from compile.build_network import BuildRequest, build_artefact
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO

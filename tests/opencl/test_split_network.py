@@ -14,12 +14,12 @@ from fixtures_device import Served
 from photographs import PHOTOS, scaled
 from rich.console import Console
 
-from bench.baselines.engine import Job
 from bench.device.choose_device import open_device
 from bench.device.engines import start_engine
-from bench.kernels.describe_calls import describe_calls, kernels_of
-from bench.kernels.kernel_call import KernelCall
-from bench.timing.asked_process import WorkerError
+from bench.engines.engine import Job
+from bench.profile.describe_calls import describe_calls, kernels_of
+from bench.profile.kernel_call import KernelCall
+from bench.session.asked_process import WorkerError
 from compile.build_network import BuildRequest, build_artefact
 from compile.graph.parts import COPY
 from compile.support.errors import MqnetError

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from test_report import session
 
-from bench.kernels.kernel_call import KernelCall
-from bench.kernels.kernels_file import KernelsFile, read_kernels
-from bench.reporting.run_file import RunFile, read_run
-from bench.reporting.write_report import write_report
+from bench.page.run_file import RunFile, read_run
+from bench.page.write_report import write_report
+from bench.profile.kernel_call import KernelCall
+from bench.profile.kernels_file import KernelsFile, read_kernels
 from compile.support.errors import MqnetError
 
 CALLS = (

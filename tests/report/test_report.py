@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.reporting.compare_runs import compare_runs
-from bench.reporting.figures import memory
-from bench.reporting.run_file import read_run
-from bench.reporting.table import table_of
-from bench.reporting.write_report import headlines, write_report
+from bench.page.compare_runs import compare_runs
+from bench.page.figures import memory
+from bench.page.run_file import read_run
+from bench.page.table import table_of
+from bench.page.write_report import headlines, write_report
 from compile.support.errors import MqnetError
 
 CHROMIUM = shutil.which("chromium")

@@ -1,0 +1,30 @@
+"""PyTorch through torch.compile (inductor), float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch._inductor import config
+
+from bench.engines.engine import Job
+from bench.engines.pytorch_eager import PyTorchEager
+
+
+class PyTorchCompiled(PyTorchEager):
+    """As eager, with its weights frozen into what inductor compiles with the first photograph."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        config.freezing = True
+        # More would be processes that outlive this one, which is killed.
+        config.compile_threads = 1
+        self._net = torch.compile(self._net)
+        self._compiled = False
+
+    def set_photo(self, photo: NDArray[np.uint8]) -> None:
+        """Take ``photo``, uint8 [H,W,3]."""
+        super().set_photo(photo)
+        if not self._compiled:
+            self.run()
+            self._compiled = True

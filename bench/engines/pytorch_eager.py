@@ -1,0 +1,37 @@
+"""PyTorch, eager, float32: where the network comes from."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.engines.engine import Job
+from compile.networks.mqnet.checkpoints import load_checkpoint
+from compile.quantize.fold import fold_batch_norms
+
+
+class PyTorchEager:
+    """The network with its batch norms folded, channels last: what is fastest there."""
+
+    def __init__(self, job: Job) -> None:
+        self.version = version("torch")
+        torch.set_num_threads(job.threads)
+        net = fold_batch_norms(load_checkpoint(None, "ca"))
+        self._net = net.to(memory_format=torch.channels_last)
+
+    def set_photo(self, photo: NDArray[np.uint8]) -> None:
+        """Take ``photo``, uint8 [H,W,3]."""
+        x = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None] / 255
+        self._x = x.contiguous(memory_format=torch.channels_last)
+
+    def run(self) -> None:
+        """Compute one frame."""
+        with torch.inference_mode():
+            self._y = self._net(self._x)
+
+    def output(self) -> NDArray[np.float32]:
+        """H of the last frame, float32 [H,W,3]."""
+        return self._y[0].permute(1, 2, 0).contiguous().numpy()

@@ -1,0 +1,130 @@
+"""The figures of a report, as matplotlib figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.page.run_file import RunFile
+
+_OURS, _OTHERS = "tab:orange", "tab:blue"
+_MARKERS = {"tvm": "o", "litert": "s", "onnxruntime": "^", "openvino": "D", "pytorch": "v"}
+
+
+def latency(run: RunFile) -> Figure:
+    """Median of every row, a panel per size and number of threads, with the 10th and 90th
+    percentile."""
+    groups = list(run.measured.groupby(["size", "threads"], sort=False))
+    figure = Figure(figsize=(10, 1 + 0.27 * len(run.measured)), layout="constrained")
+    heights = [len(rows) for _, rows in groups]
+    panels = figure.subplots(len(groups), squeeze=False, height_ratios=heights)[:, 0]
+    for panel, ((size, threads), rows) in zip(panels, groups, strict=True):
+        rows = rows.sort_values("p50_ms", ascending=False)
+        names = rows["engine"] + " " + rows["scheme"]
+        errors = [rows["p50_ms"] - rows["p10_ms"], rows["p90_ms"] - rows["p50_ms"]]
+        colors = [_OURS if engine == "tvm" else _OTHERS for engine in rows["engine"]]
+        panel.barh(names, rows["p50_ms"], xerr=errors, color=colors, height=0.7)
+        panel.set(title=f"{size}, {_threads(threads)}", xscale="log")
+        panel.set_xlim(rows["p10_ms"].min() / 2, rows["p90_ms"].max() * 1.3)
+        _plain_numbers(panel.xaxis)
+    panels[-1].set_xlabel(
+        "ms per frame (logarithmic): median, with the 10th and the 90th percentile"
+    )
+    return figure
+
+
+def accuracy(run: RunFile) -> Figure:
+    """Latency against agreement with PyTorch float32: down and to the right is better."""
+    groups = list(run.measured.groupby(["size", "threads"], sort=False))
+    figure = Figure(figsize=(10, 4.2 * ((len(groups) + 1) // 2)), layout="constrained")
+    panels = figure.subplots((len(groups) + 1) // 2, 2, squeeze=False).ravel()
+    for panel in panels[len(groups) :]:
+        panel.set_axis_off()
+    for panel, ((size, threads), rows) in zip(panels, groups, strict=False):
+        for engine, points in rows.groupby("engine"):
+            color = _OURS if engine == "tvm" else _OTHERS
+            x, y = points["psnr_db"].clip(upper=100), points["p50_ms"]
+            panel.plot(x, y, _MARKERS.get(engine, "x"), color=color, label=engine)
+            for scheme, at in zip(points["scheme"], zip(x, y, strict=True), strict=True):
+                panel.annotate(scheme, at, (4, 3), textcoords="offset points", fontsize=7)
+        panel.set(title=f"{size}, {_threads(threads)}", yscale="log")
+        _plain_numbers(panel.yaxis)
+        panel.set(xlabel="PSNR to PyTorch float32 (dB; 100 and more at 100)", ylabel="median, ms")
+        panel.legend(fontsize=7)
+    return figure
+
+
+def memory(run: RunFile) -> Figure | None:
+    """Memory that activations take, by size, one thread or the fewest there are: measured, and of
+    our builds as planned; None where it is not measured, as of a device."""
+    rows = run.measured[run.measured["threads"] == run.measured["threads"].min()]
+    if rows["activation_mb"].isna().all():
+        return None
+    rows = rows.assign(name=rows["engine"] + " " + rows["scheme"])
+    if "planned_activation_mb" in rows:
+        planned = rows.dropna(subset="planned_activation_mb")
+        planned = planned.assign(
+            name=planned["name"] + ", as planned", activation_mb=planned["planned_activation_mb"]
+        )
+        rows = pd.concat([rows, planned])
+    # Of a GPU beside processors.
+    rows = rows.dropna(subset="activation_mb")
+    table = rows.pivot(index="name", columns="size", values="activation_mb")
+    figure = Figure(figsize=(10, 1 + 0.3 * len(table)), layout="constrained")
+    panel = figure.subplots()
+    table.loc[::-1, table.columns[::-1]].plot.barh(ax=panel)
+    xlabel = "memory from the loaded network to its first frame, measured or as planned (MB)"
+    panel.set(xlabel=xlabel, ylabel="")
+    return figure
+
+
+def scaling(run: RunFile) -> Figure | None:
+    """Time per pixel over the number of pixels; None where there is one size only."""
+    rows = run.measured
+    if rows["size"].nunique() < 2:
+        return None
+    height_width = rows["size"].str.split("x", expand=True).astype(int)
+    rows = rows.assign(pixels=height_width[0] * height_width[1])
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    panel = figure.subplots()
+    for (engine, scheme, threads), points in rows[rows["scheme"] == "mixed"].groupby(
+        ["engine", "scheme", "threads"]
+    ):
+        points = points.sort_values("pixels")
+        panel.loglog(
+            points["pixels"] / 1e6,
+            points["p50_ms"] * 1e6 / points["pixels"],
+            marker=_MARKERS.get(engine, "x"),
+            linestyle="-" if threads == 1 else "dashed",
+            color=_OURS if engine == "tvm" else _OTHERS,
+            label=f"{engine} {scheme}, {_threads(threads)}",
+        )
+    panel.set(xlabel="megapixels", ylabel="nanoseconds per pixel (median)")
+    _plain_numbers(panel.xaxis)
+    _plain_numbers(panel.yaxis)
+    panel.legend(fontsize=8)
+    return figure
+
+
+FIGURES: dict[str, tuple[str, Callable[[RunFile], Figure | None]]] = {
+    "latency": ("Latency", latency),
+    "accuracy": ("Latency and accuracy", accuracy),
+    "scaling": ("Time per pixel", scaling),
+    "memory": ("Memory of activations", memory),
+}
+"""File name -> title and how it is drawn, in the report's order."""
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Of a logarithmic axis: 20 and 50, not powers of ten, and none where they would collide."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

@@ -1,0 +1,36 @@
+"""Roofline (Williams, Waterman and Patterson, CACM 2009): speed over MACs per byte moved."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.profile.kernels_file import KernelsFile
+
+
+def roofline(kernels: KernelsFile) -> Figure:
+    """Each kernel call that multiplies, under what the machine can do at most."""
+    calls = [call for call in kernels.calls if call.macs]
+    bandwidth = kernels.machine["copy_bytes_per_second"]
+    intensity = np.array([call.macs / call.moved_bytes for call in calls])
+    speed = np.array([call.macs_per_second for call in calls]) / 1e9
+    area = np.array([call.seconds for call in calls])
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    panel = figure.subplots()
+    x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
+    for kind, peak in kernels.machine["peak_macs_per_second"].items():
+        if not peak:
+            continue  # Of a GPU, whose clock is not known.
+        roof = np.minimum(peak, x * bandwidth) / 1e9
+        panel.loglog(x, roof, label=f"{kind}: {peak / 1e9:.0f} GMAC/s, {bandwidth / 1e9:.0f} GB/s")
+    for family in sorted({call.family for call in calls}):
+        chosen = [index for index, call in enumerate(calls) if call.family == family]
+        sizes = 3000 * area[chosen] / area.sum()
+        panel.scatter(intensity[chosen], speed[chosen], sizes, alpha=0.6, label=family)
+    panel.set(xlabel="multiply-accumulates per byte of the arguments", ylabel="GMAC/s, one thread")
+    panel.set_title("Area: share of the frame's time")
+    legend = panel.legend(fontsize=8, loc="lower right")
+    for handle in legend.legend_handles:
+        if hasattr(handle, "set_sizes"):
+            handle.set_sizes([40])
+    return figure

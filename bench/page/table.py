@@ -1,0 +1,32 @@
+"""The rows of a session as a table to be read."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+# Column of the file -> heading, and the decimals that mean something.
+_FIGURES = {
+    "p10_ms": ("p10", 1),
+    "p50_ms": ("p50", 1),
+    "p90_ms": ("p90", 1),
+    "min_ms": ("min", 1),
+    "cpu_ms": ("CPU", 1),
+    "activation_mb": ("act. MB", 0),
+    "planned_activation_mb": ("plan MB", 1),
+    "peak_rss_mb": ("peak MB", 0),
+    "psnr_db": ("PSNR dB", 1),
+    "ratio_to_litert_mixed": ("ratio", 2),
+}
+
+
+def table_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """``rows`` (of :class:`bench.page.run_file.RunFile`), all as text; "" where there is no
+    figure."""
+    table = rows[["engine", "scheme", "size", "threads"]].astype(str)
+    for name, (heading, decimals) in _FIGURES.items():
+        values = rows.get(name, pd.Series(index=rows.index, dtype=float))
+        table[heading] = values.map(lambda v, d=decimals: "" if pd.isna(v) else f"{v:.{d}f}")
+    intervals = rows.get("ratio_interval", pd.Series(index=rows.index, dtype=object))
+    table["95 %"] = intervals.map(lambda v: f"{v[0]:.2f}-{v[1]:.2f}" if isinstance(v, list) else "")
+    table["flags"] = rows["flags"].map(", ".join)
+    return table

@@ -1,0 +1,130 @@
+"""Writes a report: one page that needs nothing beside it, and its parts as CSV and PNG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.page.compare_runs import compare_runs
+from bench.page.figures import FIGURES
+from bench.page.kernel_table import kind_table, layer_table
+from bench.page.roofline import roofline
+from bench.page.run_file import RunFile
+from bench.page.table import table_of
+from bench.profile.kernels_file import KernelsFile
+from compile.support.atomic import make_folder, write_atomically
+from compile.support.errors import MqnetError
+
+_TEMPLATE = Path(__file__).parent / "page.html.jinja"
+
+
+def write_report(
+    run: RunFile, baseline: RunFile | None, folder: Path, kernels: KernelsFile | None = None
+) -> Path:
+    """Write ``report.html``, ``latency.csv`` and a PNG per figure, and of ``kernels`` also
+    ``kernels.csv`` and the roofline; returns the page's path.
+
+    Raises:
+        MqnetError: the baseline cannot be compared, the kernels are another machine's, or the
+            folder cannot be written.
+    """
+    comparison = None if baseline is None else compare_runs(baseline, run)
+    if kernels is not None:
+        _check_machine(run, kernels)
+    make_folder(folder)
+    pictures = []
+    for name, (title, draw) in FIGURES.items():
+        figure = draw(run)
+        if figure is None:
+            continue
+        if label := _label(run):
+            # Figures are passed on without their page.
+            figure.suptitle(label, color="tab:red")
+        pictures.append((title, _write_figure(figure, folder / f"{name}.png")))
+    write_atomically(folder / "latency.csv", run.rows.to_csv(index=False).encode())
+    template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
+    page = template.render(
+        headlines=headlines(run),
+        flagged=int(run.rows["flags"].map(bool).sum()),
+        count=len(run.rows),
+        comparison=None if comparison is None else _as_html(comparison),
+        pictures=pictures,
+        table=table_of(run.rows),
+        kernels=None if kernels is None else _kernels_section(kernels, folder),
+        environment=run.environment,
+    )
+    write_atomically(folder / "report.html", page.encode())
+    return folder / "report.html"
+
+
+def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
+    timed, session = kernels.environment["cpu"], run.environment["cpu"]
+    if timed != session:
+        raise MqnetError(
+            f"the kernels were timed on {timed!r} and the session on {session!r}: time both on "
+            "one machine"
+        )
+
+
+def _kernels_section(kernels: KernelsFile, folder: Path) -> dict[str, object]:
+    layers = layer_table(kernels)
+    write_atomically(folder / "kernels.csv", layers.to_csv(index=False).encode())
+    return {
+        "network": kernels.network,
+        "milliseconds": f"{kernels.seconds * 1e3:.1f}",
+        "commit": kernels.environment["commit"],
+        "roofline": _write_figure(roofline(kernels), folder / "roofline.png"),
+        "layers": layers,
+        "kinds": kind_table(kernels),
+    }
+
+
+def _write_figure(figure: Figure, path: Path) -> str:
+    """The figure as it is put into the page: base64 of the PNG that is written."""
+    png = io.BytesIO()
+    figure.savefig(png, dpi=110)
+    write_atomically(path, png.getvalue())
+    return base64.b64encode(png.getvalue()).decode()
+
+
+def headlines(run: RunFile) -> list[str]:
+    """A sentence for each size and number of threads: who is ahead, by how much."""
+    if label := _label(run):
+        return [f"{label}: its times say nothing about any device"]
+    lines = []
+    for (size, threads), rows in run.measured.groupby(["size", "threads"], sort=False):
+        ours = rows[(rows["engine"] == "tvm") & (rows["scheme"] == "mixed")]
+        where = f"{size}, {threads} thread{'s' if threads > 1 else ''}: "
+        if ours.empty or ours.get("ratio_to_litert_mixed", pd.Series([None])).isna().any():
+            fastest = rows.loc[rows["p50_ms"].idxmin()]
+            lines.append(f"{where}{fastest['engine']} {fastest['scheme']} is the fastest")
+            continue
+        row = ours.iloc[0]
+        ratio, (low, high) = row["ratio_to_litert_mixed"], row["ratio_interval"]
+        word = "faster than" if ratio >= 1 else "as fast as"
+        lines.append(
+            f"{where}tvm mixed is {ratio:.2f} times {word} LiteRT mixed ({low:.2f} to {high:.2f}): "
+            f"{row['p50_ms']:.1f} ms"
+        )
+    return lines
+
+
+def _label(run: RunFile) -> str:
+    """What must stand on all that is drawn and said of ``run``; "" where that is nothing."""
+    emulator = run.environment.get("emulated")
+    return f"EMULATED by {emulator}" if emulator else ""
+
+
+def _as_html(comparison: pd.DataFrame) -> jinja2.utils.markupsafe.Markup:
+    formatters = {
+        "old ratio": "{:.2f}".format,
+        "new ratio": "{:.2f}".format,
+        "change": "{:+.1%}".format,
+    }
+    table = comparison.to_html(index=False, border=0, formatters=formatters)
+    return jinja2.utils.markupsafe.Markup(table)

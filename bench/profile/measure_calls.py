@@ -1,0 +1,95 @@
+"""Times the kernel calls of a frame on one core or a GPU: on this machine, or on a device."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from compile.artefact.artefact.artefact import Artefact
+from numpy.typing import NDArray
+
+from bench.device.choose_device import open_device
+from bench.device.device import check_runs_there, device_environment
+from bench.engines.tvm_artefact import version_here
+from bench.profile.describe_calls import kernels_of
+from bench.session.asked_process import WorkerError
+from bench.session.clock import CoreLimits, measure_this_core
+from bench.session.environment import describe_environment, describe_repository
+from compile.codegen.link.elf import read_machine
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.fit_size import fit_photo
+from compile.imaging.read_photo import read_photo
+from compile.split_network import processor_beside
+from compile.support.cli import stderr
+from compile.support.errors import TargetError
+from device.client.request import DeviceAddress
+from device.runtime.run_artefact import Session
+from device.server.kernel_calls import TimedCall, time_calls
+from targets.load_target import TargetSpec, load_target
+
+# Frames that are not timed.
+_WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class MeasuredCalls:
+    """A frame.
+
+    Attributes:
+        calls: of its kernels, in order.
+        limits: of the core that computes, or that starts a GPU's kernels.
+        environment: where it ran.
+        version: of TVM there, with the GPU's name.
+    """
+
+    calls: list[TimedCall]
+    limits: CoreLimits
+    environment: dict[str, Any]
+    version: str | None
+
+
+def measure_here(artefact: Artefact, frames: int) -> MeasuredCalls:
+    """On this machine, whose first core this process keeps to from now on.
+
+    Raises:
+        ArtefactError: it does not run here, or does not say which layers its calls compute.
+    """
+    environment = describe_environment()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    network = Session(artefact, 1).network
+    network.set_photo(_photo(artefact))
+    calls = time_calls(network, kernels_of(artefact), frames, _WARM_UP)
+    limits = measure_this_core(_core(artefact))
+    return MeasuredCalls(calls, limits, environment, version_here(artefact))
+
+
+def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> MeasuredCalls:
+    """On the fastest core of a device that is served by ``device/serve.py``, or its GPU.
+
+    Raises:
+        TargetError: no such device, or it cannot be reached.
+        ArtefactError: it does not run there, or does not say which layers its calls compute.
+    """
+    target = artefact.manifest["target"]
+    asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
+    with open_device(address) as device, stderr.status(f"{frames} frames on {address}"):
+        facts = target["name"], read_machine(artefact.library), target["requires"]
+        check_runs_there(*facts, target["linker"], device)
+        environment = device_environment(device) | describe_repository()
+        try:
+            version, calls = device.time_calls(*asked)
+            limits = device.measure_core(_core(artefact))
+        except WorkerError as error:
+            raise TargetError(f"{address}: {error}") from None
+    return MeasuredCalls(calls, limits, environment, version)
+
+
+def _photo(artefact: Artefact) -> NDArray[np.uint8]:
+    return fit_photo(read_photo(bundled_photos("test")[0]), *artefact.size, "resize")[0]
+
+
+def _core(artefact: Artefact) -> TargetSpec:
+    spec = load_target(artefact.manifest["target"]["name"])
+    return spec if spec.opencl is None else processor_beside(spec)

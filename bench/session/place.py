@@ -1,0 +1,59 @@
+"""Where a session's engines run: this machine, or a device (``bench/device/``)."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.engines.engine import Job
+from bench.session.environment import MachineTimes
+from bench.session.worker import Memory, Worker
+
+
+class StartedEngine(Protocol):
+    """An engine with its network loaded, wherever that is."""
+
+    version: str | None
+    """Of the engine; None where it cannot be known."""
+
+    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
+
+    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
+        """Wall-clock seconds of each of ``count`` frames after one untimed, and CPU seconds per
+        frame: as many, or one mean, or none where they cannot be had."""
+
+    def memory(self) -> Memory | None:
+        """What the engine has needed so far; None where that cannot be known."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+class Place(Protocol):
+    """Starts engines and knows what else went on while they were timed."""
+
+    def start(self, job: Job) -> StartedEngine:
+        """Load the network of ``job``; raise WorkerError where that cannot be."""
+
+    def doubts(self) -> list[str]:
+        """Flags for everything that was measured so far."""
+
+
+class ThisMachine:
+    """Every engine in a process of its own, all pinned to the same ``threads`` cores."""
+
+    def __init__(self, threads: int) -> None:
+        self._cores = sorted(os.sched_getaffinity(0))[:threads]
+        self._times = MachineTimes()
+
+    def start(self, job: Job) -> Worker:
+        """Load the network of ``job`` in a new process."""
+        return Worker(job, self._cores)
+
+    def doubts(self) -> list[str]:
+        """Whether the host of a virtual machine took time from it."""
+        return self._times.doubts()
