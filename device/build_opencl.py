@@ -1,36 +1,21 @@
-"""Builds the OpenCL plugin: `python device/build_opencl.py [--machine aarch64]`."""
+"""Build the OpenCL plugin: `python device/build_opencl.py [--machine aarch64]`."""
 
 from __future__ import annotations
 
-import errno
-import importlib.util
 import os
 import platform
-import shutil
-import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from compile.support.atomic import atomic_path, make_folder
 from compile.support.cli import run_command
-from compile.support.errors import OutputError, TargetError
-from device.opencl.plugin import SOURCES, plugin_path, source_files
-
-_MACHINES = ("x86_64", "aarch64")
-_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra")
-_LINK_FLAGS = ("-shared", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-s")
-# What the plugin calls and Python has loaded before; the loader goes by these names alone.
-_TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 
 
 @dataclass(frozen=True)
-class BuildPluginOptions:
-    """Builds TVM's device "opencl" for the pip wheel; `import tvm` finds it by itself then.
+class Options:
+    """Build TVM's device "opencl" for the pip wheel; `import tvm` finds it by itself then.
 
     Attributes:
         machine: What it shall run on; the default is this machine.
@@ -42,111 +27,20 @@ class BuildPluginOptions:
 
 
 def main() -> None:
-    """The command line."""
-    run_command(BuildPluginOptions, _build_and_say_where)
+    """Entry point of `mqnet-build-opencl` and of `python device/build_opencl.py`."""
+    run_command(Options, _build_and_say_where)
 
 
-def _build_and_say_where(options: BuildPluginOptions) -> None:
+def _build_and_say_where(options: Options) -> None:
+    from device.opencl.build_plugin import build_plugin
+    from device.opencl.plugin import plugin_path, source_files
+
     machine = options.machine or platform.machine()
     path = options.output or plugin_path(machine, os.environ)
     console = Console(stderr=True)
     with console.status(f"compiling {len(source_files())} files"):
         build_plugin(machine, path)
     console.print(f"built: {path}", soft_wrap=True, highlight=False)
-
-
-def build_plugin(machine: str, path: Path, search_path: str | None = None) -> None:
-    """Compiles and links the plugin, which appears at ``path`` whole or not at all.
-
-    Args:
-        machine: As `platform.machine()` calls it.
-        path: The library to write; its folder is made.
-        search_path: Folders to look for the compiler in, as in PATH; None for the process's own.
-
-    Raises:
-        TargetError: No compiler, no OpenCL headers, or an error of the compiler.
-        OutputError: The library cannot be written.
-    """
-    compiler = find_cxx(machine, search_path)
-    make_folder(path.parent)
-    with tempfile.TemporaryDirectory(prefix="mqnet-opencl-") as work_name:
-        work = Path(work_name)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            jobs = [pool.submit(_compile, compiler, source, work) for source in source_files()]
-        objects = [job.result() for job in jobs]
-        stubs = [_stub(compiler, name, work) for name in _TVM_LIBRARIES]
-        with atomic_path(path) as unfinished:
-            _run(
-                [compiler, *_LINK_FLAGS, "-o", unfinished, *objects]
-                + ["-Wl,--no-as-needed", *stubs, "-Wl,--as-needed", "-ldl"],
-            )
-
-
-def find_cxx(machine: str, search_path: str | None = None) -> str:
-    """The C++ compiler that makes code for ``machine``.
-
-    Raises:
-        TargetError: There is none; says what to install.
-    """
-    if machine not in _MACHINES:
-        raise TargetError(f"no OpenCL plugin for {machine}: choose {' or '.join(_MACHINES)}")
-    names = (f"{machine}-linux-gnu-g++",)
-    package = f"g++-{machine.replace('_', '-')}-linux-gnu"
-    if machine == platform.machine():
-        names, package = ("g++", "c++", *names), "g++"
-    for name in names:
-        if found := shutil.which(name, path=search_path):
-            return found
-    raise TargetError(f"no {names[0]} on PATH: install it (apt-get install {package})")
-
-
-def _compile(compiler: str, source: Path, folder: Path) -> Path:
-    output = folder / f"{source.stem}.o"
-    includes: list[str | Path] = []
-    for package in ("tvm", "tvm_ffi"):
-        includes += ["-isystem", _headers_of(package)]
-    # Stand-ins for headers that the wheel lacks: last, so that real ones win.
-    includes += ["-idirafter", SOURCES / "wheel"]
-    _run([compiler, *_FLAGS, *includes, "-c", source, "-o", output])
-    return output
-
-
-def _headers_of(package: str) -> Path:
-    """Found without importing the package, which takes seconds."""
-    (folder,) = importlib.util.find_spec(package).submodule_search_locations
-    return Path(folder) / "include"
-
-
-def _stub(compiler: str, name: str, folder: Path) -> Path:
-    """An empty library of that name: for another machine the real ones need not be here."""
-    path, empty = folder / name, folder / "empty.cc"
-    empty.touch()
-    _run([compiler, "-shared", "-nostdlib", f"-Wl,-soname,{name}", "-o", path, empty])
-    return path
-
-
-def _run(command: list[str | Path]) -> None:
-    arguments = [str(part) for part in command]
-    try:
-        result = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise TargetError(f"{arguments[0]} cannot be run: {error.strerror}") from error
-    if result.returncode == 0:
-        return
-    if "CL/cl.h" in result.stderr:
-        raise TargetError("no CL/cl.h: install OpenCL's headers (apt-get install opencl-headers)")
-    if os.strerror(errno.ENOSPC) in result.stderr:
-        raise OutputError(f"cannot write {arguments[-1]}: {os.strerror(errno.ENOSPC)}")
-    lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
-    reason = next((line for line in lines if "error" in line), lines[-1])
-    raise TargetError(f"{Path(arguments[0]).name} cannot make the OpenCL plugin: {reason}")
 
 
 if __name__ == "__main__":

@@ -29,10 +29,7 @@ from compile import build, infer, train, tune
 from compile import scenes as data
 from compile.codegen.link.linkers import find_lld
 from compile.networks.mqnet.checkpoints import BUNDLED
-from device import build_opencl as build_opencl
-from device import serve
-from device.emulated.arm64 import serve_board
-from device.emulated.mali import make_compiler
+from device import build_opencl, make_board, make_mali_compiler, serve, serve_board
 
 REPOSITORY = Path(__file__).parent.parent
 MAINS = {
@@ -48,10 +45,11 @@ MAINS = {
     "bench/kernel_times": kernel_times.main,
     "bench/latency": latency.main,
     "bench/report": report.main,
-    "targets/emulator/serve_board": serve_board.main,
-    "targets/mali_compiler/make_compiler": make_compiler.main,
-    "targets/opencl/build": build_opencl.main,
-    "targets/serve": serve.main,
+    "device/serve_board": serve_board.main,
+    "device/make_mali_compiler": make_mali_compiler.main,
+    "device/build_opencl": build_opencl.main,
+    "device/make_board": make_board.main,
+    "device/serve": serve.main,
 }
 CA = BUNDLED / "ca.safetensors"
 

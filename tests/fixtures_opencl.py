@@ -14,8 +14,8 @@ from fixtures_device import Served
 from needed_in_ci import give_up
 
 from compile.support.errors import MqnetError
-from device.build_opencl import build_plugin
 from device.opencl.autoload import load_plugin
+from device.opencl.build_plugin import build_plugin
 from device.opencl.plugin import plugin_path
 
 

@@ -130,7 +130,7 @@ def test_no_qemu_and_no_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     qemu.write_text("#!/bin/sh\n")
     qemu.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TargetError, match="make_root.py"):
+    with pytest.raises(TargetError, match="make_board.py"):
         run_on_board(tmp_path / "board", library, "main", [])
     qemu.unlink()
     with pytest.raises(TargetError, match="apt-get install qemu-user"):

@@ -44,7 +44,7 @@ def test_imports_go_one_way(pattern: str) -> None:
 
 def test_a_board_needs_no_more_than_bench_readme_names() -> None:
     modules = [
-        f"device.server.{path.stem}" for path in (REPOSITORY / "targets/served").glob("[a-z]*.py")
+        f"device.server.{path.stem}" for path in (REPOSITORY / "device/server").glob("[a-z]*.py")
     ]
     code = f"import sys, device.serve, {', '.join(modules)}; print(*sys.modules)"
     run = [sys.executable, "-c", code]

@@ -10,7 +10,7 @@ from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError
 
-PEER_FILES = Path(__file__).parent / "peer_files"
+PEER_FILES = Path(__file__).parent / "files"
 """One file per engine, scheme and size; checksums.toml beside them."""
 
 SIZES = ((256, 256), (768, 1280))

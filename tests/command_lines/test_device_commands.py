@@ -170,7 +170,7 @@ def test_a_device_that_vanishes_in_the_middle(
 
 def test_serving_without_a_tracker(here: Command):
     port = free_port()
-    outcome = here("targets/serve", "--tracker", f"127.0.0.1:{port}", "--key", "x")
+    outcome = here("device/serve", "--tracker", f"127.0.0.1:{port}", "--key", "x")
     check_sentence(outcome, f"127.0.0.1:{port}", "rpc_tracker")
 
 
@@ -179,13 +179,13 @@ def test_serving_at_a_port_that_is_taken(board: Served):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         options = ("--tracker", board.options[1], "--key", "other", "--port", port)
-        outcome = as_user("targets/serve", *options)
+        outcome = as_user("device/serve", *options)
     check_last_sentence(outcome.code, outcome.err, f"port {port}", "--port")
 
 
 @pytest.mark.parametrize("key", ["two words", ""])
 def test_serving_under_a_key_that_nobody_could_ask_for(here: Command, key: str):
-    check_sentence(here("targets/serve", "--tracker", "127.0.0.1:9190", "--key", key), repr(key))
+    check_sentence(here("device/serve", "--tracker", "127.0.0.1:9190", "--key", key), repr(key))
 
 
 def test_serving_a_tracker_that_could_not_lead_to_us(
@@ -194,12 +194,12 @@ def test_serving_a_tracker_that_could_not_lead_to_us(
     from device import serve
 
     monkeypatch.setattr(serve, "tracker_address", lambda _: ("192.0.2.1", 9190))
-    outcome = here("targets/serve", "--tracker", "192.0.2.1:9190", "--key", "x")
+    outcome = here("device/serve", "--tracker", "192.0.2.1:9190", "--key", "x")
     check_sentence(outcome, "192.0.2.1", "ssh -R", "--host")
 
 
 def test_the_help_says_what_rpc_is(here: Command):
-    text = here("targets/serve", "--help").out
+    text = here("device/serve", "--help").out
     for part in ("executes whatever it is sent", "ssh -R", "-L 9090", "adb reverse", "adb forward"):
         assert part in text
     assert "default: 127.0.0.1" in text
@@ -216,7 +216,7 @@ def test_an_emulated_board(
     """The whole way: our build and LiteRT's aarch64 runtime, labelled wherever they are shown."""
     file = out / "run.json"
     session = ("--target", "cortex-a76", "--schemes", "mixed", "--seconds", "0.4")
-    with serve("emulated", "device/emulated/arm64/serve_board.py") as emulated:
+    with serve("emulated", "device/serve_board.py") as emulated:
         outcome = here("bench/latency", "--out", file, *emulated.options, *session)
         assert outcome.code == 0, outcome.err
         wrong = here("bench/latency", "--out", out / "no.json", *emulated.options)

@@ -1,4 +1,4 @@
-"""`bench/gpu_instructions.py` and `device/emulated/mali/make_compiler.py` by command line."""
+"""`bench/gpu_instructions.py` and `device/make_mali_compiler.py` by command line."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_packages_that_cannot_be_had(here: Command, tmp_path: Path) -> None:
     sources = tmp_path / "sources.list"
     sources.write_text("deb [trusted=yes] file:///no/such/archive stable main\n")
     root = tmp_path / "compiler"
-    outcome = here("targets/mali_compiler/make_compiler", root, "--sources", sources)
+    outcome = here("device/make_mali_compiler", root, "--sources", sources)
     assert outcome.code == 2 and "Traceback" not in outcome.err
     assert "cannot be fetched" in outcome.err.splitlines()[-1] and not root.exists()
 
 
 def test_it_is_fetched_once(mali_compiler: Path, here: Command) -> None:
-    outcome = here("targets/mali_compiler/make_compiler", mali_compiler)
+    outcome = here("device/make_mali_compiler", mali_compiler)
     assert outcome.code == 0 and f"is current: {mali_compiler}" in outcome.err
 
 

@@ -39,7 +39,7 @@ def test_no_board(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     qemu.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    check_sentence(here("bench/instructions"), str(tmp_path / "mqnet-tvm"), "make_root.py")
+    check_sentence(here("bench/instructions"), str(tmp_path / "mqnet-tvm"), "make_board.py")
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def board_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.fail("CI has to build for aarch64: no aarch64-linux-gnu-g++")
         pytest.skip("no aarch64-linux-gnu-g++ (apt-get install g++-aarch64-linux-gnu)")
     output = tmp_path_factory.mktemp("board") / "new" / "plugin.so"
-    outcome = as_user("targets/opencl/build", "--machine", "aarch64", "--output", output)
+    outcome = as_user("device/build_opencl", "--machine", "aarch64", "--output", output)
     assert (outcome.code, outcome.out) == (0, ""), outcome.err
     assert [path.name for path in output.parent.iterdir()] == ["plugin.so"]
     return output
@@ -116,7 +116,7 @@ def test_other_sources_are_another_plugin(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_no_compiler(tmp_path: Path):
-    outcome = as_user("targets/opencl/build", env={"PATH": str(tmp_path)})
+    outcome = as_user("device/build_opencl", env={"PATH": str(tmp_path)})
     check_sentence(outcome, "g++", "PATH", "apt-get install g++")
 
 
@@ -125,7 +125,7 @@ def test_a_compiler_that_fails(tmp_path: Path):
     compiler.write_text("#!/bin/sh\necho 'queue.h:7:1: error: CL/cl.h: No such file' >&2; exit 1\n")
     compiler.chmod(0o755)
     outcome = as_user(
-        "targets/opencl/build", "--output", tmp_path / "out.so", env={"PATH": str(tmp_path)}
+        "device/build_opencl", "--output", tmp_path / "out.so", env={"PATH": str(tmp_path)}
     )
     check_sentence(outcome, "CL/cl.h", "apt-get install opencl-headers")
     assert not (tmp_path / "out.so").exists()
@@ -133,7 +133,7 @@ def test_a_compiler_that_fails(tmp_path: Path):
 
 def test_output_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").touch()
-    outcome = as_user("targets/opencl/build", "--output", tmp_path / "file" / "plugin.so")
+    outcome = as_user("device/build_opencl", "--output", tmp_path / "file" / "plugin.so")
     check_sentence(outcome, str(tmp_path / "file"))
 
 

@@ -122,5 +122,5 @@ def test_not_over_another_server(split: Session) -> None:
         def get_function(self, name: str) -> None:
             raise AttributeError(name)
 
-    with pytest.raises(WorkerError, match=r"not served by targets/serve\.py"):
+    with pytest.raises(WorkerError, match=r"not served by device/serve\.py"):
         start_engine(NoSession(), Job("tvm", "mixed", SIZE, 1, split.artefact.library.parent), {})

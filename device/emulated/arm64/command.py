@@ -39,8 +39,7 @@ def check_board(root: Path) -> str:
     qemu = find_qemu()
     if not is_current(root):
         raise TargetError(
-            f"{root} is no current emulated board: run python "
-            f"device/emulated/arm64/make_root.py {root}"
+            f"{root} is no current emulated board: run python device/make_board.py {root}"
         )
     return qemu
 

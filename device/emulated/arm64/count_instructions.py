@@ -67,7 +67,7 @@ def count_on_board(
     """Runs a frame of ``picture``, uint8 [H,W,3], on the emulated board and counts the next one.
 
     Args:
-        root: The board's root folder, made by `make_root.py`.
+        root: The board's root folder, made by `device/make_board.py`.
         network: A build's library for arm64, or a LiteRT network (.tflite).
         picture: What it takes.
         core: What the board passes for.

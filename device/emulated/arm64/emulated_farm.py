@@ -24,7 +24,7 @@ from targets.timing_model import TimingModel
 #: Key of the boards at the tracker.
 KEY = "emulated"
 
-_SERVE = Path(__file__).parents[1] / "serve.py"
+_SERVE = Path(__file__).parents[2] / "serve.py"
 # Python and TVM take an emulated core some seconds to start, and much longer beside other work.
 _SECONDS_TO_START = 180
 _SECONDS_TO_END = 10
@@ -93,7 +93,7 @@ def _wait_until_known(port: int, count: int, logs: list[Path]) -> None:
             lines = [line for log in logs for line in log.read_text().splitlines()[-1:]]
             raise TargetError(
                 f"the emulated boards do not start ({'; '.join(lines) or 'no message'}): try "
-                "device/emulated/arm64/serve_board.py by itself"
+                "device/serve_board.py by itself"
             )
         time.sleep(0.2)
 

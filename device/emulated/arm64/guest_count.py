@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 # The script's own folder is all that Python looks into by itself.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 _READ_COUNTERS = 0x7F01
 _COUNTERS = 4

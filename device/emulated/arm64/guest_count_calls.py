@@ -13,7 +13,7 @@ import numpy as np
 import tvm
 
 # The script's own folder is all that Python looks into by itself.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from device.server.count_call import count_call  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""Makes the emulated arm64 board's root folder: `python device/emulated/arm64/make_root.py [ROOT]`.
+"""Makes the emulated arm64 board's root folder; the command is `device/make_board.py`.
 
 Debian's arm64 packages are unpacked, the aarch64 wheels of this environment's versions are put
 beside them, and everything is compiled to byte code: importing TVM under QEMU then takes seconds
@@ -17,17 +17,11 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from compile.support.cache_folder import cache_folder
 from compile.support.cached_folder import Recipe, is_made, make_once
-from compile.support.cli import run_command
 from compile.support.run_tool import run_tool
-from compile.support.show_steps import show_making
 from device.emulated.arm64.debian_packages import STEPS as PACKAGE_STEPS
 from device.emulated.arm64.debian_packages import delete_unneeded, unpack_packages
 
@@ -39,20 +33,6 @@ _SITE_PACKAGES = Path("usr/lib/python3/dist-packages")
 _RECIPE_VERSION = 2
 
 STEPS = (*PACKAGE_STEPS, "wheels", "byte code")
-
-
-@dataclass(frozen=True)
-class MakeRootOptions:
-    """Makes the emulated arm64 board that tests and tuning run on.
-
-    Attributes:
-        root: Folder to make; the default is in the user's cache.
-        sources: A sources.list to use instead of this machine's own. Ubuntu keeps arm64 packages
-            in another archive than amd64 ones, so there it has to name that one.
-    """
-
-    root: Annotated[Path | None, tyro.conf.Positional] = None
-    sources: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -181,22 +161,3 @@ def _compile_python(root: Path, pins: BoardPins) -> None:
         capture_output=True,
         check=False,
     )
-
-
-def main() -> None:
-    """The command line."""
-    run_command(MakeRootOptions, make_root_with_progress)
-
-
-def make_root_with_progress(options: MakeRootOptions) -> None:
-    """Makes the root with a progress bar on stderr and prints where it is.
-
-    Raises:
-        TargetError: As `make_root`.
-    """
-    root = options.root or default_root(os.environ)
-    show_making("emulated arm64 board", root, STEPS, partial(make_root, root, options.sources))
-
-
-if __name__ == "__main__":
-    main()

@@ -32,7 +32,7 @@ def run_on_board(
     Times taken here say nothing about a real board.
 
     Args:
-        root: The board's root folder, made by `make_root.py`.
+        root: The board's root folder, made by `device/make_board.py`.
         library: A shared library for arm64.
         function: The function's name in the library, as `main`.
         inputs: By position, or by the names of the function's parameters.

@@ -54,7 +54,7 @@ def check_compiler(root: Path) -> str:
     if not is_current(root):
         raise TargetError(
             f"{root} is no current compiler for Mali: run "
-            f"python device/emulated/mali/make_compiler.py {root}"
+            f"python device/make_mali_compiler.py {root}"
         )
     return qemu
 

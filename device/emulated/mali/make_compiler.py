@@ -1,4 +1,4 @@
-"""Fetches Mesa's compiler for Mali: `python device/emulated/mali/make_compiler.py [ROOT]`.
+"""Fetches Mesa's compiler for Mali; the command is `device/make_mali_compiler.py`.
 
 What goes in is data, in `compiler.toml`; beside it the program that hands it kernels.
 """
@@ -6,23 +6,15 @@ What goes in is data, in `compiler.toml`; beside it the program that hands it ke
 from __future__ import annotations
 
 import hashlib
-import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from compile.codegen.link.linkers import find_compiler
 from compile.support.cache_folder import cache_folder
 from compile.support.cached_folder import Recipe, is_made, make_once
-from compile.support.cli import run_command
 from compile.support.errors import TargetError
 from compile.support.run_tool import run_tool
-from compile.support.show_steps import show_making
 from device.emulated.arm64.debian_packages import STEPS as PACKAGE_STEPS
 from device.emulated.arm64.debian_packages import (
     delete_unneeded,
@@ -40,19 +32,6 @@ PROGRAM = Path("compile-kernels")
 _LIBRARY = Path("usr/lib/aarch64-linux-gnu/libOpenCL.so.1")
 
 STEPS = (*PACKAGE_STEPS, "program")
-
-
-@dataclass(frozen=True)
-class MakeCompilerOptions:
-    """Fetches Mesa's compiler for Mali GPUs, which runs under qemu-user, from Debian.
-
-    Attributes:
-        root: Folder to make; the default is in the user's cache.
-        sources: A sources.list to use instead of the archive of this machine's packages.
-    """
-
-    root: Annotated[Path | None, tyro.conf.Positional] = None
-    sources: Path | None = None
 
 
 def default_compiler(environ: Mapping[str, str]) -> Path:
@@ -125,17 +104,3 @@ def _compile_program(root: Path) -> None:
         f"{compiler.name()} does not compile {_SOURCE.name} (which needs OpenCL's headers: "
         "apt-get install opencl-headers)",
     )
-
-
-def main() -> None:
-    """The command line."""
-    run_command(MakeCompilerOptions, _make_with_progress)
-
-
-def _make_with_progress(options: MakeCompilerOptions) -> None:
-    root = options.root or default_compiler(os.environ)
-    show_making("compiler for Mali", root, STEPS, partial(make_compiler, root, options.sources))
-
-
-if __name__ == "__main__":
-    main()

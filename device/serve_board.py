@@ -14,7 +14,7 @@ from compile.support.cli import run_command
 from device.emulated.arm64.command import board_command
 from device.emulated.arm64.make_root import default_root
 
-_SERVE = Path(__file__).parents[1] / "serve.py"
+_SERVE = Path(__file__).with_name("serve.py")
 # The core whose /proc/cpuinfo the board has.
 _CPU = "cortex-a76"
 
@@ -30,7 +30,7 @@ class ServeBoardOptions:
         tracker: HOST:PORT of the tracker, on this machine.
         key: Name that the tracker knows the board by.
         port: Port to take connections at.
-        root: The board's folder, as made by make_root.py; the default is in the user's cache.
+        root: The board's folder, from device/make_board.py; the default is in the user's cache.
     """
 
     tracker: str
