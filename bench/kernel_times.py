@@ -62,8 +62,6 @@ def main() -> None:
 
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.artefact.artefact.artefact import open_artefact
-
     from bench.device.choose_device import device_address
     from bench.peers.peer_files import peer_file
     from bench.profile.describe_calls import describe_calls
@@ -71,6 +69,7 @@ def _time(options: Options) -> None:
     from bench.profile.kernels_file import KernelsFile
     from bench.profile.litert_profile import profile_litert
     from bench.profile.measure_calls import measure_here, measure_there
+    from compile.artefact.artefact import open_artefact
     from compile.support.errors import MqnetError
 
     if options.frames < 1:

@@ -15,11 +15,10 @@ import tyro
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
-    from compile.artefact.artefact.artefact import Artefact
-
     from bench.device.device import Device
     from bench.engines.engine import Job
     from bench.session.session import Measured
+    from compile.artefact.artefact import Artefact
     from device.client.request import DeviceAddress
 
 _FORMAT = 1
@@ -83,13 +82,12 @@ def _measure(options: Options) -> None:
     set_up_logging(verbose=False)
     import os
 
-    from compile.artefact.artefact.artefact import open_artefact
-
     from bench.device.choose_device import device_address, open_device
     from bench.device.device import device_environment
     from bench.session.environment import describe_environment, describe_repository
     from bench.session.print_rows import print_rows
     from bench.session.rows import make_rows, size_text
+    from compile.artefact.artefact import open_artefact
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
 
@@ -220,9 +218,8 @@ def _check_threads(options: Options, cores: int | None) -> None:
 
 def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Device | None) -> None:
     """Raise where what is to be timed cannot run there: before it is built."""
-    from compile.artefact.artefact.artefact import check_runs_here
-
     from bench.device.device import check_runs_there
+    from compile.artefact.artefact import check_runs_here
     from compile.codegen.link.elf import read_machine
     from targets.load_target import load_target
 

@@ -68,7 +68,7 @@ def _build(options: Options) -> None:
         _show_targets(options.json)
         return
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from compile.artefact.artefact.show_build import show_build
+    from compile.artefact.show_build import show_build
     from compile.build_network import BuildRequest, build_artefact, parse_size
     from compile.codegen.link.linkers import find_ndk
     from compile.support.progress import Phases

@@ -11,16 +11,16 @@ from typing import Any
 import tvm
 from torch.export import ExportedProgram
 
-from compile.artefact.artefact.artefact import (
+from compile.artefact.artefact import (
     LIBRARY,
     Artefact,
     open_artefact,
     staged_artefact,
     write_manifest,
 )
-from compile.artefact.artefact.describe_boundary import BoundaryTensor, describe_boundary
-from compile.artefact.artefact.describe_calls import describe_calls
-from compile.artefact.artefact.describe_parts import describe_kernels, describe_parts
+from compile.artefact.describe_boundary import BoundaryTensor, describe_boundary
+from compile.artefact.describe_calls import describe_calls
+from compile.artefact.describe_parts import describe_kernels, describe_parts
 from compile.codegen.link.link import ExportLinker, LinkOptions
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
 from compile.imaging.bundled import bundled_photos

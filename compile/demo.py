@@ -30,7 +30,7 @@ def _demo(options: Options) -> None:
     set_up_logging(verbose=False)
     import numpy as np
 
-    from compile.artefact.artefact.show_build import show_build
+    from compile.artefact.show_build import show_build
     from compile.build_network import BuildRequest, build_artefact
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.compare import side_by_side

@@ -13,8 +13,8 @@ import tvm
 from torch.export import ExportedProgram
 from tvm import relax
 
-from compile.artefact.artefact.describe_calls import CallSummary
-from compile.artefact.artefact.describe_parts import PartSummary
+from compile.artefact.describe_calls import CallSummary
+from compile.artefact.describe_parts import PartSummary
 from compile.graph.constants import definitions_of
 from compile.graph.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.pipeline import (

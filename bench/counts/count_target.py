@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compile.artefact.artefact.artefact import Artefact
 from numpy.typing import NDArray
 
+from compile.artefact.artefact import Artefact
 from compile.support.errors import TargetError
 from device.emulated.arm64.board_core import BoardCore
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compile.artefact.artefact.describe_calls import describe_calls
-from compile.artefact.artefact.describe_parts import describe_kernels
-
 from bench.counts.gpu_launches import GpuLaunch, gpu_launches
+from compile.artefact.describe_calls import describe_calls
+from compile.artefact.describe_parts import describe_kernels
 from compile.build_network import TUNING_LOGS, BuildRequest, quantized_program
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named

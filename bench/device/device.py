@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from compile.artefact.artefact.artefact import Artefact
-from compile.artefact.artefact.compatibility import why_not_here
 from numpy.typing import NDArray
 
 from bench.device.device_process import serve_device
 from bench.engines.engine import Job
 from bench.session.asked_process import AskedProcess, NoAnswer, WorkerError
 from bench.session.clock import CoreLimits
+from compile.artefact.artefact import Artefact
+from compile.artefact.compatibility import why_not_here
 from compile.support.errors import ArtefactError, TargetError
 from device.client.request import DeviceAddress
 from device.server.kernel_calls import TimedCall

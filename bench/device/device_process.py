@@ -7,7 +7,6 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from compile.artefact.artefact.artefact import open_artefact
 from tvm.error import RPCError
 
 from bench.device.engines import (
@@ -20,6 +19,7 @@ from bench.device.engines import (
 )
 from bench.session.asked_process import NoAnswer, WorkerError
 from bench.session.clock import measure_core
+from compile.artefact.artefact import open_artefact
 from compile.support.errors import MqnetError
 from device.client.get_function import offered
 from device.client.request import DeviceAddress, request_device

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import tvm
-from compile.artefact.artefact.artefact import LIBRARY, Artefact, open_artefact
 from numpy.typing import NDArray
 from tvm import relax
 from tvm.error import RPCError
@@ -24,6 +23,7 @@ from bench.engines import OURS
 from bench.engines.engine import Job
 from bench.peers.peer_files import litert_name, peer_file
 from bench.session.asked_process import WorkerError
+from compile.artefact.artefact import LIBRARY, Artefact, open_artefact
 from device.client.get_function import offered
 from device.runtime.artefact_device import check_opencl, network_layout
 from device.runtime.gpu_name import gpu_name

@@ -6,10 +6,10 @@ import json
 from importlib.metadata import version
 
 import numpy as np
-from compile.artefact.artefact.artefact import Artefact, open_artefact
 from numpy.typing import NDArray
 
 from bench.engines.engine import Job
+from compile.artefact.artefact import Artefact, open_artefact
 from device.runtime.gpu_name import gpu_name
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.run_artefact import Session

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from compile.artefact.artefact.artefact import Artefact
 
 from bench.profile.kernel_call import KernelCall
+from compile.artefact.artefact import Artefact
 from compile.graph.parts import COPY
 from compile.support.errors import ArtefactError
 from device.server.kernel_calls import TimedCall

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from compile.artefact.artefact.artefact import Artefact
 from numpy.typing import NDArray
 
 from bench.device.choose_device import open_device
@@ -17,6 +16,7 @@ from bench.profile.describe_calls import kernels_of
 from bench.session.asked_process import WorkerError
 from bench.session.clock import CoreLimits, measure_this_core
 from bench.session.environment import describe_environment, describe_repository
+from compile.artefact.artefact import Artefact
 from compile.codegen.link.elf import read_machine
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo

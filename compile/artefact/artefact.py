@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compile.artefact.artefact.compatibility import why_not_here
+from compile.artefact.compatibility import why_not_here
 from compile.codegen.link.elf import read_machine
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compile.artefact.artefact.compatibility import why_not_here
+from compile.artefact.compatibility import why_not_here
 from compile.records.log_folder import DEVICE_FACTS
 from compile.search.board import BoardOptions
 from compile.search.rpc_runner import Job, RpcRunner

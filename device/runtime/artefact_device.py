@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from compile.artefact.artefact.artefact import LIBRARY, Artefact
-
+from compile.artefact.artefact import LIBRARY, Artefact
 from compile.codegen.opencl.dot_product import EXTENSIONS
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY
 from compile.support.errors import ArtefactError

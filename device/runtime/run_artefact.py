@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 import tvm
-from compile.artefact.artefact.artefact import Artefact, check_runs_here
 from numpy.typing import NDArray
 
+from compile.artefact.artefact import Artefact, check_runs_here
 from compile.support.errors import MqnetError
 from device.runtime.artefact_device import check_device_here, network_layout
 from device.runtime.tvm_network import TvmNetwork

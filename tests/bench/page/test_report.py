@@ -1,0 +1,215 @@
+"""Reports: every figure is the session's, bad files are named, and a browser shows the page."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report_session import row, session
+
+from bench.page.compare_runs import compare_runs
+from bench.page.figures import memory
+from bench.page.run_file import read_run
+from bench.page.table import table_of
+from bench.page.write_report import headlines, write_report
+from compile.support.errors import MqnetError
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture
+def run_json(tmp_path: Path) -> Path:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(session()))
+    return path
+
+
+def test_every_figure_of_the_page_is_of_the_file(run_json: Path, tmp_path: Path):
+    run = read_run(run_json)
+    page = write_report(run, None, tmp_path / "report").read_text()
+    (shown,) = pd.read_html(StringIO(page), keep_default_na=False)
+    assert len(shown) == len(session()["rows"])
+    for text, expected in zip(shown.astype(str).to_numpy(), session()["rows"], strict=True):
+        line = dict(zip(shown.columns, text, strict=True))
+        assert line["engine"] == expected["engine"] and line["size"] == expected["size"]
+        assert line["flags"] == ", ".join(expected["flags"])
+        if "p50_ms" not in expected:
+            assert line["p50"] == line["ratio"] == ""
+            continue
+        assert float(line["p50"]) == pytest.approx(expected["p50_ms"], abs=0.051)
+        assert float(line["CPU"]) == pytest.approx(expected["cpu_ms"], abs=0.051)
+        assert float(line["act. MB"]) == 21 and float(line["PSNR dB"]) == 59.9
+        assert line["plan MB"] == ("3.2" if expected["engine"] == "tvm" else "")
+        assert float(line["ratio"]) == pytest.approx(expected["ratio_to_litert_mixed"], abs=0.005)
+    assert "Some CPU &lt;b&gt;" in page and "<b>" not in page
+    assert "1 of 13 rows carry flags" in page
+    assert "src=" in page and "http" not in page.replace("http-equiv", "")
+
+
+def test_parts_are_beside_the_page(run_json: Path, tmp_path: Path):
+    write_report(read_run(run_json), None, tmp_path / "report")
+    files = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert files == [
+        *("accuracy.png", "latency.csv", "latency.png", "memory.png", "report.html", "scaling.png"),
+    ]
+    table = pd.read_csv(tmp_path / "report" / "latency.csv")
+    assert list(table["p50_ms"].dropna()) == [
+        r["p50_ms"] for r in session()["rows"] if "cpu_ms" in r
+    ]
+
+
+def test_headlines_say_who_is_ahead(run_json: Path):
+    first, *others = headlines(read_run(run_json))
+    assert first == (
+        "256x256, 1 thread: tvm mixed is 2.00 times faster than LiteRT mixed (1.98 to 2.02): 6.2 ms"
+    )
+    assert len(others) == 3
+
+
+def test_headlines_where_we_are_behind_or_litert_is_missing(tmp_path: Path):
+    behind, alone = session(), session()
+    behind["rows"] = [row("tvm", "mixed", "256x256", 1, 25.0, 0.5)]
+    alone["rows"] = [row("tvm", "mixed", "256x256", 2, 25.0, None)]
+    for run, text in ((behind, "0.50 times as fast as"), (alone, "tvm mixed is the fastest")):
+        (tmp_path / "run.json").write_text(json.dumps(run))
+        (line,) = headlines(read_run(tmp_path / "run.json"))
+        assert text in line
+
+
+def test_a_session_without_litert_has_no_ratios(tmp_path: Path):
+    run = session()
+    run["rows"] = [r | {"ratio_to_litert_mixed": None, "ratio_interval": None} for r in run["rows"]]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert set(table_of(read_run(tmp_path / "run.json").rows)["ratio"]) == {""}
+    write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
+
+
+def test_memory_is_shown_as_measured_and_as_planned(run_json: Path):
+    (panel,) = memory(read_run(run_json)).axes
+    names = [label.get_text() for label in panel.get_yticklabels()]
+    assert names == ["tvm mixed, as planned", "tvm mixed", "litert mixed", "litert fp32"]
+    for bars in panel.containers:
+        assert [bar.get_width() for bar in bars] == [3.21, 20.6, 20.6, 20.6]
+
+
+def test_memory_of_a_gpu_is_left_out(tmp_path: Path):
+    run = session()
+    run["rows"] = [
+        r | {"activation_mb": None if r["engine"] == "tvm" else r.get("activation_mb")}
+        for r in run["rows"]
+    ]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (panel,) = memory(read_run(tmp_path / "run.json")).axes
+    names = [label.get_text() for label in panel.get_yticklabels()]
+    assert names == ["tvm mixed, as planned", "litert mixed", "litert fp32"]
+
+
+def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
+    run = session()
+    for r in run["rows"]:
+        r.pop("planned_activation_mb", None)
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
+    assert set(table_of(read_run(tmp_path / "run.json").rows)["plan MB"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"run\.json cannot be read \(No such file"),
+        (json.dumps(session())[:-300], "truncated or not JSON"),
+        (json.dumps(session() | {"format": 0}), "has format 0, not 1"),
+        ("[1, 2]", "has format None, not 1"),
+        (json.dumps({"format": 1, "rows": []}), "has no 'environment'"),
+        (json.dumps(session() | {"rows": session()["rows"][-1:]}), "has no row with a figure"),
+    ],
+)
+def test_files_that_are_no_session(tmp_path: Path, content: str | None, message: str):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(MqnetError, match=message):
+        read_run(tmp_path / "run.json")
+
+
+def test_a_change_counts_where_the_intervals_part(tmp_path: Path, run_json: Path):
+    changed = copy.deepcopy(session())
+    ours = [r for r in changed["rows"] if r["engine"] == "tvm"]
+    for r, ratio in zip(ours, (2.5, 2.01, 1.5, 2.0), strict=True):
+        r["ratio_to_litert_mixed"], r["ratio_interval"] = ratio, [ratio - 0.02, ratio + 0.02]
+    (tmp_path / "new.json").write_text(json.dumps(changed))
+    old, new = read_run(run_json), read_run(tmp_path / "new.json")
+    table = compare_runs(old, new)
+    assert list(table[table["engine"] == "tvm"]["verdict"]) == [
+        *("faster", "within noise", "slower", "within noise"),
+    ]
+    assert list(table["change"])[0] == pytest.approx(0.25)
+    page = write_report(new, old, tmp_path / "report").read_text()
+    assert "+25.0%" in page and "within noise" in page
+
+
+def test_sessions_of_two_machines_are_not_compared(tmp_path: Path, run_json: Path):
+    other = session()
+    other["environment"]["cpu"] = "Another CPU"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(MqnetError, match="'Another CPU'.*sessions of one machine"):
+        compare_runs(read_run(tmp_path / "other.json"), read_run(run_json))
+
+
+def test_a_device_that_does_not_say_what_it_is_is_not_compared(tmp_path: Path):
+    """Not even with itself: it could be another one of the same key."""
+    unknown = session()
+    unknown["environment"]["cpu"] = None
+    (tmp_path / "unknown.json").write_text(json.dumps(unknown))
+    run = read_run(tmp_path / "unknown.json")
+    with pytest.raises(MqnetError, match="does not say what CPU"):
+        compare_runs(run, run)
+
+
+def test_an_emulated_device_is_said_to_be_one_and_by_nothing_else(tmp_path: Path):
+    emulated = session()
+    emulated["environment"] |= {"cpu": "EMULATED by qemu-user: x", "emulated": "qemu-user"}
+    for r in emulated["rows"]:
+        r |= {name: None for name in ("cpu_ms", "peak_rss_mb", "activation_mb") if name in r}
+    (tmp_path / "run.json").write_text(json.dumps(emulated))
+    run = read_run(tmp_path / "run.json")
+    assert headlines(run) == ["EMULATED by qemu-user: its times say nothing about any device"]
+    page = write_report(run, None, tmp_path / "report").read_text()
+    assert "EMULATED</h1>" in page and "faster than" not in page
+    assert not (tmp_path / "report" / "memory.png").exists()
+
+
+def test_sessions_without_a_ratio_in_common(tmp_path: Path, run_json: Path):
+    other = session()
+    for r in other["rows"]:
+        r["size"] = "32x32"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(MqnetError, match="no ratio in common"):
+        compare_runs(read_run(tmp_path / "other.json"), read_run(run_json))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_shows_and_prints_it(run_json: Path, tmp_path: Path):
+    page = write_report(read_run(run_json), None, tmp_path / "report")
+    browser = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=2000",
+    ]
+    seen = subprocess.run(
+        [*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True
+    ).stdout
+    assert seen.count('<tr class="ours">') == 4
+    assert seen.count("<img") == 4
+    pdf = tmp_path / "page.pdf"
+    subprocess.run(
+        [*browser, f"--print-to-pdf={pdf}", page.as_uri()], capture_output=True, check=True
+    )
+    assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 50_000

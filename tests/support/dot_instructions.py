@@ -1,0 +1,61 @@
+"""The dot product instructions of this machine, and an intrinsic beside its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+import tvm
+from numpy.typing import NDArray
+from tvm import tirx
+
+from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
+from targets.detect_host import read_host_machine
+from targets.load_target import load_target, tvm_target
+
+
+def runnable() -> list[tuple[DotProduct, VectorUnit]]:
+    """The instructions of this machine on its registers, and on the narrower ones that it has."""
+    flags = read_host_machine().flags
+    found = []
+    if "sse2" in flags:
+        found.append((pmaddwd(128), VectorUnit(128, 16, 1)))
+    if "avx2" in flags:
+        found.append((pmaddwd(256), VectorUnit(256, 16, 2)))
+    spec = load_target("host")
+    dot = dot_product_named(spec.dot_product, spec.vector_bits)
+    if dot is not None:
+        registers = 32 if spec.vector_bits == 512 else 16
+        found.append((dot, VectorUnit(spec.vector_bits, registers, 1, l1d_bytes=4096)))
+    return found
+
+
+dots = pytest.mark.parametrize(
+    ("dot", "unit"), runnable(), ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit"
+)
+
+
+@cache
+def compiled(
+    pair: Callable[..., tuple[tirx.PrimFunc, tirx.PrimFunc]], *args: object
+) -> list[tvm.runtime.Module]:
+    """An intrinsic's description and its implementation, for this machine."""
+    functions = (function.with_attr("global_symbol", "dot") for function in pair(*args))
+    target = tvm_target(load_target("host"), 1)
+    return [tvm.compile(tvm.IRModule({"dot": function}), target=target) for function in functions]
+
+
+def run_both(modules: list[tvm.runtime.Module], start: NDArray, *operands: NDArray) -> NDArray:
+    """What both compute from ``start``, which is checked to be the same."""
+    results = []
+    for module in modules:
+        total = tvm.runtime.tensor(start)
+        module["dot"](*(tvm.runtime.tensor(array) for array in operands), total)
+        results.append(total.numpy())
+    np.testing.assert_array_equal(*results)
+    return results[0]

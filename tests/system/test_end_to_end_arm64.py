@@ -1,0 +1,99 @@
+"""The network's arm64 libraries, executed: under QEMU, by the aarch64 TVM, against the host's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from android_library import check_android_library
+from command_line import needs_lld
+from elftools.elf.elffile import ELFFile
+from fixtures_artefacts import ArtefactFactory
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from compile.artefact.artefact import Artefact
+from compile.codegen.link.elf import read_needed, read_symbols
+from compile.codegen.link.stubs import stub_libraries
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.read_photo import read_photo
+from device.emulated.arm64.run_module import run_on_board
+from device.runtime.run_artefact import Session
+
+pytestmark = needs_lld
+
+
+def frame(size: tuple[int, int]) -> NDArray[np.uint8]:
+    photo = Image.fromarray(read_photo(bundled_photos("demo")[0]))
+    return np.asarray(ImageOps.fit(photo, size[::-1], Image.Resampling.LANCZOS))
+
+
+def check_on_board(root: Path, host: Artefact, built: Artefact, cpu: str, aliases: bool) -> None:
+    """Backbone bit for bit, output to 1e-5."""
+    picture = frame(host.size)
+    session = Session(host)
+    (expected,) = session.network.run_part("backbone", picture[None])
+
+    def run(function: str) -> NDArray:
+        (result,) = run_on_board(
+            root, built.library, function, [picture[None]], cpu, aliases_bionic=aliases, threads=2
+        )
+        return result
+
+    got = run("backbone")
+    assert got.dtype == expected.dtype == np.int8
+    np.testing.assert_array_equal(got, expected)
+    output = run("main")
+    assert output.dtype == np.float32
+    np.testing.assert_allclose(output[0], session.run(picture)[0], rtol=0, atol=1e-5)
+    # A network whose output does not depend on its input would pass the above as well.
+    assert len(np.unique(expected)) > 40 and np.ptp(output) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("target", "cpu", "aliases"),
+    [
+        ("linux-arm64", "cortex-a53", False),
+        ("android-arm64", "max", True),
+        ("cortex-x2", "max,sme=off", False),
+        pytest.param("cortex-a76", "cortex-a76", False, marks=pytest.mark.slow),
+    ],
+)
+def test_board_equals_the_host(
+    arm64_root: Path, artefact: ArtefactFactory, target: str, cpu: str, aliases: bool
+):
+    check_on_board(arm64_root, artefact(), artefact(target), cpu, aliases)
+
+
+@pytest.mark.slow
+def test_board_equals_the_host_at_256(arm64_root: Path, artefact: ArtefactFactory):
+    size = (256, 256)
+    host, built = artefact(size=size), artefact("linux-arm64", size=size)
+    check_on_board(arm64_root, host, built, "max", aliases=False)
+
+
+def test_linux_library_needs_only_libc_and_libm(artefact: ArtefactFactory):
+    """TVM's symbols come from the process that loads it, which has the runtime already."""
+    built = artefact("linux-arm64")
+    assert set(read_needed(built.library)) <= {"libc.so.6", "libm.so.6"}
+    assert built.manifest["linker"]["needed"] == list(read_needed(built.library))
+    check_symbols_are_known(built.library, "linux")
+
+
+def test_android_library_asks_for_nothing_more(artefact: ArtefactFactory):
+    built = artefact("android-arm64")
+    check_android_library(built.library)
+    assert built.manifest["linker"]["needed"] == list(read_needed(built.library))
+    check_symbols_are_known(built.library, "android")
+    with built.library.open("rb") as stream:
+        sections = [section.name for section in ELFFile(stream).iter_sections()]
+    assert not [name for name in sections if name in (".tdata", ".tbss")]
+
+
+def check_symbols_are_known(library: Path, system: str) -> None:
+    undefined = read_symbols(library).undefined
+    assert undefined, "a network that calls neither libc nor TVM is none"
+    known = stub_libraries(system)
+    strangers = [name for name in undefined if not any(one.exports(name) for one in known)]
+    assert not strangers

@@ -1,0 +1,293 @@
+"""Target files: every one loads, agrees with LLVM about itself, and mistakes are named."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tvm.target import Target, codegen
+
+from compile.artefact.compatibility import why_not_here
+from compile.support.errors import TargetError
+from targets.detect_host import HostMachine, parse_cpuinfo
+from targets.load_target import (
+    HOST_NAME,
+    LINKERS,
+    TARGET_FOLDER,
+    list_targets,
+    load_target,
+    read_host_file,
+    read_target_file,
+    tvm_target,
+)
+from targets.show_targets import describe_targets, print_targets
+
+GPU_TARGETS = [name for name in list_targets() if load_target(name).opencl is not None]
+CROSS_TARGETS = [name for name in list_targets() if name not in (HOST_NAME, *GPU_TARGETS)]
+HOST_FILE = TARGET_FOLDER / "host.toml"
+
+# LLVM features by which generated code, and not only its tuning, differs.
+CODE_FEATURES = {
+    *("neon", "dotprod", "fullfp16", "fp16fml", "i8mm", "bf16", "sve", "sve2", "sme"),
+    *("rcpc", "rcpc-immo", "lse", "rdm", "jsconv", "complxnum"),
+}
+
+AVX2 = "sse4_2 ssse3 popcnt avx f16c fma avx2 bmi1 bmi2"
+AVX512 = f"{AVX2} avx512f avx512dq avx512cd avx512bw avx512vl"
+
+
+def llvm_features(cpu: str, triple: str, mattr: tuple[str, ...] = ()) -> set[str]:
+    target = Target({"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(mattr)})
+    return {str(feature) for feature in codegen.llvm_get_cpu_features(target)}
+
+
+def test_the_targets_that_the_project_promises_are_there():
+    promised = {"host", "linux-arm64", "cortex-a55", "cortex-a76", "rpi4", "rk3588"}
+    promised |= {"android-arm64", "snapdragon-888", "exynos-990"}
+    promised |= {"linux-mali", "android-mali"}
+    assert promised <= set(list_targets())
+    assert list_targets()[0] == "host"
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_tvm_takes_every_target(name: str):
+    spec = load_target(name)
+    whole = tvm_target(spec)
+    target = whole if spec.opencl is None else whole.host
+    assert target.attrs["mcpu"] == spec.cpu
+    assert target.attrs["num-cores"] == spec.threads
+    three = tvm_target(spec, threads=3)
+    assert (three if spec.opencl is None else three.host).attrs["num-cores"] == 3
+    assert codegen.llvm_is_valid_cpu(spec.cpu, spec.triple)
+    assert spec.linker in LINKERS
+    assert 1 <= spec.threads <= sum(core.count for core in spec.cores)
+
+
+@pytest.mark.parametrize("name", GPU_TARGETS)
+def test_a_gpu_has_the_processor_of_another_target(name: str):
+    spec = load_target(name)
+    assert spec.name == name and spec.variant == "" and spec.timing is None
+    target = tvm_target(spec)
+    assert target.kind.name == "opencl" and target.host.kind.name == "llvm"
+    assert target.attrs["max_num_threads"] == spec.opencl.work_group
+    processor = {"linux-mali": "rk3588", "android-mali": "android-arm64", "host-opencl": "host"}
+    other = load_target(processor[name])
+    same = ("triple", "cpu", "features", "linker", "machine", "requires")
+    assert all(getattr(spec, field) == getattr(other, field) for field in same)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("work_group = 256", "work_groups = 256", "opencl: unknown key 'work_groups'; did you"),
+        ("registers = 64\n", "", "opencl: missing key 'registers'"),
+        ("registers = 64", "registers = 0", "'registers' must be positive"),
+        ("fp16 = true", "fp16 = 1", "'fp16' must be true or false, not an integer"),
+        ("product = true", 'product = "arm"', "'integer_dot_product' must be true or false"),
+        ("mesa_gpu = 0xa867", 'mesa_gpu = "G610"', "'mesa_gpu' must be an integer, not a string"),
+        ('"rk3588"', '"rk3589"', "unknown target 'rk3589'; did you mean rk3588"),
+        ('"rk3588"', '"android-mali"', "'processor' android-mali is a GPU"),
+        ("[opencl]", "threads = 4\n[opencl]", "unknown key 'threads'"),
+    ],
+)
+def test_mistake_in_a_gpus_file_is_named(tmp_path: Path, old: str, new: str, message: str):
+    text = (TARGET_FOLDER / "linux-mali.toml").read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert read_target_file(path).opencl.integer_dot_product
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(TargetError) as caught:
+        read_target_file(path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CROSS_TARGETS)
+def test_dot_product_is_what_llvm_will_emit(name: str):
+    spec = load_target(name)
+    features = llvm_features(spec.cpu, spec.triple, spec.features)
+    assert ("dotprod" in features) == (spec.dot_product in ("sdot", "smmla"))
+    assert ("i8mm" in features) == (spec.dot_product == "smmla")
+
+
+@pytest.mark.parametrize("name", CROSS_TARGETS)
+def test_every_core_of_the_chip_runs_the_code(name: str):
+    """One library runs on all clusters: the scheduled core may not promise what another lacks."""
+    spec = load_target(name)
+    promised = llvm_features(spec.cpu, spec.triple, spec.features) & CODE_FEATURES
+    for core in spec.cores:
+        if core.name != "armv8-a":
+            assert promised <= llvm_features(core.name, spec.triple), core.name
+
+
+@pytest.mark.parametrize("name", ["linux-arm64", "android-arm64"])
+def test_generic_targets_promise_nothing_beyond_armv8(name: str):
+    spec = load_target(name)
+    promised = llvm_features(spec.cpu, spec.triple, spec.features) & CODE_FEATURES
+    assert promised == {"neon"}
+
+
+def test_big_little_counts():
+    assert [core.count for core in load_target("exynos-990").cores] == [2, 2, 4]
+    assert sum(core.count for core in load_target("snapdragon-888").cores) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("adroid-arm64", "did you mean android-arm64"),
+        ("cortex-a67", "cortex-a76"),
+        ("Host", "did you mean host"),
+        ("", "known: host"),
+        ("../targets/host", "unknown target"),
+    ],
+)
+def test_unknown_target_names_the_nearest(name: str, message: str):
+    with pytest.raises(TargetError, match="unknown target") as caught:
+        load_target(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("vector_bits", "vector_bit", "unknown key 'vector_bit'; did you mean 'vector_bits'"),
+        ("threads = 4\n", "", "missing key 'threads'"),
+        ("threads = 4", 'threads = "4"', "'threads' must be an integer, not a string"),
+        ("threads = 4", "threads = true", "'threads' must be an integer, not a bool"),
+        ("threads = 4", "threads = 0", "'threads' must be positive"),
+        ("threads = 4", "threads = 4.0", "'threads' must be an integer, not a float"),
+        ('"sdot"', '"sdott"', "'dot_product' must be one of none, pmaddwd"),
+        ('"linux-arm64"', '"linux"', "'linker' must be one of"),
+        ('["+neon", "+dotprod"]', '["+neon", 1]', "'features' must be a list of strings"),
+        ('["+neon", "+dotprod"]', '"+neon"', "'features' must be a list, not a string"),
+        (", count = 4 }]", " }]", "cores: missing key 'count'"),
+        ('[{ name = "cortex-a76", count = 4 }]', '["cortex-a76"]', "'cores' must be a list of"),
+        ('[{ name = "cortex-a76", count = 4 }]', "[]", "'cores' must not be empty"),
+        ("threads = 4", "threads = ", "cannot be read"),
+        ("threads = 4", "threads = 4\nthreads = 5", "cannot be read"),
+    ],
+)
+def test_mistake_in_a_file_is_named(tmp_path: Path, old: str, new: str, message: str):
+    text = (TARGET_FOLDER / "cortex-a76.toml").read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert read_target_file(path).name == "mine"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(TargetError) as caught:
+        read_target_file(path)
+    assert "mine.toml" in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("requires = ", "require = ", "unknown key 'require'; did you mean 'requires'"),
+        ('"fma"]', "3]", "'requires' must be a list of strings"),
+        ('summary = "', 'sumary = "', "unknown key 'sumary'"),
+    ],
+)
+def test_mistake_in_the_host_file_is_named(tmp_path: Path, old: str, new: str, message: str):
+    path = tmp_path / "host.toml"
+    path.write_text(HOST_FILE.read_text().replace(old, new, 1))
+    with pytest.raises(TargetError) as caught:
+        read_target_file(path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arch", "family", "flags", "variant", "dot_product"),
+    [
+        ("x86_64", "AuthenticAMD 25", AVX2, "avx2", "pmaddwd"),
+        ("x86_64", "AuthenticAMD 25", f"{AVX512} avx512_vnni", "avx512-vnni-zen4", "vnni"),
+        ("x86_64", "AuthenticAMD 26", f"{AVX512} avx512_vnni", "avx512-vnni", "vnni"),
+        ("x86_64", "GenuineIntel 6", f"{AVX512} avx512_vnni", "avx512-vnni", "vnni"),
+        ("x86_64", "GenuineIntel 6", AVX512, "avx512bw", "pmaddwd"),
+        ("x86_64", "GenuineIntel 6", f"{AVX2} avx_vnni", "avx-vnni", "vnni"),
+        # AVX2 without FMA, as a few emulators report, is not enough for the AVX2 kernels.
+        ("x86_64", "GenuineIntel 6", "sse4_2 ssse3 popcnt avx avx2", "sse4", "pmaddwd"),
+        ("aarch64", "", "fp asimd", "neon", "smlal"),
+        ("aarch64", "", "fp asimd asimddp", "dotprod", "sdot"),
+        ("aarch64", "", "fp asimd asimddp i8mm sve", "i8mm", "smmla"),
+    ],
+)
+def test_host_variant_follows_the_flags(
+    arch: str, family: str, flags: str, variant: str, dot_product: str
+):
+    machine = HostMachine(arch=arch, flags=frozenset(flags.split()), cpu_family=family, cores=3)
+    spec = read_host_file(HOST_FILE, machine)
+    assert (spec.variant, spec.dot_product) == (variant, dot_product)
+    assert spec.threads == 3
+    assert spec.machine == {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}[arch]
+    # The caches of the variant stand in where the machine does not tell.
+    assert spec.l1d_bytes > 0 and spec.l2_bytes > spec.l1d_bytes
+    if arch == "aarch64":
+        features = llvm_features(spec.cpu, spec.triple, spec.features)
+        assert ("dotprod" in features) == ("asimddp" in flags)
+        assert ("i8mm" in features) == ("i8mm" in flags)
+
+
+def test_host_without_any_variant():
+    for arch, flags in [("x86_64", "sse2"), ("riscv64", "asimd"), ("aarch64", "")]:
+        with pytest.raises(TargetError, match="no variant in host.toml fits"):
+            read_host_file(HOST_FILE, HostMachine(arch=arch, flags=frozenset(flags.split())))
+
+
+def test_features_that_a_hypervisor_hides_are_not_used():
+    """LLVM names the CPU by its family; what the machine does not show must not be emitted."""
+    machine = HostMachine(arch="x86_64", flags=frozenset(AVX2.split()), cores=1)
+    features = llvm_features(read_host_file(HOST_FILE, machine).cpu, "x86_64-linux-gnu")
+    assert not {feature for feature in features if feature.startswith("avx512")}
+
+
+def test_flags_are_those_of_the_least_core():
+    cpuinfo = (
+        "processor\t: 0\nFeatures\t: fp asimd asimddp\n\n"
+        "processor\t: 1\nFeatures\t: fp asimd asimddp i8mm\n"
+    )
+    machine = parse_cpuinfo(cpuinfo, arch="aarch64", cores=2)
+    assert machine.flags == {"fp", "asimd", "asimddp"}
+    assert parse_cpuinfo("", arch="x86_64", cores=1).flags == frozenset()
+
+
+def test_host_counts_the_cores_it_may_use():
+    allowed = os.sched_getaffinity(0)
+    assert load_target("host").threads == len(allowed)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert load_target("host").threads == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_says_why_a_library_does_not_run_here():
+    here = HostMachine(arch="x86_64", flags=frozenset({"avx2", "fma"}))
+    assert why_not_here("EM_X86_64", ["avx2"], "host", here) is None
+    assert "EM_AARCH64" in why_not_here("EM_AARCH64", [], "linux-arm64", here)
+    assert "avx512f" in why_not_here("EM_X86_64", ["avx2", "avx512f"], "host", here)
+    board = HostMachine(arch="aarch64", flags=frozenset({"asimd"}))
+    assert why_not_here("EM_AARCH64", [], "linux-arm64", board) is None
+    assert "Android" in why_not_here("EM_AARCH64", [], "android-arm64", board)
+
+
+def test_table_and_json_hold_every_target():
+    console = Console(file=io.StringIO(), width=120)
+    print_targets(console)
+    table = console.file.getvalue()
+    described = json.loads(json.dumps(describe_targets()))
+    assert [target["name"] for target in described] == list(list_targets())
+    for target in described:
+        assert target["name"] in table
+    assert "4x cortex-a55" in table and "snapdragon-888" in table
+
+
+def test_spec_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load_target("rpi4").threads = 1
