@@ -5,6 +5,8 @@ from __future__ import annotations
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels.common.tiling import even_lanes
+
 
 def keep_in_registers(sch: s_tir.Schedule, loops: list[LoopRV], lane: LoopRV) -> None:
     """Unroll ``loops`` and vectorize ``lane``: every value of the tile becomes a register."""
@@ -31,3 +33,14 @@ def accumulate_in_registers(
     sch.reorder(*reduction, *tile, vector, lane)
     keep_in_registers(sch, [*tile, vector], lane)
     sch.decompose_reduction(block, reduction[0])
+
+
+def finish_in_registers(sch: s_tir.Schedule, epilogue: SBlockRV, lanes: int) -> None:
+    """Unroll the tile of the block "epilogue" and vectorize its channels, of which the last vector
+    may lack some."""
+    *_, pixel, channel = sch.get_loops(epilogue)
+    extent = int(sch.get(channel).extent)
+    # A single vector that is not full stays one: it costs as much as a full one.
+    lanes = extent if extent <= lanes else even_lanes(extent, max(lanes, 16))
+    vector, lane = sch.split(channel, [None, lanes])
+    keep_in_registers(sch, [pixel, vector], lane)

@@ -19,6 +19,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import VectorUnit, pixels_per_task, shares_of_pixels
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -27,7 +28,6 @@ from compile.kernels.cpu.int8.int8_loops import (
     accumulate_dot_products,
     dot_product_tile,
     dot_product_tiles,
-    finish_in_registers,
     packed_extents,
     take_annotations,
     vectorize_operand,

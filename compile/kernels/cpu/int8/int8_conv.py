@@ -9,6 +9,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import VectorUnit, rows_per_task, shares_of_rows
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
@@ -19,7 +20,6 @@ from compile.kernels.cpu.int8.int8_loops import (
     accumulate_dot_products,
     dot_product_tile,
     dot_product_tiles,
-    finish_in_registers,
     packed_extents,
     take_annotations,
     vectorize_operand,

@@ -121,17 +121,6 @@ def vectorize_operand(sch: s_tir.Schedule, operand: SBlockRV, unit: VectorUnit) 
     sch.vectorize(lane)
 
 
-def finish_in_registers(sch: s_tir.Schedule, epilogue: SBlockRV, lanes: int) -> None:
-    """Unroll the tile of the block "epilogue" and vectorize its channels, of which the last vector
-    may lack some."""
-    *_, pixel, channel = sch.get_loops(epilogue)
-    extent = int(sch.get(channel).extent)
-    # A single vector that is not full stays one: it costs as much as a full one.
-    lanes = extent if extent <= lanes else even_lanes(extent, max(lanes, 16))
-    vector, lane = sch.split(channel, [None, lanes])
-    keep_in_registers(sch, [pixel, vector], lane)
-
-
 def accumulate_dot_products(
     sch: s_tir.Schedule,
     conv: SBlockRV,

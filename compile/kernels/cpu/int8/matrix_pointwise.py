@@ -14,10 +14,10 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.kernel_function import create_kernel
-from compile.kernels.common.register_loops import keep_in_registers
+from compile.kernels.common.register_loops import finish_in_registers, keep_in_registers
 from compile.kernels.common.tiling import VectorUnit, divisors, pixels_per_task, shares_of_pixels
 from compile.kernels.cpu.instructions.arm_smmla import GROUP, SIDE, smmla_intrinsic
-from compile.kernels.cpu.int8.int8_loops import MOST_BYTES, finish_in_registers
+from compile.kernels.cpu.int8.int8_loops import MOST_BYTES
 
 FAMILY = "matrix_pointwise"
 

@@ -20,6 +20,7 @@ from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import (
     MOST_PIXELS,
     VectorUnit,
@@ -44,7 +45,6 @@ from compile.kernels.cpu.int8.int8_loops import (
     accumulate_dot_products,
     dot_product_tile,
     dot_product_tiles,
-    finish_in_registers,
     take_annotations,
     vectorize_operand,
 )

@@ -8,7 +8,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
 from compile.kernels.common.kernel_function import create_kernel
-from compile.kernels.common.register_loops import accumulate_in_registers
+from compile.kernels.common.register_loops import accumulate_in_registers, finish_in_registers
 from compile.kernels.common.tiling import (
     MOST_PIXELS,
     RegisterTile,
@@ -20,7 +20,6 @@ from compile.kernels.common.tiling import (
     shares_of_rows,
 )
 from compile.kernels.common.window import Window, WindowChoice, output_extents, vectorize_copy
-from compile.kernels.cpu.int8.int8_loops import finish_in_registers
 from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
 
 FAMILY = "spatial_conv"
