@@ -58,7 +58,7 @@ def _measure(options: Options) -> None:
     from bench.quality.strips import draw_strips
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
-    from compile.support.progress import Phases
+    from compile.support.progress import PhaseProgress
     from compile.training.held_out import held_out_pairs
 
     pairs = held_out_pairs()
@@ -76,7 +76,7 @@ def _measure(options: Options) -> None:
             stderr.print(f"{attention}, {scheme}", highlight=False)
             folder = options.out / f"{attention}-{scheme}"
             request = request_for(scheme, attention, options.checkpoint, folder)
-            results += evaluate_network(request, list(pairs.values()), Phases(stderr))
+            results += evaluate_network(request, list(pairs.values()), PhaseProgress(stderr))
     rows = [_row(result, results) for result in results]
     write_atomically(options.out / "accuracy.csv", pd.DataFrame(rows).to_csv(index=False).encode())
     compiled = {

@@ -85,7 +85,7 @@ def _count_frame(options: Options) -> GpuFrame:
 
     from bench.counts.gpu_target import check_has_compiler, count_gpu_frame
     from compile.build_network import BuildRequest, parse_size
-    from compile.support.progress import Phases
+    from compile.support.progress import PhaseProgress
     from device.emulated.mali.compile_kernels import check_compiler
     from device.emulated.mali.make_compiler import default_compiler
     from targets.load_target import load_target
@@ -103,7 +103,9 @@ def _count_frame(options: Options) -> GpuFrame:
             task = progress.add_task("Mesa's compiler", total=total)
             return lambda name: progress.advance(task)
 
-        return count_gpu_frame(root, spec, request, options.family, Phases(stderr), on_kernels)
+        return count_gpu_frame(
+            root, spec, request, options.family, PhaseProgress(stderr), on_kernels
+        )
 
 
 def _print(frame: GpuFrame, rows: int) -> None:

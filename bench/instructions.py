@@ -71,7 +71,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
     from compile.support.errors import MqnetError
-    from compile.support.progress import Phases
+    from compile.support.progress import PhaseProgress
     from device.emulated.arm64.board_core import board_core
     from device.emulated.arm64.command import check_board
     from device.emulated.arm64.count_instructions import count_on_board
@@ -106,7 +106,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     counted = []
     for request in requests:
         stderr.print(request.target, highlight=False)
-        artefact = build_artefact(request, Phases(stderr), program)
+        artefact = build_artefact(request, PhaseProgress(stderr), program)
         core = cores[request.target]
         with stderr.status(f"ours on an emulated {core.title}"):
             counted.append(count_target(root, core, artefact, picture, litert[core.name]))

@@ -271,7 +271,7 @@ def _build(
 ) -> Artefact:
     from bench.session.rows import size_text
     from compile.build_network import BuildRequest, build_artefact
-    from compile.support.progress import Phases
+    from compile.support.progress import PhaseProgress
 
     images = engine == "tvm-images"
     name = f"{options.target}-{scheme}-{size_text(size)}-{threads}{'-images' if images else ''}"
@@ -283,7 +283,7 @@ def _build(
         out=options.out.parent / name,
         image_weights=images,
     )
-    return build_artefact(request, Phases(stderr))
+    return build_artefact(request, PhaseProgress(stderr))
 
 
 def _session(
@@ -305,14 +305,14 @@ def _session(
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
     from compile.networks.mqnet.checkpoints import load_checkpoint
-    from compile.networks.mqnet.export_wrapper import Deployed
+    from compile.networks.mqnet.export_wrapper import ExportWrapper
     from compile.networks.mqnet.run_pytorch import run_module
     from compile.support.errors import TargetError
 
     photos = [
         fit_photo(read_photo(path), *jobs[0].size, "resize")[0] for path in bundled_photos("test")
     ]
-    network = Deployed(load_checkpoint(None, "ca")).eval()
+    network = ExportWrapper(load_checkpoint(None, "ca")).eval()
     references = [run_module(network, photo) for photo in photos]
     title = f"{size_text(jobs[0].size)}, {jobs[0].threads} threads: "
     there = contextlib.nullcontext() if address is None else open_device(address, jobs[0].threads)

@@ -71,9 +71,9 @@ def _bench(options: Options) -> None:
     from compile.imaging.metrics import psnr
     from compile.imaging.read_photo import read_photo
     from compile.networks.mqnet.checkpoints import load_checkpoint
-    from compile.networks.mqnet.export_wrapper import Deployed
+    from compile.networks.mqnet.export_wrapper import ExportWrapper
     from compile.networks.mqnet.run_pytorch import run_module
-    from compile.support.progress import Phases
+    from compile.support.progress import PhaseProgress
     from device.runtime.run_artefact import Session
 
     size = parse_size(options.size)
@@ -84,9 +84,9 @@ def _bench(options: Options) -> None:
         threads=options.threads,
         out=Path("build") / f"quick-{size[0]}x{size[1]}-{options.threads}",
     )
-    session = Session(build_artefact(request, Phases(stderr)))
+    session = Session(build_artefact(request, PhaseProgress(stderr)))
     frame, _ = fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")
-    network = Deployed(load_checkpoint(None, "ca")).eval()
+    network = ExportWrapper(load_checkpoint(None, "ca")).eval()
     engines = {
         ("tvm", "mixed"): lambda: session.run(frame)[0],
         ("pytorch eager", "fp32"): lambda: run_module(network, frame),

@@ -41,7 +41,7 @@ def _demo(options: Options) -> None:
     from compile.imaging.write_hdr import write_hdr
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.run_pytorch import run_float_network
-    from compile.support.progress import Phases
+    from compile.support.progress import PhaseProgress
     from device.runtime.infer_photos import run_photo
     from device.runtime.run_artefact import Session
 
@@ -50,7 +50,7 @@ def _demo(options: Options) -> None:
     size = padded_size(*photo.shape[:2])
     stderr.print(f"building mixed MQNet for this machine at {size[0]}x{size[1]}", highlight=False)
     request = BuildRequest(target="host", size=size, out=options.out / "artefact")
-    artefact = build_artefact(request, Phases(stderr))
+    artefact = build_artefact(request, PhaseProgress(stderr))
     show_build(artefact, stderr)
 
     session = Session(artefact)

@@ -7,7 +7,8 @@ import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import
 layout  NCHW to NHWC                                             passes/convert_layout.py
 cut     int8 backbone | float-activation head                    passes/partition_precision.py
         the head's pictures in float16, where wanted             passes/narrow_head.py
-lower   int8 islands to integer kernels                          passes/lower_integer_islands.py
+lower   int8 quantized ops to integer kernels
+passes/lower_quantized_ops.py
         inverted residual blocks, strip by strip                 passes/fuse_inverted_residuals.py
         attention's multiply, in the kernel that reads it        passes/fold_gates.py
         float pictures of few channels as rows of planes         passes/choose_planar_rows.py
@@ -37,23 +38,23 @@ from tvm import relax
 
 from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.frontend.import_program import import_program
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
 from compile.kernels.gpu.dp4a import WordDot
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
-from compile.passes.fold_channel_scales import FoldGates
+from compile.passes.fold_channel_scales import FoldChannelScales
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
-from compile.passes.lower_float_activations import LowerFloatPictures
+from compile.passes.lower_float_activations import LowerFloatActivations
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_instance_norm import LowerInstanceNorm
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 from compile.passes.narrow_head import NarrowHead
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
@@ -95,7 +96,7 @@ class PipelineOptions:
         return cls(spec, threads, is_split, records, scheme.narrow_head, image_weights)
 
 
-#: Phases before backbone and head are two functions.
+#: PhaseProgress before backbone and head are two functions.
 _CUT = 2
 
 #: Called around each phase with its name; for progress.
@@ -184,7 +185,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     """The passes behind the import, by phase."""
     target = tvm_target(options.spec, options.threads)
     dot = dot_product_of(options.spec)
-    unit = schedule_unit(options.spec, options.threads, options.image_weights)
+    core = core_model(options.spec, options.threads, options.image_weights)
     on_gpu = options.spec.opencl is not None
     return [
         ("layout", [ConvertLayout()]),
@@ -192,13 +193,13 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
         (
             "lower",
             [
-                LowerIntegerIslands(dot),
-                FuseInvertedResiduals(dot, unit),
-                FoldGates(dot),
+                LowerQuantizedOps(dot),
+                FuseInvertedResiduals(dot, core),
+                FoldChannelScales(dot),
                 ChoosePlanarRows(dot),
                 LowerFloatConvolutions(dot),
                 LowerInstanceNorm(on_gpu),
-                LowerFloatPictures(on_gpu),
+                LowerFloatActivations(on_gpu),
                 LegalizeFloatOps(),
                 FuseRowKernels(on_gpu),
             ],
@@ -207,7 +208,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             "loops",
             [
                 apply_tuning_records(options.records, target),
-                apply_builtin_schedule(unit),
+                apply_builtin_schedule(core),
             ],
         ),
         ("plan", [plan_memory()]),
@@ -234,20 +235,18 @@ def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
     return dot_product_named(spec.dot_product, spec.vector_bits)
 
 
-def schedule_unit(
-    spec: TargetSpec, threads: int, image_weights: bool = False
-) -> VectorUnit | GpuUnit:
+def core_model(spec: TargetSpec, threads: int, image_weights: bool = False) -> CpuCore | GpuCore:
     """The part of ``spec`` that built-in schedules look at."""
     if (gpu := spec.opencl) is not None:
-        return GpuUnit(gpu.work_group, gpu.registers, gpu.vector_bytes, image_weights)
-    return vector_unit(spec, threads)
+        return GpuCore(gpu.work_group, gpu.registers, gpu.vector_bytes, image_weights)
+    return cpu_core(spec, threads)
 
 
-def vector_unit(spec: TargetSpec, threads: int) -> VectorUnit:
+def cpu_core(spec: TargetSpec, threads: int) -> CpuCore:
     """The same of a processor.
 
     AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
     """
     is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
     registers = 32 if is_wide_file else 16
-    return VectorUnit(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)
+    return CpuCore(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from compile.support.cli import run_command
-from compile.support.show_steps import show_making
+from compile.support.show_steps import show_steps
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def _make_board(options: Options) -> None:
     from device.emulated.arm64.make_root import STEPS, default_root, make_root
 
     root = options.root or default_root(os.environ)
-    show_making("emulated arm64 board", root, STEPS, partial(make_root, root, options.sources))
+    show_steps("emulated arm64 board", root, STEPS, partial(make_root, root, options.sources))
 
 
 if __name__ == "__main__":

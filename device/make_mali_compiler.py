@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from compile.support.cli import run_command
-from compile.support.show_steps import show_making
+from compile.support.show_steps import show_steps
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def _make_compiler(options: Options) -> None:
     from device.emulated.mali.make_compiler import STEPS, default_compiler, make_compiler
 
     root = options.root or default_compiler(os.environ)
-    show_making("compiler for Mali", root, STEPS, partial(make_compiler, root, options.sources))
+    show_steps("compiler for Mali", root, STEPS, partial(make_compiler, root, options.sources))
 
 
 if __name__ == "__main__":

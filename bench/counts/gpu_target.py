@@ -15,7 +15,7 @@ from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import records_name
 from compile.support.errors import TargetError
-from compile.support.progress import Phases
+from compile.support.progress import PhaseProgress
 from device.emulated.mali.compile_kernels import compile_kernels
 from device.emulated.mali.shader_text import Counts, Shader
 from targets.load_target import TargetSpec, tvm_target
@@ -107,7 +107,7 @@ def count_gpu_frame(
     spec: TargetSpec,
     request: BuildRequest,
     families: Collection[str],
-    phases: Phases,
+    phases: PhaseProgress,
     on_kernels: Callable[[int], Callable[[str], None]],
 ) -> GpuFrame:
     """Build the network of ``request`` for ``spec`` and compile its kernels of ``families`` (all,

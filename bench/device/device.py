@@ -44,10 +44,10 @@ class Device:
             raise TargetError(str(error)) from None
         self.facts: dict[str, Any] = self._process.greeting
 
-    def start(self, job: Job) -> EngineThere:
+    def start(self, job: Job) -> RemoteEngine:
         """Upload and load the network of ``job``."""
         number, version = self.ask("start", job)
-        return EngineThere(self, number, version)
+        return RemoteEngine(self, number, version)
 
     def time_calls(
         self,
@@ -90,7 +90,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class EngineThere:
+class RemoteEngine:
     """An engine on ``device``; see :class:`bench.session.place.StartedEngine`."""
 
     device: Device

@@ -16,7 +16,7 @@ from compile.build_network import BuildRequest, build_artefact, quantized_progra
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
-from compile.support.progress import Phases
+from compile.support.progress import PhaseProgress
 from compile.training.held_out import SIZE
 from compile.training.pairs import Pair
 from compile.training.validate import CLIPPED
@@ -78,7 +78,7 @@ def evaluate_tone_mappers(pairs: Sequence[Pair]) -> Iterator[Result]:
 
 
 def evaluate_network(
-    request: BuildRequest, pairs: Sequence[Pair], phases: Phases
+    request: BuildRequest, pairs: Sequence[Pair], phases: PhaseProgress
 ) -> Iterator[Result]:
     """The network of ``request`` (its size is that of the pairs), in PyTorch and compiled."""
     program = quantized_program(request)

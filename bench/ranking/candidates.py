@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import MACS_ATTR
-from compile.kernels.common.tiling import VectorUnit
 from compile.search.build_candidates import Builder
 from compile.search.candidate import all_choices
 from compile.search.kernel_task import KernelTask
@@ -46,13 +46,13 @@ def costly_kernels(tasks: Sequence[KernelTask], count: int) -> list[KernelTask]:
 
 
 def build_some(
-    tasks: Sequence[KernelTask], builder: Builder, unit: VectorUnit, count: int
+    tasks: Sequence[KernelTask], builder: Builder, core: CpuCore, count: int
 ) -> list[BuiltCandidate]:
     """The built-in choice of each kernel and ``count`` - 1 others, drawn with a fixed seed; without
     those that do not build."""
     candidates = []
     for task in tasks:
-        builtin, choices = all_choices(task.family, task.load(), unit)
+        builtin, choices = all_choices(task.family, task.load(), core)
         others = [choice for choice in choices if choice != builtin]
         drawn = Random(0).sample(others, min(count - 1, len(others)))
         candidates += [(task, choice) for choice in (builtin, *drawn)]

@@ -15,14 +15,14 @@ from bench.ranking.candidates import BuiltCandidate, build_some, costly_kernels
 from bench.ranking.llvm_mca import block_cycles, find_analyzer
 from bench.ranking.ranked import RankedCandidate, Ranking
 from compile.build_network import BuildRequest
-from compile.pipeline import vector_unit
+from compile.pipeline import cpu_core
 from compile.search.build_candidates import FUNCTION, Builder
 from compile.search.candidate import all_choices
 from compile.search.host_runner import HostRunner
 from compile.search.lower_kernels import tunable_kernels
 from compile.search.reference_kernel import reference_task
 from compile.support.errors import TargetError
-from compile.support.progress import Phases
+from compile.support.progress import PhaseProgress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_calls import CallJob, count_calls_as_x86, count_calls_on_board
 from targets.detect_host import read_host_machine
@@ -54,7 +54,7 @@ class RankingRequest:
 
 
 def rank_against_llvm_mca(
-    target: str, request: RankingRequest, phases: Phases, program: ExportedProgram
+    target: str, request: RankingRequest, phases: PhaseProgress, program: ExportedProgram
 ) -> Ranking:
     """Candidates for ``target``, on the emulated board and by llvm-mca.
 
@@ -80,7 +80,7 @@ def rank_against_llvm_mca(
 
 
 def rank_against_this_machine(
-    request: RankingRequest, phases: Phases, program: ExportedProgram
+    request: RankingRequest, phases: PhaseProgress, program: ExportedProgram
 ) -> Ranking:
     """Candidates for AVX2, by the same method with a Zen 5's timing, and timed on this machine.
 
@@ -120,16 +120,16 @@ def _avx2() -> TargetSpec:
 
 @contextmanager
 def _built(
-    spec: TargetSpec, request: RankingRequest, phases: Phases, program: ExportedProgram
+    spec: TargetSpec, request: RankingRequest, phases: PhaseProgress, program: ExportedProgram
 ) -> Iterator[list[BuiltCandidate]]:
     """Candidates whose libraries are there for a while."""
     build = BuildRequest(spec.name, size=request.size)
     tasks = tunable_kernels(build, spec, phases, program).tasks
-    unit = vector_unit(spec, 1)
+    core = cpu_core(spec, 1)
     with tempfile.TemporaryDirectory(prefix="mqnet-ranking-") as folder:
-        with closing(Builder(spec, unit, Path(folder), 1)) as builder, phases.phase("build"):
+        with closing(Builder(spec, core, Path(folder), 1)) as builder, phases.phase("build"):
             chosen = costly_kernels(tasks, request.kernels)
-            candidates = build_some(chosen, builder, unit, request.candidates)
+            candidates = build_some(chosen, builder, core, request.candidates)
         yield candidates
 
 
@@ -139,10 +139,10 @@ def _jobs(candidates: Sequence[BuiltCandidate]) -> list[CallJob]:
 
 def _times(candidates: Sequence[BuiltCandidate], spec: TargetSpec) -> list[float]:
     """Seconds of a call of each: the median over turns of all candidates of a kernel."""
-    task, unit = reference_task(), vector_unit(spec, 1)
+    task, core = reference_task(), cpu_core(spec, 1)
     with tempfile.TemporaryDirectory(prefix="mqnet-ranking-") as folder:
-        with closing(Builder(spec, unit, Path(folder), 1)) as builder:
-            (build,) = builder.build([(task, all_choices(task.family, task.load(), unit)[0])])
+        with closing(Builder(spec, core, Path(folder), 1)) as builder:
+            (build,) = builder.build([(task, all_choices(task.family, task.load(), core)[0])])
         with closing(HostRunner(1, (task.arguments, build.library))) as runner:
             jobs = [(one.task.arguments, one.library) for one in candidates]
             turns = [runner.measure(jobs) for _ in range(_TURNS)]

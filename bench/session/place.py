@@ -33,7 +33,7 @@ class StartedEngine(Protocol):
         """Free what it holds."""
 
 
-class Place(Protocol):
+class Location(Protocol):
     """Starts engines and knows what else went on while they were timed."""
 
     def start(self, job: Job) -> StartedEngine:

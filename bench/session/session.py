@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.engines.engine import Job
 from bench.session.asked_process import WorkerError
-from bench.session.place import Place, StartedEngine, ThisMachine
+from bench.session.place import Location, StartedEngine, ThisMachine
 from bench.session.worker import Memory
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
@@ -58,7 +58,7 @@ def measure(
     references: Sequence[NDArray[np.float32]],
     seconds: float,
     report: Callable[[str], None],
-    place: Place | None = None,
+    place: Location | None = None,
 ) -> list[Measured]:
     """Time ``jobs``, all of one size and number of threads, about ``seconds`` each.
 

@@ -16,10 +16,10 @@ from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.cpu.int8.int8_conv import create_packed_conv
-from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_int8_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.matrix_pointwise import (
     create_matrix_pointwise,
     pack_matrix,
@@ -32,9 +32,9 @@ from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.gpu.dp4a import WordDot
-from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
-from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise, pack_depthwise_words
+from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
+from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_words
 from compile.support.errors import GraphError
 
 #: Accumulators stay below 2^31 with a bias up to this bound and the products on top of it.
@@ -137,7 +137,7 @@ def pack_concat_convolution(
         for operand in (joined.low, joined.high)
     )
     return PackedConcatConvolution(
-        create_packed_concat_pointwise(
+        create_int8_concat_pointwise(
             low_shape, high_shape[3], joined.factor, channels_out, dot, epilogue
         ),
         (*high_shape[:3], channels_out),
@@ -157,7 +157,7 @@ def _concat_of_words(
         for operand in (joined.low, joined.high)
     )
     return PackedConcatConvolution(
-        create_word_concat_pointwise(
+        create_dp4a_concat_pointwise(
             low_shape, high_shape[3], joined.factor, weight.shape[0], epilogue
         ),
         (*high_shape[:3], weight.shape[0]),
@@ -199,8 +199,8 @@ def _by_words(
 ) -> tuple[tirx.PrimFunc, NDArray]:
     weight = convolution.weight
     if convolution.groups > 1:
-        return create_word_depthwise(data_shape, window, epilogue), pack_depthwise_words(weight)
-    return create_word_conv(data_shape, weight.shape[0], window, epilogue), pack_words(weight)
+        return create_dp4a_depthwise(data_shape, window, epilogue), pack_depthwise_words(weight)
+    return create_dp4a_conv(data_shape, weight.shape[0], window, epilogue), pack_words(weight)
 
 
 def _by_dot_product(
@@ -212,14 +212,14 @@ def _by_dot_product(
 ) -> tuple[tirx.PrimFunc, NDArray]:
     weight = convolution.weight
     if convolution.groups > 1:
-        kernel = create_packed_depthwise(data_shape, window, dot, epilogue)
+        kernel = create_int8_depthwise(data_shape, window, dot, epilogue)
         return kernel, pack_depthwise(weight, dot)
     if window == _POINTWISE and dot.has_smmla and serves_matrix(weight.shape[0], data_shape[2]):
         return create_matrix_pointwise(data_shape, weight.shape[0], epilogue), pack_matrix(weight)
     if window == _POINTWISE:
-        kernel = create_packed_pointwise(data_shape, weight.shape[0], dot, epilogue)
+        kernel = create_int8_pointwise(data_shape, weight.shape[0], dot, epilogue)
     else:
-        kernel = create_packed_conv(data_shape, weight.shape[0], window, dot, epilogue)
+        kernel = create_int8_conv(data_shape, weight.shape[0], window, dot, epilogue)
     return kernel, pack_for_dot_product(weight, dot)
 
 

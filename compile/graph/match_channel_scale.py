@@ -1,4 +1,4 @@
-"""Recognize a picture that channel attention has multiplied. Not a pass itself."""
+"""Recognize a feature map that channel attention has multiplied. Not a pass itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Gated:
 
     Attributes:
         product: what it is bound to.
-        picture: int8 [1,H,W,C].
+        feature map: int8 [1,H,W,C].
         operands: the gate int8 [1,1,1,C], float32[1] and int32[5].
     """
 
@@ -26,7 +26,7 @@ class Gated:
     operands: list[relax.Expr]
 
 
-def match_gate(
+def match_channel_scale(
     product: relax.Expr, calls: KernelCallRewriter, readers: list[relax.Var]
 ) -> Gated | None:
     """The multiplication that ``product`` comes from, where only some of ``readers`` read it."""

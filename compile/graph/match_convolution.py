@@ -11,7 +11,7 @@ from tvm import relax
 from compile.graph.constants import Definitions, constant_value
 from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, dequantized, op_name
 
-#: Layout of a picture whose rows are planes, one for each channel.
+#: Layout of a feature map whose rows are planes, one for each channel.
 NHCW = "NHCW"
 
 

@@ -1,8 +1,8 @@
 """Recognize what computes in integers between a dequantize and a quantize.
 
-An *island* is an int8 tensor made from int8 tensors by ops that the graph computes in float. The
-partition asks which tensors are islands, the lowering replaces each by an integer kernel. Not a
-pass itself.
+A *quantized op* is an int8 tensor made from int8 tensors by ops that the graph computes in float.
+The partition asks which tensors are quantized ops, the lowering replaces each by an integer kernel.
+Not a pass itself.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from compile.graph.tabulate_unary import tabulate, unary_chain, unary_origin
 
 
 @dataclass(frozen=True)
-class Island:
+class QuantizedOp:
     """An int8 tensor computed from int8 tensors.
 
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "upsample", "concat" or "unary".
-        inputs: the int8 operands; for "unary" possibly one uint8 picture.
+        inputs: the int8 operands; for "unary" possibly one uint8 feature map.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
         convolution: for "conv2d".
@@ -50,8 +50,8 @@ class Island:
     factor: int | None = None
 
 
-def match_island(var: relax.Var, definitions: Definitions) -> Island:
-    """The island whose result is ``var``, a variable that a quantize defines.
+def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
+    """The quantized op whose result is ``var``, a variable that a quantize defines.
 
     Raises:
         NotLowerable: with the reason.
@@ -62,7 +62,7 @@ def match_island(var: relax.Var, definitions: Definitions) -> Island:
     origin = unary_origin(chain, source, definitions)
     if origin is not None:
         chain, operand, numbers = origin
-        return Island("unary", (operand,), output, table=tabulate(chain, numbers, output))
+        return QuantizedOp("unary", (operand,), output, table=tabulate(chain, numbers, output))
     source, low, high = _before_activations(quantize.args[0], definitions)
     limits = {
         "low": -128 if low is None else output.quantized(low),
@@ -92,31 +92,33 @@ def _before_activations(
 
 def _match_anchor(
     source: relax.Expr, definitions: Definitions, output: Quantization, limits: dict[str, int]
-) -> Island:
+) -> QuantizedOp:
     call = definitions.get(source)
     name = op_name(call)
     if name in ("add", "multiply") and constant_value(call.args[1], definitions) is None:
         operands = tuple(dequantized(arg, definitions) for arg in call.args)
         _check_broadcast(operands)
-        return Island(name, operands, output, **limits)
+        return QuantizedOp(name, operands, output, **limits)
     if name in ("add", "nn.conv2d"):
         convolution = match_convolution(source, definitions)
         if not isinstance(convolution.data, QuantizedTensor) or convolution.weight_scale is None:
             raise NotLowerable("the convolution has a float operand")
-        return Island("conv2d", (convolution.data,), output, **limits, convolution=convolution)
+        return QuantizedOp("conv2d", (convolution.data,), output, **limits, convolution=convolution)
     if name == "nn.adaptive_avg_pool2d":
         if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:
             raise NotLowerable("average pooling is lowered for a 1x1 result only")
-        return Island("mean", (dequantized(call.args[0], definitions),), output, **limits)
+        return QuantizedOp("mean", (dequantized(call.args[0], definitions),), output, **limits)
     if name == "image.resize2d":
         factor = upsampling_factor(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
-        return Island("upsample", data, output, factor=factor)
+        return QuantizedOp("upsample", data, output, factor=factor)
     if name == "concat":
         fields = call.args[0].fields
         if int(call.attrs.axis) != 3 or len(fields) != 2:
             raise NotLowerable("concatenation is lowered for two tensors along channels only")
-        return Island("concat", _same_quantization(fields, definitions, output, limits), output)
+        return QuantizedOp(
+            "concat", _same_quantization(fields, definitions, output, limits), output
+        )
     raise NotLowerable(f"{name or 'a function parameter'} has no integer kernel")
 
 

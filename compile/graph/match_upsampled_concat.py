@@ -13,7 +13,7 @@ from tvm import relax
 
 from compile.graph.constants import Definitions
 from compile.graph.match_convolution import Convolution
-from compile.graph.match_quantized_op import Island, match_island
+from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
 from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 
 
@@ -41,7 +41,7 @@ def match_upsampled_concat(
     """What ``convolution`` reads, where it is a 1x1 convolution over such a concat."""
     if not convolution.is_pointwise:
         return None
-    concat = _island(convolution.data, definitions)
+    concat = _quantized_op(convolution.data, definitions)
     if concat is None or concat.kind != "concat":
         return None
     sources = [_upsampled(part, definitions) for part in concat.inputs]
@@ -54,18 +54,20 @@ def match_upsampled_concat(
     return UpsampledConcat(low.inputs[0], high, low.factor, channels[which], channels[1 - which])
 
 
-def _upsampled(part: QuantizedTensor, definitions: Definitions) -> Island | None:
-    island = _island(part, definitions)
-    return island if island is not None and island.kind == "upsample" else None
+def _upsampled(part: QuantizedTensor, definitions: Definitions) -> QuantizedOp | None:
+    quantized_op = _quantized_op(part, definitions)
+    return quantized_op if quantized_op is not None and quantized_op.kind == "upsample" else None
 
 
-def _island(operand: QuantizedTensor | relax.Expr, definitions: Definitions) -> Island | None:
+def _quantized_op(
+    operand: QuantizedTensor | relax.Expr, definitions: Definitions
+) -> QuantizedOp | None:
     if not isinstance(operand, QuantizedTensor):
         return None
     if op_name(definitions.get(operand.tensor)) != "quantize":
         return None
     try:
-        return match_island(operand.tensor, definitions)
+        return match_quantized_op(operand.tensor, definitions)
     except NotLowerable:
         return None
 

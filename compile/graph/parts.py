@@ -11,5 +11,5 @@ HEAD_LIBRARY = "head.so"
 #: What a copy from one device to the other is called among the kernels of a frame.
 COPY = "copy"
 
-#: Of the arguments of the head: the picture; the others are numbers of the backbone's results.
+#: Of the arguments of the head: the feature map; the others are numbers of the backbone's results.
 INPUT = "input"

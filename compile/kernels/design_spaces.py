@@ -12,28 +12,30 @@ from types import ModuleType
 
 from tvm import s_tir, tirx
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import FAMILY_ATTR
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
-from compile.kernels.cpu.int8 import int8_conv as packed_conv
-from compile.kernels.cpu.int8 import int8_depthwise as packed_depthwise
-from compile.kernels.cpu.int8 import int8_pointwise as packed_pointwise
-from compile.kernels.cpu.int8 import matrix_pointwise
+from compile.kernels.cpu.int8 import (
+    int8_concat_pointwise,
+    int8_conv,
+    int8_depthwise,
+    int8_pointwise,
+    matrix_pointwise,
+)
 from compile.kernels.cpu.inverted_residual import inverted_residual
 from compile.kernels.cpu.plain import depthwise, elementwise, pointwise, spatial_conv
 from compile.kernels.cpu.planar import planar_conv, planar_pointwise
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_spaces import GPU_SPACES
 
 #: By family.
 SPACES: dict[str, ModuleType] = {
     space.FAMILY: space
     for space in (
-        packed_pointwise,
-        packed_concat_pointwise,
+        int8_pointwise,
+        int8_concat_pointwise,
         matrix_pointwise,
-        packed_conv,
-        packed_depthwise,
+        int8_conv,
+        int8_depthwise,
         inverted_residual,
         planar_conv,
         planar_pointwise,
@@ -51,9 +53,9 @@ ALL_SPACES: list[ModuleType] = list(
 )
 
 
-def spaces_for(unit: VectorUnit | GpuUnit) -> dict[str, ModuleType]:
-    """By family, what schedules kernels for ``unit``: a GPU cuts the same families otherwise."""
-    return GPU_SPACES if isinstance(unit, GpuUnit) else SPACES
+def spaces_for(core: CpuCore | GpuCore) -> dict[str, ModuleType]:
+    """By family, what schedules kernels for ``core``: a GPU cuts the same families otherwise."""
+    return GPU_SPACES if isinstance(core, GpuCore) else SPACES
 
 
 def design_space(

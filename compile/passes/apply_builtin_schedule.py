@@ -10,12 +10,12 @@ import tvm
 from tvm import s_tir, tirx
 
 from compile.graph.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import FAMILY_ATTR
-from compile.kernels.common.tiling import VectorUnit
 from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
 from compile.kernels.cpu.plain import elementwise, mean, move
 from compile.kernels.design_spaces import SPACES
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
 from compile.support.errors import GraphError
 
@@ -30,8 +30,8 @@ _SCHEDULES = {family: space.schedule for family, space in SPACES.items()} | {
 }
 
 
-def apply_builtin_schedule(unit: VectorUnit | GpuUnit) -> tvm.transform.Pass:
-    """The pass for cores with the vector ``unit``, or for a GPU.
+def apply_builtin_schedule(core: CpuCore | GpuCore) -> tvm.transform.Pass:
+    """The pass for cores with the vector ``core``, or for a GPU.
 
     Raises:
         GraphError: (when run) a kernel that no built-in schedule serves.
@@ -47,7 +47,7 @@ def apply_builtin_schedule(unit: VectorUnit | GpuUnit) -> tvm.transform.Pass:
             names.append(name.name_hint)
             if (function.attrs or {}).get(FAMILY_ATTR) != move.FAMILY:
                 schedule.work_on(name.name_hint)
-                _family_schedule(schedule, name.name_hint, function, unit)(schedule, unit)
+                _family_schedule(schedule, name.name_hint, function, core)(schedule, core)
         result = schedule.mod
         for name in names:
             result.update_func(result.get_global_var(name), mark_scheduled(result[name], BUILT_IN))
@@ -57,9 +57,9 @@ def apply_builtin_schedule(unit: VectorUnit | GpuUnit) -> tvm.transform.Pass:
 
 
 def _family_schedule(
-    schedule: s_tir.Schedule, name: str, function: tirx.PrimFunc, unit: VectorUnit | GpuUnit
+    schedule: s_tir.Schedule, name: str, function: tirx.PrimFunc, core: CpuCore | GpuCore
 ):
-    schedules = GPU_SCHEDULES if isinstance(unit, GpuUnit) else _SCHEDULES
+    schedules = GPU_SCHEDULES if isinstance(core, GpuCore) else _SCHEDULES
     family = (function.attrs or {}).get(FAMILY_ATTR)
     if family in schedules:
         return schedules[family]

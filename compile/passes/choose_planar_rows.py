@@ -1,4 +1,4 @@
-"""Hold float pictures of few channels as rows of planes: NHWC becomes NHCW between convolutions.
+"""Hold float activations of few channels as rows of planes: NHWC becomes NHCW between convolutions.
 
 Channels-last, a vector is not filled by fewer than 16 channels, and the head has 12, 6 and 3.
 Planes begin behind a convolution of int8, which makes its lanes pixels at no cost, go through

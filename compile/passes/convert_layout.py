@@ -1,4 +1,4 @@
-"""Hold every picture channels-last: NCHW, which PyTorch traces, becomes NHWC.
+"""Hold every feature map channels-last: NCHW, which PyTorch traces, becomes NHWC.
 
 Channels are the axis that kernels vectorize and a photograph is NHWC already, so the permutations
 at both ends of the traced graph vanish. Weights stay OIHW until they are packed.
@@ -71,7 +71,8 @@ class _LayoutConverter(FunctionRewriter):
             return False
         if value.op.name in _CONVERTERS or value.op.name == "relax.quantize":
             # Weights are stored quantized, so what is quantized here is an activation: permuted in
-            # float, nothing comes between its dequantize and the op that makes an island of both.
+            # float, nothing comes between its dequantize and the op that makes a quantized op of
+            # both.
             return getattr(value.ty, "ndim", 0) == 4
         return any(arg in self._nhwc for arg in value.args if isinstance(arg, relax.Var))
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from compile.graph.match_channel_scale import match_gate
+from compile.graph.match_channel_scale import match_channel_scale
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8 import int8_concat_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 
 
-@tvm.transform.module_pass(opt_level=0, name="FoldGates")
-class FoldGates:
+@tvm.transform.module_pass(opt_level=0, name="FoldChannelScales")
+class FoldChannelScales:
     """Fold gates into 1x1 convolutions, in every Relax function.
 
     Args:
@@ -40,20 +40,20 @@ class _GateFolding(KernelCallRewriter):
         self._dot = dot
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
-        is_reader = self.family(var) == packed_concat_pointwise.FAMILY and var.ty.dtype == "int8"
-        gated = match_gate(self.operands(var)[0], self, [var]) if is_reader else None
+        is_reader = self.family(var) == int8_concat_pointwise.FAMILY and var.ty.dtype == "int8"
+        gated = match_channel_scale(self.operands(var)[0], self, [var]) if is_reader else None
         if gated is None:
             return self.renewed(value)
         _, high, *constants = self.operands(var)
         shape, low_shape, high_shape = (tensor_shape(t) for t in (var, gated.picture, high))
-        kernel = create_packed_concat_pointwise(
+        kernel = create_int8_concat_pointwise(
             low_shape,
             high_shape[3],
             high_shape[2] // low_shape[2],
             shape[3],
             self._dot,
             ConvEpilogue(EpilogueKind.REQUANTIZE),
-            is_gated=True,
+            has_channel_scale=True,
         )
         operands = [gated.picture, high, *constants, *gated.operands]
         call = relax.op.call_tir(

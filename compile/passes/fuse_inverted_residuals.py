@@ -15,22 +15,20 @@ import tvm
 from tvm import relax
 from tvm_ffi import structural_equal
 
-from compile.graph.match_channel_scale import Gated, match_gate
+from compile.graph.match_channel_scale import Gated, match_channel_scale
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8 import int8_concat_pointwise as packed_concat_pointwise
-from compile.kernels.cpu.int8 import int8_depthwise as packed_depthwise
-from compile.kernels.cpu.int8 import int8_pointwise as packed_pointwise
+from compile.kernels.cpu.int8 import int8_concat_pointwise, int8_depthwise, int8_pointwise
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.gpu.dp4a import WordDot
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.gpu_core import GpuCore
 
-_EXPANSIONS = (packed_pointwise.FAMILY, packed_concat_pointwise.FAMILY)
+_EXPANSIONS = (int8_pointwise.FAMILY, int8_concat_pointwise.FAMILY)
 
 
 @tvm.transform.module_pass(opt_level=0, name="FuseInvertedResiduals")
@@ -43,14 +41,14 @@ class FuseInvertedResiduals:
         unit: the core, whose level 2 cache and threads the kernels are cut for.
     """
 
-    def __init__(self, dot: DotProduct | WordDot | None, unit: VectorUnit | GpuUnit) -> None:
-        self.dot, self.unit = dot, unit
+    def __init__(self, dot: DotProduct | WordDot | None, core: CpuCore | GpuCore) -> None:
+        self.dot, self.core = dot, core
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
         if not isinstance(self.dot, DotProduct):
             return mod
-        return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, self.dot, self.unit))
+        return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, self.dot, self.core))
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,14 @@ class _Chain:
 
 class _BlockFusion(KernelCallRewriter):
     def __init__(
-        self, mod: tvm.IRModule, function: relax.Function, dot: DotProduct, unit: VectorUnit
+        self, mod: tvm.IRModule, function: relax.Function, dot: DotProduct, core: CpuCore
     ) -> None:
         super().__init__(mod, function)
         self._dot = dot
         self._cuts: dict[relax.Var, tuple[_Chain, InvertedResidual]] = {}
         for var in self.definitions:
             chain = self._chain(var)
-            cut = chain and cut_inverted_residual(self._sizes(chain), dot, unit)
+            cut = chain and cut_inverted_residual(self._sizes(chain), dot, core)
             if cut is not None:
                 self._cuts[chain.members[-1]] = chain, cut
 
@@ -90,14 +88,14 @@ class _BlockFusion(KernelCallRewriter):
 
     def _chain(self, depthwise: relax.Var) -> _Chain | None:
         """The block around a ``depthwise`` convolution."""
-        if self.family(depthwise) != packed_depthwise.FAMILY or depthwise.ty.dtype != "int8":
+        if self.family(depthwise) != int8_depthwise.FAMILY or depthwise.ty.dtype != "int8":
             return None
         expand = self.operands(depthwise)[0]
         project = self.only_reader(depthwise)
         if (
             self.family(expand) not in _EXPANSIONS
             or self.only_reader(expand) != depthwise
-            or self.family(project) != packed_pointwise.FAMILY
+            or self.family(project) != int8_pointwise.FAMILY
             or project.ty.dtype != "int8"
         ):
             return None
@@ -108,7 +106,7 @@ class _BlockFusion(KernelCallRewriter):
         if self._adds_data(chain, add):
             chain = replace(chain, add=add)
         first, *_ = self._pictures(chain)
-        return replace(chain, gated=match_gate(first, self, chain.members))
+        return replace(chain, gated=match_channel_scale(first, self, chain.members))
 
     def _fills_groups(self, chain: _Chain) -> bool:
         """Whether the instruction's groups and vectors have no gaps."""
@@ -142,7 +140,7 @@ class _BlockFusion(KernelCallRewriter):
             window=self._window(chain),
             channels_out=_channels(chain.project),
             adds_data=chain.add is not None,
-            is_gated=chain.gated is not None,
+            has_channel_scale=chain.gated is not None,
             strip=tensor_shape(chain.project)[1],
             share=_channels(chain.expand),
         )
@@ -172,12 +170,12 @@ class _BlockFusion(KernelCallRewriter):
         return self.with_layers_of(call, chain.members)
 
     def _pictures(self, chain: _Chain) -> list[relax.Expr]:
-        """What the expansion reads: a smaller picture, if there is one, and the data."""
-        is_joined = self.family(chain.expand) == packed_concat_pointwise.FAMILY
+        """What the expansion reads: a smaller feature map, if there is one, and the data."""
+        is_joined = self.family(chain.expand) == int8_concat_pointwise.FAMILY
         return list(self.operands(chain.expand)[: 2 if is_joined else 1])
 
-    def _window(self, chain: _Chain) -> packed_depthwise.Window:
-        return packed_depthwise.window_of(self.kernel(chain.depthwise))
+    def _window(self, chain: _Chain) -> int8_depthwise.Window:
+        return int8_depthwise.window_of(self.kernel(chain.depthwise))
 
 
 def _channels(tensor: relax.Expr) -> int:

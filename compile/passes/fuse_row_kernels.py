@@ -25,7 +25,7 @@ from compile.graph.layers import keep_layers
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
-from compile.kernels.cpu.int8 import int8_conv as packed_conv
+from compile.kernels.cpu.int8 import int8_conv
 from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
 from compile.kernels.cpu.plain import elementwise, pointwise, spatial_conv
 from compile.kernels.cpu.planar import planar_conv, planar_pointwise
@@ -33,7 +33,7 @@ from compile.kernels.gpu import gpu_convolution, gpu_norm
 
 #: Families whose schedule knows of neighbours, and those of the neighbours.
 _POINTWISE = (pointwise.FAMILY, planar_pointwise.FAMILY)
-_CONVOLUTIONS = (packed_conv.FAMILY, spatial_conv.FAMILY, planar_conv.FAMILY, *_POINTWISE)
+_CONVOLUTIONS = (int8_conv.FAMILY, spatial_conv.FAMILY, planar_conv.FAMILY, *_POINTWISE)
 _NORMALIZE = (instance_norm.NORMALIZE, planar_norm.NORMALIZE, gpu_norm.NORMALIZE)
 _ROW_STATISTICS = (row_statistics.FAMILY, planar_norm.ROWS)
 
@@ -124,7 +124,7 @@ class _RowFusion(KernelCallRewriter):
             return False
         operands = [anchor, var, *self.definitions[var].args[1].fields]
         if self._on_gpu and self.family(var) == elementwise.FAMILY:
-            # What it is multiplied by and its zero points are no pictures; a table is looked up
+            # What it is multiplied by and its zero points are no feature maps; a table is looked up
             # element by element, which a vector of results does not do.
             if any(len(v.ty.shape) == 1 and v.ty.dtype == "int8" for v in operands):
                 return False

@@ -1,7 +1,7 @@
 """Inline the backbone and the head into ``main``.
 
-One function is planned as a whole: the head's pictures then lie in memory that the backbone is done
-with. The parts stay, so that each can be called by itself.
+One function is planned as a whole: the head's feature maps then lie in memory that the backbone is
+done with. The parts stay, so that each can be called by itself.
 """
 
 from __future__ import annotations

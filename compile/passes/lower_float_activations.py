@@ -19,8 +19,8 @@ from compile.kernels.cpu.plain.mean import create_float_mean
 from compile.kernels.gpu import gpu_move
 
 
-@tvm.transform.module_pass(opt_level=0, name="LowerFloatPictures")
-class LowerFloatPictures:
+@tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
+class LowerFloatActivations:
     """Replace global average pooling, nearest upsampling and concat of two float tensors.
 
     Args:

@@ -20,7 +20,7 @@ from compile.backends.pack_convolution import (
     pack_convolution,
 )
 from compile.graph.linear_table import as_requantization
-from compile.graph.match_quantized_op import Island, match_island
+from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
 from compile.graph.match_upsampled_concat import match_upsampled_concat
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
@@ -40,9 +40,9 @@ from compile.kernels.gpu.dp4a import WordDot
 log = logging.getLogger(__name__)
 
 
-@tvm.transform.module_pass(opt_level=0, name="LowerIntegerIslands")
-class LowerIntegerIslands:
-    """Replace dequantize-op-quantize islands by integer kernels, in every Relax function.
+@tvm.transform.module_pass(opt_level=0, name="LowerQuantizedOps")
+class LowerQuantizedOps:
+    """Replace dequantize-op-quantize quantized ops by integer kernels, in every Relax function.
 
     Args:
         dot: the dot product instruction that convolutions use, if the target has one.
@@ -53,10 +53,10 @@ class LowerIntegerIslands:
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, partial(_IslandLowering, self.dot))
+        return rewrite_functions(mod, partial(_QuantizedOpLowering, self.dot))
 
 
-class _IslandLowering(FunctionRewriter):
+class _QuantizedOpLowering(FunctionRewriter):
     def __init__(
         self, dot: DotProduct | WordDot | None, mod: tvm.IRModule, function: relax.Function
     ) -> None:
@@ -68,11 +68,11 @@ class _IslandLowering(FunctionRewriter):
         if op_name(value) != "quantize":
             return self.renewed(value)
         try:
-            island = match_island(var, self.definitions)
+            quantized_op = match_quantized_op(var, self.definitions)
         except NotLowerable as reason:
             log.info("%s stays in float: %s", var.name, reason)
             return self.renewed(value)
-        return _LOWERINGS[island.kind](self, island)
+        return _LOWERINGS[quantized_op.kind](self, quantized_op)
 
     def call(
         self, kernel: tirx.PrimFunc, name: str, args: list, shape: tuple[int, ...]
@@ -82,14 +82,14 @@ class _IslandLowering(FunctionRewriter):
         kernel = self.builder.add_func(kernel, name)
         return relax.op.call_tir(kernel, args, relax.TensorType(shape, "int8"))
 
-    def inputs(self, island: Island) -> tuple[list[relax.Expr], list[tuple[int, ...]]]:
-        """The new int8 operands of ``island`` and their shapes."""
-        tensors = [self.renewed(operand.tensor) for operand in island.inputs]
+    def inputs(self, quantized_op: QuantizedOp) -> tuple[list[relax.Expr], list[tuple[int, ...]]]:
+        """The new int8 operands of ``quantized_op`` and their shapes."""
+        tensors = [self.renewed(operand.tensor) for operand in quantized_op.inputs]
         return tensors, [tuple(int(e) for e in t.ty.shape) for t in tensors]
 
-    def _conv2d(self, island: Island) -> relax.Expr:
-        (data,), (shape,) = self.inputs(island)
-        convolution = island.convolution
+    def _conv2d(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data,), (shape,) = self.inputs(quantized_op)
+        convolution = quantized_op.convolution
         epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
         joined = match_upsampled_concat(convolution, self.definitions)
         packed = joined and pack_concat_convolution(convolution, joined, epilogue, self.dot)
@@ -99,73 +99,73 @@ class _IslandLowering(FunctionRewriter):
         else:
             packed = pack_convolution(convolution, shape, "int8", epilogue, self.dot)
             args = [data, packed.weight]
-        multiplier = accumulator_scale(convolution) / np.float64(island.output.scale)
+        multiplier = accumulator_scale(convolution) / np.float64(quantized_op.output.scale)
         bias = integer_bias(convolution, packed.offset)
-        args += [bias, multiplier.astype(np.float32), _quant(island)]
+        args += [bias, multiplier.astype(np.float32), _quant(quantized_op)]
         return self.call(packed.kernel, "conv2d_requantize", args, packed.shape)
 
-    def _add(self, island: Island) -> relax.Expr:
-        operands, shapes = self.inputs(island)
-        scales = [np.float64(operand.quantization.scale) for operand in island.inputs]
-        multiplier = np.array(scales) / np.float64(island.output.scale)
-        return self._binary(create_add(*shapes), "add", island, operands, shapes, multiplier)
+    def _add(self, quantized_op: QuantizedOp) -> relax.Expr:
+        operands, shapes = self.inputs(quantized_op)
+        scales = [np.float64(operand.quantization.scale) for operand in quantized_op.inputs]
+        multiplier = np.array(scales) / np.float64(quantized_op.output.scale)
+        return self._binary(create_add(*shapes), "add", quantized_op, operands, shapes, multiplier)
 
-    def _multiply(self, island: Island) -> relax.Expr:
-        operands, shapes = self.inputs(island)
-        scales = [np.float64(operand.quantization.scale) for operand in island.inputs]
-        multiplier = np.array([scales[0] * scales[1] / np.float64(island.output.scale)])
+    def _multiply(self, quantized_op: QuantizedOp) -> relax.Expr:
+        operands, shapes = self.inputs(quantized_op)
+        scales = [np.float64(operand.quantization.scale) for operand in quantized_op.inputs]
+        multiplier = np.array([scales[0] * scales[1] / np.float64(quantized_op.output.scale)])
         kernel = create_multiply(*shapes)
-        return self._binary(kernel, "multiply", island, operands, shapes, multiplier)
+        return self._binary(kernel, "multiply", quantized_op, operands, shapes, multiplier)
 
-    def _binary(self, kernel, name, island, operands, shapes, multiplier) -> relax.Expr:
-        right_zero_point = island.inputs[1].quantization.zero_point
-        quant = np.append(_quant(island), np.int32(right_zero_point))
+    def _binary(self, kernel, name, quantized_op, operands, shapes, multiplier) -> relax.Expr:
+        right_zero_point = quantized_op.inputs[1].quantization.zero_point
+        quant = np.append(_quant(quantized_op), np.int32(right_zero_point))
         shape = tuple(max(a, b) for a, b in zip(*shapes, strict=True))
         args = [*operands, multiplier.astype(np.float32), quant]
         return self.call(kernel, name, args, shape)
 
-    def _mean(self, island: Island) -> relax.Expr:
-        (data,), (shape,) = self.inputs(island)
-        scale = np.float64(island.inputs[0].quantization.scale)
-        multiplier = scale / (np.float64(island.output.scale) * (shape[1] * shape[2]))
-        args = [data, np.array([multiplier], np.float32), _quant(island)]
+    def _mean(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data,), (shape,) = self.inputs(quantized_op)
+        scale = np.float64(quantized_op.inputs[0].quantization.scale)
+        multiplier = scale / (np.float64(quantized_op.output.scale) * (shape[1] * shape[2]))
+        args = [data, np.array([multiplier], np.float32), _quant(quantized_op)]
         return self.call(create_mean(shape), "mean", args, (1, 1, 1, shape[3]))
 
-    def _upsample(self, island: Island) -> relax.Expr:
-        (data,), (shape,) = self.inputs(island)
-        kernel = self._move.create_upsample(shape, island.factor, "int8")
-        out_shape = (1, shape[1] * island.factor, shape[2] * island.factor, shape[3])
+    def _upsample(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data,), (shape,) = self.inputs(quantized_op)
+        kernel = self._move.create_upsample(shape, quantized_op.factor, "int8")
+        out_shape = (1, shape[1] * quantized_op.factor, shape[2] * quantized_op.factor, shape[3])
         return self.call(kernel, "upsample", [data], out_shape)
 
-    def _concat(self, island: Island) -> relax.Expr:
-        operands, (left, right) = self.inputs(island)
+    def _concat(self, quantized_op: QuantizedOp) -> relax.Expr:
+        operands, (left, right) = self.inputs(quantized_op)
         kernel = self._move.create_concat(left[1], left[2], (left[3], right[3]), "int8")
         return self.call(kernel, "concat", operands, (*left[:3], left[3] + right[3]))
 
-    def _unary(self, island: Island) -> relax.Expr:
-        (data,), (shape,) = self.inputs(island)
-        dtype, zero_point = data.ty.dtype, island.output.zero_point
-        linear = as_requantization(island.table, 0 if dtype == "uint8" else -128, zero_point)
+    def _unary(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data,), (shape,) = self.inputs(quantized_op)
+        dtype, zero_point = data.ty.dtype, quantized_op.output.zero_point
+        linear = as_requantization(quantized_op.table, 0 if dtype == "uint8" else -128, zero_point)
         if linear is None:
             kernel = create_table_lookup(shape, dtype)
-            return self.call(kernel, "table_lookup", [data, island.table], shape)
+            return self.call(kernel, "table_lookup", [data, quantized_op.table], shape)
         quant = np.array([linear.centre, zero_point, linear.low, linear.high], np.int32)
         args = [data, np.array([linear.multiplier]), quant]
         return self.call(create_rescale(shape, dtype), "rescale", args, shape)
 
 
 _LOWERINGS = {
-    "conv2d": _IslandLowering._conv2d,
-    "add": _IslandLowering._add,
-    "multiply": _IslandLowering._multiply,
-    "mean": _IslandLowering._mean,
-    "upsample": _IslandLowering._upsample,
-    "concat": _IslandLowering._concat,
-    "unary": _IslandLowering._unary,
+    "conv2d": _QuantizedOpLowering._conv2d,
+    "add": _QuantizedOpLowering._add,
+    "multiply": _QuantizedOpLowering._multiply,
+    "mean": _QuantizedOpLowering._mean,
+    "upsample": _QuantizedOpLowering._upsample,
+    "concat": _QuantizedOpLowering._concat,
+    "unary": _QuantizedOpLowering._unary,
 }
 
 
-def _quant(island: Island) -> np.ndarray:
+def _quant(quantized_op: QuantizedOp) -> np.ndarray:
     """The kernels' int32[4]: input zero point, output zero point, lower and upper limit."""
-    zero_points = [island.inputs[0].quantization.zero_point, island.output.zero_point]
-    return np.array([*zero_points, island.low, island.high], np.int32)
+    zero_points = [quantized_op.inputs[0].quantization.zero_point, quantized_op.output.zero_point]
+    return np.array([*zero_points, quantized_op.low, quantized_op.high], np.int32)

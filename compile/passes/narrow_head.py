@@ -1,4 +1,5 @@
-"""Hold the pictures inside of the head in float16; what they are computed from stays in float32.
+"""Hold the feature maps inside of the head in float16; what they are computed from stays in
+float32.
 
 A convolution's sum, its scale and its bias, InstanceNorm's statistics and everything behind the
 last convolution are float32 as before: a value is rounded to 11 significant bits once, where it is
@@ -24,8 +25,8 @@ _STORED = frozenset({"nn.conv2d", "add", "nn.instance_norm", "nn.relu", "clip"})
 
 @tvm.transform.module_pass(opt_level=0, name="NarrowHead")
 class NarrowHead:
-    """Give the pictures of the function ``head`` the dtype float16, from its first convolution to
-    its last; the result stays float32."""
+    """Give the feature maps of the function ``head`` the dtype float16, from its first convolution
+    to its last; the result stays float32."""
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""

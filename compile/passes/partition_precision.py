@@ -5,7 +5,7 @@ the network's input, the head is the rest, and the boundary is the int8 tensors 
 No layer's name is looked at.
 
 ``main(x)`` becomes ``head(backbone(x), x)``. Where the input is float, its quantization stays in
-``main``; a uint8 picture goes into the backbone as it is.
+``main``; a uint8 feature map goes into the backbone as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tvm
 from tvm import relax
 
 from compile.graph.constants import definitions_of, variables_of
-from compile.graph.match_quantized_op import match_island
+from compile.graph.match_quantized_op import match_quantized_op
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import substitute
 from compile.support.errors import GraphError
@@ -81,7 +81,9 @@ class _Partition:
 
     def _sort_quantized(self, var: relax.Var, value: relax.Call) -> None:
         try:
-            operands = [operand.tensor for operand in match_island(var, self.definitions).inputs]
+            operands = [
+                operand.tensor for operand in match_quantized_op(var, self.definitions).inputs
+            ]
         except NotLowerable as reason:
             log.info("%s is not in the backbone: %s", var.name, reason)
             operands = None

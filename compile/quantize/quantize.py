@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import SIZE_MULTIPLE, MQNet
 from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
@@ -46,7 +46,7 @@ def quantize_network(
     height: int,
     width: int,
 ) -> ExportedProgram:
-    """``net`` as :class:`Deployed` at a fixed size, quantized by ``scheme``.
+    """``net`` as :class:`ExportWrapper` at a fixed size, quantized by ``scheme``.
 
     The program takes a uint8 image [1, height, width, 3] and gives float32 H of the same shape.
     ``photos``, uint8 [H, W, 3] of any sizes, are read only where activations are quantized.
@@ -63,14 +63,14 @@ def quantize_network(
             f"height and width must be multiples of {SIZE_MULTIPLE}"
         )
     dtype = getattr(torch, scheme.float_dtype)
-    deployed = Deployed(fold_batch_norms(net).to(dtype), dtype).eval()
+    deployed = ExportWrapper(fold_batch_norms(net).to(dtype), dtype).eval()
     with one_thread():
         program = _quantized(deployed, scheme, photos)
     return torch.export.export(program, (torch.zeros(1, height, width, 3, dtype=torch.uint8),))
 
 
 def _quantized(
-    deployed: Deployed, scheme: Scheme, photos: Sequence[NDArray[np.uint8]]
+    deployed: ExportWrapper, scheme: Scheme, photos: Sequence[NDArray[np.uint8]]
 ) -> nn.Module:
     precisions = (scheme.backbone, scheme.head)
     if Precision.INT8 in precisions:
@@ -96,7 +96,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _quantize(deployed: Deployed, scheme: Scheme, crops: Tensor) -> GraphModule:
+def _quantize(deployed: ExportWrapper, scheme: Scheme, crops: Tensor) -> GraphModule:
     """Prepare, calibrate on ``crops`` (uint8 [n, 256, 256, 3]) and convert."""
     # Guards would tie the graph to the size of the crops.
     graph = torch.export.export(deployed, (crops[:1],)).module(check_guards=False)

@@ -148,7 +148,8 @@ def part_of(node: Node) -> str:
 
 
 class MQNetQuantizer(Quantizer):
-    """Annotates the graph of :class:`compile.networks.mqnet.export_wrapper.Deployed` with a scheme.
+    """Annotates the graph of :class:`compile.networks.mqnet.export_wrapper.ExportWrapper` with a
+    scheme.
 
     Attributes:
         convolutions: after ``annotate``, how many convolutions of each part have int8 weights.

@@ -16,8 +16,8 @@ import tvm
 
 from compile.codegen.link.link import ExportLinker, LinkOptions
 from compile.codegen.opencl.kernel_sources import kernel_sources
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.search.candidate import scheduled
 from compile.search.kernel_task import KernelTask
 from compile.search.worker_pool import WorkerPool
@@ -61,12 +61,12 @@ class Builder:
     def __init__(
         self,
         spec: TargetSpec,
-        unit: VectorUnit | GpuUnit,
+        core: CpuCore | GpuCore,
         folder: Path,
         workers: int,
         ndk_compiler: Path | None = None,
     ) -> None:
-        self._unit, self._folder, self._count = unit, folder, 0
+        self._core, self._folder, self._count = core, folder, 0
         link = LinkOptions(ndk_compiler=ndk_compiler)
         self._pool = WorkerPool(workers, _prepare, (spec, link), _BUILDS_PER_WORKER)
 
@@ -80,7 +80,7 @@ class Builder:
         for task, choice in candidates:
             self._count += 1
             path = self._folder / f"candidate{self._count}.so"
-            jobs.append((task.family, task.module, self._unit, choice, path))
+            jobs.append((task.family, task.module, self._core, choice, path))
         outcomes = self._pool.run(_build, jobs, _SECONDS)
         check_scratch_space()
         return [
@@ -100,21 +100,21 @@ def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
     os.nice(1)
 
 
-def _build(family: str, module: str, unit: VectorUnit | GpuUnit, choice: str, path: Path) -> None:
-    build_library(family, module, unit, choice, path, _spec, _linker)
+def _build(family: str, module: str, core: CpuCore | GpuCore, choice: str, path: Path) -> None:
+    build_library(family, module, core, choice, path, _spec, _linker)
 
 
 def build_library(
     family: str,
     module: str,
-    unit: VectorUnit | GpuUnit,
+    core: CpuCore | GpuCore,
     choice: str,
     path: Path,
     spec: TargetSpec,
     linker: ExportLinker,
 ) -> None:
     """Write the library of a kernel (its module as JSON), cut by ``choice``, to ``path``."""
-    schedule = scheduled(family, tvm.ir.load_json(module), unit, choice)
+    schedule = scheduled(family, tvm.ir.load_json(module), core, choice)
     with kernel_sources(spec, schedule.mod):
         library = tvm.compile(schedule.mod, target=tvm_target(spec, 1))
     library.export_library(str(path), fcompile=linker)

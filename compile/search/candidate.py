@@ -14,9 +14,9 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.design_spaces import SPACES, spaces_for
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.records.records import CHOICE_ATTR
 
 
@@ -39,23 +39,23 @@ def choice_of(family: str, text: str, spaces: Mapping[str, ModuleType] = SPACES)
 
 
 def all_choices(
-    family: str, module: tvm.IRModule, unit: VectorUnit | GpuUnit
+    family: str, module: tvm.IRModule, core: CpuCore | GpuCore
 ) -> tuple[str, list[str]]:
     """The built-in choice and every one, as text."""
-    schedule, space = s_tir.Schedule(module), spaces_for(unit)[family]
-    builtin = space.builtin_choice(schedule, unit)
-    texts = [choice_text(choice) for choice in space.choices(schedule, unit)]
+    schedule, space = s_tir.Schedule(module), spaces_for(core)[family]
+    builtin = space.builtin_choice(schedule, core)
+    texts = [choice_text(choice) for choice in space.choices(schedule, core)]
     # A picture too small to give every thread a task has a built-in choice all the same.
     return choice_text(builtin), list(dict.fromkeys([choice_text(builtin), *texts]))
 
 
 def scheduled(
-    family: str, module: tvm.IRModule, unit: VectorUnit | GpuUnit, text: str
+    family: str, module: tvm.IRModule, core: CpuCore | GpuCore, text: str
 ) -> s_tir.Schedule:
     """``module`` (of which nobody else may hold a part) scheduled by the choice of ``text``."""
     schedule = s_tir.Schedule(module, enable_check=False)
-    spaces = spaces_for(unit)
-    spaces[family].schedule(schedule, unit, choice_of(family, text, spaces))
+    spaces = spaces_for(core)
+    spaces[family].schedule(schedule, core, choice_of(family, text, spaces))
     # Last: what TVM 0.27 does to a module whose outermost block has been replaced, it does in
     # place, and JSONDatabase replays all traces of a kernel on one module.
     schedule.annotate(schedule.get_sblock("root"), CHOICE_ATTR, text)

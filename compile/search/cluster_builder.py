@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compile.codegen.link.link import ExportLinker, LinkOptions
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.search.build_candidates import Build, build_library
 from compile.search.kernel_task import KernelTask
 from compile.support.errors import MqnetError, TargetError
@@ -62,13 +62,13 @@ class ClusterBuilder:
         self,
         cluster: BuildCluster,
         spec: TargetSpec,
-        unit: VectorUnit,
+        core: CpuCore,
         folder: Path,
         ndk_compiler: Path | None = None,
     ) -> None:
         self._address, self._client = cluster.address, cluster.client
         self._folder, self._count = folder, 0
-        self._what = spec, LinkOptions(ndk_compiler=ndk_compiler), unit
+        self._what = spec, LinkOptions(ndk_compiler=ndk_compiler), core
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
         """Each kernel cut by the choice beside it.
@@ -174,7 +174,7 @@ def _version_there() -> str:
 def _build(
     spec: TargetSpec,
     link: LinkOptions,
-    unit: VectorUnit | GpuUnit,
+    core: CpuCore | GpuCore,
     family: str,
     module: str,
     choice: str,
@@ -182,5 +182,5 @@ def _build(
     """The library's bytes; runs on a worker."""
     with tempfile.TemporaryDirectory(prefix="mqnet-build-") as folder:
         path = Path(folder) / "candidate.so"
-        build_library(family, module, unit, choice, path, spec, ExportLinker(spec, link))
+        build_library(family, module, core, choice, path, spec, ExportLinker(spec, link))
         return path.read_bytes()

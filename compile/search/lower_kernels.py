@@ -8,15 +8,18 @@ from torch.export import ExportedProgram
 
 from compile.build_network import BuildRequest, quantized_program
 from compile.kernels.design_spaces import spaces_for
-from compile.pipeline import PipelineOptions, lower_network, schedule_unit
+from compile.pipeline import PipelineOptions, core_model, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.search.kernel_task import NetworkKernels, network_kernels
-from compile.support.progress import Phases
+from compile.support.progress import PhaseProgress
 from targets.load_target import TargetSpec
 
 
 def tunable_kernels(
-    build: BuildRequest, spec: TargetSpec, phases: Phases, program: ExportedProgram | None = None
+    build: BuildRequest,
+    spec: TargetSpec,
+    phases: PhaseProgress,
+    program: ExportedProgram | None = None,
 ) -> NetworkKernels:
     """What the network of ``build`` calls on ``spec``; ``program`` is the quantized network, where
     the caller has it already."""
@@ -27,4 +30,4 @@ def tunable_kernels(
     options = PipelineOptions.for_scheme(spec, spec.threads, scheme, Path())
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):
-        return network_kernels(lowered, spaces_for(schedule_unit(spec, spec.threads)))
+        return network_kernels(lowered, spaces_for(core_model(spec, spec.threads)))

@@ -10,8 +10,8 @@ import tvm
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.meta_schedule.database import TuningRecord
 
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.records.json_lines import append_line
 from compile.records.records import RECORDS, WORKLOADS, Log, Record, read_log, replay, write_log
 from compile.records.workload import short_line
@@ -29,11 +29,11 @@ class RecordWriter:
     def __init__(
         self,
         folder: Path,
-        unit: VectorUnit | GpuUnit,
+        core: CpuCore | GpuCore,
         target: tvm.target.Target,
         settled: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
-        self._folder, self._unit, self._target = folder, unit, target
+        self._folder, self._core, self._target = folder, core, target
         self._settled = dict(settled or {})
         self.log = read_log(folder)
         self._lines = {str(key): index for index, (key, _) in enumerate(self.log.workloads)}
@@ -80,7 +80,7 @@ class RecordWriter:
             append_line(self._folder / WORKLOADS, line)
             self._lines[task.key] = len(self.log.workloads)
             self.log.workloads.append(line)
-        trace = scheduled(task.family, task.load(), self._unit, choice).trace
+        trace = scheduled(task.family, task.load(), self._core, choice).trace
         arguments = ArgInfo.from_prim_func(workload.mod["main"])
         record = TuningRecord(trace, workload, list(seconds), self._target, arguments)
         line = [self._lines[task.key], record.as_json()]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.search.build_candidates import CandidateBuilder
 from compile.search.candidate import all_choices
 from compile.search.cost_model import CostModel, kernel_features
@@ -34,7 +34,7 @@ _SECONDS_TO_CALM = 2.0
 
 
 @dataclass(frozen=True)
-class Tools:
+class SessionResources:
     """What a session works with; whoever makes them closes them.
 
     Attributes:
@@ -75,8 +75,8 @@ class TuningSession:
     def __init__(
         self,
         tasks: Sequence[KernelTask],
-        unit: VectorUnit | GpuUnit,
-        tools: Tools,
+        core: CpuCore | GpuCore,
+        tools: SessionResources,
         records: RecordWriter,
         model: CostModel,
         most_trials: int,
@@ -98,7 +98,7 @@ class TuningSession:
         self.confirmed = dict(confirmed or {})
         self.states = []
         for task in tasks:
-            builtin, choices = all_choices(task.family, task.load(), unit)
+            builtin, choices = all_choices(task.family, task.load(), core)
             measured = records.known(task)
             known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
             features = kernel_features(task.load())

@@ -16,9 +16,9 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.build_network import BuildRequest
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.gpu.gpu_core import GpuUnit
-from compile.pipeline import schedule_unit
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.gpu.gpu_core import GpuCore
+from compile.pipeline import core_model
 from compile.records.log_folder import (
     SESSION,
     check_same_device,
@@ -44,10 +44,10 @@ from compile.search.lower_kernels import tunable_kernels
 from compile.search.record_writer import RecordWriter
 from compile.search.reference_kernel import reference_task
 from compile.search.runner import Runner
-from compile.search.session import Tools, TuningSession
+from compile.search.session import SessionResources, TuningSession
 from compile.search.show_session import shown_session
 from compile.support.errors import MqnetError
-from compile.support.progress import Phases
+from compile.support.progress import PhaseProgress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.emulated_farm import KEY, emulated_farm
 from targets.load_target import TargetSpec, load_target, tvm_target
@@ -145,7 +145,7 @@ def _tune_on(
     console: Console,
     program: ExportedProgram | None,
 ) -> dict[str, Any]:
-    unit = schedule_unit(spec, spec.threads)
+    core = core_model(spec, spec.threads)
     folder = request.logs / records_name(spec)
     with (
         locked_log(folder) as mended,
@@ -154,24 +154,24 @@ def _tune_on(
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
         build = BuildRequest(request.target, request.scheme, request.attention, request.size)
-        kernels = tunable_kernels(build, spec, Phases(console), program)
+        kernels = tunable_kernels(build, spec, PhaseProgress(console), program)
         with (
-            closing(_builder(cluster, request, spec, unit, Path(scratch))) as builder,
+            closing(_builder(cluster, request, spec, core, Path(scratch))) as builder,
             closing(ExpectedResults(Path(scratch))) as expected,
         ):
-            reference = _reference(builder, unit)
+            reference = _reference(builder, core)
             measurer = _Measurer(request, farm, spec, reference, expected)
             with closing(measurer.open(request.threads)) as runner:
-                tools = Tools(builder, runner, expected, measurer.last_runner(runner))
-                return _tune(request, spec, unit, kernels, tools, console)
+                tools = SessionResources(builder, runner, expected, measurer.last_runner(runner))
+                return _tune(request, spec, core, kernels, tools, console)
 
 
 def _tune(
     request: TuneRequest,
     spec: TargetSpec,
-    unit: VectorUnit | GpuUnit,
+    core: CpuCore | GpuCore,
     kernels: NetworkKernels,
-    tools: Tools,
+    tools: SessionResources,
     console: Console,
 ) -> dict[str, Any]:
     folder, runner = request.logs / records_name(spec), tools.runner
@@ -192,7 +192,7 @@ def _tune(
         }
     check_same_device(folder, log, records_name(spec), device)
     settled = settled_kernels(log)
-    records = RecordWriter(folder, unit, tvm_target(spec), settled)
+    records = RecordWriter(folder, core, tvm_target(spec), settled)
     model = CostModel()
     _tell_earlier(model, request.logs, spec)
 
@@ -206,7 +206,7 @@ def _tune(
     with shown_session(console, title) as observe:
         session = TuningSession(
             kernels.tasks,
-            unit,
+            core,
             tools,
             records,
             model,
@@ -267,13 +267,13 @@ def _builder(
     cluster: BuildCluster | None,
     request: TuneRequest,
     spec: TargetSpec,
-    unit: VectorUnit | GpuUnit,
+    core: CpuCore | GpuCore,
     folder: Path,
 ) -> CandidateBuilder:
     if cluster is not None:
-        return ClusterBuilder(cluster, spec, unit, folder, request.ndk_compiler)
+        return ClusterBuilder(cluster, spec, core, folder, request.ndk_compiler)
     cores = len(os.sched_getaffinity(0))
-    return Builder(spec, unit, folder, cores, request.ndk_compiler)
+    return Builder(spec, core, folder, cores, request.ndk_compiler)
 
 
 @contextmanager
@@ -301,9 +301,9 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         yield None
 
 
-def _reference(builder: CandidateBuilder, unit: VectorUnit | GpuUnit) -> tuple[KernelTask, Path]:
+def _reference(builder: CandidateBuilder, core: CpuCore | GpuCore) -> tuple[KernelTask, Path]:
     task = reference_task()
-    builtin, _ = all_choices(task.family, task.load(), unit)
+    builtin, _ = all_choices(task.family, task.load(), core)
     (build,) = builder.build([(task, builtin)])
     if build.library is None:
         raise RuntimeError(f"the reference kernel does not build: {build.error}")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 
-class Phases:
+class PhaseProgress:
     """Reports named phases; on a terminal with a spinner, in a log one line each.
 
     Attributes:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-def show_making(
+def show_steps(
     name: str, folder: Path, steps: Sequence[str], make: Callable[[Callable[[str], None]], bool]
 ) -> None:
     """Calls ``make`` with what it has to call as each of ``steps`` begins, shows them on stderr,

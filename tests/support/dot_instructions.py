@@ -11,7 +11,7 @@ import tvm
 from numpy.typing import NDArray
 from tvm import tirx
 
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
@@ -19,24 +19,24 @@ from targets.detect_host import read_host_machine
 from targets.load_target import load_target, tvm_target
 
 
-def runnable() -> list[tuple[DotProduct, VectorUnit]]:
+def runnable() -> list[tuple[DotProduct, CpuCore]]:
     """The instructions of this machine on its registers, and on the narrower ones that it has."""
     flags = read_host_machine().flags
     found = []
     if "sse2" in flags:
-        found.append((pmaddwd(128), VectorUnit(128, 16, 1)))
+        found.append((pmaddwd(128), CpuCore(128, 16, 1)))
     if "avx2" in flags:
-        found.append((pmaddwd(256), VectorUnit(256, 16, 2)))
+        found.append((pmaddwd(256), CpuCore(256, 16, 2)))
     spec = load_target("host")
     dot = dot_product_named(spec.dot_product, spec.vector_bits)
     if dot is not None:
         registers = 32 if spec.vector_bits == 512 else 16
-        found.append((dot, VectorUnit(spec.vector_bits, registers, 1, l1d_bytes=4096)))
+        found.append((dot, CpuCore(spec.vector_bits, registers, 1, l1d_bytes=4096)))
     return found
 
 
 dots = pytest.mark.parametrize(
-    ("dot", "unit"), runnable(), ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit"
+    ("dot", "core"), runnable(), ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit"
 )
 
 

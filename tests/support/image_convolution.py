@@ -12,11 +12,11 @@ from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_convolution
-from compile.kernels.gpu.dp4a_conv import create_word_conv
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv
+from compile.kernels.gpu.gpu_core import GpuCore
 from targets.load_target import tvm_target
 
-UNIT = GpuUnit(64, 64, image_weights=True)
+UNIT = GpuCore(64, 64, image_weights=True)
 
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -25,10 +25,10 @@ REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 POINTWISE = Window((1, 1), (1, 1), (0, 0, 0, 0))
 
 
-def scheduled(kernel: tvm.tirx.PrimFunc, unit: GpuUnit = UNIT) -> tvm.IRModule:
+def scheduled(kernel: tvm.tirx.PrimFunc, core: GpuCore = UNIT) -> tvm.IRModule:
     mod = tvm.IRModule({"main": kernel.with_attr("global_symbol", "main")})
     schedule = s_tir.Schedule(mod)
-    gpu_convolution.schedule(schedule, unit)
+    gpu_convolution.schedule(schedule, core)
     return schedule.mod
 
 
@@ -36,7 +36,7 @@ class Convolution:
     """1x1 from one word of channels to ``channels``, its weights in an image."""
 
     def __init__(self, device: tvm.runtime.Device, channels: int) -> None:
-        mod = scheduled(create_word_conv((1, 2, 4, 4), channels, POINTWISE, REQUANTIZE))
+        mod = scheduled(create_dp4a_conv((1, 2, 4, 4), channels, POINTWISE, REQUANTIZE))
         with kernel_sources(GPU_SPEC, mod):
             library = tvm.compile(mod, target=tvm_target(GPU_SPEC))
         assert "image2d_t weight_ptr" in library.mod.imports[0].inspect_source()

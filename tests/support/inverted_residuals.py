@@ -20,7 +20,7 @@ SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 #: Not cut: one strip, one share.
 PLAIN = InvertedResidual(
     height=12, width=10, channels_in=8, low_channels=0, factor=1, expanded=32, window=SAME,
-    channels_out=8, adds_data=False, is_gated=False, strip=12, share=32,
+    channels_out=8, adds_data=False, has_channel_scale=False, strip=12, share=32,
 )  # fmt: skip
 
 
@@ -66,9 +66,9 @@ class Drawn:
         zero_points = [int(z) for z in self._random.integers(-128, 128, 5)]
         self.gate: list[NDArray] = []
         low, data = self.low, self.data
-        if block.is_gated and block.low_channels:
+        if block.has_channel_scale and block.low_channels:
             low = self._gated(low, zero_points[0])
-        elif block.is_gated:
+        elif block.has_channel_scale:
             data = self._gated(data, zero_points[0])
         repeated = low.repeat(block.factor, axis=1).repeat(block.factor, axis=2)
         joined = np.concatenate([repeated, data], axis=3)
@@ -144,9 +144,9 @@ BLOCKS = [
     replace(PLAIN, strip=6, share=16),
     replace(PLAIN, height=9, width=7, strip=3, share=16, channels_in=4, channels_out=12),
     replace(PLAIN, strip=4, adds_data=True),
-    replace(PLAIN, strip=6, share=16, adds_data=True, is_gated=True),
-    replace(PLAIN, adds_data=True, is_gated=True),
-    replace(PLAIN, low_channels=12, factor=2, strip=4, share=16, is_gated=True),
+    replace(PLAIN, strip=6, share=16, adds_data=True, has_channel_scale=True),
+    replace(PLAIN, adds_data=True, has_channel_scale=True),
+    replace(PLAIN, low_channels=12, factor=2, strip=4, share=16, has_channel_scale=True),
     replace(PLAIN, low_channels=12, factor=2, strip=4, share=16),
     replace(PLAIN, low_channels=4, factor=2, strip=12, channels_out=24),
     replace(PLAIN, width=12, low_channels=8, factor=3, strip=6, expanded=48, share=16),

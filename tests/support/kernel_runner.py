@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from compile.codegen.opencl.kernel_sources import kernel_sources
-from compile.kernels.common.tiling import VectorUnit
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from device.runtime.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target
 
 #: Whatever this machine has: LLVM takes vectors apart that are wider than its registers.
-UNITS = (VectorUnit(256, 16, 1), VectorUnit(512, 32, 2), VectorUnit(128, 32, 2))
+UNITS = (CpuCore(256, 16, 1), CpuCore(512, 32, 2), CpuCore(128, 32, 2))
 
 #: The GPU that kernels are run on.
 GPU_SPEC = load_target("host-opencl")
@@ -28,15 +28,15 @@ GPU_SPEC = load_target("host-opencl")
 
 @cache
 def built_kernel(
-    unit: VectorUnit | GpuUnit, create: Callable[..., tirx.PrimFunc], *args: Any
+    core: CpuCore | GpuCore, create: Callable[..., tirx.PrimFunc], *args: Any
 ) -> Callable[..., NDArray]:
-    """``create(*args)`` scheduled for ``unit``: a function from its inputs to its output."""
+    """``create(*args)`` scheduled for ``core``: a function from its inputs to its output."""
     # Made here, for this unit alone: a schedule may change the body that its function shares.
     function = create(*args).with_attr("global_symbol", "kernel")
-    scheduled = apply_builtin_schedule(unit)(tvm.IRModule({"kernel": function}))
-    on_gpu = isinstance(unit, GpuUnit)
+    scheduled = apply_builtin_schedule(core)(tvm.IRModule({"kernel": function}))
+    on_gpu = isinstance(core, GpuCore)
     spec = GPU_SPEC if on_gpu else load_target("host")
-    threads = 1 if on_gpu else unit.threads
+    threads = 1 if on_gpu else core.threads
     with kernel_sources(spec, scheduled):
         library = tvm.compile(scheduled, target=tvm_target(spec, threads))
     device = tvm.opencl(0) if on_gpu else tvm.cpu()

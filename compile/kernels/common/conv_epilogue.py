@@ -95,7 +95,7 @@ def accumulator_dtype(data_dtype: str, weight_dtype: str) -> str:
 
 
 def padding_value(data_dtype: str, operands: list[te.Tensor]) -> tirx.Expr:
-    """What stands beyond the picture's edge: zero, which for int8 data is its zero point."""
+    """What stands beyond the feature map's edge: zero, which for int8 data is its zero point."""
     if data_dtype == "int8":
         quant = next(operand for operand in operands if operand.op.name == "quant")
         return quant[0].astype("int8")

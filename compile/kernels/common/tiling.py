@@ -4,35 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compile.kernels.common.core_model import CpuCore
+
 #: Loop iterations below which a thread's share does not pay for waking it.
 _TASKS_PER_THREAD = 4
 
 #: More pixels in a register tile than this save hardly a load, but make remainders and code.
 MOST_PIXELS = 8
-
-
-@dataclass(frozen=True)
-class VectorUnit:
-    """What a built-in schedule needs to know of a core.
-
-    Attributes:
-        bits: width of a vector register.
-        registers: number of architectural vector registers.
-        threads: threads that run the kernel.
-        l1d_bytes: level 1 data cache of a core.
-        l2_bytes: level 2 cache of a core.
-    """
-
-    bits: int
-    registers: int
-    threads: int
-    l1d_bytes: int = 32768
-    l2_bytes: int = 524288
-
-    @property
-    def lanes(self) -> int:
-        """32-bit lanes of one register: accumulators are int32 or float32."""
-        return self.bits // 32
 
 
 def largest_divisor(extent: int, limit: int) -> int:
@@ -54,9 +32,9 @@ class RegisterTile:
     lanes: int
 
 
-def vector_lanes(channels: int, unit: VectorUnit) -> int:
+def vector_lanes(channels: int, core: CpuCore) -> int:
     """32-bit lanes of the vectors that ``channels`` are cut into."""
-    return even_lanes(channels, unit.lanes)
+    return even_lanes(channels, core.lanes)
 
 
 def even_lanes(extent: int, limit: int) -> int:
@@ -71,15 +49,15 @@ def even_lanes(extent: int, limit: int) -> int:
     return lanes if extent % lanes == 0 else largest_divisor(extent, limit)
 
 
-def register_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
+def register_tile(pixels: int, channels: int, core: CpuCore) -> RegisterTile:
     """The accumulator tile for ``pixels`` x ``channels``, dividing both.
 
     Half of the registers hold accumulators; the others hold the weights of a step and the
     broadcast data. The tile with the most multiplies per loaded register wins: m * n / (m + n)
     for m pixels by n vectors.
     """
-    lanes = vector_lanes(channels, unit)
-    budget = unit.registers // 2
+    lanes = vector_lanes(channels, core)
+    budget = core.registers // 2
     tiles = []
     for vectors in range(1, budget + 1):
         if (channels // lanes) % vectors == 0:
@@ -88,42 +66,42 @@ def register_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
     return max(tiles, key=lambda t: t.pixels * t.vectors / (t.pixels + t.vectors))
 
 
-def register_tiles(pixels: int, channels: int, unit: VectorUnit) -> list[RegisterTile]:
+def register_tiles(pixels: int, channels: int, core: CpuCore) -> list[RegisterTile]:
     """Every tile worth a try: it divides both, and its accumulators fit the registers."""
-    widest = vector_lanes(channels, unit)
+    widest = vector_lanes(channels, core)
     return [
         RegisterTile(tile_pixels, vectors, lanes)
         for lanes in sorted({widest, even_lanes(channels, max(1, widest // 2))})
-        for vectors in divisors(channels // lanes, unit.registers)
-        for tile_pixels in divisors(pixels, min(unit.registers // vectors, 2 * MOST_PIXELS))
+        for vectors in divisors(channels // lanes, core.registers)
+        for tile_pixels in divisors(pixels, min(core.registers // vectors, 2 * MOST_PIXELS))
     ]
 
 
-def column_tile(pixels: int, channels: int, unit: VectorUnit) -> RegisterTile:
+def column_tile(pixels: int, channels: int, core: CpuCore) -> RegisterTile:
     """The tile for a kernel without a broadcast operand (depthwise): one vector of channels over
     many pixels, so that its weights are loaded once for all of them."""
-    return RegisterTile(largest_divisor(pixels, MOST_PIXELS), 1, vector_lanes(channels, unit))
+    return RegisterTile(largest_divisor(pixels, MOST_PIXELS), 1, vector_lanes(channels, core))
 
 
-def rows_per_task(rows: int, unit: VectorUnit, limit: int = 8) -> int:
-    """Rows of the picture that one parallel task takes: many, so that the overlap of
+def rows_per_task(rows: int, core: CpuCore, limit: int = 8) -> int:
+    """Rows of the feature map that one parallel task takes: many, so that the overlap of
     neighbouring windows is padded once, but enough tasks for every thread."""
-    return largest_divisor(rows, min(limit, max(1, rows // (unit.threads * _TASKS_PER_THREAD))))
+    return largest_divisor(rows, min(limit, max(1, rows // (core.threads * _TASKS_PER_THREAD))))
 
 
-def shares_of_rows(rows: int, unit: VectorUnit) -> list[int]:
+def shares_of_rows(rows: int, core: CpuCore) -> list[int]:
     """Every number of rows per task that leaves a task for every thread."""
-    return divisors(rows, max(1, rows // unit.threads))
+    return divisors(rows, max(1, rows // core.threads))
 
 
 def pixels_per_task(
-    rows: int, columns: int, tile_columns: int, pixel_bytes: int, unit: VectorUnit
+    rows: int, columns: int, tile_columns: int, pixel_bytes: int, core: CpuCore
 ) -> tuple[int, int]:
     """The block of (rows, columns) that one parallel task takes: as many pixels of ``pixel_bytes``
     as fit half of the level 1 cache, but enough tasks for every thread; whole rows where there is
     room for one, else whole tiles of ``tile_columns``."""
-    fitting = unit.l1d_bytes // 2 // pixel_bytes
-    pixels = min(fitting, rows * columns // (unit.threads * _TASKS_PER_THREAD))
+    fitting = core.l1d_bytes // 2 // pixel_bytes
+    pixels = min(fitting, rows * columns // (core.threads * _TASKS_PER_THREAD))
     if pixels >= columns:
         return largest_divisor(rows, pixels // columns), columns
     tiles = largest_divisor(columns // tile_columns, pixels // tile_columns)
@@ -131,11 +109,11 @@ def pixels_per_task(
 
 
 def shares_of_pixels(
-    rows: int, columns: int, tile_columns: int, unit: VectorUnit
+    rows: int, columns: int, tile_columns: int, core: CpuCore
 ) -> list[tuple[int, int]]:
-    """Blocks of (rows, columns) for one task, from one tile to a thread's share of the picture,
+    """Blocks of (rows, columns) for one task, from one tile to a thread's share of the feature map,
     each about twice the one before."""
-    most = max(tile_columns, rows * columns // unit.threads)
+    most = max(tile_columns, rows * columns // core.threads)
     blocks = []
     pixels = tile_columns
     while pixels <= most:

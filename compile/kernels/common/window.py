@@ -12,14 +12,9 @@ from dataclasses import dataclass
 from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.register_loops import keep_in_registers
-from compile.kernels.common.tiling import (
-    RegisterTile,
-    VectorUnit,
-    even_lanes,
-    register_tiles,
-    shares_of_rows,
-)
+from compile.kernels.common.tiling import RegisterTile, even_lanes, register_tiles, shares_of_rows
 
 
 @dataclass(frozen=True)
@@ -106,13 +101,13 @@ class WindowChoice:
         return RegisterTile(self.pixels, self.vectors, self.lanes)
 
 
-def window_choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[WindowChoice]:
+def window_choices(sch: s_tir.Schedule, core: CpuCore) -> list[WindowChoice]:
     """All that can be scheduled and are worth a try."""
     rows, columns, channels = output_extents(sch)
     return [
         WindowChoice(tile.pixels, tile.vectors, tile.lanes, share)
-        for tile in register_tiles(columns, channels, unit)
-        for share in shares_of_rows(rows, unit)
+        for tile in register_tiles(columns, channels, core)
+        for share in shares_of_rows(rows, core)
     ]
 
 
@@ -123,9 +118,7 @@ def output_extents(sch: s_tir.Schedule) -> tuple[int, int, int]:
     return rows, columns, channels
 
 
-def tile_window(
-    sch: s_tir.Schedule, unit: VectorUnit, tile: RegisterTile, rows: int
-) -> TiledWindow:
+def tile_window(sch: s_tir.Schedule, core: CpuCore, tile: RegisterTile, rows: int) -> TiledWindow:
     """``rows`` to each task, with the input rows that they need padded inside of it; columns and
     channels to the register ``tile``, which the blocks "conv" and "epilogue" share, and any block
     between them and "pad"."""
@@ -143,16 +136,16 @@ def tile_window(
     sch.compute_at(pad, task, preserve_unit_loops=True)
     sch.parallel(task)
     keep_in_registers(sch, [column, vector], lane)
-    vectorize_copy(sch, pad, unit)
+    vectorize_copy(sch, pad, core)
     loops = sch.get_loops(conv)
     axes = sch.get(conv).iter_vars
     first = len(loops) - sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
     return TiledWindow(conv, row, loops[first - 2], loops[first - 1], loops[first:], tile.lanes)
 
 
-def vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, unit: VectorUnit) -> None:
+def vectorize_copy(sch: s_tir.Schedule, pad: SBlockRV, core: CpuCore) -> None:
     """Vectorize the channels of the block ``pad``, which brings bytes or floats into place."""
     channels = sch.get_loops(pad)[-1]
     extent = int(sch.get(channels).extent)
-    _, lane = sch.split(channels, [None, even_lanes(extent, unit.bits // 8)])
+    _, lane = sch.split(channels, [None, even_lanes(extent, core.bits // 8)])
     sch.vectorize(lane)

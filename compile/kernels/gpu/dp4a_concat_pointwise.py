@@ -19,7 +19,7 @@ FAMILY = "word_concat_pointwise"
 LOW_BLOCK = "low_conv"
 
 
-def create_word_concat_pointwise(
+def create_dp4a_concat_pointwise(
     low_shape: tuple[int, int, int, int],
     high_channels: int,
     factor: int,

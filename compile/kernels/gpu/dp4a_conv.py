@@ -22,7 +22,7 @@ from compile.kernels.gpu.dp4a_window import padded_element
 FAMILY = "word_conv"
 
 
-def create_word_conv(
+def create_dp4a_conv(
     data_shape: tuple[int, int, int, int],
     channels_out: int,
     window: Window,

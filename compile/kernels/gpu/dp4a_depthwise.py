@@ -22,7 +22,7 @@ from compile.kernels.gpu.dp4a_window import padded_element
 FAMILY = "word_depthwise"
 
 
-def create_word_depthwise(
+def create_dp4a_depthwise(
     data_shape: tuple[int, int, int, int], window: Window, epilogue: ConvEpilogue
 ) -> tirx.PrimFunc:
     """The kernel (data int8 [1,H,W,C], weight int32 [KH/4,KW,C], epilogue operands) ->

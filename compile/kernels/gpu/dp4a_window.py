@@ -1,6 +1,7 @@
-"""The padded picture under the window of a GPU's convolution, as an expression without branches.
+"""The padded feature map under the window of a GPU's convolution, as an expression without
+branches.
 
-What lies beyond the edge is loaded from the nearest place in the picture, and chosen away
+What lies beyond the edge is loaded from the nearest place in the feature map, and chosen away
 (``mqnet.choose`` in :mod:`compile.kernels.gpu.dp4a`).
 """
 
@@ -13,7 +14,7 @@ from tvm import te, tirx
 from compile.kernels.common.window import Window
 from compile.kernels.gpu.dp4a import choose
 
-#: (row and column of the padded picture, channel) -> int8.
+#: (row and column of the padded feature map, channel) -> int8.
 Element = Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]
 
 
@@ -25,7 +26,7 @@ def channels_in_words(data: te.Tensor) -> Element:
 
 
 def padded_element(data: te.Tensor, window: Window, value: tirx.Expr) -> Element:
-    """As :func:`channels_in_words`, with ``value`` around the picture."""
+    """As :func:`channels_in_words`, with ``value`` around the feature map."""
     _, height, width, _ = (int(extent) for extent in data.shape)
     top, left, bottom, right = window.padding
     within = channels_in_words(data)

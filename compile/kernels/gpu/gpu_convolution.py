@@ -16,17 +16,15 @@ from tvm.s_tir.schedule import SBlockRV
 from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.common.tiling import divisors, largest_divisor
 from compile.kernels.cpu.plain import depthwise, pointwise, spatial_conv
-from compile.kernels.gpu import dp4a_concat_pointwise as word_concat_pointwise
-from compile.kernels.gpu import dp4a_conv as word_conv
-from compile.kernels.gpu import dp4a_depthwise as word_depthwise
-from compile.kernels.gpu.gpu_core import GpuUnit, bind_tiles, group_of, vector_length
+from compile.kernels.gpu import dp4a_concat_pointwise, dp4a_conv, dp4a_depthwise
+from compile.kernels.gpu.gpu_core import GpuCore, bind_tiles, group_of, vector_length
 from compile.kernels.gpu.image_weights import PIXEL_WORDS, read_from_image
 
 #: The families whose kernels this schedules; they have the blocks "conv" and "epilogue".
 FAMILIES = (
-    word_conv.FAMILY,
-    word_concat_pointwise.FAMILY,
-    word_depthwise.FAMILY,
+    dp4a_conv.FAMILY,
+    dp4a_concat_pointwise.FAMILY,
+    dp4a_depthwise.FAMILY,
     pointwise.FAMILY,
     spatial_conv.FAMILY,
     depthwise.FAMILY,
@@ -73,50 +71,50 @@ class Choice:
     image: bool
 
 
-def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: GpuCore) -> list[Choice]:
     """All that fit the registers and the work group and are worth a try."""
     sizes = _sizes(sch)
-    longest = vector_length(sizes.channels, sizes.most_lanes(unit))
+    longest = vector_length(sizes.channels, sizes.most_lanes(core))
     return [
         Choice(tile, vectors, lanes, steps, group, image)
         for tile in divisors(sizes.columns, _MOST_COLUMNS)
         if tile % sizes.factor == 0
-        for lanes in dict.fromkeys((longest, vector_length(sizes.channels, unit.lanes)))
+        for lanes in dict.fromkeys((longest, vector_length(sizes.channels, core.lanes)))
         for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
         for steps in divisors(sizes.steps, _MOST_STEPS)
-        if sizes.registers(tile, vectors * lanes, steps) <= unit.registers
+        if sizes.registers(tile, vectors * lanes, steps) <= core.registers
         for group in _GROUPS
-        if group <= unit.work_group
+        if group <= core.work_group
         for image in dict.fromkeys((False, sizes.fits_image(lanes)))
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: GpuCore) -> Choice:
     """One vector of channels by as many columns as its registers allow; what a tile loads is shared
     with its neighbours through the cache."""
     sizes = _sizes(sch)
-    lanes = vector_length(sizes.channels, sizes.most_lanes(unit))
+    lanes = vector_length(sizes.channels, sizes.most_lanes(core))
     # Two words are one load, three are not.
     aligned = gcd(sizes.steps, _STEPS)
     steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
     most = _WORD_COLUMNS if sizes.weight_is_words else _COLUMNS
     tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
-    fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= unit.registers] or tiles[:1]
-    image = unit.image_weights and sizes.fits_image(lanes)
-    return Choice(fitting[-1], 1, lanes, steps, unit.group, image)
+    fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= core.registers] or tiles[:1]
+    image = core.image_weights and sizes.fits_image(lanes)
+    return Choice(fitting[-1], 1, lanes, steps, core.group, image)
 
 
-def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: GpuCore, choice: Choice | None = None) -> None:
     """Tiles to work items; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
+    choice = choice or builtin_choice(sch, core)
     convolutions, between, last = _inline_neighbours(sch)
     *_, row, column, channel = sch.get_loops(last)
     outer_column, column = sch.split(column, [None, choice.columns])
     outer_channel, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
     sch.reorder(row, outer_column, outer_channel, column, vector, lane)
     tiles = [int(sch.get(loop).extent) for loop in (outer_column, outer_channel)]
-    group = group_of(*tiles, min(choice.group, unit.work_group))
+    group = group_of(*tiles, min(choice.group, core.work_group))
     tile = bind_tiles(sch, row, outer_column, outer_channel, group)
     keep_in_registers(sch, [column, vector], lane)
     for block in reversed(between):
@@ -164,7 +162,7 @@ class _Sizes:
     """Of the result.
 
     Attributes:
-        columns, channels: of the picture.
+        columns, channels: of the feature map.
         width, steps: of the window, and of the innermost reduction.
         summed: products of all sums, those of a concat's parts together.
         factor: columns that share a sum.
@@ -181,10 +179,10 @@ class _Sizes:
     weight_bytes: int
     weight_is_words: bool
 
-    def most_lanes(self, unit: GpuUnit) -> int:
+    def most_lanes(self, core: GpuCore) -> int:
         """Longer vectors where each is multiplied by a vector of bytes: these fill loads better."""
         narrow = self.is_depthwise and self.weight_bytes == 1
-        return 2 * unit.lanes if narrow else unit.lanes
+        return 2 * core.lanes if narrow else core.lanes
 
     def fits_image(self, lanes: int) -> bool:
         """Whether vectors of so many weights are the pixels of an image."""
@@ -204,7 +202,7 @@ def _sizes(sch: s_tir.Schedule) -> _Sizes:
     *_, columns, channels = (int(axis.dom.extent) for axis in sch.get(blocks[-1]).iter_vars)
     factor = 1
     for block in map(sch.get, blocks):
-        if str(block.name_hint) == word_concat_pointwise.LOW_BLOCK:
+        if str(block.name_hint) == dp4a_concat_pointwise.LOW_BLOCK:
             factor = columns // int(block.iter_vars[1].dom.extent)
     # By its place: operator fusion gives it another name.
     weight = sch.get(conv).reads[-1].source

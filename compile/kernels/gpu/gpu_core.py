@@ -13,12 +13,12 @@ from compile.kernels.common.tiling import divisors
 _VECTORS = (16, 8, 4, 3, 2, 1)
 
 #: Work items of a group where the kernel does not ask for more: enough for several warps (16 work
-#: items on Valhall), few enough that small pictures have a group for every core.
+#: items on Valhall), few enough that small feature maps have a group for every core.
 GROUP = 64
 
 
 @dataclass(frozen=True)
-class GpuUnit:
+class GpuCore:
     """A GPU.
 
     Attributes:
@@ -49,10 +49,10 @@ def vector_length(extent: int, limit: int) -> int:
     return next(n for n in _VECTORS if n <= max(1, limit) and extent % n == 0)
 
 
-def bind_flat(sch: s_tir.Schedule, loops: list[LoopRV], unit: GpuUnit, group: int | None = None):
+def bind_flat(sch: s_tir.Schedule, loops: list[LoopRV], core: GpuCore, group: int | None = None):
     """Give every iteration of ``loops``, which are neighbours, a work item of its own."""
     loop = sch.fuse(*loops) if len(loops) > 1 else loops[0]
-    size = min(group or unit.group, unit.work_group, int(sch.get(loop).extent))
+    size = min(group or core.group, core.work_group, int(sch.get(loop).extent))
     blocks, items = sch.split(loop, [None, size])
     sch.bind(blocks, "blockIdx.x")
     sch.bind(items, "threadIdx.x")
@@ -62,7 +62,8 @@ def bind_flat(sch: s_tir.Schedule, loops: list[LoopRV], unit: GpuUnit, group: in
 def bind_tiles(
     sch: s_tir.Schedule, row: LoopRV, column: LoopRV, channel: LoopRV, group: tuple[int, int]
 ) -> LoopRV:
-    """Work items for tiles of a picture; ``group`` is their (columns, channels) in one work group.
+    """Work items for tiles of a feature map; ``group`` is their (columns, channels) in one work
+    group.
 
     Neighbouring work items have neighbouring channels, so that together they load and store runs
     of memory. The three loops are neighbours in this order; the innermost that results."""

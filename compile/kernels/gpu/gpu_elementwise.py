@@ -8,7 +8,7 @@ from math import gcd, prod
 from tvm import s_tir
 
 from compile.kernels.cpu.plain import elementwise
-from compile.kernels.gpu.gpu_core import GpuUnit, bind_flat, vector_length
+from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
 
 FAMILY = elementwise.FAMILY
 
@@ -34,24 +34,24 @@ class Choice:
     group: int
 
 
-def choices(sch: s_tir.Schedule, unit: GpuUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: GpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    longest = _longest(sch, unit)
+    longest = _longest(sch, core)
     lengths = dict.fromkeys(vector_length(longest, n) for n in (2, 4, 8, 16))
     return [
-        Choice(lanes, group) for lanes in lengths for group in _GROUPS if group <= unit.work_group
+        Choice(lanes, group) for lanes in lengths for group in _GROUPS if group <= core.work_group
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: GpuUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: GpuCore) -> Choice:
     """One load or store of the widest operand, or of bytes as many as make one."""
-    return Choice(_longest(sch, unit), unit.group)
+    return Choice(_longest(sch, core), core.group)
 
 
-def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: GpuCore, choice: Choice | None = None) -> None:
     """Inline every block into the last one; runs of its elements to work items; cut by the
     built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
+    choice = choice or builtin_choice(sch, core)
     *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
     is_gathering = _gathers(sch)
     for block in inner:
@@ -61,14 +61,14 @@ def schedule(sch: s_tir.Schedule, unit: GpuUnit, choice: Choice | None = None) -
         # Longer than the channels: they are one run through memory with the columns.
         outer, run = [], sch.fuse(*outer, run)
     run, lane = sch.split(run, [None, choice.lanes])
-    bind_flat(sch, [*outer, run], unit, choice.group)
+    bind_flat(sch, [*outer, run], core, choice.group)
     if is_gathering:
         sch.unroll(lane)
     else:
         sch.vectorize(lane)
 
 
-def _longest(sch: s_tir.Schedule, unit: GpuUnit) -> int:
+def _longest(sch: s_tir.Schedule, core: GpuCore) -> int:
     """The longest vector that lies in one run of every operand.
 
     The elements are one run through memory; where an operand has another shape (one value per
@@ -78,7 +78,7 @@ def _longest(sch: s_tir.Schedule, unit: GpuUnit) -> int:
     regions = [region for block in blocks for region in (*block.reads, *block.writes)]
     buffers = [region.source for region in regions]
     widest = max(int(buffer.dtype.itemsize) for buffer in buffers)
-    limit = max(unit.lanes, min(_MOST_LANES, unit.vector_bytes // widest))
+    limit = max(core.lanes, min(_MOST_LANES, core.vector_bytes // widest))
     # Those of fewer dimensions are scales and zero points, the same for all elements.
     pictures = {tuple(map(int, buffer.shape)) for buffer in buffers if len(buffer.shape) > 1}
     if len(pictures) == 1:

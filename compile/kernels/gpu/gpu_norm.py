@@ -13,7 +13,7 @@ from tvm import s_tir, te, tirx
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import largest_divisor
-from compile.kernels.gpu.gpu_core import GpuUnit, bind_flat, vector_length
+from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
 
 ROWS, STATISTICS, NORMALIZE = "gpu_row_statistics", "gpu_statistics", "gpu_normalize"
 
@@ -65,14 +65,14 @@ _both_sums = te.comm_reducer(
 )
 
 
-def schedule_rows(sch: s_tir.Schedule, unit: GpuUnit) -> None:
+def schedule_rows(sch: s_tir.Schedule, core: GpuCore) -> None:
     """A segment and a vector of its channels to a work item."""
     sums, rows = (sch.get_sblock(name) for name in ("segment_sums", "segments"))
     which, part, channel = sch.get_loops(rows)
-    lanes = vector_length(int(sch.get(channel).extent), unit.lanes)
+    lanes = vector_length(int(sch.get(channel).extent), core.lanes)
     outer, lane = sch.split(channel, [None, lanes])
     sch.reorder(part, outer, which, lane)
-    item = bind_flat(sch, [part, outer], unit)
+    item = bind_flat(sch, [part, outer], core)
     sch.unroll(which)
     sch.vectorize(lane)
     _accumulate_at(sch, sums, item, lanes)
@@ -124,15 +124,15 @@ def create_statistics(height: int, width: int, channels: int, epsilon: float) ->
     return create_kernel(STATISTICS, [rows, gamma, beta], out)
 
 
-def schedule_statistics(sch: s_tir.Schedule, unit: GpuUnit) -> None:
+def schedule_statistics(sch: s_tir.Schedule, core: GpuCore) -> None:
     """Three launches: the sums of bands, their squares, and what is made of both."""
     names = ("band_sum", "first_sum", "band_square", "square_sum", "last_sum", "scale_shift")
     band_sum, first_sum, band_square, square_sum, last_sum, out = map(sch.get_sblock, names)
     which, channel = sch.get_loops(out)
-    lanes = vector_length(int(sch.get(channel).extent), unit.lanes)
+    lanes = vector_length(int(sch.get(channel).extent), core.lanes)
     outer, lane = sch.split(channel, [None, lanes])
     sch.reorder(outer, which, lane)
-    item = bind_flat(sch, [outer], unit)
+    item = bind_flat(sch, [outer], core)
     sch.unroll(which)
     sch.vectorize(lane)
     for block in (square_sum, last_sum):
@@ -141,7 +141,7 @@ def schedule_statistics(sch: s_tir.Schedule, unit: GpuUnit) -> None:
         band, channel, part = sch.get_loops(block)
         outer, channel = sch.split(channel, [None, lanes])
         sch.reorder(band, outer, channel, part)
-        item = bind_flat(sch, [band, outer], unit)
+        item = bind_flat(sch, [band, outer], core)
         if inner is not None:
             _accumulate_at(sch, inner, item, lanes)
         accumulate_in_registers(sch, block, [], channel, [part], lanes)

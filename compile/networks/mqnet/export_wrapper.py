@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Deployed(nn.Module):
+class ExportWrapper(nn.Module):
     """uint8 image [1, H, W, 3] (NHWC, RGB) to MQNet's H, float32 [1, H, W, 3] (NHWC)."""
 
     def __init__(self, net: nn.Module, dtype: torch.dtype = torch.float32) -> None:

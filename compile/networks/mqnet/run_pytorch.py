@@ -9,7 +9,7 @@ from torch import nn
 
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
-from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import MQNet
 
 
@@ -17,7 +17,7 @@ def run_float_network(net: MQNet, photo: NDArray[np.uint8]) -> NDArray[np.float3
     """Linear relative light, float32 [H,W,3], that ``net`` computes in float32 for ``photo``
     uint8 [H,W,3] of any size."""
     frame, placement = fit_photo(photo, *padded_size(*photo.shape[:2]), "pad")
-    return decode_hdr(unfit(run_module(Deployed(net).eval(), frame), placement))
+    return decode_hdr(unfit(run_module(ExportWrapper(net).eval(), frame), placement))
 
 
 def run_module(module: nn.Module, frame: NDArray[np.uint8]) -> NDArray[np.float32]:

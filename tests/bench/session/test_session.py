@@ -22,7 +22,7 @@ from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.run_pytorch import run_module
 
 SIZE = (64, 96)
@@ -34,7 +34,7 @@ def photo(size: tuple[int, int]) -> np.ndarray:
 
 
 def reference(size: tuple[int, int]) -> np.ndarray:
-    return run_module(Deployed(load_checkpoint(None, "ca")).eval(), photo(size))
+    return run_module(ExportWrapper(load_checkpoint(None, "ca")).eval(), photo(size))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from torch import nn
 from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_parts import describe_kernels, describe_parts
 from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.pipeline import PipelineOptions, plan_network
 from compile.quantize.schemes import Precision, scheme_named
 from targets.load_target import load_target
@@ -21,7 +21,7 @@ from targets.load_target import load_target
 
 def convolutions(attention: str) -> list[str]:
     """Names of the convolutions in the order in which PyTorch runs them."""
-    network = Deployed(load_checkpoint(None, attention)).eval()
+    network = ExportWrapper(load_checkpoint(None, attention)).eval()
     ran: list[str] = []
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):

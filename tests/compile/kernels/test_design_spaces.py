@@ -21,13 +21,13 @@ from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
 from tvm_ffi import structural_equal, structural_hash
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.cpu.int8.int8_conv import create_packed_conv
-from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise
-from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_int8_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
 from compile.kernels.cpu.plain.depthwise import create_depthwise
 from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
@@ -38,11 +38,11 @@ from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.design_spaces import design_space
-from compile.pipeline import vector_unit
+from compile.pipeline import cpu_core
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")
-UNIT = vector_unit(HOST, 2)
+UNIT = cpu_core(HOST, 2)
 DOT = dot_product_named(HOST.dot_product, HOST.vector_bits)
 BIAS, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.BIAS, EpilogueKind.SCALE))
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -61,25 +61,29 @@ KERNELS = {
 }
 if DOT is not None:
     KERNELS |= {
-        "packed_pointwise": create_packed_pointwise((1, 9, 12, 20), 48, DOT, REQUANTIZE),
-        "packed_pointwise, cut vector": create_packed_pointwise((1, 9, 11, 6), 12, DOT, REQUANTIZE),
-        "packed_concat_pointwise": create_packed_concat_pointwise(
+        "packed_pointwise": create_int8_pointwise((1, 9, 12, 20), 48, DOT, REQUANTIZE),
+        "packed_pointwise, cut vector": create_int8_pointwise((1, 9, 11, 6), 12, DOT, REQUANTIZE),
+        "packed_concat_pointwise": create_int8_concat_pointwise(
             (1, 4, 6, 6), 20, 2, 48, DOT, REQUANTIZE
         ),
-        "packed_concat_pointwise, gated": create_packed_concat_pointwise(
-            (1, 4, 6, 8), 20, 2, 48, DOT, REQUANTIZE, is_gated=True
+        "packed_concat_pointwise, gated": create_int8_concat_pointwise(
+            (1, 4, 6, 8), 20, 2, 48, DOT, REQUANTIZE, has_channel_scale=True
         ),
-        "packed_conv": create_packed_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
-        "packed_conv, stride 2": create_packed_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
+        "packed_conv": create_int8_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
+        "packed_conv, stride 2": create_int8_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
         "planar_conv": create_planar_conv((1, 8, 32, 16), 12, SAME, DOT, SCALE),
-        "packed_depthwise": create_packed_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
-        "packed_depthwise, stride 2": create_packed_depthwise(
-            (1, 18, 24, 16), HALF, DOT, REQUANTIZE
-        ),
+        "packed_depthwise": create_int8_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
+        "packed_depthwise, stride 2": create_int8_depthwise((1, 18, 24, 16), HALF, DOT, REQUANTIZE),
         "inverted_residual": create_inverted_residual(replace(PLAIN, strip=6, adds_data=True), DOT),
         "inverted_residual, smaller picture": create_inverted_residual(
             replace(
-                PLAIN, low_channels=12, factor=2, expanded=96, strip=6, share=48, is_gated=True
+                PLAIN,
+                low_channels=12,
+                factor=2,
+                expanded=96,
+                strip=6,
+                share=48,
+                has_channel_scale=True,
             ),
             DOT,
         ),
@@ -94,15 +98,15 @@ def unscheduled(kernel: tirx.PrimFunc) -> s_tir.Schedule:
     return s_tir.Schedule(tvm.ir.load_json(tvm.ir.save_json(normalize(kernel))))
 
 
-def scheduled(kernel: tirx.PrimFunc, choice: object, unit: VectorUnit = UNIT) -> s_tir.Schedule:
+def scheduled(kernel: tirx.PrimFunc, choice: object, core: CpuCore = UNIT) -> s_tir.Schedule:
     schedule = unscheduled(kernel)
-    design_space(kernel).schedule(schedule, unit, choice)
+    design_space(kernel).schedule(schedule, core, choice)
     return schedule
 
 
-def choices(kernel: tirx.PrimFunc, unit: VectorUnit = UNIT) -> list:
+def choices(kernel: tirx.PrimFunc, core: CpuCore = UNIT) -> list:
     schedule = unscheduled(kernel)
-    return design_space(kernel).choices(schedule, unit)
+    return design_space(kernel).choices(schedule, core)
 
 
 def arguments(kernel: tirx.PrimFunc) -> list[NDArray]:
@@ -131,14 +135,14 @@ def run(schedule: s_tir.Schedule, inputs: list[NDArray]) -> NDArray:
 @by_kernel
 @pytest.mark.parametrize("threads", [1, 2, 16])
 def test_builtin_choice_is_one_of_them(name: str, threads: int) -> None:
-    unit = replace(UNIT, threads=threads)
+    core = replace(UNIT, threads=threads)
     kernel, space = KERNELS[name], design_space(KERNELS[name])
-    found = choices(kernel, unit)
-    builtin = space.builtin_choice(unscheduled(kernel), unit)
+    found = choices(kernel, core)
+    builtin = space.builtin_choice(unscheduled(kernel), core)
     assert found.count(builtin) == 1
     assert len(found) == len(set(found))
-    default = scheduled(kernel, None, unit).mod
-    assert structural_equal(default, scheduled(kernel, builtin, unit).mod)
+    default = scheduled(kernel, None, core).mod
+    assert structural_equal(default, scheduled(kernel, builtin, core).mod)
 
 
 @by_kernel

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 
 
 @pytest.fixture
-def unit() -> VectorUnit:
+def core() -> CpuCore:
     """A vector unit that every processor here can run: 128 bits, one thread."""
-    return VectorUnit(bits=128, registers=16, threads=1)
+    return CpuCore(bits=128, registers=16, threads=1)

@@ -15,10 +15,10 @@ from compile.graph.schedule_attrs import BUILT_IN, RECORD, mark_scheduled, sched
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.cpu.int8.int8_conv import create_packed_conv
-from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise
-from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_int8_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.norm import planar_norm
 from compile.kernels.cpu.norm.instance_norm import create_normalize
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
@@ -34,7 +34,7 @@ from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.support.errors import GraphError
 
 
-def test_fused_elementwise_chain(unit) -> None:
+def test_fused_elementwise_chain(core) -> None:
     """Operator fusion's kernels have no family: blocks are inlined, columns and rows become tasks
     and eight channels two vectors of four lanes."""
 
@@ -73,10 +73,10 @@ def test_fused_elementwise_chain(unit) -> None:
                         v3 = T.axis.spatial(8, task % 2 * 4 + lane)
                         y[v0, v1, v2, v3] = x[v0, v1, v2, v3] * T.float32(2) + T.float32(1)
 
-    assert_structural_equal(apply_builtin_schedule(unit)(Before), After)
+    assert_structural_equal(apply_builtin_schedule(core)(Before), After)
 
 
-def test_pointwise_accumulates_in_registers(unit) -> None:
+def test_pointwise_accumulates_in_registers(core) -> None:
     """Four pixels by two vectors stay in local accumulators over the whole reduction."""
     before = module(create_pointwise((1, 2, 4, 3), 8, "float32", "float32", BIAS))
 
@@ -143,7 +143,7 @@ def test_pointwise_accumulates_in_registers(unit) -> None:
                                         T.writes(epilogue[vb, vy, vx, vn])
                                         epilogue[vb, vy, vx, vn] = acc[vy, vx, vn] + bias[vn]
 
-    assert_structural_equal(apply_builtin_schedule(unit)(before), After)
+    assert_structural_equal(apply_builtin_schedule(core)(before), After)
 
 
 BIAS = ConvEpilogue(EpilogueKind.BIAS)
@@ -158,44 +158,44 @@ KERNELS = {
     "planar_pointwise": create_planar_pointwise((1, 5, 3, 8), 6, "float32", BIAS, False),
     "planar_row_statistics": planar_norm.create_row_statistics((1, 5, 6, 8)),
     "planar_normalize": planar_norm.create_normalize((1, 5, 6, 8), 0.0),
-    "packed_concat_pointwise": create_packed_concat_pointwise((1, 3, 4, 6), 5, 2, 8, DOT, SCALE),
+    "packed_concat_pointwise": create_int8_concat_pointwise((1, 3, 4, 6), 5, 2, 8, DOT, SCALE),
     "depthwise": create_depthwise((1, 5, 7, 6), WINDOW, "float32", "float32", BIAS),
     "elementwise": create_add((1, 5, 7, 6), (1, 1, 1, 6)),
     "mean": create_mean((1, 5, 7, 6)),
     "row_statistics": create_row_statistics((1, 5, 7, 6), "float32"),
     "normalize": create_normalize((1, 5, 7, 6), 0.0, "float32"),
-    "packed_pointwise": create_packed_pointwise((1, 5, 7, 3), 6, DOT, SCALE),
-    "packed_conv": create_packed_conv((1, 5, 7, 3), 6, WINDOW, DOT, SCALE),
-    "packed_depthwise": create_packed_depthwise((1, 5, 7, 8), WINDOW, DOT, SCALE),
+    "packed_pointwise": create_int8_pointwise((1, 5, 7, 3), 6, DOT, SCALE),
+    "packed_conv": create_int8_conv((1, 5, 7, 3), 6, WINDOW, DOT, SCALE),
+    "packed_depthwise": create_int8_depthwise((1, 5, 7, 8), WINDOW, DOT, SCALE),
 }
 
 
 @pytest.mark.parametrize("family", KERNELS)
-def test_kernels_of_every_family_have_tasks_and_vectors(family: str, unit) -> None:
+def test_kernels_of_every_family_have_tasks_and_vectors(family: str, core) -> None:
     before = module(KERNELS[family])
     assert loop_kinds(before["kernel"]) == {"serial"}
-    after = apply_builtin_schedule(unit)(before)
+    after = apply_builtin_schedule(core)(before)
     assert {"parallel", "vectorized"} <= loop_kinds(after["kernel"])
     assert schedule_origin(after["kernel"]) == BUILT_IN
     assert after["kernel"].attrs["mqnet.family"] == family
     assert "mqnet.schedule" not in before["kernel"].attrs
 
 
-def test_kernel_in_its_final_form_is_only_marked(unit) -> None:
+def test_kernel_in_its_final_form_is_only_marked(core) -> None:
     kernel = create_upsample((1, 2, 3, 4), 2, "int8")
-    after = apply_builtin_schedule(unit)(module(kernel))
+    after = apply_builtin_schedule(core)(module(kernel))
     assert_structural_equal(after["kernel"], mark_scheduled(kernel, BUILT_IN))
 
 
-def test_kernel_with_a_record_is_left_alone(unit) -> None:
+def test_kernel_with_a_record_is_left_alone(core) -> None:
     scheduled = mark_scheduled(KERNELS["pointwise"], RECORD)
     before = tvm.IRModule({"tuned": scheduled, "untuned": KERNELS["mean"]})
-    after = apply_builtin_schedule(unit)(before)
+    after = apply_builtin_schedule(core)(before)
     assert_structural_equal(after["tuned"], scheduled)
     assert schedule_origin(after["untuned"]) == BUILT_IN
 
 
-def test_reduction_of_no_family_is_an_error(unit) -> None:
+def test_reduction_of_no_family_is_an_error(core) -> None:
     @I.ir_module
     class Before:
         @T.prim_func(private=True, s_tir=True)
@@ -208,7 +208,7 @@ def test_reduction_of_no_family_is_an_error(unit) -> None:
                     y[vi] = T.max(y[vi], x[vi, vk])
 
     with pytest.raises(GraphError, match="kernel row_maximum .* has no built-in schedule"):
-        apply_builtin_schedule(unit)(Before)
+        apply_builtin_schedule(core)(Before)
 
 
 def module(kernel: tirx.PrimFunc) -> tvm.IRModule:

@@ -70,14 +70,14 @@ def test_kernel_gets_the_fastest_recorded_schedule(module: tvm.IRModule, tmp_pat
 
 
 def test_other_kernels_are_left_for_the_builtin_schedule(
-    module: tvm.IRModule, tmp_path: Path, unit
+    module: tvm.IRModule, tmp_path: Path, core
 ) -> None:
     commit(tmp_path, width=4, seconds=[1e-6])
     after = apply_tuning_records(tmp_path, TARGET)(module)
     assert_structural_equal(after["untuned"], UNTUNED)
     assert not is_scheduled(after["untuned"])
 
-    both = apply_builtin_schedule(unit)(after)
+    both = apply_builtin_schedule(core)(after)
     assert_structural_equal(both["tuned"], after["tuned"])
     assert schedule_origin(both["untuned"]) == BUILT_IN
 

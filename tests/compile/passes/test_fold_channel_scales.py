@@ -1,4 +1,5 @@
-"""FoldGates: channel attention's multiply goes into the convolution that reads the product."""
+"""FoldChannelScales: channel attention's multiply goes into the convolution that reads the
+product."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from tvm import relax
 from tvm.ir import assert_structural_equal
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.plain.elementwise import create_multiply
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.fold_channel_scales import FoldGates
+from compile.passes.fold_channel_scales import FoldChannelScales
 from targets.load_target import load_target, tvm_target
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -56,7 +57,7 @@ class Network:
                 operands = [low, gate, relax.const(np.array([MULTIPLIER])), quant]
                 product = relax.op.call_tir(kernel, operands, relax.TensorType(LOW, "int8"))
                 product = builder.emit(product)
-                kernel = create_packed_concat_pointwise(
+                kernel = create_int8_concat_pointwise(
                     LOW, HIGH[3], 2, CHANNELS_OUT, dot, REQUANTIZE
                 )
                 constants = [
@@ -92,17 +93,17 @@ def calls(mod: tvm.IRModule) -> list[relax.Call]:
 
 
 @dots
-def test_the_kernel_multiplies(dot: DotProduct, unit: VectorUnit) -> None:
+def test_the_kernel_multiplies(dot: DotProduct, core: CpuCore) -> None:
     network = Network(dot)
-    after = FoldGates(dot)(network.module())
+    after = FoldChannelScales(dot)(network.module())
     (call,) = calls(after)
-    expected = create_packed_concat_pointwise(
-        LOW, HIGH[3], 2, CHANNELS_OUT, dot, REQUANTIZE, is_gated=True
+    expected = create_int8_concat_pointwise(
+        LOW, HIGH[3], 2, CHANNELS_OUT, dot, REQUANTIZE, has_channel_scale=True
     )
     assert_structural_equal(after[call.args[0]], expected)
-    target = tvm_target(load_target("host"), unit.threads)
+    target = tvm_target(load_target("host"), core.threads)
     machine = relax.VirtualMachine(
-        relax.build(apply_builtin_schedule(unit)(after), target), tvm.cpu()
+        relax.build(apply_builtin_schedule(core)(after), target), tvm.cpu()
     )
     inputs = (network.low, network.gate, network.high)
     found = machine["main"](*(tvm.runtime.tensor(array) for array in inputs)).numpy()
@@ -113,5 +114,5 @@ def test_the_kernel_multiplies(dot: DotProduct, unit: VectorUnit) -> None:
 @pytest.mark.parametrize("reason", ["reads_product", "spatial"])
 def test_others_stay_as_they_are(reason: str) -> None:
     """A product that is read elsewhere, and a gate for pixels."""
-    after = FoldGates(sdot())(Network(sdot()).module(**{reason: True}))
+    after = FoldChannelScales(sdot())(Network(sdot()).module(**{reason: True}))
     assert [call.args[0].name_hint for call in calls(after)] == ["multiply", "conv"]

@@ -14,12 +14,12 @@ from tvm.ir import assert_structural_equal
 
 from compile.graph.layers import layers_of, with_layers
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
-from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise
-from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
@@ -27,7 +27,7 @@ from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
-DOT, UNIT = sdot(), VectorUnit(128, 32, 1, l2_bytes=1 << 16)
+DOT, UNIT = sdot(), CpuCore(128, 32, 1, l2_bytes=1 << 16)
 LOW = replace(PLAIN, low_channels=12, factor=2)
 ADDING = replace(PLAIN, adds_data=True)
 
@@ -55,7 +55,7 @@ class Network:
         ]
         operands = [relax.const(array) for array in self.drawn.operands(self.dot)]
         operands = operands[len(pictures) + 1 :]
-        if block.is_gated:
+        if block.has_channel_scale:
             gate, operands = operands[-3:], operands[:-3]
         values = [data]
 
@@ -69,19 +69,19 @@ class Network:
             with builder.dataflow():
                 weights = len(pictures) + 1
                 sources = [*pictures, data]
-                if block.is_gated:
+                if block.has_channel_scale:
                     shape = [int(extent) for extent in sources[0].ty.shape]
                     call(create_multiply(shape, (1, 1, 1, shape[3])), sources[0], *gate)
                     sources[0] = values[-1]
                 call(self._expand(), *sources, *operands[: weights + 3])
                 operands = operands[weights + 3 :]
                 size = (1, block.height, block.width)
-                kernel = create_packed_depthwise(
+                kernel = create_int8_depthwise(
                     (*size, block.expanded), block.window, self.dot, REQUANTIZE
                 )
                 call(kernel, values[-1], *operands[:4])
                 shape = (1, *block.output_size, block.expanded)
-                kernel = create_packed_pointwise(shape, block.channels_out, self.dot, REQUANTIZE)
+                kernel = create_int8_pointwise(shape, block.channels_out, self.dot, REQUANTIZE)
                 call(kernel, values[-1], *operands[4:8])
                 if block.adds_data:
                     self._add(call, values[-1], sources[-1], *operands[8:])
@@ -100,10 +100,10 @@ class Network:
     def _expand(self) -> tirx.PrimFunc:
         block = self.drawn.block
         if not block.low_channels:
-            return create_packed_pointwise(
+            return create_int8_pointwise(
                 self.drawn.data.shape, block.expanded, self.dot, REQUANTIZE
             )
-        return create_packed_concat_pointwise(
+        return create_int8_concat_pointwise(
             self.drawn.low.shape, block.channels_in, block.factor, block.expanded, self.dot,
             REQUANTIZE,
         )  # fmt: skip
@@ -129,8 +129,8 @@ def calls(mod: tvm.IRModule) -> list[relax.Call]:
         Network(Drawn(LOW, 1)),
         Network(Drawn(ADDING, 2)),
         Network(Drawn(ADDING, 3), data_is_left=True),
-        Network(Drawn(replace(ADDING, is_gated=True), 4)),
-        Network(Drawn(replace(LOW, is_gated=True), 5)),
+        Network(Drawn(replace(ADDING, has_channel_scale=True), 4)),
+        Network(Drawn(replace(LOW, has_channel_scale=True), 5)),
     ],
     ids=[
         *("block", "with a smaller picture", "with an add", "with an add of the data first"),
@@ -170,7 +170,7 @@ def test_a_projection_that_is_read_elsewhere_is_not_added_to() -> None:
 
 
 def test_a_product_that_is_read_elsewhere_is_made() -> None:
-    drawn = Drawn(replace(ADDING, is_gated=True), 0)
+    drawn = Drawn(replace(ADDING, has_channel_scale=True), 0)
     after = FuseInvertedResiduals(DOT, UNIT)(Network(drawn, also_returns=1).module())
     names = [call.args[0].name_hint for call in calls(after)]
     assert names == ["kernel1", "inverted_residual_requantize"]
@@ -190,7 +190,7 @@ def test_only_the_data_is_added() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "dot", "unit"),
+    ("block", "dot", "core"),
     [
         (replace(PLAIN, channels_in=6), DOT, UNIT),
         (PLAIN, DOT, replace(UNIT, l2_bytes=1 << 10)),
@@ -198,8 +198,8 @@ def test_only_the_data_is_added() -> None:
     ],
     ids=["channels that fill no group", "small cache", "many threads"],
 )
-def test_others_stay_as_they_are(block: InvertedResidual, dot: DotProduct, unit: VectorUnit):
-    after = FuseInvertedResiduals(dot, unit)(Network(Drawn(block, 0), dot).module())
+def test_others_stay_as_they_are(block: InvertedResidual, dot: DotProduct, core: CpuCore):
+    after = FuseInvertedResiduals(dot, core)(Network(Drawn(block, 0), dot).module())
     assert [call.args[0].name_hint for call in calls(after)] == ["kernel1", "kernel2", "kernel3"]
 
 

@@ -10,7 +10,7 @@ import tvm
 from tvm import relax, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.norm import planar_norm
 from compile.kernels.cpu.norm.instance_norm import create_normalize, create_statistics
@@ -155,17 +155,15 @@ def test_neighbours_of_planar_convolutions_go_into_them() -> None:
     assert blocks(after["conv2d_float2_rows"])[3:5] == ["epilogue", "interleave"]
 
 
-@pytest.mark.parametrize("unit", [VectorUnit(256, 16, 2), VectorUnit(128, 32, 1)], ids=str)
+@pytest.mark.parametrize("core", [CpuCore(256, 16, 2), CpuCore(128, 32, 1)], ids=str)
 @pytest.mark.parametrize("network", [network, planar_network])
-def test_fused_kernels_compute_the_same(
-    network: Callable[[], tvm.IRModule], unit: VectorUnit
-) -> None:
+def test_fused_kernels_compute_the_same(network: Callable[[], tvm.IRModule], core: CpuCore) -> None:
     random = np.random.default_rng(1)
     shapes = [tuple(int(n) for n in var.ty.shape) for var in network()["main"].params]
     inputs = [random.uniform(-2, 2, shape).astype("float32") for shape in shapes]
     results = []
     for mod in (network(), FuseRowKernels()(network())):
-        scheduled = apply_builtin_schedule(unit)(mod)
+        scheduled = apply_builtin_schedule(core)(mod)
         machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
         results.append(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy())
     np.testing.assert_allclose(*results, rtol=0, atol=1e-6)

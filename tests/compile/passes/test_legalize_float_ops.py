@@ -117,14 +117,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("before", "reference", "error"), CASES, ids=["sigmoid", "tanh"])
-def test_exponentials_are_arithmetic(before, reference, error: float, unit) -> None:
+def test_exponentials_are_arithmetic(before, reference, error: float, core) -> None:
     """No call of the C library, and the promised absolute error, also where e^x would overflow."""
     after = LegalizeFloatOps()(before)
     (name,) = kernel_names(after)
     called = set(re.findall(r"T\.(exp\w*|pow\w*|tanh|sigmoid|call\w*)\(", after[name].script()))
     assert not called
 
-    scheduled = apply_builtin_schedule(unit)(after)
+    scheduled = apply_builtin_schedule(core)(after)
     machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
     x = np.linspace(-12, 12, 64 * 64 * 4, dtype="float32")
     x[:8] = -np.inf, -1e30, -200, -0.0, 0.0, 200, 1e30, np.inf
@@ -135,14 +135,14 @@ def test_exponentials_are_arithmetic(before, reference, error: float, unit) -> N
 
 
 @pytest.mark.parametrize(("op", "reference"), [("sigmoid", expit), ("tanh", np.tanh)])
-def test_exponentials_of_half_floats_are_rounded_once(op: str, reference, unit) -> None:
+def test_exponentials_of_half_floats_are_rounded_once(op: str, reference, core) -> None:
     builder = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType((1, 64, 64, 4), "float16"))
     with builder.function("main", [x]):
         with builder.dataflow():
             result = builder.emit_output(getattr(relax.op, op)(x))
         builder.emit_func_output(result)
-    scheduled = apply_builtin_schedule(unit)(LegalizeFloatOps()(builder.get()))
+    scheduled = apply_builtin_schedule(core)(LegalizeFloatOps()(builder.get()))
     machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
     data = np.linspace(-12, 12, 64 * 64 * 4).astype("float16").reshape(1, 64, 64, 4)
     result = machine["main"](tvm.runtime.tensor(data)).numpy()

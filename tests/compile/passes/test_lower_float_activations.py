@@ -1,4 +1,4 @@
-"""LowerFloatPictures: mean, upsampling and concat in float call the kernels of the backbone."""
+"""LowerFloatActivations: mean, upsampling and concat in float call the kernels of the backbone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tvm.script import relax as R
 
 from compile.kernels.cpu.plain.mean import create_float_mean
 from compile.kernels.cpu.plain.move import create_concat, create_upsample
-from compile.passes.lower_float_activations import LowerFloatPictures
+from compile.passes.lower_float_activations import LowerFloatActivations
 
 
 @I.ir_module
@@ -64,7 +64,7 @@ def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
             call = relax.op.call_tir(builder.add_func(kernel, name), params, ty)
             result = builder.emit_output(call)
         builder.emit_func_output(result)
-    assert_structural_equal(LowerFloatPictures()(before), builder.get())
+    assert_structural_equal(LowerFloatActivations()(before), builder.get())
 
 
 @I.ir_module
@@ -109,4 +109,4 @@ class Three:
 
 @pytest.mark.parametrize("before", [Pool, Linear, Rows, Three])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
-    assert_structural_equal(LowerFloatPictures()(before), before)
+    assert_structural_equal(LowerFloatActivations()(before), before)

@@ -11,7 +11,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.norm import planar_norm
 from compile.kernels.cpu.norm.instance_norm import create_normalize, create_statistics
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
@@ -123,8 +123,8 @@ def test_half_floats_go_through_float32() -> None:
     assert_structural_equal(after[normalize.args[0]], create_normalize(SHAPE, None, "float16"))
     assert [arg.ty.dtype for arg in statistics.args[1].fields] == ["float32"] * 3
     assert after["main"].ret_ty.dtype == "float16"
-    unit = VectorUnit(256, 16, 1)
-    scheduled = apply_builtin_schedule(unit)(after)
+    core = CpuCore(256, 16, 1)
+    scheduled = apply_builtin_schedule(core)(after)
     machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
     data = np.random.default_rng(0).normal(9000, 3000, SHAPE).astype("float16")
     got = machine["main"](tvm.runtime.tensor(data)).numpy()

@@ -1,4 +1,4 @@
-"""LowerIntegerIslands on convolutions: packed weights, int32 biases, multipliers, limits."""
+"""LowerQuantizedOps on convolutions: packed weights, int32 biases, multipliers, limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from compile.kernels.common.quantize_op import quantize_int8
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.depthwise import create_depthwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 from compile.support.errors import GraphError
 
 
@@ -98,7 +98,7 @@ def test_pointwise_convolution_with_bias_and_relu6() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerIntegerIslands()(Before), After)
+    assert_structural_equal(LowerQuantizedOps()(Before), After)
 
 
 def test_strided_convolution() -> None:
@@ -132,7 +132,7 @@ def test_strided_convolution() -> None:
         np.array([3, -20, -128, 127], "int32"),
     )
     expected = expected_call(kernel, "conv2d_requantize", [(1, 5, 7, 3)], constants, (1, 3, 4, 2))
-    assert_structural_equal(LowerIntegerIslands()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps()(Before), expected)
 
 
 def test_depthwise_convolution() -> None:
@@ -165,7 +165,7 @@ def test_depthwise_convolution() -> None:
         np.array([-1, 0, -128, 127], "int32"),
     )
     expected = expected_call(kernel, "conv2d_requantize", [(1, 5, 7, 3)], constants, (1, 5, 7, 3))
-    assert_structural_equal(LowerIntegerIslands()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps()(Before), expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), ()], ids=["bias", "scalar"])
@@ -190,7 +190,7 @@ def test_convolution_to_one_channel_keeps_its_bias(shape: tuple[int, ...]) -> No
                 R.output(out)
             return out
 
-    call = only_call(LowerIntegerIslands()(Before))
+    call = only_call(LowerQuantizedOps()(Before))
     assert call.args[0].name_hint == "conv2d_requantize"
     _, _, integer_bias, _, quant = call.args[1].fields
     assert integer_bias.value.numpy().tolist() == [8]
@@ -217,4 +217,4 @@ def test_bias_beyond_int32_names_the_channel() -> None:
             return out
 
     with pytest.raises(GraphError, match=r"bias -3 of output channel 1 needs more than 30 bits"):
-        LowerIntegerIslands()(Before)
+        LowerQuantizedOps()(Before)

@@ -1,8 +1,8 @@
-"""LowerIntegerIslands: dequantize-op-quantize in, one integer kernel with its constants out.
+"""LowerQuantizedOps: dequantize-op-quantize in, one integer kernel with its constants out.
 
-The kernels for a table, a sum and a 1x1 convolution are written out in full; for the other islands
-the kernel comes from its creator, and what is tested is which one is called with which constants.
-That kernels compute the right numbers is tested with them.
+The kernels for a table, a sum and a 1x1 convolution are written out in full; for the other
+quantized ops the kernel comes from its creator, and what is tested is which one is called with
+which constants. That kernels compute the right numbers is tested with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from compile.kernels.common.quantize_op import quantize_int8
 from compile.kernels.cpu.plain.elementwise import create_multiply, create_rescale
 from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.cpu.plain.move import create_concat, create_upsample
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 
 def test_sigmoid_is_a_table() -> None:
@@ -70,7 +70,7 @@ def test_sigmoid_is_a_table() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerIntegerIslands()(Before), After)
+    assert_structural_equal(LowerQuantizedOps()(Before), After)
 
 
 def test_picture_with_its_scaling_is_one_requantization() -> None:
@@ -87,7 +87,7 @@ def test_picture_with_its_scaling_is_one_requantization() -> None:
                 R.output(out)
             return out
 
-    after = LowerIntegerIslands()(Before)
+    after = LowerQuantizedOps()(Before)
     _, multiplier, quant = (arg for arg in only_call(after).args[1].fields)
     assert_structural_equal(after[only_call(after).args[0]], create_rescale((1, 2, 3, 4), "uint8"))
     levels = np.arange(256, dtype=np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
@@ -164,7 +164,7 @@ def test_residual_sum_with_relu() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerIntegerIslands()(Before), After)
+    assert_structural_equal(LowerQuantizedOps()(Before), After)
 
 
 def test_channel_gate() -> None:
@@ -186,7 +186,7 @@ def test_channel_gate() -> None:
     constants = (np.array([0.25], "float32"), np.array([3, 9, -128, 127, -7], "int32"))
     shapes = [(1, 2, 3, 4), (1, 1, 1, 4)]
     expected = expected_call(kernel, "multiply", shapes, constants, (1, 2, 3, 4))
-    assert_structural_equal(LowerIntegerIslands()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps()(Before), expected)
 
 
 def test_global_mean() -> None:
@@ -204,7 +204,7 @@ def test_global_mean() -> None:
     constants = (np.array([2 / 6], "float32"), np.array([3, 9, -128, 127], "int32"))
     kernel = create_mean((1, 2, 3, 4))
     expected = expected_call(kernel, "mean", [(1, 2, 3, 4)], constants, (1, 1, 1, 4))
-    assert_structural_equal(LowerIntegerIslands()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps()(Before), expected)
 
 
 def test_upsampling_moves_bytes() -> None:
@@ -223,7 +223,7 @@ def test_upsampling_moves_bytes() -> None:
 
     kernel = create_upsample((1, 2, 3, 4), 3, "int8")
     expected = expected_call(kernel, "upsample", [(1, 2, 3, 4)], (), (1, 6, 9, 4))
-    assert_structural_equal(LowerIntegerIslands()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps()(Before), expected)
 
 
 def test_concat_moves_bytes() -> None:
@@ -243,10 +243,10 @@ def test_concat_moves_bytes() -> None:
 
     kernel = create_concat(2, 3, (4, 5), "int8")
     expected = expected_call(kernel, "concat", [(1, 2, 3, 4), (1, 2, 3, 5)], (), (1, 2, 3, 9))
-    assert_structural_equal(LowerIntegerIslands()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps()(Before), expected)
 
 
-def test_equal_islands_share_one_kernel() -> None:
+def test_equal_quantized_ops_share_one_kernel() -> None:
     """Constants are arguments, so two convolutions of one shape are one kernel called twice."""
 
     @I.ir_module
@@ -268,6 +268,6 @@ def test_equal_islands_share_one_kernel() -> None:
                 R.output(out)
             return out
 
-    after = LowerIntegerIslands()(Before)
+    after = LowerQuantizedOps()(Before)
     kernels = [v.name_hint for v, f in after.functions_items() if isinstance(f, tirx.PrimFunc)]
     assert kernels == ["table_lookup"]

@@ -15,12 +15,12 @@ from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.x86_vnni import vnni
-from compile.kernels.cpu.int8.int8_conv import create_packed_conv
-from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_int8_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 REQUANTIZE, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.REQUANTIZE, EpilogueKind.SCALE))
 WINDOW = Window((3, 3), (1, 1), (1, 1, 1, 1))
@@ -62,7 +62,7 @@ def network(weight: NDArray[np.int8], requantized: bool) -> tvm.IRModule:
 
 def lowered(mod: tvm.IRModule, dot: DotProduct) -> tuple[tvm.tirx.PrimFunc, list[NDArray]]:
     """The kernel that is called, and its constants."""
-    after = tvm.transform.Sequential([LowerIntegerIslands(dot), LowerFloatConvolutions(dot)])(mod)
+    after = tvm.transform.Sequential([LowerQuantizedOps(dot), LowerFloatConvolutions(dot)])(mod)
     *_, call = (
         binding.value
         for binding in after["main"].body.blocks[0].bindings
@@ -77,13 +77,13 @@ def lowered(mod: tvm.IRModule, dot: DotProduct) -> tuple[tvm.tirx.PrimFunc, list
 def test_weights_are_packed_and_the_shift_is_in_the_bias(kind: str, dot: DotProduct) -> None:
     if kind == "pointwise":
         weight, pack = weights(16, 8, 1), pack_for_dot_product
-        expected = create_packed_pointwise(SHAPE, 16, dot, REQUANTIZE)
+        expected = create_int8_pointwise(SHAPE, 16, dot, REQUANTIZE)
     elif kind == "dense":
         weight, pack = weights(16, 8, 3), pack_for_dot_product
-        expected = create_packed_conv(SHAPE, 16, WINDOW, dot, REQUANTIZE)
+        expected = create_int8_conv(SHAPE, 16, WINDOW, dot, REQUANTIZE)
     else:
         weight, pack = weights(8, 1, 3), pack_depthwise
-        expected = create_packed_depthwise(SHAPE, WINDOW, dot, REQUANTIZE)
+        expected = create_int8_depthwise(SHAPE, WINDOW, dot, REQUANTIZE)
     kernel, (packed, bias, multiplier, quant) = lowered(network(weight, True), dot)
     assert_structural_equal(kernel, expected)
     np.testing.assert_array_equal(packed, pack(weight, dot))
@@ -96,7 +96,7 @@ def test_weights_are_packed_and_the_shift_is_in_the_bias(kind: str, dot: DotProd
 def test_float_result_has_the_shift_in_its_offset() -> None:
     weight, dot = weights(16, 8, 3), vnni(512)
     kernel, (packed, bias, multiplier, offset, quant) = lowered(network(weight, False), dot)
-    assert_structural_equal(kernel, create_packed_conv(SHAPE, 16, WINDOW, dot, SCALE))
+    assert_structural_equal(kernel, create_int8_conv(SHAPE, 16, WINDOW, dot, SCALE))
     np.testing.assert_array_equal(packed, pack_for_dot_product(weight, dot))
     assert not bias.any() and set(multiplier) == {0.125}
     expected = -(ZERO_POINT + 128) * weight.astype(int).sum(axis=(1, 2, 3))

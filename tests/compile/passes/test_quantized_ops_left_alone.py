@@ -1,4 +1,4 @@
-"""LowerIntegerIslands where no kernel serves: the ops stay in float and the log says why."""
+"""LowerQuantizedOps where no kernel serves: the ops stay in float and the log says why."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from quantized_op_cases import (
 from tvm import relax
 from tvm.ir import assert_structural_equal
 
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 SHAPE = (1, 4, 6, 4)
 PER_TENSOR = (np.float32(0.5), np.int8(3))
 
 
-def island(build, *parameters, output=PER_TENSOR) -> tvm.IRModule:
+def quantized_op(build, *parameters, output=PER_TENSOR) -> tvm.IRModule:
     """dequantize of two int8 parameters, what ``build`` makes of them, quantize."""
     builder = relax.BlockBuilder()
     names = "ab"[: max(1, len(parameters))]
@@ -63,31 +63,33 @@ OTHER = (np.float32(0.25), np.int8(3))
 REFUSED = [
     (
         "nn.softmax has no integer kernel",
-        island(lambda bb, a: bb.emit(relax.op.nn.softmax(a, axis=3))),
+        quantized_op(lambda bb, a: bb.emit(relax.op.nn.softmax(a, axis=3))),
     ),
     (
         "sigmoid has no integer kernel",
-        island(lambda bb, a: bb.emit(relax.op.sigmoid(convolution(bb, a)))),
+        quantized_op(lambda bb, a: bb.emit(relax.op.sigmoid(convolution(bb, a)))),
     ),
     (
         "the convolution is dilated",
-        island(lambda bb, a: convolution(bb, a, dilation=2)),
+        quantized_op(lambda bb, a: convolution(bb, a, dilation=2)),
     ),
     (
         "the convolution has 2 groups: neither dense nor depthwise",
-        island(lambda bb, a: convolution(bb, a, groups=2)),
+        quantized_op(lambda bb, a: convolution(bb, a, groups=2)),
     ),
     (
         "the convolution has a float operand",
-        island(lambda bb, a: convolution(bb, a, relax.const(np.ones((4, 4, 1, 1), "float32")))),
+        quantized_op(
+            lambda bb, a: convolution(bb, a, relax.const(np.ones((4, 4, 1, 1), "float32")))
+        ),
     ),
     (
         "the weights are not constants, symmetric per output channel",
-        island(lambda bb, a: convolution(bb, a, asymmetric_weight(bb))),
+        quantized_op(lambda bb, a: convolution(bb, a, asymmetric_weight(bb))),
     ),
     (
         "the bias is not one number per output channel",
-        island(
+        quantized_op(
             lambda bb, a: bb.emit(
                 relax.op.add(convolution(bb, a), relax.const(np.ones((1, 1, 6, 4), "float32")))
             )
@@ -95,35 +97,41 @@ REFUSED = [
     ),
     (
         "multiply has no integer kernel",
-        island(lambda bb, a: bb.emit(relax.op.multiply(a, relax.const(np.ones(4, "float32"))))),
+        quantized_op(
+            lambda bb, a: bb.emit(relax.op.multiply(a, relax.const(np.ones(4, "float32"))))
+        ),
     ),
     (
         "average pooling is lowered for a 1x1 result only",
-        island(lambda bb, a: bb.emit(relax.op.nn.adaptive_avg_pool2d(a, [2, 2], layout="NHWC"))),
+        quantized_op(
+            lambda bb, a: bb.emit(relax.op.nn.adaptive_avg_pool2d(a, [2, 2], layout="NHWC"))
+        ),
     ),
     (
         "resizing is lowered for nearest neighbours and whole factors only",
-        island(lambda bb, a: resize(bb, a, (8, 12), "linear")),
+        quantized_op(lambda bb, a: resize(bb, a, (8, 12), "linear")),
     ),
     (
         "resizing is lowered for nearest neighbours and whole factors only",
-        island(lambda bb, a: resize(bb, a, (8, 6))),
+        quantized_op(lambda bb, a: resize(bb, a, (8, 6))),
     ),
     (
         "moving bytes needs one quantization for operands and result",
-        island(lambda bb, a: resize(bb, a, (8, 12)), output=OTHER),
+        quantized_op(lambda bb, a: resize(bb, a, (8, 12)), output=OTHER),
     ),
     (
         "moving bytes needs one quantization for operands and result",
-        island(lambda bb, a, b: bb.emit(relax.op.concat([a, b], axis=3)), PER_TENSOR, OTHER),
+        quantized_op(lambda bb, a, b: bb.emit(relax.op.concat([a, b], axis=3)), PER_TENSOR, OTHER),
     ),
     (
         "concatenation is lowered for two tensors along channels only",
-        island(lambda bb, a, b: bb.emit(relax.op.concat([a, b], axis=1)), PER_TENSOR, PER_TENSOR),
+        quantized_op(
+            lambda bb, a, b: bb.emit(relax.op.concat([a, b], axis=1)), PER_TENSOR, PER_TENSOR
+        ),
     ),
     (
         "quantize is not per tensor with constant parameters",
-        island(
+        quantized_op(
             lambda bb, a: bb.emit(relax.op.sigmoid(a)), output=(np.ones(4, "float32"), np.int8(0))
         ),
     ),
@@ -131,7 +139,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("why", "before"), REFUSED)
-def test_island_without_a_kernel_stays_and_says_why(why: str, before, caplog) -> None:
+def test_op_without_a_kernel_stays_and_says_why(why: str, before, caplog) -> None:
     caplog.set_level(logging.INFO, LOGGER)
-    assert_structural_equal(LowerIntegerIslands()(before), before)
+    assert_structural_equal(LowerQuantizedOps()(before), before)
     assert caplog.messages == [f"result stays in float: {why}"]

@@ -1,4 +1,4 @@
-"""LowerIntegerIslands: a 1x1 convolution over concat(upsample(a), b) makes neither of them."""
+"""LowerQuantizedOps: a 1x1 convolution over concat(upsample(a), b) makes neither of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tvm import relax
 from tvm.ir import assert_structural_equal
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8.int8_concat_pointwise import create_packed_concat_pointwise
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 from targets.load_target import load_target, tvm_target
 
 ZERO_POINT, OUTPUT_ZERO_POINT = 3, -20
@@ -115,9 +115,9 @@ def calls(mod: tvm.IRModule) -> list[relax.Call]:
 @pytest.mark.parametrize("low_is_first", [True, False])
 def test_one_kernel_reads_both_tensors(low_is_first: bool) -> None:
     network, dot = Network(low_is_first=low_is_first), sdot()
-    after = LowerIntegerIslands(dot)(network.module())
+    after = LowerQuantizedOps(dot)(network.module())
     (call,) = calls(after)
-    expected = create_packed_concat_pointwise((1, 3, 5, 6), 9, 2, 16, dot, REQUANTIZE)
+    expected = create_int8_concat_pointwise((1, 3, 5, 6), 9, 2, 16, dot, REQUANTIZE)
     assert_structural_equal(after[call.args[0]], expected)
     low, high, *constants = call.args[1].fields
     assert [var.name for var in (low, high)] == ["low", "high"]
@@ -140,13 +140,13 @@ def test_one_kernel_reads_both_tensors(low_is_first: bool) -> None:
     ids=["vectors that are not filled", "3x3", "two upsampled tensors"],
 )
 def test_others_are_joined_first(network: Network) -> None:
-    after = LowerIntegerIslands(sdot())(network.module())
+    after = LowerQuantizedOps(sdot())(network.module())
     names = [call.args[0].name_hint for call in calls(after)]
     assert names[-2:] == ["concat", "conv2d_requantize"]
 
 
 def test_without_a_dot_product_the_tensors_are_joined_first() -> None:
-    after = LowerIntegerIslands(None)(Network().module())
+    after = LowerQuantizedOps(None)(Network().module())
     names = [call.args[0].name_hint for call in calls(after)]
     assert names == ["upsample", "concat", "conv2d_requantize"]
 
@@ -165,17 +165,17 @@ def test_without_a_dot_product_the_tensors_are_joined_first() -> None:
     ids=str,
 )
 def test_the_kernel_computes_what_the_large_tensors_would_give(
-    network: Network, dot: DotProduct, unit: VectorUnit
+    network: Network, dot: DotProduct, core: CpuCore
 ) -> None:
     random = np.random.default_rng(1)
     height, width, channels = network.low
     low = random.integers(-128, 128, (1, height, width, channels), dtype=np.int8)
     large = (1, height * network.factor, width * network.factor, network.high_channels)
     high = random.integers(-128, 128, large, dtype=np.int8)
-    lowered = LowerIntegerIslands(dot)(network.module())
+    lowered = LowerQuantizedOps(dot)(network.module())
     assert len(calls(lowered)) == 1
     built = relax.build(
-        apply_builtin_schedule(unit)(lowered), tvm_target(load_target("host"), unit.threads)
+        apply_builtin_schedule(core)(lowered), tvm_target(load_target("host"), core.threads)
     )
     machine = relax.VirtualMachine(built, tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(low), tvm.runtime.tensor(high)).numpy()
@@ -186,5 +186,5 @@ def test_the_kernel_computes_what_the_large_tensors_would_give(
 
 def test_the_match_is_of_the_sizes() -> None:
     """A factor of one repeats nothing, and is a resize all the same."""
-    after = LowerIntegerIslands(sdot())(replace(Network(), factor=1).module())
+    after = LowerQuantizedOps(sdot())(replace(Network(), factor=1).module())
     assert len(calls(after)) == 1

@@ -17,7 +17,7 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
-from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import MQNet
 from compile.quantize import quantize
 from compile.quantize.calibration import calibration_crops
@@ -235,7 +235,7 @@ def test_equalized_tensors_fit_what_they_are_joined_with() -> None:
 @cache
 def held_out() -> list[tuple[np.ndarray, torch.Tensor]]:
     """The middle of each bundled test photograph, as it is and dark, and H of it in float32."""
-    deployed = Deployed(load_checkpoint(None, "ca"))
+    deployed = ExportWrapper(load_checkpoint(None, "ca"))
     crops = []
     for path in bundled_photos("test"):
         image = np.pad(read_photo(path), [(3, 3), (0, 0), (0, 0)], mode="reflect")
@@ -273,7 +273,7 @@ def test_any_multiple_of_32(height: int, width: int) -> None:
     image = photo(3)[:height, :width]
     output = run(built.module(), image)
     assert output.shape == (1, height, width, 3) and output.dtype == torch.float32
-    assert psnr(output, run(Deployed(net), image)) > 30
+    assert psnr(output, run(ExportWrapper(net), image)) > 30
 
 
 @pytest.mark.parametrize(("height", "width"), [(0, 32), (16, 32), (32, 40), (-32, 32)])

@@ -14,7 +14,7 @@ from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
-from compile.pipeline import vector_unit
+from compile.pipeline import cpu_core
 from compile.records.log_folder import locked_log
 from compile.records.records import RECORDS, WORKLOADS, compact, fitting, read_log, write_log
 from compile.records.workload import kernel_of, short_line
@@ -25,7 +25,7 @@ from compile.support.errors import TargetError
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")
-UNIT = vector_unit(HOST, 2)
+UNIT = cpu_core(HOST, 2)
 TARGET = tvm_target(HOST, 2)
 BIAS = ConvEpilogue(EpilogueKind.BIAS)
 

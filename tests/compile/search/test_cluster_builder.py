@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster, Worker
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.pipeline import vector_unit
+from compile.pipeline import cpu_core
 from compile.search import cluster_builder
 from compile.search.candidate import all_choices
 from compile.search.cluster_builder import BuildCluster, ClusterBuilder
@@ -28,7 +28,7 @@ from compile.support.errors import MqnetError, TargetError
 from targets.load_target import load_target
 
 HOST = load_target("host")
-UNIT = vector_unit(HOST, 1)
+UNIT = cpu_core(HOST, 1)
 KERNEL = create_pointwise((1, 8, 12, 5), 24, "float32", "float32", ConvEpilogue(EpilogueKind.BIAS))
 CONV = kernel_task("conv", "pointwise", KERNEL, inputs=3)
 BUILTIN = all_choices(CONV.family, CONV.load(), UNIT)[0]

@@ -28,10 +28,10 @@ from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.design_spaces import design_space, spaces_for
-from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_word_conv
-from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv
+from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.pipeline import PipelineOptions, plan_network
 from compile.records.log_folder import SESSION
 from compile.records.records import read_log
@@ -43,14 +43,14 @@ from device.runtime.gpu_name import POCL_WARNING
 from targets.load_target import load_target, tvm_target
 
 SPEC = load_target("host-opencl")
-UNIT = GpuUnit(64, 64)
+UNIT = GpuCore(64, 64)
 BIAS, REQUANTIZE = ConvEpilogue(EpilogueKind.BIAS), ConvEpilogue(EpilogueKind.REQUANTIZE)
 SAME = Window((3, 3), (1, 1), SAME_3X3)
 KERNELS = {
-    "word_conv": lambda: create_word_conv((1, 6, 12, 16), 24, SAME, REQUANTIZE),
-    "word_concat": lambda: create_word_concat_pointwise((1, 3, 6, 8), 16, 2, 24, REQUANTIZE),
+    "word_conv": lambda: create_dp4a_conv((1, 6, 12, 16), 24, SAME, REQUANTIZE),
+    "word_concat": lambda: create_dp4a_concat_pointwise((1, 3, 6, 8), 16, 2, 24, REQUANTIZE),
     "depthwise": lambda: create_depthwise((1, 6, 12, 24), SAME, "int8", "int8", REQUANTIZE),
-    "word_depthwise": lambda: create_word_depthwise((1, 6, 12, 24), SAME, REQUANTIZE),
+    "word_depthwise": lambda: create_dp4a_depthwise((1, 6, 12, 24), SAME, REQUANTIZE),
     "pointwise": lambda: create_pointwise((1, 6, 12, 12), 6, "float32", "float32", BIAS),
     "spatial_conv": lambda: create_spatial_conv((1, 6, 8, 3), 8, SAME, "float32", "float32", BIAS),
     "add": lambda: create_add((1, 6, 12, 24), (1, 6, 12, 24)),

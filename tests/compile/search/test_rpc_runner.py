@@ -16,8 +16,8 @@ from fixtures_device import Served, free_port
 from tvm.script import tirx as T
 
 from compile.codegen.link.link import ExportLinker
-from compile.kernels.common.tiling import VectorUnit
-from compile.pipeline import vector_unit
+from compile.kernels.common.core_model import CpuCore
+from compile.pipeline import cpu_core
 from compile.search import rpc_runner
 from compile.search.build_candidates import Builder
 from compile.search.candidate import all_choices
@@ -31,7 +31,7 @@ from device.client.request import DeviceAddress, count_devices
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")
-UNIT: VectorUnit = vector_unit(HOST, 1)
+UNIT: CpuCore = cpu_core(HOST, 1)
 
 
 @pytest.fixture(autouse=True)

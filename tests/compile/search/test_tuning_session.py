@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.search import session as sessions
 from compile.search.build_candidates import Build
@@ -18,10 +18,10 @@ from compile.search.candidate import all_choices, choice_numbers
 from compile.search.cost_model import CostModel
 from compile.search.kernel_task import KernelTask, TaskArguments, kernel_task
 from compile.search.runner import Measurement
-from compile.search.session import Tools, TuningSession
+from compile.search.session import SessionResources, TuningSession
 from compile.search.show_session import session_table
 
-UNIT = VectorUnit(256, 32, 2)
+UNIT = CpuCore(256, 32, 2)
 
 
 def conv(width: int, calls: int = 1) -> KernelTask:
@@ -126,7 +126,7 @@ def session(
     confirmed: dict[str, str] | None = None,
 ) -> TuningSession:
     last_runner = (lambda: nullcontext(device)) if has_last_round else None
-    tools = Tools(device, device, device, last_runner)
+    tools = SessionResources(device, device, device, last_runner)
     records, model = Records(device), CostModel()
     made = TuningSession(
         *(tasks, UNIT, tools, records, model, trials, device.failures, {}, device.fail),

@@ -17,7 +17,7 @@ from fixtures_artefacts import ArtefactFactory
 from fixtures_device import Served, free_port
 from tvm import rpc
 
-from bench.device.device import EngineThere
+from bench.device.device import RemoteEngine
 from bench.page.run_file import read_run
 from bench.page.write_report import headlines, write_report
 from device.server.tracker import tracker_address
@@ -151,14 +151,14 @@ def test_a_device_that_vanishes_in_the_middle(
 ):
     turns = []
 
-    def vanish_in_a_turn(self: EngineThere, count: int) -> tuple[list[float], list[float]]:
+    def vanish_in_a_turn(self: RemoteEngine, count: int) -> tuple[list[float], list[float]]:
         turns.append(self)
         if len(turns) == 6:
             own_board.vanish()
         return time_frames(self, count)
 
-    time_frames = EngineThere.time_frames
-    monkeypatch.setattr(EngineThere, "time_frames", vanish_in_a_turn)
+    time_frames = RemoteEngine.time_frames
+    monkeypatch.setattr(RemoteEngine, "time_frames", vanish_in_a_turn)
     file = out / "run.json"
     session = ("--artefact", host, "--schemes", "mixed", "--seconds", "600")
     outcome = here("bench/latency", "--out", file, *own_board.options, *session)

@@ -1,7 +1,7 @@
 """Tensor intrinsics of kernels whose pixels are the lanes: a description that can be run, and code.
 
-A dot product instruction does not care which side is the picture: here a vector holds a group of
-channels of neighbouring pixels, and one group of weights serves all of its lanes.
+A dot product instruction does not care which side is the feature map: here a vector holds a group
+of channels of neighbouring pixels, and one group of weights serves all of its lanes.
 """
 
 from __future__ import annotations

@@ -18,9 +18,10 @@ from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import VectorUnit, pixels_per_task, shares_of_pixels
+from compile.kernels.common.tiling import pixels_per_task, shares_of_pixels
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_loops import (
@@ -34,27 +35,27 @@ from compile.kernels.cpu.int8.int8_loops import (
 )
 from compile.kernels.cpu.int8.int8_pointwise import accumulator
 from compile.kernels.cpu.int8.packed_weight import packed_shape
-from compile.kernels.cpu.plain.channel_scale import Gate
+from compile.kernels.cpu.plain.channel_scale import ChannelScale
 
 FAMILY = "packed_concat_pointwise"
 
 _LOW = "low_"
 
 
-def create_packed_concat_pointwise(
+def create_int8_concat_pointwise(
     low_shape: tuple[int, int, int, int],
     high_channels: int,
     factor: int,
     channels_out: int,
     dot: DotProduct,
     epilogue: ConvEpilogue,
-    is_gated: bool = False,
+    has_channel_scale: bool = False,
 ) -> tirx.PrimFunc:
     """The kernel (low int8 [1,H/factor,W/factor,A], high int8 [1,H,W,B], weights of both as
     :mod:`compile.kernels.cpu.int8.packed_weight` has them, epilogue operands) -> [1,H,W,O], for O
-    that fill vectors. Where it ``is_gated``, the operands of
-    :class:`compile.kernels.cpu.plain.channel_scale.Gate` follow, by which ``low`` is multiplied
-    first."""
+    that fill vectors. Where it ``has_channel_scale``, the operands of
+    :class:`compile.kernels.cpu.plain.channel_scale.ChannelScale` follow, by which ``low`` is
+    multiplied first."""
     _, low_height, low_width, low_channels = low_shape
     height, width = low_height * factor, low_width * factor
     low = te.placeholder(low_shape, "int8", name="low")
@@ -66,8 +67,8 @@ def create_packed_concat_pointwise(
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
     low_data = low
-    if is_gated:
-        gate = Gate(low_channels)
+    if has_channel_scale:
+        gate = ChannelScale(low_channels)
         operands += gate.operands
         low_data = te.compute(low_shape, lambda b, y, x, c: gate.apply(low[b, y, x, c], c), "gated")
     low_conv = accumulator(low_data, low_weight, dot, _LOW)
@@ -89,8 +90,8 @@ class Choice:
 
     Attributes:
         pixels, vectors, steps: of the register tile.
-        low_pixels, low_steps: of the register tile of the small picture, which has as many vectors.
-        rows, columns: of the small picture's block that one task takes.
+        low_pixels, low_steps: of the register tile of the small feature map, which has as many
+        vectors. rows, columns: of the small feature map's block that one task takes.
     """
 
     pixels: int
@@ -102,37 +103,37 @@ class Choice:
     columns: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    sizes = _sizes(sch, unit)
+    sizes = _sizes(sch, core)
     return [
         Choice(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
-        for tile in dot_product_tiles(sizes.high, unit)
-        if (low := _low_tile(sizes, tile.vectors, unit))
+        for tile in dot_product_tiles(sizes.high, core)
+        if (low := _low_tile(sizes, tile.vectors, core))
         for block in shares_of_pixels(
-            sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), unit
+            sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), core
         )
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the fewest loads, and blocks that fit the level 1 cache."""
-    sizes = _sizes(sch, unit)
-    tile = dot_product_tile(sizes.high, unit)
-    low = _low_tile(sizes, tile.vectors, unit)
+    sizes = _sizes(sch, core)
+    tile = dot_product_tile(sizes.high, core)
+    low = _low_tile(sizes, tile.vectors, core)
     # A group fills 32 bits, whatever its type.
     pixel_bytes = 4 * (sizes.low.groups + sizes.factor**2 * sizes.high.groups)
     block = pixels_per_task(
-        sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), pixel_bytes, unit
+        sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), pixel_bytes, core
     )
     return Choice(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
-    """Blocks of pixels to threads; in a block, for a tile of channels, the small picture and then
-    the large one; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    sizes = _sizes(sch, unit)
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+    """Blocks of pixels to threads; in a block, for a tile of channels, the small feature map and
+    then the large one; cut by the built-in choice unless another one is given."""
+    choice = choice or builtin_choice(sch, core)
+    sizes = _sizes(sch, core)
     epilogue, conv, low_sum, low_conv = (
         sch.get_sblock(name) for name in ("epilogue", "conv", "low_sum", "low_conv")
     )
@@ -162,10 +163,10 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     low_pixel, low_channel = _tile_low(sch, low_sum, low_conv, low_tile)
     for operand in (*operands, *low_operands):
         sch.compute_at(operand, task, preserve_unit_loops=True)
-        vectorize_operand(sch, operand, unit)
+        vectorize_operand(sch, operand, core)
     for gated in _gated(sch):
         sch.compute_at(gated, task, preserve_unit_loops=True)
-        vectorize_operand(sch, gated, unit)
+        vectorize_operand(sch, gated, core)
     for block in (epilogue, low_sum):
         finish_in_registers(sch, block, lanes)
     *_, pixel, channel, _ = sch.get_loops(conv)
@@ -180,7 +181,7 @@ def _operands(sch: s_tir.Schedule, conv: SBlockRV) -> list[SBlockRV]:
 
 
 def _gated(sch: s_tir.Schedule) -> list[SBlockRV]:
-    """What multiplies the small picture, where something does."""
+    """What multiplies the small feature map, where something does."""
     blocks = sch.get_child_blocks(sch.get_sblock("root"))
     return [block for block in blocks if str(sch.get(block).name_hint) == "gated"]
 
@@ -208,19 +209,19 @@ class _Sizes:
         return self.high.rows // self.low.rows
 
     def common_columns(self, tile: DotTile, low: DotTile) -> int:
-        """The fewest columns of the small picture that are whole tiles in both."""
+        """The fewest columns of the small feature map that are whole tiles in both."""
         return lcm(low.pixels, tile.pixels // gcd(tile.pixels, self.factor))
 
 
-def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
-    high = packed_extents(sch, unit)
+def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
+    high = packed_extents(sch, core)
     axes = sch.get(sch.get_sblock("low_conv")).iter_vars
     rows, columns, _, k = (int(axis.dom.extent) for axis in axes)
     low = replace(high, rows=rows, columns=columns, groups=k // high.dot.group)
     return _Sizes(low, high)
 
 
-def _low_tile(sizes: _Sizes, vectors: int, unit: VectorUnit) -> DotTile:
+def _low_tile(sizes: _Sizes, vectors: int, core: CpuCore) -> DotTile:
     """The tile with the most pixels, of those with ``vectors``."""
-    tiles = [tile for tile in dot_product_tiles(sizes.low, unit) if tile.vectors == vectors]
+    tiles = [tile for tile in dot_product_tiles(sizes.low, core) if tile.vectors == vectors]
     return max(tiles, key=lambda tile: (tile.pixels, tile.steps))

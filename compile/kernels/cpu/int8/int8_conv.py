@@ -8,9 +8,10 @@ from math import prod
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import VectorUnit, rows_per_task, shares_of_rows
+from compile.kernels.common.tiling import rows_per_task, shares_of_rows
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -30,7 +31,7 @@ from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
 FAMILY = "packed_conv"
 
 
-def create_packed_conv(
+def create_int8_conv(
     data_shape: tuple[int, int, int, int],
     channels_out: int,
     window: Window,
@@ -91,30 +92,30 @@ class Choice:
     channels_outside: bool
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    extents = packed_extents(sch, unit)
+    extents = packed_extents(sch, core)
     return [
         Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
-        for tile in dot_product_tiles(extents, unit)
-        for rows in shares_of_rows(extents.rows, unit)
+        for tile in dot_product_tiles(extents, core)
+        for rows in shares_of_rows(extents.rows, core)
         for channels_outside in (True, False)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the fewest loads."""
-    extents = packed_extents(sch, unit)
-    tile = dot_product_tile(extents, unit)
-    rows = rows_per_task(extents.rows, unit)
+    extents = packed_extents(sch, core)
+    tile = dot_product_tile(extents, core)
+    rows = rows_per_task(extents.rows, core)
     return Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads, columns and channels to registers; cut by the built-in choice unless
     another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    extents = packed_extents(sch, unit)
+    choice = choice or builtin_choice(sch, core)
+    extents = packed_extents(sch, core)
     dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
     tile = DotTile(
         choice.pixels, choice.vectors, lanes, choice.steps, extents.stride, dot.data_dtype
@@ -130,7 +131,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
     sch.compute_at(operand, task, preserve_unit_loops=True)
     sch.parallel(task)
-    vectorize_operand(sch, operand, unit)
+    vectorize_operand(sch, operand, core)
     finish_in_registers(sch, epilogue, tile.lanes)
-    place_neighbours(sch, row, unit)
+    place_neighbours(sch, row, core)
     accumulate_dot_products(sch, conv, dot, tile, column, channel)

@@ -18,12 +18,12 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from tvm.tirx import ForKind
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import (
     MOST_PIXELS,
     RegisterTile,
-    VectorUnit,
     divisors,
     even_lanes,
     largest_divisor,
@@ -51,7 +51,7 @@ _WINDOW_ATTR = "mqnet.window"
 _CHANNELS = 16
 
 
-def create_packed_depthwise(
+def create_int8_depthwise(
     data_shape: tuple[int, int, int, int],
     window: Window,
     dot: DotProduct,
@@ -148,9 +148,9 @@ class Choice:
     rows: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    extents = _extents(sch, unit)
+    extents = _extents(sch, core)
     lanes = extents.dot.dividing_lanes(extents.channels)
     runs = [lanes * n for n in (1, 2, 4) if extents.channels % (lanes * n) == 0]
     return [
@@ -158,32 +158,32 @@ def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
         for run in runs
         for columns in divisors(
             extents.columns,
-            min(unit.registers * lanes // run, extents.most_columns(run), 2 * MOST_PIXELS),
+            min(core.registers * lanes // run, extents.most_columns(run), 2 * MOST_PIXELS),
         )
-        for rows in shares_of_rows(extents.rows, unit)
+        for rows in shares_of_rows(extents.rows, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """Half of the registers are accumulators."""
-    extents = _extents(sch, unit)
+    extents = _extents(sch, core)
     lanes = extents.dot.dividing_lanes(extents.channels)
     run = even_lanes(extents.channels, max(_CHANNELS, lanes))
-    limit = min(unit.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
-    return Choice(largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, unit))
+    limit = min(core.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
+    return Choice(largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, core))
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads; the words, accumulators and results of a tile of columns by a few vectors of
     channels are registers; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    extents = _extents(sch, unit)
+    choice = choice or builtin_choice(sch, core)
+    extents = _extents(sch, core)
     dot = extents.dot
     conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
     take_annotations(sch, conv)
     operand = vectorize_words(sch, operand, extents.words, choice.channels, dot)
     tile = RegisterTile(choice.columns, 1, choice.channels)
-    tiled = tile_window(sch, unit, tile, choice.rows)
+    tiled = tile_window(sch, core, tile, choice.rows)
     unroll_words(sch, operand, 4)
     accumulate_by_lane(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
 
@@ -206,10 +206,10 @@ class _Extents:
         return (word_columns - self.kernel_columns) // self.stride + 1
 
 
-def _extents(sch: s_tir.Schedule, unit: VectorUnit) -> _Extents:
+def _extents(sch: s_tir.Schedule, core: CpuCore) -> _Extents:
     conv = sch.get(sch.get_sblock("conv"))
     words, kernel_columns, _ = (int(axis.dom.extent) for axis in conv.iter_vars[-3:])
-    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), core.bits)
     stride = int(conv.annotations[STRIDE_ATTR])
     return _Extents(*output_extents(sch), kernel_columns, words, stride, dot)
 

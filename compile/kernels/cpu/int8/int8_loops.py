@@ -12,14 +12,9 @@ from dataclasses import dataclass
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.register_loops import keep_in_registers
-from compile.kernels.common.tiling import (
-    MOST_PIXELS,
-    VectorUnit,
-    divisors,
-    even_lanes,
-    largest_divisor,
-)
+from compile.kernels.common.tiling import MOST_PIXELS, divisors, even_lanes, largest_divisor
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile, tile_intrinsic
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
@@ -51,12 +46,12 @@ class PackedExtents:
     stride: int
 
 
-def packed_extents(sch: s_tir.Schedule, unit: VectorUnit) -> PackedExtents:
+def packed_extents(sch: s_tir.Schedule, core: CpuCore) -> PackedExtents:
     """Of the blocks "conv", as long as it has its annotations, and "epilogue"."""
     conv = sch.get(sch.get_sblock("conv"))
     rows, columns, *_, k = (int(axis.dom.extent) for axis in conv.iter_vars)
     channels = int(sch.get(sch.get_sblock("epilogue")).iter_vars[-1].dom.extent)
-    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), core.bits)
     stride = int(conv.annotations[STRIDE_ATTR])
     return PackedExtents(rows, columns, channels, k // dot.group, dot, stride)
 
@@ -67,7 +62,7 @@ def take_annotations(sch: s_tir.Schedule, conv: SBlockRV) -> None:
         sch.unannotate(conv, attr)
 
 
-def dot_product_tile(extents: PackedExtents, unit: VectorUnit) -> DotTile:
+def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
     """The tile for the pixels of a row by the channels.
 
     A step loads a group of data for each pixel and a vector of weights for each vector: the tile
@@ -79,19 +74,19 @@ def dot_product_tile(extents: PackedExtents, unit: VectorUnit) -> DotTile:
     for vectors in _vector_counts(extents):
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
         # vector for each, or one group of data and one vector of weights.
-        free = unit.registers - dot.temporaries - (steps if steps > 1 else 2)
+        free = core.registers - dot.temporaries - (steps if steps > 1 else 2)
         limit = min(free // (vectors + (steps > 1)), most // vectors, MOST_PIXELS)
         pixels = largest_divisor(extents.columns, limit)
         tiles.append(DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype))
     return min(tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
 
 
-def dot_product_tiles(extents: PackedExtents, unit: VectorUnit) -> list[DotTile]:
+def dot_product_tiles(extents: PackedExtents, core: CpuCore) -> list[DotTile]:
     """Every tile worth a try: its accumulators fit the registers."""
     dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
     tiles = []
     for vectors in _vector_counts(extents):
-        limit = min(unit.registers // vectors, most // vectors, 2 * MOST_PIXELS)
+        limit = min(core.registers // vectors, most // vectors, 2 * MOST_PIXELS)
         for pixels in divisors(extents.columns, limit):
             for steps in dot.steps:
                 if extents.groups % steps == 0:
@@ -114,10 +109,10 @@ def _vector_counts(extents: PackedExtents) -> list[int]:
     return [vectors] if extents.channels % lanes else divisors(vectors, most)
 
 
-def vectorize_operand(sch: s_tir.Schedule, operand: SBlockRV, unit: VectorUnit) -> None:
+def vectorize_operand(sch: s_tir.Schedule, operand: SBlockRV, core: CpuCore) -> None:
     """Bring the data into the instruction's type by vectors of channels."""
     channel = sch.get_loops(operand)[-1]
-    _, lane = sch.split(channel, [None, even_lanes(int(sch.get(channel).extent), unit.bits // 8)])
+    _, lane = sch.split(channel, [None, even_lanes(int(sch.get(channel).extent), core.bits // 8)])
     sch.vectorize(lane)
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import VectorUnit, pixels_per_task, shares_of_pixels
+from compile.kernels.common.tiling import pixels_per_task, shares_of_pixels
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_loops import (
@@ -31,7 +32,7 @@ from compile.kernels.cpu.int8.packed_weight import packed_shape
 FAMILY = "packed_pointwise"
 
 
-def create_packed_pointwise(
+def create_int8_pointwise(
     data_shape: tuple[int, int, int, int],
     channels_out: int,
     dot: DotProduct,
@@ -105,32 +106,32 @@ class Choice:
     channels_outside: bool
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    extents = packed_extents(sch, unit)
+    extents = packed_extents(sch, core)
     return [
         Choice(tile.pixels, tile.vectors, tile.steps, *block, channels_outside)
-        for tile in dot_product_tiles(extents, unit)
-        for block in shares_of_pixels(extents.rows, extents.columns, tile.pixels, unit)
+        for tile in dot_product_tiles(extents, core)
+        for block in shares_of_pixels(extents.rows, extents.columns, tile.pixels, core)
         for channels_outside in (True, False)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the fewest loads, and blocks that fit the level 1 cache."""
-    extents = packed_extents(sch, unit)
-    tile = dot_product_tile(extents, unit)
+    extents = packed_extents(sch, core)
+    tile = dot_product_tile(extents, core)
     # A group fills 32 bits, whatever its type.
     pixel_bytes = extents.groups * 4
-    block = pixels_per_task(extents.rows, extents.columns, tile.pixels, pixel_bytes, unit)
+    block = pixels_per_task(extents.rows, extents.columns, tile.pixels, pixel_bytes, core)
     return Choice(tile.pixels, tile.vectors, tile.steps, *block, channels_outside=True)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Blocks of pixels to threads; in a block, tiles of pixels by vectors to registers; cut by the
     built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    extents = packed_extents(sch, unit)
+    choice = choice or builtin_choice(sch, core)
+    extents = packed_extents(sch, core)
     dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
     take_annotations(sch, conv)
@@ -151,6 +152,6 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     sch.parallel(task)
     for operand in operands:
         sch.compute_at(operand, task, preserve_unit_loops=True)
-        vectorize_operand(sch, operand, unit)
+        vectorize_operand(sch, operand, core)
     finish_in_registers(sch, epilogue, tile.lanes)
     accumulate_dot_products(sch, conv, dot, tile, pixel, channel)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers, keep_in_registers
-from compile.kernels.common.tiling import VectorUnit, divisors, pixels_per_task, shares_of_pixels
+from compile.kernels.common.tiling import divisors, pixels_per_task, shares_of_pixels
 from compile.kernels.cpu.instructions.arm_smmla import GROUP, SIDE, smmla_intrinsic
 from compile.kernels.cpu.int8.int8_loops import MOST_BYTES
 
@@ -98,34 +99,34 @@ class Choice:
     columns: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
     rows, pairs, vectors, _ = _sizes(sch)
     return [
         Choice(*tile, *block)
-        for tile in _tiles(pairs, vectors, unit.registers)
-        for block in shares_of_pixels(rows, pairs * SIDE, tile[0] * SIDE, unit)
+        for tile in _tiles(pairs, vectors, core.registers)
+        for block in shares_of_pixels(rows, pairs * SIDE, tile[0] * SIDE, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the fewest loads that fills whole stores, and blocks that fit the level 1
     cache."""
     rows, pairs, vectors, groups = _sizes(sch)
     # Beside the accumulators: the data of the tile, and one vector of weights.
     tiles = [
-        (p, v) for p, v in _tiles(pairs, vectors, unit.registers) if p * v + p + 1 <= unit.registers
+        (p, v) for p, v in _tiles(pairs, vectors, core.registers) if p * v + p + 1 <= core.registers
     ]
     whole = [(p, v) for p, v in tiles if v * SIDE % _STORED_CHANNELS == 0] or tiles
     tile = min(whole, key=lambda tile: sum(tile) / (tile[0] * tile[1]))
-    block = pixels_per_task(rows, pairs * SIDE, tile[0] * SIDE, groups * GROUP, unit)
+    block = pixels_per_task(rows, pairs * SIDE, tile[0] * SIDE, groups * GROUP, core)
     return Choice(*tile, *block)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Blocks of pixels to threads; in a block, tiles of pixel pairs by channel pairs to registers;
     cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
+    choice = choice or builtin_choice(sch, core)
     epilogue, conv, pairs = (sch.get_sblock(name) for name in ("epilogue", "conv", "pairs"))
     _, row, column, channel = sch.get_loops(epilogue)
     task_row, row = sch.split(row, [None, choice.rows])

@@ -19,15 +19,10 @@ from dataclasses import dataclass, replace
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import (
-    MOST_PIXELS,
-    VectorUnit,
-    divisors,
-    even_lanes,
-    largest_divisor,
-)
+from compile.kernels.common.tiling import MOST_PIXELS, divisors, even_lanes, largest_divisor
 from compile.kernels.common.window import vectorize_copy
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -56,7 +51,7 @@ FAMILY = "inverted_residual"
 #: results that are narrowed to one vector of bytes.
 _CHANNELS = 16
 
-#: Blocks that bring a picture into the instruction's type, or multiply it by a gate.
+#: Blocks that bring a feature map into the instruction's type, or multiply it by a gate.
 _OPERANDS = ("data_operand", "low_operand")
 
 
@@ -74,8 +69,9 @@ class Choice:
 
     Attributes:
         pixels, vectors, steps: of the expansion's register tile.
-        low_pixels, low_steps: of the smaller picture's, which has as many vectors; 0 where there
-            is no smaller picture.
+        low_pixels, low_steps: of the smaller feature map's, which has as many vectors; 0 where
+        there
+            is no smaller feature map.
         columns, channels: of the depthwise convolution's.
         project_pixels, project_vectors, project_steps: of the projection's.
     """
@@ -92,35 +88,35 @@ class Choice:
     project_steps: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try: tiles of the expansion and of the depthwise
     convolution, the others as they are built in."""
-    sizes = _sizes(sch, unit)
+    sizes = _sizes(sch, core)
     return [
-        _choice(sizes, unit, tile, *depthwise)
-        for tile in dot_product_tiles(sizes.expand, unit)
-        for depthwise in _depthwise_tiles(sizes, unit)
+        _choice(sizes, core, tile, *depthwise)
+        for tile in dot_product_tiles(sizes.expand, core)
+        for depthwise in _depthwise_tiles(sizes, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tiles with the fewest loads; of the depthwise convolution, half of the registers are
     accumulators."""
-    sizes = _sizes(sch, unit)
+    sizes = _sizes(sch, core)
     lanes = sizes.depthwise_lanes
     run = even_lanes(sizes.share, max(_CHANNELS, lanes))
-    limit = min(unit.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
+    limit = min(core.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
     columns = largest_divisor(sizes.project.columns, limit)
-    return _choice(sizes, unit, dot_product_tile(sizes.expand, unit), columns, run)
+    return _choice(sizes, core, dot_product_tile(sizes.expand, core), columns, run)
 
 
-def _choice(sizes: _Sizes, unit: VectorUnit, tile: DotTile, columns: int, channels: int) -> Choice:
+def _choice(sizes: _Sizes, core: CpuCore, tile: DotTile, columns: int, channels: int) -> Choice:
     low_pixels = low_steps = 0
     if sizes.low is not None:
-        tiles = [t for t in dot_product_tiles(sizes.low, unit) if t.vectors == tile.vectors]
+        tiles = [t for t in dot_product_tiles(sizes.low, core) if t.vectors == tile.vectors]
         low = max(tiles, key=lambda t: (t.pixels, t.steps))
         low_pixels, low_steps = low.pixels, low.steps
-    project = dot_product_tile(sizes.project, unit)
+    project = dot_product_tile(sizes.project, core)
     return Choice(
         tile.pixels,
         tile.vectors,
@@ -135,11 +131,11 @@ def _choice(sizes: _Sizes, unit: VectorUnit, tile: DotTile, columns: int, channe
     )
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Strips to threads; in a strip, one share after the other; cut by the built-in choice unless
     another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    sizes = _sizes(sch, unit)
+    choice = choice or builtin_choice(sch, core)
+    sizes = _sizes(sch, core)
     dot = sizes.expand.dot
     blocks = {str(sch.get(block).name_hint): block for block in _blocks(sch)}
     conv, project_conv, depthwise_conv = (
@@ -167,9 +163,9 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2)
     sch.compute_at(blocks["pad"], share, preserve_unit_loops=True)
     *_, padded_row, _, _ = sch.get_loops(blocks["pad"])
-    vectorize_copy(sch, blocks["pad"], unit)
-    # A single strip has no rows to expand beyond the picture, where padding has some: row by row,
-    # TVM would guard the rows by a condition that it cannot tensorize under.
+    vectorize_copy(sch, blocks["pad"], core)
+    # A single strip has no rows to expand beyond the feature map, where padding has some: row by
+    # row, TVM would guard the rows by a condition that it cannot tensorize under.
     at = padded_row if sizes.strips > 1 else share
     sch.compute_at(blocks["expand"], at, preserve_unit_loops=True)
     tiled = [(blocks["expand"], conv, expand)]
@@ -184,7 +180,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     for name in _OPERANDS:
         if name in blocks:
             sch.compute_at(blocks[name], strip, preserve_unit_loops=True)
-            vectorize_operand(sch, blocks[name], unit)
+            vectorize_operand(sch, blocks[name], core)
     for result, lanes in (
         (blocks["depthwise"], sizes.depthwise_lanes),
         (sums, project.lanes),
@@ -211,7 +207,7 @@ def _tile_loops(sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int
 
 
 def _tiles(sizes: _Sizes, choice: Choice) -> tuple[DotTile, DotTile | None, DotTile]:
-    """The register tiles of the expansion, the smaller picture's and the projection."""
+    """The register tiles of the expansion, the smaller feature map's and the projection."""
     dot = sizes.expand.dot
     lanes, project_lanes = dot.lanes_for(sizes.share), dot.lanes_for(sizes.project.channels)
     expand = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, 1, dot.operand_dtype)
@@ -231,7 +227,7 @@ def _tiles(sizes: _Sizes, choice: Choice) -> tuple[DotTile, DotTile | None, DotT
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Of one share: its three convolutions, and the smaller picture's where there is one."""
+    """Of one share: its three convolutions, and the smaller feature map's where there is one."""
 
     strips: int
     expand: PackedExtents
@@ -252,12 +248,12 @@ class _Sizes:
         return (word_columns - self.kernel_columns) // self.stride + 1
 
 
-def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
+def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
     blocks = {str(sch.get(block).name_hint): sch.get(block) for block in _blocks(sch)}
     extents = {
         name: [int(axis.dom.extent) for axis in block.iter_vars] for name, block in blocks.items()
     }
-    dot = dot_product_named(str(blocks["conv"].annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    dot = dot_product_named(str(blocks["conv"].annotations[DOT_PRODUCT_ATTR]), core.bits)
 
     def packed(name: str, channels: int) -> PackedExtents:
         _, _, rows, columns, _, k = extents[name]
@@ -280,7 +276,7 @@ def _blocks(sch: s_tir.Schedule) -> list[SBlockRV]:
     return sch.get_child_blocks(sch.get_sblock("root"))
 
 
-def _depthwise_tiles(sizes: _Sizes, unit: VectorUnit) -> list[tuple[int, int]]:
+def _depthwise_tiles(sizes: _Sizes, core: CpuCore) -> list[tuple[int, int]]:
     """(columns, channels) of every tile worth a try."""
     lanes = sizes.depthwise_lanes
     return [
@@ -288,6 +284,6 @@ def _depthwise_tiles(sizes: _Sizes, unit: VectorUnit) -> list[tuple[int, int]]:
         for run in (lanes * n for n in (1, 2, 4) if sizes.share % (lanes * n) == 0)
         for columns in divisors(
             sizes.project.columns,
-            min(unit.registers * lanes // run, sizes.most_columns(run), 2 * MOST_PIXELS),
+            min(core.registers * lanes // run, sizes.most_columns(run), 2 * MOST_PIXELS),
         )
     ]

@@ -20,7 +20,7 @@ from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_depthwise import column_word
 from compile.kernels.cpu.int8.int8_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
 from compile.kernels.cpu.int8.packed_weight import packed_shape
-from compile.kernels.cpu.plain.channel_scale import Gate
+from compile.kernels.cpu.plain.channel_scale import ChannelScale
 from compile.kernels.cpu.plain.elementwise import requantized_sum
 
 #: (strip, row, column, channel) -> number.
@@ -35,15 +35,17 @@ class InvertedResidual:
 
     Attributes:
         height, width, channels_in: of the data.
-        low_channels: of a smaller picture that stands upsampled before the data's channels; 0 where
+        low_channels: of a smaller feature map that stands upsampled before the data's channels; 0
+        where
             there is none.
         factor: of its upsampling.
         expanded: channels between the first and the last convolution.
         window: of the depthwise convolution.
         channels_out: of the result.
         adds_data: whether the data is added to the projection.
-        is_gated: whether the smaller picture, or else the data, is multiplied by a gate first.
-        strip: rows of the result that are computed in one go. Where there is a smaller picture, a
+        has_channel_scale: whether the smaller feature map, or else the data, is multiplied by a
+        gate first. strip: rows of the result that are computed in one go. Where there is a smaller
+        feature map, a
             strip's rows of the data are a multiple of ``factor``.
         share: expanded channels that are.
     """
@@ -57,7 +59,7 @@ class InvertedResidual:
     window: Window
     channels_out: int
     adds_data: bool
-    is_gated: bool
+    has_channel_scale: bool
     strip: int
     share: int
 
@@ -94,12 +96,12 @@ class InvertedResidual:
     @property
     def expanded_rows(self) -> int:
         """Rows that are expanded for a strip. Of several strips, the first and the last also have
-        some beyond the picture."""
+        some beyond the feature map."""
         return self.height if self.strips == 1 else self.strip_rows
 
     @property
     def low_rows(self) -> int:
-        """Rows of the smaller picture that those lie in."""
+        """Rows of the smaller feature map that those lie in."""
         last = self.first_row + self.expanded_rows - 1
         return last // self.factor - self.first_row // self.factor + 1
 
@@ -127,13 +129,13 @@ class Stages:
     """The tensors of ``block`` by the instruction ``dot``.
 
     Attributes:
-        operands: placeholders in the order in which the kernel takes them: the smaller picture,
+        operands: placeholders in the order in which the kernel takes them: the smaller feature map,
             if there is one, and the data; their weights and the expansion's bias, multiplier and
             quant; weight, bias, multiplier and quant of the depthwise convolution, and of the
             projection; where the data is added, float32[2] and int32[5] as
             :func:`compile.kernels.cpu.plain.elementwise.create_add` takes them, the projection on
             the left; where there is a gate, the operands of
-            :class:`compile.kernels.cpu.plain.channel_scale.Gate`.
+            :class:`compile.kernels.cpu.plain.channel_scale.ChannelScale`.
         result: int8 [1,OH,OW,O].
     """
 
@@ -165,7 +167,7 @@ class Stages:
             self._project_weight,
             *self._projection,
         ]
-        gate = Gate(int(pictures[0].shape[3])) if block.is_gated else None
+        gate = ChannelScale(int(pictures[0].shape[3])) if block.has_channel_scale else None
         self._data_gate = None if block.low_channels else gate
         self._data_rows = self._rows(self._data, 1, block.expanded_rows, self._data_gate)
         if block.low_channels:
@@ -179,7 +181,8 @@ class Stages:
         return te.placeholder(shape, self._dot.weight_dtype, name=name)
 
     def _expand(self) -> te.Tensor:
-        """int8 [strips,shares,expanded rows,W,share]; in rows beyond the picture, any numbers."""
+        """int8 [strips,shares,expanded rows,W,share]; in rows beyond the feature map, any
+        numbers."""
         block = self._block
         size = block.expanded_rows, block.width
         conv = self._pointwise(self._data_rows, size, self._weight, block.channels_in, "conv")
@@ -198,7 +201,7 @@ class Stages:
         return te.compute(conv.shape, expanded, name="expand")
 
     def _low_sum(self) -> te.Tensor:
-        """The smaller picture's part of the expansion, int32, as
+        """The smaller feature map's part of the expansion, int32, as
         :mod:`compile.kernels.cpu.int8.int8_concat_pointwise` splits it off."""
         block = self._block
         size = block.low_rows, block.width // block.factor
@@ -207,15 +210,15 @@ class Stages:
         )
         return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
 
-    def _rows(self, picture: te.Tensor, factor: int, rows: int, gate: Gate | None) -> _Rows:
-        """Those of the ``picture``, or of its product with the ``gate``, that a strip reads, as
+    def _rows(self, picture: te.Tensor, factor: int, rows: int, gate: ChannelScale | None) -> _Rows:
+        """Those of the ``feature map``, or of its product with the ``gate``, that a strip reads, as
         the instruction takes them."""
         block = self._block
         _, height, width, channels = (int(extent) for extent in picture.shape)
         first, step = block.first_row // factor, block.strip_step // factor
 
         def value(s, r, x, k) -> tirx.Expr:
-            # At the edges of the picture, strips have rows beyond: any number will do.
+            # At the edges of the feature map, strips have rows beyond: any number will do.
             row = tirx.max(tirx.min(s * step + r + first, height - 1), 0)
             return picture[0, row, x, k]
 

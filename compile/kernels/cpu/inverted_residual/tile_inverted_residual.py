@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compile.kernels.common.tiling import VectorUnit, divisors
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.tiling import divisors
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 
@@ -20,7 +21,7 @@ _STRIPS_PER_THREAD = 4
 
 
 def cut_inverted_residual(
-    block: InvertedResidual, dot: DotProduct, unit: VectorUnit
+    block: InvertedResidual, dot: DotProduct, core: CpuCore
 ) -> InvertedResidual | None:
     """``block`` with the most channels in a share, and then the tallest strip, that fit the level 2
     cache and give every thread its part; None where too many rows would be computed twice for it
@@ -31,8 +32,8 @@ def cut_inverted_residual(
             for strip in divisors(block.output_size[0], block.output_size[0])
             if (cut := replace(block, strip=strip, share=share))
             and _is_aligned(cut)
-            and _serves_threads(cut, unit.threads)
-            and _working_set(cut, dot) <= unit.l2_bytes
+            and _serves_threads(cut, core.threads)
+            and _working_set(cut, dot) <= core.l2_bytes
         ]
         if fitting and _overlap(fitting[-1]) <= _MOST_OVERLAP:
             return fitting[-1]
@@ -61,8 +62,8 @@ def _overlap(cut: InvertedResidual) -> float:
 
 
 def _working_set(cut: InvertedResidual, dot: DotProduct) -> int:
-    """Bytes that a strip goes through for each share: the expanded rows, the smaller picture's sums
-    and those of the projection."""
+    """Bytes that a strip goes through for each share: the expanded rows, the smaller feature map's
+    sums and those of the projection."""
     lanes = dot.lanes_for(cut.channels_out)
     columns_out = -(-cut.channels_out // lanes) * lanes
     expanded = cut.strip_rows * cut.padded_columns * cut.share

@@ -1,6 +1,6 @@
 """Schedule steps for kernels that operator fusion has put around a convolution.
 
-One loop over the rows of the picture then holds the convolution, what comes before it (a block
+One loop over the rows of the feature map then holds the convolution, what comes before it (a block
 "normalize") and what follows: elementwise blocks, or those of row statistics. A row goes from one
 to the next in the cache.
 """
@@ -10,14 +10,15 @@ from __future__ import annotations
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from compile.kernels.common.tiling import VectorUnit, even_lanes
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.tiling import even_lanes
 from compile.kernels.cpu.norm import planar_norm, row_statistics
 from compile.kernels.cpu.norm.instance_norm import vectorize_normalize
 
 _STATISTICS = (*row_statistics.ROW_BLOCKS, *planar_norm.ROW_BLOCKS)
 
 
-def row_loop(sch: s_tir.Schedule, epilogue: SBlockRV, unit: VectorUnit) -> LoopRV:
+def row_loop(sch: s_tir.Schedule, epilogue: SBlockRV, core: CpuCore) -> LoopRV:
     """The loop over the rows of the convolution's ``epilogue``. Where elementwise blocks follow,
     it is the last one's: the others are inlined into that, and ``epilogue`` is moved under it."""
     *inner, last = [epilogue, *_followers(sch, epilogue)]
@@ -27,22 +28,22 @@ def row_loop(sch: s_tir.Schedule, epilogue: SBlockRV, unit: VectorUnit) -> LoopR
         sch.compute_inline(block)
     row = sch.get_loops(last)[1]
     sch.compute_at(epilogue, row, preserve_unit_loops=True)
-    _vectorize_run(sch, last, unit)
+    _vectorize_run(sch, last, core)
     return row
 
 
-def place_neighbours(sch: s_tir.Schedule, row: LoopRV, unit: VectorUnit) -> None:
+def place_neighbours(sch: s_tir.Schedule, row: LoopRV, core: CpuCore) -> None:
     """Move "normalize" and the row statistics, those that there are, under the loop ``row``."""
     names = _names(sch)
     if "normalize" in names:
         normalize = sch.get_sblock("normalize")
         sch.compute_at(normalize, row, preserve_unit_loops=True)
-        vectorize_normalize(sch, normalize, unit)
+        vectorize_normalize(sch, normalize, core)
     for statistics in (row_statistics, planar_norm):
         if statistics.ROW_BLOCKS[0] in names:
             for name in statistics.ROW_BLOCKS:
                 sch.reverse_compute_at(sch.get_sblock(name), row, preserve_unit_loops=True)
-            statistics.schedule_row(sch, unit)
+            statistics.schedule_row(sch, core)
 
 
 def _names(sch: s_tir.Schedule) -> list[str]:
@@ -57,8 +58,8 @@ def _followers(sch: s_tir.Schedule, epilogue: SBlockRV) -> list[SBlockRV]:
     return [sch.get_sblock(name) for name in behind if name not in _STATISTICS]
 
 
-def _vectorize_run(sch: s_tir.Schedule, block: SBlockRV, unit: VectorUnit) -> None:
+def _vectorize_run(sch: s_tir.Schedule, block: SBlockRV, core: CpuCore) -> None:
     """Columns and channels of a row are one run of memory."""
     run = sch.fuse(*sch.get_loops(block)[-2:])
-    _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), unit.lanes)])
+    _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), core.lanes)])
     sch.vectorize(lane)

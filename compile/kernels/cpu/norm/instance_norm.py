@@ -1,4 +1,4 @@
-"""InstanceNorm, NHWC float: statistics over the picture, then one multiply-add per element.
+"""InstanceNorm, NHWC float: statistics over the feature map, then one multiply-add per element.
 
 The variance is not E[x^2] - E[x]^2, which cancels, but is put together from the rows
 (:mod:`compile.kernels.cpu.norm.row_statistics`) by the formula of Chan, Golub and LeVeque,
@@ -12,9 +12,10 @@ from __future__ import annotations
 from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import SBlockRV
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
-from compile.kernels.common.tiling import VectorUnit, even_lanes, largest_divisor, vector_lanes
+from compile.kernels.common.tiling import even_lanes, largest_divisor, vector_lanes
 
 FAMILY = "instance_norm_statistics"
 
@@ -84,29 +85,29 @@ def create_normalize(
     return create_kernel(NORMALIZE, [data, scale_shift], out)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Channels to vectors; there is little to do, and one thread does it."""
     for name in ("mean_sum", "square_sum"):
         block = sch.get_sblock(name)
         channel, reduction = sch.get_loops(block)
-        lanes = vector_lanes(int(sch.get(channel).extent), unit)
+        lanes = vector_lanes(int(sch.get(channel).extent), core)
         channel_outer, channel = sch.split(channel, [None, lanes])
         accumulate_in_registers(sch, block, [], channel, [reduction], lanes)
     sch.vectorize(sch.get_loops(sch.get_sblock("scale_shift"))[-1])
 
 
-def schedule_normalize(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule_normalize(sch: s_tir.Schedule, core: CpuCore) -> None:
     """The multiply-add as a kernel of its own: rows to threads."""
     normalize = sch.get_sblock("normalize")
     sch.parallel(sch.get_loops(normalize)[1])
-    vectorize_normalize(sch, normalize, unit)
+    vectorize_normalize(sch, normalize, core)
 
 
-def vectorize_normalize(sch: s_tir.Schedule, normalize: SBlockRV, unit: VectorUnit) -> None:
+def vectorize_normalize(sch: s_tir.Schedule, normalize: SBlockRV, core: CpuCore) -> None:
     """A row in runs of as many columns as scale and shift are repeated for."""
     *_, column, channel = sch.get_loops(normalize)
     columns = repeated_columns(int(sch.get(column).extent))
     _, column = sch.split(column, [None, columns])
     run = sch.fuse(column, channel)
-    _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), unit.lanes)])
+    _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), core.lanes)])
     sch.vectorize(lane)

@@ -2,18 +2,19 @@
 
 As :mod:`compile.kernels.cpu.norm.row_statistics` and :mod:`compile.kernels.cpu.norm.instance_norm`
 do it, but what is summed up apart stays apart: a row of a channel has as many segments as there are
-lanes, every one of columns S apart, and only the picture's statistics put the segments together, by
-the formula of Chan, Golub and LeVeque (1979): M2 = sum(M2_segment) + n * sum((mean_segment -
-mean)^2).
+lanes, every one of columns S apart, and only the feature map's statistics put the segments
+together, by the formula of Chan, Golub and LeVeque (1979): M2 = sum(M2_segment) + n *
+sum((mean_segment - mean)^2).
 """
 
 from __future__ import annotations
 
 from tvm import s_tir, te, tirx
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
-from compile.kernels.common.tiling import VectorUnit, even_lanes, largest_divisor
+from compile.kernels.common.tiling import even_lanes, largest_divisor
 
 #: Families of the three kernels. Of the last one's:
 #: :func:`compile.kernels.cpu.plain.elementwise.schedule`.
@@ -63,27 +64,27 @@ def create_row_statistics(data_shape: tuple[int, int, int, int]) -> tirx.PrimFun
     return create_kernel(ROWS, [data], rows)
 
 
-def schedule_rows(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule_rows(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Rows to threads."""
     *producers, rows = (sch.get_sblock(name) for name in ROW_BLOCKS)
     row = sch.get_loops(rows)[0]
     sch.parallel(row)
     for block in reversed(producers):
         sch.compute_at(block, row, preserve_unit_loops=True)
-    schedule_row(sch, unit)
+    schedule_row(sch, core)
 
 
-def schedule_row(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule_row(sch: s_tir.Schedule, core: CpuCore) -> None:
     """The loops inside of one row: the sums of a few channels at a time."""
     for name in ROW_BLOCKS[:-1]:
         block = sch.get_sblock(name)
         *_, channel, segment, step = sch.get_loops(block)
         channels = largest_divisor(int(sch.get(channel).extent), _CHANNELS)
         _, channel = sch.split(channel, [None, channels])
-        lanes = even_lanes(int(sch.get(segment).extent), unit.lanes)
+        lanes = even_lanes(int(sch.get(segment).extent), core.lanes)
         accumulate_in_registers(sch, block, [channel], segment, [step], lanes)
     *_, segment = sch.get_loops(sch.get_sblock(ROW_BLOCKS[-1]))
-    _vectorize(sch, segment, unit)
+    _vectorize(sch, segment, core)
 
 
 def create_statistics(height: int, channels: int, width: int, epsilon: float) -> tirx.PrimFunc:
@@ -125,14 +126,14 @@ def create_statistics(height: int, channels: int, width: int, epsilon: float) ->
     return create_kernel(STATISTICS, [rows, gamma, beta], out)
 
 
-def schedule_statistics(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule_statistics(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Segments to vectors; there is little to do, and one thread does it."""
     for name in ("lane_sum", "lane_square"):
         block = sch.get_sblock(name)
         channel, segment, y = sch.get_loops(block)
         channels = largest_divisor(int(sch.get(channel).extent), _CHANNELS)
         _, channel = sch.split(channel, [None, channels])
-        lanes = even_lanes(int(sch.get(segment).extent), unit.lanes)
+        lanes = even_lanes(int(sch.get(segment).extent), core.lanes)
         accumulate_in_registers(sch, block, [channel], segment, [y], lanes)
 
 
@@ -151,6 +152,6 @@ def create_normalize(data_shape: tuple[int, int, int, int], low: float | None) -
     )
 
 
-def _vectorize(sch: s_tir.Schedule, loop, unit: VectorUnit) -> None:
-    _, lane = sch.split(loop, [None, even_lanes(int(sch.get(loop).extent), unit.lanes)])
+def _vectorize(sch: s_tir.Schedule, loop, core: CpuCore) -> None:
+    _, lane = sch.split(loop, [None, even_lanes(int(sch.get(loop).extent), core.lanes)])
     sch.vectorize(lane)

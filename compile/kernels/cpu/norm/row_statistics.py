@@ -1,4 +1,4 @@
-"""Sum and sum of squared deviations of each row of a picture, NHWC float.
+"""Sum and sum of squared deviations of each row of a feature map, NHWC float.
 
 The first half of InstanceNorm's statistics (:mod:`compile.kernels.cpu.norm.instance_norm` merges
 the rows). Deviations are from the row's own mean, so that nothing cancels; a row is read twice, the
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from tvm import s_tir, te, tirx
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
-from compile.kernels.common.tiling import VectorUnit, even_lanes, largest_divisor
+from compile.kernels.common.tiling import even_lanes, largest_divisor
 
 FAMILY = "row_statistics"
 
@@ -68,22 +69,22 @@ def create_row_statistics(data_shape: tuple[int, int, int, int], dtype: str) -> 
 ROW_BLOCKS = ("partial_sum", "row_sum", "row_mean", "partial_square", "row_square", "rows")
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Rows to threads."""
     *producers, rows = (sch.get_sblock(name) for name in ROW_BLOCKS)
     row = sch.get_loops(rows)[0]
     sch.parallel(row)
     for block in reversed(producers):
         sch.compute_at(block, row, preserve_unit_loops=True)
-    schedule_row(sch, unit)
+    schedule_row(sch, core)
 
 
-def schedule_row(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule_row(sch: s_tir.Schedule, core: CpuCore) -> None:
     """The loops inside of one row: a few vectors of sums over all columns at a time."""
     for name in ("partial_sum", "partial_square"):
         block = sch.get_sblock(name)
         *_, run, step = sch.get_loops(block)
-        lanes = even_lanes(int(sch.get(run).extent), unit.lanes)
+        lanes = even_lanes(int(sch.get(run).extent), core.lanes)
         vectors = largest_divisor(int(sch.get(run).extent) // lanes, _VECTORS)
         _, run = sch.split(run, [None, vectors * lanes])
         accumulate_in_registers(sch, block, [], run, [step], lanes)

@@ -11,13 +11,13 @@ from tvm import te, tirx
 from compile.kernels.cpu.plain.elementwise import requantized_product
 
 
-class Gate:
-    """What the channels of a picture are multiplied by.
+class ChannelScale:
+    """What the channels of a feature map are multiplied by.
 
     Attributes:
         operands: placeholders int8 [1,1,1,channels], float32[1] and int32[5], as
             :func:`compile.kernels.cpu.plain.elementwise.create_multiply` takes them behind the
-            picture.
+            feature map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -28,6 +28,6 @@ class Gate:
         ]
 
     def apply(self, value: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
-        """int8: the picture's int8 ``value`` under the gate."""
+        """int8: the feature map's int8 ``value`` under the gate."""
         gate, multiplier, quant = self.operands
         return requantized_product(value, gate[0, 0, 0, channel], multiplier, quant)

@@ -7,9 +7,10 @@ from math import prod
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
-from compile.kernels.common.tiling import VectorUnit, column_tile, rows_per_task
+from compile.kernels.common.tiling import column_tile, rows_per_task
 from compile.kernels.common.window import (
     Window,
     WindowChoice,
@@ -54,18 +55,18 @@ def create_depthwise(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """One vector of channels over many pixels."""
     rows, columns, channels = output_extents(sch)
-    tile = column_tile(columns, channels, unit)
-    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, unit))
+    tile = column_tile(columns, channels, core)
+    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, core))
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads; a tile of columns and channels accumulates over the whole window; cut by
     the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    tiled = tile_window(sch, unit, choice.tile, choice.rows)
+    choice = choice or builtin_choice(sch, core)
+    tiled = tile_window(sch, core, choice.tile, choice.rows)
     for loop in tiled.reduction:
         sch.unroll(loop)
     accumulate_in_registers(

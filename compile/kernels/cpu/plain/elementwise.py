@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tvm import s_tir, te, tirx
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.requantize import (
     INPUT_ZERO_POINT,
@@ -18,7 +19,7 @@ from compile.kernels.common.requantize import (
     to_float,
     uncontracted,
 )
-from compile.kernels.common.tiling import VectorUnit, even_lanes, vector_lanes
+from compile.kernels.common.tiling import even_lanes, vector_lanes
 
 FAMILY = "elementwise"
 
@@ -134,16 +135,16 @@ class Choice:
     lanes: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
     extent = _run(sch)
-    lengths = [even_lanes(extent, unit.lanes * n // 2) for n in (1, 2, 4, 8) if unit.lanes * n > 1]
+    lengths = [even_lanes(extent, core.lanes * n // 2) for n in (1, 2, 4, 8) if core.lanes * n > 1]
     return [Choice(lanes) for lanes in dict.fromkeys(lengths)]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """One vector of 32-bit lanes."""
-    return Choice(vector_lanes(_run(sch), unit))
+    return Choice(vector_lanes(_run(sch), core))
 
 
 def _run(sch: s_tir.Schedule) -> int:
@@ -153,13 +154,13 @@ def _run(sch: s_tir.Schedule) -> int:
     return extent * outer[-1] if outer and extent < _FEWEST_CHANNELS else extent
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Inline every block into the last one; fuse its loops, vectorize inside, threads outside; cut
     by the built-in choice unless another one is given.
 
     Serves any chain of elementwise blocks, so also those that operator fusion has made.
     """
-    choice = choice or builtin_choice(sch, unit)
+    choice = choice or builtin_choice(sch, core)
     *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
     for block in inner:
         sch.compute_inline(block)

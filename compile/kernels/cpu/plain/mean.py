@@ -1,4 +1,4 @@
-"""Mean over the picture (global average pooling): int8 through an int32 sum, or float."""
+"""Mean over the feature map (global average pooling): int8 through an int32 sum, or float."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from tvm import s_tir, te, tirx
 
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.requantize import INPUT_ZERO_POINT, requantize
-from compile.kernels.common.tiling import VectorUnit, vector_lanes
+from compile.kernels.common.tiling import vector_lanes
 
 FAMILY = "mean"
 
@@ -58,13 +59,13 @@ def _mean(data: te.Tensor, acc_dtype: str, finish: Callable[[tirx.Expr], tirx.Ex
     return te.compute(shape, lambda b, i, j, c: finish(total[c]), name="epilogue")
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Rows to threads, channels to vectors."""
     row_sum, total, epilogue = (sch.get_sblock(n) for n in ("row_sum", "total", "epilogue"))
     for block, outer in ((row_sum, 1), (total, 0)):
         loops = sch.get_loops(block)
         channel, reduction = loops[outer], loops[outer + 1]
-        lanes = vector_lanes(int(sch.get(channel).extent), unit)
+        lanes = vector_lanes(int(sch.get(channel).extent), core)
         channel_outer, channel = sch.split(channel, [None, lanes])
         if outer:
             sch.parallel(loops[0])

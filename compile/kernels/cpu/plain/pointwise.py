@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, accumulator_dtype
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
-from compile.kernels.common.tiling import VectorUnit, register_tile, register_tiles
+from compile.kernels.common.tiling import register_tile, register_tiles
 from compile.kernels.common.window import output_extents
 from compile.kernels.cpu.norm.fused_neighbours import place_neighbours, row_loop
 
@@ -64,26 +65,26 @@ class Choice:
     lanes: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
     _, columns, channels = output_extents(sch)
-    tiles = register_tiles(columns, channels, unit)
+    tiles = register_tiles(columns, channels, core)
     return [Choice(tile.pixels, tile.vectors, tile.lanes) for tile in tiles]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the most multiplies for each load."""
     _, columns, channels = output_extents(sch)
-    tile = register_tile(columns, channels, unit)
+    tile = register_tile(columns, channels, core)
     return Choice(tile.pixels, tile.vectors, tile.lanes)
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads, columns and channels to registers with the epilogue in the same tile; cut
     by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
+    choice = choice or builtin_choice(sch, core)
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
-    row = row_loop(sch, epilogue, unit)
+    row = row_loop(sch, epilogue, core)
     *_, column, channel = sch.get_loops(epilogue)
     column_outer, column = sch.split(column, [None, choice.pixels])
     channel_outer, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
@@ -91,7 +92,7 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
     sch.parallel(row)
     keep_in_registers(sch, [column, vector], lane)
-    place_neighbours(sch, row, unit)
+    place_neighbours(sch, row, core)
 
     *_, column, channel, k = sch.get_loops(conv)
     accumulate_in_registers(sch, conv, [column], channel, [k], choice.lanes)

@@ -7,12 +7,12 @@ from math import prod
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, accumulator_dtype, padding_value
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers, finish_in_registers
 from compile.kernels.common.tiling import (
     MOST_PIXELS,
     RegisterTile,
-    VectorUnit,
     largest_divisor,
     register_tile,
     register_tiles,
@@ -68,32 +68,32 @@ def create_spatial_conv(
     return create_kernel(FAMILY, [data, weight, *operands], out, macs)
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
     rows, columns, channels = _extents(sch)
     return [
         Choice(tile.pixels, tile.vectors, tile.lanes, share)
-        for tile in register_tiles(columns, channels, unit)
+        for tile in register_tiles(columns, channels, core)
         if _is_whole(sch, tile)
-        for share in shares_of_rows(rows, unit)
+        for share in shares_of_rows(rows, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the most multiplies for each load."""
     rows, columns, channels = _extents(sch)
-    tile = register_tile(columns, channels, unit)
+    tile = register_tile(columns, channels, core)
     if not _is_whole(sch, tile):
         vectors = channels // tile.lanes
-        limit = min(unit.registers // 2 // vectors, MOST_PIXELS)
+        limit = min(core.registers // 2 // vectors, MOST_PIXELS)
         tile = RegisterTile(largest_divisor(columns, limit), vectors, tile.lanes)
-    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, unit))
+    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, core))
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads, columns and channels to registers; cut by the built-in choice unless
     another one is given."""
-    choice = choice or builtin_choice(sch, unit)
+    choice = choice or builtin_choice(sch, core)
     epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
     batch, row, column, channel, *reduction = sch.get_loops(conv)
     task, row = sch.split(row, [None, choice.rows])
@@ -104,9 +104,9 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     sch.reverse_compute_at(epilogue, outer, preserve_unit_loops=True)
     sch.compute_at(pad, task, preserve_unit_loops=True)
     sch.parallel(task)
-    vectorize_copy(sch, pad, unit)
+    vectorize_copy(sch, pad, core)
     finish_in_registers(sch, epilogue, choice.lanes)
-    place_neighbours(sch, row, unit)
+    place_neighbours(sch, row, core)
     accumulate_in_registers(sch, conv, [column], channel, reduction, choice.lanes)
 
 

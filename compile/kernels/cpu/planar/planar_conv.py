@@ -15,9 +15,10 @@ from tvm import s_tir, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
-from compile.kernels.common.tiling import VectorUnit, divisors, rows_per_task, shares_of_rows
+from compile.kernels.common.tiling import divisors, rows_per_task, shares_of_rows
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
@@ -136,20 +137,20 @@ class Choice:
     rows: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    sizes = _sizes(sch, unit)
+    sizes = _sizes(sch, core)
     return [
         Choice(*tile, rows)
-        for tile in _tiles(sizes, unit.registers)
-        for rows in shares_of_rows(sizes.rows, unit)
+        for tile in _tiles(sizes, core.registers)
+        for rows in shares_of_rows(sizes.rows, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """The tile with the fewest loads for each instruction: a step loads a group of weights for each
     channel and a vector of data for each vector."""
-    sizes = _sizes(sch, unit)
+    sizes = _sizes(sch, core)
 
     def loads(tile: tuple[int, int]) -> float:
         channels, vectors = tile
@@ -159,17 +160,17 @@ def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
     # Beside the accumulators: the vectors of data, and one of weights.
     tiles = [
         (channels, vectors)
-        for channels, vectors in _tiles(sizes, unit.registers)
-        if (channels + 1) * vectors < unit.registers - sizes.dot.temporaries
+        for channels, vectors in _tiles(sizes, core.registers)
+        if (channels + 1) * vectors < core.registers - sizes.dot.temporaries
     ]
-    return Choice(*min(tiles, key=loads), rows_per_task(sizes.rows, unit))
+    return Choice(*min(tiles, key=loads), rows_per_task(sizes.rows, core))
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads; channels by vectors of pixels to registers; cut by the built-in choice
     unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    sizes = _sizes(sch, unit)
+    choice = choice or builtin_choice(sch, core)
+    sizes = _sizes(sch, core)
     epilogue, conv, operand = (sch.get_sblock(name) for name in ("epilogue", "conv", "operand"))
     take_annotations(sch, conv)
     row, channel, column, *_ = sch.get_loops(conv)
@@ -178,10 +179,10 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     outer_column, column = sch.split(column, [None, choice.vectors * sizes.lanes])
     sch.reorder(task, row, outer_column, outer_channel, channel, column)
     sch.reverse_compute_at(epilogue, outer_channel, preserve_unit_loops=True)
-    _split_groups(sch, operand, task, sizes, unit)
+    _split_groups(sch, operand, task, sizes, core)
     sch.parallel(task)
     _unroll_tile(sch, epilogue, sizes.lanes)
-    place_neighbours(sch, row, unit)
+    place_neighbours(sch, row, core)
 
     *_, channel, column, ky, kx, k, group = sch.get_loops(conv)
     vector, column = sch.split(column, [None, sizes.lanes])
@@ -204,9 +205,9 @@ class _Sizes:
     dot: DotProduct
 
 
-def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> _Sizes:
+def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
     conv = sch.get(sch.get_sblock("conv"))
-    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), unit.bits)
+    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), core.bits)
     rows, channels, columns, _, _, groups, _ = (int(axis.dom.extent) for axis in conv.iter_vars)
     return _Sizes(rows, channels, columns, groups, dot.dividing_lanes(columns), dot)
 
@@ -234,7 +235,7 @@ def _split_groups(
     operand: SBlockRV,
     task: LoopRV,
     sizes: _Sizes,
-    unit: VectorUnit,
+    core: CpuCore,
 ) -> None:
     """Make the data of a ``task``: padded and in the instruction's type, then group by group."""
     row, column = sch.get_loops(operand)
@@ -248,4 +249,4 @@ def _split_groups(
     sch.compute_at(block, task, preserve_unit_loops=True)
     pad = sch.get_sblock("pad")
     sch.compute_at(pad, sch.get_loops(block)[-2], preserve_unit_loops=True)
-    vectorize_operand(sch, pad, unit)
+    vectorize_operand(sch, pad, core)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
-from compile.kernels.common.tiling import VectorUnit, divisors, even_lanes, largest_divisor
+from compile.kernels.common.tiling import divisors, even_lanes, largest_divisor
 from compile.kernels.cpu.instructions.planar_intrinsics import interleave_intrinsic
 from compile.kernels.cpu.norm.fused_neighbours import place_neighbours, row_loop
 
@@ -70,46 +71,46 @@ class Choice:
     vectors: int
 
 
-def choices(sch: s_tir.Schedule, unit: VectorUnit) -> list[Choice]:
+def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     """All that can be scheduled and are worth a try."""
-    channels, vectors, lanes = _sizes(sch, unit)
-    most = min(unit.registers, _MOST_BYTES // (lanes * 4)) // channels
+    channels, vectors, lanes = _sizes(sch, core)
+    most = min(core.registers, _MOST_BYTES // (lanes * 4)) // channels
     return [Choice(count) for count in divisors(vectors, max(1, most))]
 
 
-def builtin_choice(sch: s_tir.Schedule, unit: VectorUnit) -> Choice:
+def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     """As many as fit the registers beside their data and one weight."""
-    channels, vectors, lanes = _sizes(sch, unit)
-    registers = min(unit.registers, _MOST_BYTES // (lanes * 4)) - 1
+    channels, vectors, lanes = _sizes(sch, core)
+    registers = min(core.registers, _MOST_BYTES // (lanes * 4)) - 1
     return Choice(largest_divisor(vectors, max(1, registers // (channels + 1))))
 
 
-def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None) -> None:
+def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
     """Rows to threads; a few vectors of pixels of all channels to registers, and the normalization
     of the data there, too; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, unit)
-    channels, _, lanes = _sizes(sch, unit)
+    choice = choice or builtin_choice(sch, core)
+    channels, _, lanes = _sizes(sch, core)
     names = [str(sch.get(b).name_hint) for b in sch.get_child_blocks(sch.get_sblock("root"))]
     if "normalize" in names:
         sch.compute_inline(sch.get_sblock("normalize"))
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
     if "interleave" in names:
         interleave = sch.get_sblock("interleave")
-        row = row_loop(sch, interleave, unit)
+        row = row_loop(sch, interleave, core)
         sch.compute_at(epilogue, row, preserve_unit_loops=True)
         *_, column, channel = sch.get_loops(interleave)
         _, column = sch.split(column, [None, lanes])
         if min(channels, lanes) > 1:
             sch.tensorize(column, interleave_intrinsic(channels, lanes))
     else:
-        row = row_loop(sch, epilogue, unit)
+        row = row_loop(sch, epilogue, core)
     *_, channel, column = sch.get_loops(epilogue)
     outer_column, vector, lane = sch.split(column, [None, choice.vectors, lanes])
     sch.reorder(outer_column, channel, vector, lane)
     sch.compute_at(conv, outer_column, preserve_unit_loops=True)
     sch.parallel(row)
     keep_in_registers(sch, [channel, vector], lane)
-    place_neighbours(sch, row, unit)
+    place_neighbours(sch, row, core)
 
     *_, channel, column, k = sch.get_loops(conv)
     vector, lane = sch.split(column, [None, lanes])
@@ -120,9 +121,9 @@ def schedule(sch: s_tir.Schedule, unit: VectorUnit, choice: Choice | None = None
     sch.vectorize(sch.get_loops(sch.get_sblock("wide"))[-1])
 
 
-def _sizes(sch: s_tir.Schedule, unit: VectorUnit) -> tuple[int, int, int]:
+def _sizes(sch: s_tir.Schedule, core: CpuCore) -> tuple[int, int, int]:
     """Channels of the result, vectors in a row of it, and their lanes."""
     axes = sch.get(sch.get_sblock("conv")).iter_vars
     _, channels, columns, _ = (int(axis.dom.extent) for axis in axes)
-    lanes = even_lanes(columns, unit.lanes)
+    lanes = even_lanes(columns, core.lanes)
     return channels, columns // lanes, lanes

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from reference import ops
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.depthwise import create_depthwise
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
@@ -43,7 +43,7 @@ from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 
-units = pytest.mark.parametrize("unit", UNITS, ids=lambda u: f"{u.bits}x{u.registers}t{u.threads}")
+cores = pytest.mark.parametrize("core", UNITS, ids=lambda u: f"{u.bits}x{u.registers}t{u.threads}")
 POINTWISE = [
     Conv((1, 1, 1), 1),
     Conv((1, 1, 5), 3),
@@ -72,7 +72,7 @@ DEPTHWISE = [
 
 def run_conv(
     conv: Conv,
-    unit: VectorUnit,
+    core: CpuCore,
     data: NDArray[np.int8],
     weight: NDArray[np.int8],
     bias: NDArray[np.int64],
@@ -86,17 +86,17 @@ def run_conv(
     shape = (1, *conv.data)
     if conv.channels_out is None:
         kernel = built_kernel(
-            unit, create_depthwise, shape, conv.window, "int8", "int8", REQUANTIZE
+            core, create_depthwise, shape, conv.window, "int8", "int8", REQUANTIZE
         )
         packed = weight[:, 0].transpose(1, 2, 0)
     elif conv.kernel == 1:
         kernel = built_kernel(
-            unit, create_pointwise, shape, conv.channels_out, "int8", "int8", REQUANTIZE
+            core, create_pointwise, shape, conv.channels_out, "int8", "int8", REQUANTIZE
         )
         packed = weight[:, :, 0, 0].T
     else:
         kernel = built_kernel(
-            unit,
+            core,
             create_spatial_conv,
             *(shape, conv.channels_out, conv.window, "int8", "int8", REQUANTIZE),
         )
@@ -105,13 +105,13 @@ def run_conv(
     return kernel(data, packed, folded.astype(np.int32), multiplier, quant)
 
 
-@units
+@cores
 @pytest.mark.parametrize("conv", [*POINTWISE, *SPATIAL, *DEPTHWISE], ids=str)
 @given(data_zero_point=zero_points, output=outputs(), kind=multipliers, seed=seeds)
 @draws
 def test_convolution(
     conv: Conv,
-    unit: VectorUnit,
+    core: CpuCore,
     data_zero_point: int,
     output: Output,
     kind: Multipliers,
@@ -134,7 +134,7 @@ def test_convolution(
     )
     multiplier = draw_multiplier(random, kind, accumulator, channels)
     expected = ops.requantize(accumulator, multiplier, output.zero_point, output.low, output.high)
-    found = run_conv(conv, unit, data, weight, bias, multiplier, data_zero_point, output)
+    found = run_conv(conv, core, data, weight, bias, multiplier, data_zero_point, output)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -161,14 +161,14 @@ def test_reference_requantizes_as_by_hand() -> None:
         assert found.tolist() == [expected], (accumulator, multiplier)
 
 
-@units
-def test_kernel_requantizes_as_by_hand(unit: VectorUnit) -> None:
+@cores
+def test_kernel_requantizes_as_by_hand(core: CpuCore) -> None:
     count = len(REQUANTIZATIONS)
     accumulators, by, expected = (np.array(column) for column in zip(*REQUANTIZATIONS, strict=True))
     conv = Conv((1, 1, 1), count)
     found = run_conv(
         conv,
-        unit,
+        core,
         np.zeros((1, 1, 1, 1), np.int8),
         np.zeros(conv.weight_shape, np.int8),
         accumulators,
@@ -204,14 +204,14 @@ def binary_quant(left: int, right: int, output: Output) -> NDArray[np.int32]:
     return np.array([left, output.zero_point, output.low, output.high, right], np.int32)
 
 
-@units
+@cores
 @pytest.mark.parametrize(("shape", "other"), BROADCASTS, ids=str)
 @given(left=zero_points, right=zero_points, output=outputs(), seed=seeds)
 @draws
 def test_add(
     shape: tuple[int, ...],
     other: tuple[int, ...],
-    unit: VectorUnit,
+    core: CpuCore,
     left: int,
     right: int,
     output: Output,
@@ -224,13 +224,13 @@ def test_add(
         by = np.exp2(np.floor(np.log2(by)))  # Ties.
     limits = output.zero_point, output.low, output.high
     expected = ops.add(a, left, b, right, (by[0], by[1]), *limits)
-    kernel = built_kernel(unit, create_add, shape, other)
+    kernel = built_kernel(core, create_add, shape, other)
     found = kernel(a, b, by, binary_quant(left, right, output))
     np.testing.assert_array_equal(found, expected)
 
 
-@units
-def test_add_is_not_fused(unit: VectorUnit) -> None:
+@cores
+def test_add_is_not_fused(core: CpuCore) -> None:
     """Both products are rounded, to 200 and -199.5; 0.5 is a tie. Fusing either gives 1."""
     a, b = 31, -9
     by = np.float32(200 / 31), np.float32(199.5 / 9)
@@ -240,18 +240,18 @@ def test_add_is_not_fused(unit: VectorUnit) -> None:
     left, right = np.full(shape, a, np.int8), np.full(shape, b, np.int8)
     assert set(ops.add(left, 0, right, 0, by, 0).flat) == {0}
     quant = binary_quant(0, 0, Output(0, -128, 127))
-    found = built_kernel(unit, create_add, shape, shape)(left, right, np.array(by), quant)
+    found = built_kernel(core, create_add, shape, shape)(left, right, np.array(by), quant)
     assert set(found.flat) == {0}
 
 
-@units
+@cores
 @pytest.mark.parametrize(("shape", "other"), BROADCASTS, ids=str)
 @given(left=zero_points, right=zero_points, output=outputs(), kind=multipliers, seed=seeds)
 @draws
 def test_multiply(
     shape: tuple[int, ...],
     other: tuple[int, ...],
-    unit: VectorUnit,
+    core: CpuCore,
     left: int,
     right: int,
     output: Output,
@@ -264,12 +264,12 @@ def test_multiply(
     by = draw_multiplier(random, kind, product, 1)
     limits = output.zero_point, output.low, output.high
     expected = ops.multiply(a, left, b, right, by[0], *limits)
-    kernel = built_kernel(unit, create_multiply, shape, other)
+    kernel = built_kernel(core, create_multiply, shape, other)
     found = kernel(a, b, by, binary_quant(left, right, output))
     np.testing.assert_array_equal(found, expected)
 
 
-@units
+@cores
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 5), (1, 7, 11, 13), (1, 33, 47, 3), (1, 8, 12, 56), (1, 256, 256, 1)]
 )
@@ -277,7 +277,7 @@ def test_multiply(
 @draws
 def test_mean(
     shape: tuple[int, int, int, int],
-    unit: VectorUnit,
+    core: CpuCore,
     data_zero_point: int,
     output: Output,
     kind: Multipliers,
@@ -290,23 +290,23 @@ def test_mean(
     limits = output.zero_point, output.low, output.high
     expected = ops.mean(data, data_zero_point, by[0], *limits)
     quant = np.array([data_zero_point, *limits], np.int32)
-    np.testing.assert_array_equal(built_kernel(unit, create_mean, shape)(data, by, quant), expected)
+    np.testing.assert_array_equal(built_kernel(core, create_mean, shape)(data, by, quant), expected)
 
 
-@units
+@cores
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 11, 3), (1, 33, 47, 5), (1, 4, 8, 16)])
 @given(seed=seeds)
 @draws
-def test_table_lookup(shape: tuple[int, ...], dtype: str, unit: VectorUnit, seed: int) -> None:
+def test_table_lookup(shape: tuple[int, ...], dtype: str, core: CpuCore, seed: int) -> None:
     random = np.random.default_rng(seed)
     data = random.integers(0, 256, shape, dtype=np.uint8).view(dtype)
     table = draw_int8(random, (256,))
-    found = built_kernel(unit, create_table_lookup, shape, dtype)(data, table)
+    found = built_kernel(core, create_table_lookup, shape, dtype)(data, table)
     np.testing.assert_array_equal(found, ops.look_up(data, table))
 
 
-@units
+@cores
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 11, 3), (1, 4, 8, 16)])
 @given(
@@ -319,7 +319,7 @@ def test_table_lookup(shape: tuple[int, ...], dtype: str, unit: VectorUnit, seed
 def test_rescale(
     shape: tuple[int, ...],
     dtype: str,
-    unit: VectorUnit,
+    core: CpuCore,
     centre: int,
     by: float,
     output: Output,
@@ -330,29 +330,27 @@ def test_rescale(
     limits = output.zero_point, output.low, output.high
     expected = ops.requantize(2 * data.astype(np.int64) - centre, np.float32(by), *limits)
     quant = np.array([centre, *limits], np.int32)
-    found = built_kernel(unit, create_rescale, shape, dtype)(data, np.array([by], "f4"), quant)
+    found = built_kernel(core, create_rescale, shape, dtype)(data, np.array([by], "f4"), quant)
     np.testing.assert_array_equal(found, expected)
 
 
-@units
+@cores
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 11, 13), (1, 3, 5, 56)])
 @given(seed=seeds)
 @draws
-def test_upsample(
-    shape: tuple[int, int, int, int], factor: int, unit: VectorUnit, seed: int
-) -> None:
+def test_upsample(shape: tuple[int, int, int, int], factor: int, core: CpuCore, seed: int) -> None:
     data = draw_int8(np.random.default_rng(seed), shape)
-    found = built_kernel(unit, create_upsample, shape, factor, "int8")(data)
+    found = built_kernel(core, create_upsample, shape, factor, "int8")(data)
     np.testing.assert_array_equal(found, ops.upsample(data, factor))
 
 
-@units
+@cores
 @pytest.mark.parametrize("channels", [(1, 1), (16, 3), (5, 13), (8, 48), (19, 56)])
 @given(seed=seeds)
 @draws
-def test_concat(channels: tuple[int, int], unit: VectorUnit, seed: int) -> None:
+def test_concat(channels: tuple[int, int], core: CpuCore, seed: int) -> None:
     random = np.random.default_rng(seed)
     left, right = (draw_int8(random, (1, 7, 11, count)) for count in channels)
-    found = built_kernel(unit, create_concat, 7, 11, channels, "int8")(left, right)
+    found = built_kernel(core, create_concat, 7, 11, channels, "int8")(left, right)
     np.testing.assert_array_equal(found, ops.concat(left, right))

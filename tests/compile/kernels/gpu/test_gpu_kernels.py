@@ -40,10 +40,10 @@ from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.gpu import gpu_norm
-from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
-from compile.kernels.gpu.dp4a_depthwise import create_word_depthwise, pack_depthwise_words
-from compile.kernels.gpu.gpu_core import GpuUnit
+from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
+from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_words
+from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import create_concat, create_upsample
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
 from targets.load_target import load_target, tvm_target
@@ -53,8 +53,8 @@ pytestmark = pytest.mark.usefixtures("opencl")
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 FLOAT = ConvEpilogue(EpilogueKind.BIAS, low=0.0)
 #: A usual device, and one that takes few work items with few registers.
-USUAL, SMALL = GpuUnit(256, 64), GpuUnit(16, 32)
-IMAGES = GpuUnit(256, 64, image_weights=True)
+USUAL, SMALL = GpuCore(256, 64), GpuCore(16, 32)
+IMAGES = GpuCore(256, 64, image_weights=True)
 
 CONVOLUTIONS = [
     (Conv((1, 1, 1), 1), USUAL),
@@ -78,7 +78,7 @@ CONVOLUTIONS = [
 
 def run_conv(
     conv: Conv,
-    unit: GpuUnit,
+    core: GpuCore,
     data: NDArray[np.int8],
     weight: NDArray[np.int8],
     bias: NDArray[np.int64],
@@ -92,18 +92,18 @@ def run_conv(
     shape = (1, *conv.data)
     if conv.channels_out is None:
         packed = pack_depthwise_words(weight)
-        arguments = create_word_depthwise, shape, conv.window, REQUANTIZE
+        arguments = create_dp4a_depthwise, shape, conv.window, REQUANTIZE
     else:
         packed = pack_words(weight)
-        arguments = create_word_conv, shape, conv.channels_out, conv.window, REQUANTIZE
-    return built_kernel(unit, *arguments)(data, packed, folded, multiplier, quant)
+        arguments = create_dp4a_conv, shape, conv.channels_out, conv.window, REQUANTIZE
+    return built_kernel(core, *arguments)(data, packed, folded, multiplier, quant)
 
 
-@pytest.mark.parametrize(("conv", "unit"), CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize(("conv", "core"), CONVOLUTIONS, ids=str)
 @given(zero_point=zero_points, output=outputs(), kind=multipliers, seed=seeds)
 @draws
 def test_int8_convolution(
-    conv: Conv, unit: GpuUnit, zero_point: int, output: Output, kind: Multipliers, seed: int
+    conv: Conv, core: GpuCore, zero_point: int, output: Output, kind: Multipliers, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     data = draw_int8(random, (1, *conv.data))
@@ -115,12 +115,12 @@ def test_int8_convolution(
     )
     multiplier = draw_multiplier(random, kind, accumulator, len(weight))
     expected = ops.requantize(accumulator, multiplier, output.zero_point, output.low, output.high)
-    found = run_conv(conv, unit, data, weight, bias, multiplier, zero_point, output)
+    found = run_conv(conv, core, data, weight, bias, multiplier, zero_point, output)
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "factor", "channels", "unit"),
+    ("low", "high", "factor", "channels", "core"),
     [
         ((5, 7, 8), 12, 2, 10, USUAL),
         ((4, 6, 16), 4, 3, 3, USUAL),
@@ -137,7 +137,7 @@ def test_convolution_over_a_concat(
     high: int,
     factor: int,
     channels: int,
-    unit: GpuUnit,
+    core: GpuCore,
     zero_point: int,
     output: Output,
     seed: int,
@@ -155,7 +155,7 @@ def test_convolution_over_a_concat(
     folded = bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
     parts = (pack_words(weight[:, : low[2]])[0, 0], pack_words(weight[:, low[2] :])[0, 0])
     kernel = built_kernel(
-        unit, create_word_concat_pointwise, (1, *low), high, factor, channels, REQUANTIZE
+        core, create_dp4a_concat_pointwise, (1, *low), high, factor, channels, REQUANTIZE
     )
     quant = np.array([zero_point, *limits], np.int32)
     found = kernel(small, large, *parts, folded.astype(np.int32), multiplier, quant)
@@ -317,7 +317,7 @@ def test_instance_norm(shape: tuple[int, int, int, int], first: float) -> None:
 
 def dense_source() -> tuple[tvm.runtime.Executable, str]:
     """A 3x3 convolution of 16 channels."""
-    kernel = create_word_conv((1, 8, 8, 16), 8, Window((3, 3), (1, 1), SAME_3X3), REQUANTIZE)
+    kernel = create_dp4a_conv((1, 8, 8, 16), 8, Window((3, 3), (1, 1), SAME_3X3), REQUANTIZE)
     mod = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
     with kernel_sources.completed_sources(images={}):
         target = tvm_target(load_target("host-opencl"))

@@ -19,8 +19,8 @@ from tvm import s_tir
 from compile.codegen.opencl.image_reads import read_images
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain import pointwise
-from compile.kernels.gpu.dp4a_concat_pointwise import create_word_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_word_conv, pack_words
+from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
 from compile.kernels.gpu.image_weights import image_operands
 from targets.load_target import tvm_target
 
@@ -53,7 +53,7 @@ def test_what_is_no_pixel(load: str) -> None:
 
 
 def test_both_weights_of_a_concat() -> None:
-    kernel = create_word_concat_pointwise((1, 3, 4, 8), 16, 2, 16, REQUANTIZE)
+    kernel = create_dp4a_concat_pointwise((1, 3, 4, 8), 16, 2, 16, REQUANTIZE)
     assert image_operands(scheduled(kernel)) == {"main": {"low_weight", "high_weight"}}
     assert image_operands(scheduled(kernel, replace(UNIT, image_weights=False))) == {}
 
@@ -62,7 +62,7 @@ def test_other_weights_stay_in_buffers() -> None:
     """Those of floats, and channels that fill no vector of four."""
     bias = ConvEpilogue(EpilogueKind.BIAS)
     floats = pointwise.create_pointwise((1, 4, 4, 8), 8, "float32", "float32", bias)
-    odd = create_word_conv((1, 4, 4, 8), 6, POINTWISE, REQUANTIZE)
+    odd = create_dp4a_conv((1, 4, 4, 8), 6, POINTWISE, REQUANTIZE)
     assert [image_operands(scheduled(kernel)) for kernel in (floats, odd)] == [{}, {}]
 
 

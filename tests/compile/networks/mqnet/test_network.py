@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.networks.mqnet.checkpoints import random_network
-from compile.networks.mqnet.export_wrapper import Deployed
+from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
 from compile.support.errors import MqnetError
 
@@ -133,7 +133,7 @@ def test_deployed_takes_bytes_and_gives_interleaved_floats() -> None:
     net = random_network("ca", 3)
     image = torch.randint(0, 256, (1, 64, 32, 3), dtype=torch.uint8)
     with torch.no_grad():
-        output = Deployed(net)(image)
+        output = ExportWrapper(net)(image)
         expected = net(image.permute(0, 3, 1, 2) / 255).permute(0, 2, 3, 1)
     assert output.shape == (1, 64, 32, 3) and output.dtype == torch.float32
     torch.testing.assert_close(output, expected, rtol=0, atol=0)

@@ -31,7 +31,7 @@ from reference import ops
 from tvm import tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.dot_intrinsics import (
@@ -43,9 +43,9 @@ from compile.kernels.cpu.instructions.dot_intrinsics import (
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import vnni
-from compile.kernels.cpu.int8.int8_conv import create_packed_conv
-from compile.kernels.cpu.int8.int8_depthwise import create_packed_depthwise, pack_depthwise
-from compile.kernels.cpu.int8.int8_pointwise import create_packed_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_int8_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product, packed_shape
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -58,7 +58,7 @@ TILES = [(1, 1, 1), (1, 3, 1), (3, 2, 1), (4, 1, 2)]
 @given(seed=seeds, pick=st.integers(0, 99))
 @draws
 def test_tile_computes_its_description(
-    dot: DotProduct, unit: VectorUnit, seed: int, pick: int
+    dot: DotProduct, core: CpuCore, seed: int, pick: int
 ) -> None:
     random = np.random.default_rng(seed)
     lanes, steps = dot.lanes[pick % len(dot.lanes)], dot.steps[pick % len(dot.steps)]
@@ -98,7 +98,7 @@ def test_words_are_their_description(rows: int, channels: int) -> None:
 @given(seed=seeds, pick=st.integers(0, 99))
 @draws
 def test_instruction_by_lane_computes_its_description(
-    dot: DotProduct, unit: VectorUnit, seed: int, pick: int
+    dot: DotProduct, core: CpuCore, seed: int, pick: int
 ) -> None:
     random = np.random.default_rng(seed)
     lanes = dot.lanes[pick % len(dot.lanes)]
@@ -203,10 +203,10 @@ DEPTHWISE = [
 def create(conv: Conv, dot: DotProduct, epilogue: ConvEpilogue) -> tirx.PrimFunc:
     shape = (1, *conv.data)
     if conv.channels_out is None:
-        return create_packed_depthwise(shape, conv.window, dot, epilogue)
+        return create_int8_depthwise(shape, conv.window, dot, epilogue)
     if conv.kernel == conv.stride == 1:
-        return create_packed_pointwise(shape, conv.channels_out, dot, epilogue)
-    return create_packed_conv(shape, conv.channels_out, conv.window, dot, epilogue)
+        return create_int8_pointwise(shape, conv.channels_out, dot, epilogue)
+    return create_int8_conv(shape, conv.channels_out, conv.window, dot, epilogue)
 
 
 def packed(conv: Conv, weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
@@ -235,7 +235,7 @@ def accumulated(
 def test_requantized_convolution(
     conv: Conv,
     dot: DotProduct,
-    unit: VectorUnit,
+    core: CpuCore,
     zero_point: int,
     output: Output,
     kind: Multipliers,
@@ -251,7 +251,7 @@ def test_requantized_convolution(
     limits = output.zero_point, output.low, output.high
     expected = ops.requantize(accumulator, multiplier, *limits)
     offset = (zero_point + dot.shift) * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    kernel = built_kernel(unit, create, conv, dot, REQUANTIZE)
+    kernel = built_kernel(core, create, conv, dot, REQUANTIZE)
     found = kernel(
         data,
         packed(conv, weight, dot),
@@ -267,7 +267,7 @@ def test_requantized_convolution(
 @given(zero_point=zero_points, seed=seeds)
 @draws
 def test_convolution_with_a_float_result(
-    conv: Conv, dot: DotProduct, unit: VectorUnit, zero_point: int, seed: int
+    conv: Conv, dot: DotProduct, core: CpuCore, zero_point: int, seed: int
 ) -> None:
     """The head's first convolution: the accumulator is exact, two float operations follow."""
     random = np.random.default_rng(seed)
@@ -277,7 +277,7 @@ def test_convolution_with_a_float_result(
     accumulator = accumulated(conv, data, zero_point, weight)
     exact = accumulator * multiplier.astype(np.float64) + bias
     offset = -(zero_point + dot.shift) * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    kernel = built_kernel(unit, create, conv, dot, ConvEpilogue(EpilogueKind.SCALE, 0.0, 1e3))
+    kernel = built_kernel(core, create, conv, dot, ConvEpilogue(EpilogueKind.SCALE, 0.0, 1e3))
     found = kernel(
         data,
         packed(conv, weight, dot),

@@ -14,7 +14,7 @@ from reference import ops
 from tvm import relax, s_tir, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.arm_smmla import smmla_pair
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
@@ -25,10 +25,10 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
     serves_matrix,
 )
 from compile.passes.apply_builtin_schedule import apply_builtin_schedule
-from compile.passes.lower_quantized_ops import LowerIntegerIslands
+from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
-UNIT = VectorUnit(128, 32, 1, 65536)
+UNIT = CpuCore(128, 32, 1, 65536)
 SIZES = [(1, 4, 8, 32), (7, 12, 13, 36), (3, 20, 64, 48)]
 X2 = {
     "kind": "llvm",
@@ -121,7 +121,7 @@ def lowered_family(channels_out: int, width: int) -> str:
             out = relax.op.quantize(conv, relax.const(0.125), relax.const(-20, "int8"))
             out = builder.emit_output(out)
         builder.emit_func_output(out)
-    after = LowerIntegerIslands(dot_product_named("smmla", 128))(builder.get())
+    after = LowerQuantizedOps(dot_product_named("smmla", 128))(builder.get())
     (call,) = (binding.value for binding in after["main"].body.blocks[0].bindings)
     apply_builtin_schedule(UNIT)(after)
     return str(after[call.args[0]].attrs["mqnet.family"])

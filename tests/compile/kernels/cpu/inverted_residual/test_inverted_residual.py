@@ -21,7 +21,7 @@ from kernel_draws import draws, seeds
 from kernel_runner import built_kernel
 from tvm import relax, tirx
 
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -55,7 +55,7 @@ def test_stages_compute_the_block(block: InvertedResidual, dot: DotProduct) -> N
 
 
 @pytest.mark.parametrize(
-    ("dot", "unit"),
+    ("dot", "core"),
     runnable(),
     ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit",
 )
@@ -63,15 +63,15 @@ def test_stages_compute_the_block(block: InvertedResidual, dot: DotProduct) -> N
 @given(seed=seeds)
 @draws
 def test_scheduled_kernel_computes_the_block(
-    block: InvertedResidual, dot: DotProduct, unit: VectorUnit, seed: int
+    block: InvertedResidual, dot: DotProduct, core: CpuCore, seed: int
 ) -> None:
     drawn = Drawn(block, seed)
-    kernel = built_kernel(unit, create_inverted_residual, block, dot)
+    kernel = built_kernel(core, create_inverted_residual, block, dot)
     np.testing.assert_array_equal(kernel(*drawn.operands(dot)), drawn.expected)
 
 
 def test_kernels_of_sdot_compute_the_blocks(arm64_root: Path, tmp_path: Path) -> None:
-    spec, dot, unit = load_target("cortex-a76"), sdot(), VectorUnit(128, 32, 1)
+    spec, dot, core = load_target("cortex-a76"), sdot(), CpuCore(128, 32, 1)
     builder = relax.BlockBuilder()
     blocks = {f"block{number}": BLOCKS[number] for number in (2, 4, 6, 10)}
     for name, block in blocks.items():
@@ -81,7 +81,7 @@ def test_kernels_of_sdot_compute_the_blocks(arm64_root: Path, tmp_path: Path) ->
             result = relax.TensorType(*_type(kernel.params[-1]))
             call = relax.op.call_tir(builder.add_func(kernel, f"{name}_kernel"), params, result)
             builder.emit_func_output(builder.emit(call))
-    module = apply_builtin_schedule(unit)(builder.get())
+    module = apply_builtin_schedule(core)(builder.get())
     small_net.export(module, spec, tmp_path / "blocks.so")
     for name, block in blocks.items():
         drawn = Drawn(block, seed=1)
@@ -94,16 +94,16 @@ def _type(param: tirx.Var) -> tuple[list[int], str]:
     return [int(extent) for extent in param.ty.shape], str(param.ty.dtype.dtype)
 
 
-UNIT = VectorUnit(512, 32, 1, l2_bytes=1 << 20)
+UNIT = CpuCore(512, 32, 1, l2_bytes=1 << 20)
 LARGE = replace(
     PLAIN, height=192, width=320, channels_in=48, low_channels=16, factor=2, expanded=384,
     strip=192, share=384,
 )  # fmt: skip
 
 
-def cut(block: InvertedResidual, **unit: int) -> tuple[int, int] | None:
+def cut(block: InvertedResidual, **core: int) -> tuple[int, int] | None:
     """(strip, share), checked to cover the block in whole parts."""
-    found = cut_inverted_residual(block, vnni(512), replace(UNIT, **unit))
+    found = cut_inverted_residual(block, vnni(512), replace(UNIT, **core))
     if found is None:
         return None
     assert found == replace(block, strip=found.strip, share=found.share)

@@ -18,7 +18,7 @@ from reference import ops
 from tvm import tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.tiling import VectorUnit
+from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.planar_intrinsics import (
@@ -43,7 +43,7 @@ BIAS = ConvEpilogue(EpilogueKind.BIAS, 0.0)
 @given(seed=seeds, pick=st.integers(0, 99))
 @draws
 def test_tile_computes_its_description(
-    dot: DotProduct, unit: VectorUnit, seed: int, pick: int
+    dot: DotProduct, core: CpuCore, seed: int, pick: int
 ) -> None:
     random = np.random.default_rng(seed)
     lanes, channels = dot.lanes[pick % len(dot.lanes)], (2, 3, 4)[pick % 3]
@@ -122,7 +122,7 @@ def planar_conv(conv: Conv, dot: DotProduct, epilogue: ConvEpilogue) -> tirx.Pri
 @given(zero_point=zero_points, seed=seeds)
 @draws
 def test_convolution_to_planes(
-    conv: Conv, dot: DotProduct, unit: VectorUnit, zero_point: int, seed: int
+    conv: Conv, dot: DotProduct, core: CpuCore, zero_point: int, seed: int
 ) -> None:
     """The accumulator is exact, two float operations follow."""
     random = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ def test_convolution_to_planes(
     accumulator = ops.conv2d(data, zero_point, weight, zeros, (1, 1), conv.padding)
     exact = (accumulator * multiplier.astype(np.float64) + bias).transpose(0, 1, 3, 2)
     offset = -(zero_point + dot.shift) * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    found = built_kernel(unit, planar_conv, conv, dot, SCALE)(
+    found = built_kernel(core, planar_conv, conv, dot, SCALE)(
         data,
         pack_planar(weight, dot),
         bias,
@@ -145,7 +145,7 @@ def test_convolution_to_planes(
     assert np.all(np.abs(found - exact) <= rounding)
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=str)
+@pytest.mark.parametrize("core", UNITS, ids=str)
 @pytest.mark.parametrize("interleaved", [False, True], ids=["planes", "interleaved"])
 @pytest.mark.parametrize(
     "shape",
@@ -153,7 +153,7 @@ def test_convolution_to_planes(
     ids=str,
 )
 def test_pointwise_convolution_of_planes(
-    unit: VectorUnit, interleaved: bool, shape: tuple[int, ...]
+    core: CpuCore, interleaved: bool, shape: tuple[int, ...]
 ) -> None:
     _, height, channels_in, width, channels_out = shape
     random = np.random.default_rng(sum(shape))
@@ -161,7 +161,7 @@ def test_pointwise_convolution_of_planes(
     weight = draw_int8(random, (channels_in, channels_out))
     bias, scale = random.uniform(-1, 1, (2, channels_out)).astype(np.float32)
     kernel = built_kernel(
-        unit, create_planar_pointwise, data.shape, channels_out, "int8", SCALE, interleaved
+        core, create_planar_pointwise, data.shape, channels_out, "int8", SCALE, interleaved
     )
     exact = np.einsum("bykx,kn->byxn", data.astype(np.float64), weight) * scale + bias
     found = kernel(data, weight, bias, scale)
@@ -184,21 +184,21 @@ def test_float_weights_serve_too() -> None:
     np.testing.assert_allclose(kernel(data, weight, bias), np.maximum(exact, 0), atol=1e-5)
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=str)
+@pytest.mark.parametrize("core", UNITS, ids=str)
 @pytest.mark.parametrize("shape", [(1, 5, 3, 7), (1, 33, 12, 48), (1, 4, 6, 32), (1, 1, 1, 1)])
 @pytest.mark.parametrize("mean", [0.0, 3000.0])
 def test_instance_norm_of_planes(
-    unit: VectorUnit, shape: tuple[int, int, int, int], mean: float
+    core: CpuCore, shape: tuple[int, int, int, int], mean: float
 ) -> None:
     """A mean of a thousand deviations leaves the variance its digits."""
     _, height, channels, width = shape
     random = np.random.default_rng(height)
     data = random.normal(mean, 1.5, shape).astype(np.float32)
     gamma, beta = random.uniform(-2, 2, (2, channels)).astype(np.float32)
-    rows = built_kernel(unit, create_row_statistics, shape)(data)
-    statistics = built_kernel(unit, create_statistics, height, channels, width, 1e-5)
+    rows = built_kernel(core, create_row_statistics, shape)(data)
+    statistics = built_kernel(core, create_statistics, height, channels, width, 1e-5)
     scale_shift = statistics(rows, gamma, beta)
-    found = built_kernel(unit, create_normalize, shape, 0.0)(data, scale_shift)
+    found = built_kernel(core, create_normalize, shape, 0.0)(data, scale_shift)
 
     exact = data.astype(np.float64)
     axes = (0, 1, 3)

@@ -1,0 +1,29 @@
+"""What a schedule needs to know of a processor's core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CpuCore:
+    """What a built-in schedule needs to know of a core.
+
+    Attributes:
+        bits: width of a vector register.
+        registers: number of architectural vector registers.
+        threads: threads that run the kernel.
+        l1d_bytes: level 1 data cache of a core.
+        l2_bytes: level 2 cache of a core.
+    """
+
+    bits: int
+    registers: int
+    threads: int
+    l1d_bytes: int = 32768
+    l2_bytes: int = 524288
+
+    @property
+    def lanes(self) -> int:
+        """32-bit lanes of one register: accumulators are int32 or float32."""
+        return self.bits // 32
