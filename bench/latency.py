@@ -194,7 +194,7 @@ def _all_engines(target: str) -> list[str]:
     from bench.engines import FOR_GPUS, SCHEMES
     from targets.load_target import load_target
 
-    on_gpu = load_target(target).opencl is not None
+    on_gpu = load_target(target).gpu is not None
     return [engine for engine in SCHEMES if on_gpu or engine not in FOR_GPUS]
 
 

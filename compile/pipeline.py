@@ -186,7 +186,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     target = tvm_target(options.spec, options.threads)
     dot = dot_product_of(options.spec)
     core = core_model(options.spec, options.threads, options.image_weights)
-    on_gpu = options.spec.opencl is not None
+    on_gpu = options.spec.gpu is not None
     return [
         ("layout", [ConvertLayout()]),
         ("cut", _cut(options)),
@@ -230,14 +230,14 @@ def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
 
 def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
     """What multiplies int8 by int8 there."""
-    if spec.opencl is not None:
+    if spec.gpu is not None:
         return WordDot()
     return dot_product_named(spec.dot_product, spec.vector_bits)
 
 
 def core_model(spec: TargetSpec, threads: int, image_weights: bool = False) -> CpuCore | GpuCore:
     """The part of ``spec`` that built-in schedules look at."""
-    if (gpu := spec.opencl) is not None:
+    if (gpu := spec.gpu) is not None:
         return GpuCore(gpu.work_group, gpu.registers, gpu.vector_bytes, image_weights)
     return cpu_core(spec, threads)
 

@@ -58,7 +58,7 @@ def split_options(
         MqnetError: the target is no GPU, or the scheme has no backbone to be cut off.
     """
     spec = options.spec
-    if spec.opencl is None:
+    if spec.gpu is None:
         raise MqnetError(
             f"target {spec.name} has one device: to split the network over two, name a GPU, such "
             "as linux-mali"
@@ -74,9 +74,9 @@ def split_options(
     return {name: there if name == on_processor else options for name in (BACKBONE, HEAD)}
 
 
-def processor_beside(gpu: TargetSpec) -> TargetSpec:
-    """The target of the processor that starts the kernels of ``gpu``."""
-    return load_target(gpu.opencl.processor)
+def processor_beside(spec: TargetSpec) -> TargetSpec:
+    """The target of the processor that starts the kernels of ``spec``'s GPU."""
+    return load_target(spec.gpu.processor)
 
 
 def plan_split(

@@ -90,7 +90,7 @@ class TargetSpec:
         requires: Of the host: CPU features that its code uses, as /proc/cpuinfo spells them.
         timing: How long the core takes for what it executes, for a tuning session without the
             hardware (`compile/tune.py --emulate`); None where the file does not say.
-        opencl: The GPU that runs the kernels; the rest is then the processor that starts them, but
+        gpu: The GPU that runs the kernels; the rest is then the processor that starts them, but
             for cores and peaks. None where the processor runs them.
     """
 
@@ -113,7 +113,7 @@ class TargetSpec:
     variant: str = ""
     requires: tuple[str, ...] = ()
     timing: TimingModel | None = None
-    opencl: OpenClSpec | None = None
+    gpu: OpenClSpec | None = None
 
 
 # Key -> TOML type, of a target file; the host's variants name some of them and three of their own.
@@ -263,7 +263,7 @@ def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
     gpu = data["opencl"]
     _check_keys(gpu, _OPENCL_KEYS, _OPENCL_OPTIONAL_KEYS, f"{path.name}, opencl")
     processor = load_target(data["processor"])
-    if processor.opencl is not None:
+    if processor.gpu is not None:
         raise TargetError(f"{path.name}: 'processor' {processor.name} is a GPU")
     return dataclasses.replace(
         processor,
@@ -277,7 +277,7 @@ def _read_gpu_file(data: dict[str, Any], path: Path) -> TargetSpec:
         peak_fp32_macs=data["peak_fp32_macs"],
         timing=None,
         variant="",
-        opencl=OpenClSpec(processor.name, **gpu),
+        gpu=OpenClSpec(processor.name, **gpu),
     )
 
 
@@ -293,16 +293,17 @@ def tvm_target(spec: TargetSpec, threads: int | None = None) -> tvm.target.Targe
         "mattr": list(spec.features),
         "num-cores": threads or spec.threads,
     }
-    if spec.opencl is None:
+    if spec.gpu is None:
         return tvm.target.Target(processor)
-    group = spec.opencl.work_group
+    group = spec.gpu.work_group
     device = {"kind": "opencl", "max_num_threads": group, "max_threads_per_block": group}
     return tvm.target.Target(device, host=processor)
 
 
 def describe_target(spec: TargetSpec) -> dict[str, Any]:
-    """The target as plain data for JSON."""
-    return dataclasses.asdict(spec)
+    """The target as plain data for JSON; its GPU is there by the name of the file's table."""
+    described = dataclasses.asdict(spec)
+    return described | {"opencl": described.pop("gpu")}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

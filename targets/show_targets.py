@@ -48,7 +48,7 @@ def print_targets(console: Console) -> None:
 
 
 def _vector(spec: TargetSpec) -> str:
-    if spec.opencl is not None:
-        dot = "dot product" if spec.opencl.integer_dot_product else "none"
-        return f"{8 * spec.opencl.vector_bytes} bit\n{dot}"
+    if spec.gpu is not None:
+        dot = "dot product" if spec.gpu.integer_dot_product else "none"
+        return f"{8 * spec.gpu.vector_bytes} bit\n{dot}"
     return f"{spec.vector_bits} bit\n{spec.dot_product}"

@@ -95,7 +95,7 @@ def check_has_compiler(spec: TargetSpec) -> None:
     Raises:
         TargetError: another target's.
     """
-    if spec.opencl is None or spec.opencl.mesa_gpu is None:
+    if spec.gpu is None or spec.gpu.mesa_gpu is None:
         raise TargetError(
             f"target {spec.name} names no 'mesa_gpu' that Mesa's compiler could compile for: "
             "name one that does, such as linux-mali"
@@ -138,7 +138,7 @@ def count_gpu_frame(
         if not families or summaries[launch.function].family in families
     ]
     sources = {launch.name: launch.source for launch in launches}
-    compiled = compile_kernels(root, spec.opencl.mesa_gpu, sources, on_kernels(len(sources)))
+    compiled = compile_kernels(root, spec.gpu.mesa_gpu, sources, on_kernels(len(sources)))
     calls = describe_calls(planned)
     kernels = []
     for launch in launches:

@@ -92,4 +92,4 @@ def _photo(artefact: Artefact) -> NDArray[np.uint8]:
 
 def _core(artefact: Artefact) -> TargetSpec:
     spec = load_target(artefact.manifest["target"]["name"])
-    return spec if spec.opencl is None else processor_beside(spec)
+    return spec if spec.gpu is None else processor_beside(spec)

@@ -52,7 +52,7 @@ class Scheme:
     def runs_on(self, spec: TargetSpec) -> bool:
         """Whether the machine has the floats that it needs: a GPU may lack those of 16 bits."""
         has_float16 = self.float_dtype == "float16" or self.narrow_head
-        return not has_float16 or spec.opencl is None or spec.opencl.fp16
+        return not has_float16 or spec.gpu is None or spec.gpu.fp16
 
 
 _ALL = (

@@ -43,7 +43,7 @@ class Farm:
         runner = RpcRunner(self.options, self.count, reference, expected, DEVICE_FACTS)
         there = HostMachine(runner.device["machine"], frozenset(runner.device["features"]))
         reason = why_not_here(spec.machine, spec.requires, spec.linker, there, "the device")
-        if reason is None and spec.opencl is not None:
+        if reason is None and spec.gpu is not None:
             reason = why_not_on(describe_target(spec), runner.device["opencl"])
         if reason is not None:
             runner.close()

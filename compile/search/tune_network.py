@@ -295,7 +295,7 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
             request.key,
             request.threads,
             request.cooldown,
-            opencl=spec.opencl is not None,
+            opencl=spec.gpu is not None,
         )
     else:
         yield None
@@ -325,7 +325,7 @@ class _Measurer:
         task, library = self.reference
         job = task.arguments, library
         if self.farm is None:
-            return HostRunner(threads, job, self.spec.opencl is not None)
+            return HostRunner(threads, job, self.spec.gpu is not None)
         farm = self.farm.with_threads(threads)
         return farm.runner(self.spec, job, self.expected.of(task))
 
@@ -348,9 +348,9 @@ class _Measurer:
 
 def _instructions(spec: TargetSpec) -> str:
     """Targets of which this is equal teach each other's cost models."""
-    if spec.opencl is not None:
-        dot = "dot product" if spec.opencl.integer_dot_product else "none"
-        return f"OpenCL {dot} {8 * spec.opencl.vector_bytes}"
+    if spec.gpu is not None:
+        dot = "dot product" if spec.gpu.integer_dot_product else "none"
+        return f"OpenCL {dot} {8 * spec.gpu.vector_bytes}"
     return f"{spec.machine} {spec.dot_product} {spec.vector_bits}"
 
 

@@ -31,7 +31,7 @@ _SUM_OF_DOT = re.compile(r"\((\w+(?:\[\d+\])?) \+ mqnet_dot4_(\d+)\(")
 def kernel_sources(spec: TargetSpec, mod: tvm.IRModule) -> AbstractContextManager[None]:
     """To be entered where the kernels of ``mod``, which have their schedules, are built for
     ``spec``: a GPU's are OpenCL C, and call functions that have to be written in front of them."""
-    return nullcontext() if spec.opencl is None else completed_sources(image_operands(mod))
+    return nullcontext() if spec.gpu is None else completed_sources(image_operands(mod))
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def test_kernels_of_every_family(mali_compiler: Path, tmp_path: Path) -> None:
         for of_family in families.values()
     ]
     sources = {launch.name: launch.source for launch in chosen}
-    compiled = compile_kernels(mali_compiler, SPEC.opencl.mesa_gpu, sources)
+    compiled = compile_kernels(mali_compiler, SPEC.gpu.mesa_gpu, sources)
     assert "Mali-G610" in compiled.device
     for launch in chosen:
         summary, shader = summaries[launch.function], compiled.shaders[launch.name]
@@ -67,7 +67,7 @@ __kernel void k(__global int* restrict a_ptr, __global char* restrict b_ptr) {{
 
 @pytest.mark.slow
 def test_what_it_does_not_compile(mali_compiler: Path) -> None:
-    gpu = SPEC.opencl.mesa_gpu
+    gpu = SPEC.gpu.mesa_gpu
     done: list[str] = []
     sources = {"good": KERNEL.format(3), "bad": KERNEL.format("missing")}
     with pytest.raises(TargetError, match="does not compile bad: error: .*'missing'"):
@@ -81,5 +81,5 @@ def test_what_it_does_not_compile(mali_compiler: Path) -> None:
 def test_a_kernel_is_compiled_anew_each_time(mali_compiler: Path) -> None:
     """Mesa lists no code of a kernel that its cache holds."""
     sources = {"k": KERNEL.format(3)}
-    first, again = (compile_kernels(mali_compiler, SPEC.opencl.mesa_gpu, sources) for _ in range(2))
+    first, again = (compile_kernels(mali_compiler, SPEC.gpu.mesa_gpu, sources) for _ in range(2))
     assert first == again and first.shaders["k"].blocks[0].accesses == 2
