@@ -58,7 +58,7 @@ def _measure(options: Options) -> None:
     from bench.quality.strips import draw_strips
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
     from compile.training.held_out import held_out_pairs
 
     pairs = held_out_pairs()
@@ -69,14 +69,15 @@ def _measure(options: Options) -> None:
     make_folder(options.out)
     torch.set_num_threads(1)
     results: list[Result] = []
-    with stderr.status("tone mappers"):
+    progress = Progress(stderr)
+    with progress.phase("tone mappers"):
         results += evaluate_tone_mappers(list(pairs.values()))
     for attention in options.attentions:
         for scheme in options.schemes:
-            stderr.print(f"{attention}, {scheme}", highlight=False)
+            progress.say(f"{attention}, {scheme}")
             folder = options.out / f"{attention}-{scheme}"
             request = request_for(scheme, attention, options.checkpoint, folder)
-            results += evaluate_network(request, list(pairs.values()), PhaseProgress(stderr))
+            results += evaluate_network(request, list(pairs.values()), progress)
     rows = [_row(result, results) for result in results]
     write_atomically(options.out / "accuracy.csv", pd.DataFrame(rows).to_csv(index=False).encode())
     compiled = {

@@ -84,7 +84,7 @@ def _rankings(options: Options) -> list[Ranking]:
         rank_against_this_machine,
     )
     from compile.build_network import BuildRequest, parse_size, quantized_program
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
     from device.emulated.arm64.command import check_board
     from device.emulated.arm64.make_root import default_root
     from targets.load_target import load_target
@@ -94,14 +94,15 @@ def _rankings(options: Options) -> list[Ranking]:
         load_target(name)
         check_board(root)
     request = RankingRequest(size, options.kernels, options.candidates, root)
-    phases = PhaseProgress(stderr)
-    program = quantized_program(BuildRequest("host", size=size))
+    phases = Progress(stderr)
+    with phases.phase("quantize"):
+        program = quantized_program(BuildRequest("host", size=size))
     rankings = []
     for name in dict.fromkeys(options.target):
-        stderr.print(name, highlight=False)
+        phases.say(name)
         rankings.append(rank_against_llvm_mca(name, request, phases, program))
     if options.host:
-        stderr.print("host", highlight=False)
+        phases.say("host")
         rankings.append(rank_against_this_machine(request, phases, program))
     return rankings
 

@@ -81,11 +81,9 @@ def _count(options: Options) -> None:
 def _count_frame(options: Options) -> GpuFrame:
     import os
 
-    from rich.progress import Progress
-
     from bench.counts.gpu_target import check_has_compiler, count_gpu_frame
     from compile.build_network import BuildRequest, parse_size
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
     from device.emulated.mali.compile_kernels import check_compiler
     from device.emulated.mali.make_compiler import default_compiler
     from targets.load_target import load_target
@@ -97,15 +95,7 @@ def _count_frame(options: Options) -> GpuFrame:
     request = BuildRequest(
         *(spec.name, options.scheme), size=size, threads=1, image_weights=options.image_weights
     )
-    with Progress(console=stderr, transient=True) as progress:
-
-        def on_kernels(total: int):
-            task = progress.add_task("Mesa's compiler", total=total)
-            return lambda name: progress.advance(task)
-
-        return count_gpu_frame(
-            root, spec, request, options.family, PhaseProgress(stderr), on_kernels
-        )
+    return count_gpu_frame(root, spec, request, options.family, Progress(stderr))
 
 
 def _print(frame: GpuFrame, rows: int) -> None:

@@ -71,7 +71,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
     from compile.support.errors import MqnetError
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
     from device.emulated.arm64.board_core import board_core
     from device.emulated.arm64.command import check_board
     from device.emulated.arm64.count_instructions import count_on_board
@@ -93,22 +93,23 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     network = peer_file(litert_name(_SCHEME, size))
     picture, _ = fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")
     litert: dict[str, Counts] = {}
+    progress = Progress(stderr)
     for core in cores.values():
         if core.name not in litert:
-            with stderr.status(f"LiteRT on an emulated {core.title}"):
+            with progress.phase(f"LiteRT on an emulated {core.title}"):
                 litert[core.name] = count_on_board(root, network, picture, core).frame
     requests = [
         BuildRequest(spec.name, _SCHEME, size=size, threads=1, out=_folder(spec.name, size))
         for spec in specs
     ]
-    with stderr.status("quantize"):
+    with progress.phase("quantize"):
         program = quantized_program(requests[0])
     counted = []
     for request in requests:
-        stderr.print(request.target, highlight=False)
-        artefact = build_artefact(request, PhaseProgress(stderr), program)
+        progress.say(request.target)
+        artefact = build_artefact(request, progress, program)
         core = cores[request.target]
-        with stderr.status(f"ours on an emulated {core.title}"):
+        with progress.phase(f"ours on an emulated {core.title}"):
             counted.append(count_target(root, core, artefact, picture, litert[core.name]))
     return counted
 

@@ -271,7 +271,7 @@ def _build(
 ) -> Artefact:
     from bench.session.rows import size_text
     from compile.build_network import BuildRequest, build_artefact
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
 
     images = engine == "tvm-images"
     name = f"{options.target}-{scheme}-{size_text(size)}-{threads}{'-images' if images else ''}"
@@ -283,7 +283,7 @@ def _build(
         out=options.out.parent / name,
         image_weights=images,
     )
-    return build_artefact(request, PhaseProgress(stderr))
+    return build_artefact(request, Progress(stderr))
 
 
 def _session(
@@ -308,18 +308,19 @@ def _session(
     from compile.networks.mqnet.export_wrapper import ExportWrapper
     from compile.networks.mqnet.run_pytorch import run_module
     from compile.support.errors import TargetError
+    from compile.support.progress import Progress
 
     photos = [
         fit_photo(read_photo(path), *jobs[0].size, "resize")[0] for path in bundled_photos("test")
     ]
     network = ExportWrapper(load_checkpoint(None, "ca")).eval()
     references = [run_module(network, photo) for photo in photos]
-    title = f"{size_text(jobs[0].size)}, {jobs[0].threads} threads: "
+    title = f"{size_text(jobs[0].size)}, {jobs[0].threads} threads"
     there = contextlib.nullcontext() if address is None else open_device(address, jobs[0].threads)
-    with there as device, stderr.status(title) as status:
+    with there as device, Progress(stderr).phase(title) as step:
         results += measure(
             *(jobs, photos, references, options.seconds),
-            lambda text: status.update(title + text),
+            step.describe,
             device,
         )
     if any(result.problem == "interrupted" for result in results):

@@ -73,7 +73,7 @@ def _bench(options: Options) -> None:
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.export_wrapper import ExportWrapper
     from compile.networks.mqnet.run_pytorch import run_module
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
     from device.runtime.run_artefact import Session
 
     size = parse_size(options.size)
@@ -84,7 +84,7 @@ def _bench(options: Options) -> None:
         threads=options.threads,
         out=Path("build") / f"quick-{size[0]}x{size[1]}-{options.threads}",
     )
-    session = Session(build_artefact(request, PhaseProgress(stderr)))
+    session = Session(build_artefact(request, Progress(stderr)))
     frame, _ = fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")
     network = ExportWrapper(load_checkpoint(None, "ca")).eval()
     engines = {

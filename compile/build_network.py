@@ -41,7 +41,7 @@ from compile.split_network import (
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from compile.support.scratch_space import check_scratch_space
 from targets.load_target import describe_target, load_target
 
@@ -104,7 +104,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def build_artefact(
-    request: BuildRequest, phases: PhaseProgress, program: ExportedProgram | None = None
+    request: BuildRequest, phases: Progress, program: ExportedProgram | None = None
 ) -> Artefact:
     """Compile, link and describe; the folder that results, opened again.
 

@@ -41,28 +41,31 @@ def _demo(options: Options) -> None:
     from compile.imaging.write_hdr import write_hdr
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.run_pytorch import run_float_network
-    from compile.support.progress import PhaseProgress
+    from compile.support.progress import Progress
     from device.runtime.infer_photos import run_photo
     from device.runtime.run_artefact import Session
 
     path = bundled_photos("demo")[0]
     photo = read_photo(path)
     size = padded_size(*photo.shape[:2])
-    stderr.print(f"building mixed MQNet for this machine at {size[0]}x{size[1]}", highlight=False)
+    progress = Progress(stderr)
+    progress.say(f"building mixed MQNet for this machine at {size[0]}x{size[1]}")
     request = BuildRequest(target="host", size=size, out=options.out / "artefact")
-    artefact = build_artefact(request, PhaseProgress(stderr))
+    artefact = build_artefact(request, progress)
     show_build(artefact, stderr)
 
     session = Session(artefact)
-    linear, _ = run_photo(session, photo, "pad")
-    seconds = [run_photo(session, photo, "pad")[1] for _ in range(_FRAMES)]
+    with progress.phase("photograph"):
+        linear, _ = run_photo(session, photo, "pad")
+        seconds = [run_photo(session, photo, "pad")[1] for _ in range(_FRAMES)]
     outputs = [options.out / f"{path.stem}{ending}" for ending in (".avif", ".exr")]
     for output in outputs:
         write_hdr(output, linear)
     picture = options.out / f"{path.stem}-side-by-side.png"
     side_by_side(photo, linear, picture)
 
-    reference = run_float_network(load_checkpoint(None, "ca"), photo)
+    with progress.phase("PyTorch beside it"):
+        reference = run_float_network(load_checkpoint(None, "ca"), photo)
     agreement = psnr(mu_law(linear), mu_law(reference))
     for output in (*outputs, picture):
         print(output)

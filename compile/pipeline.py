@@ -96,7 +96,7 @@ class PipelineOptions:
         return cls(spec, threads, is_split, records, scheme.narrow_head, image_weights)
 
 
-#: PhaseProgress before backbone and head are two functions.
+#: Progress before backbone and head are two functions.
 _CUT = 2
 
 #: Called around each phase with its name; for progress.

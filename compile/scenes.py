@@ -71,42 +71,47 @@ def _run(options: Fetch | Preview | HoldOut) -> None:
 
 
 def _fetch(options: Fetch) -> None:
-    from rich.progress import track
-
     from compile.support.errors import DataError
+    from compile.support.progress import Progress
     from compile.training.scenes.catalogue import catalogue
     from compile.training.scenes.fetch import fetch_scenes
 
     scenes = catalogue()
-    fetched = fetch_scenes(scenes, options.out)
     failed = []
-    for scene, reason in track(
-        fetched, "scenes", len(scenes), console=stderr, disable=not stderr.is_terminal
-    ):
-        if reason is not None:
-            failed.append(scene.name)
-            stderr.print(f"left out {scene.name}: {reason}", highlight=False, markup=False)
+    progress = Progress(stderr)
+    with progress.count("scenes", len(scenes)) as step:
+        for scene, reason in fetch_scenes(scenes, options.out):
+            step.advance()
+            if reason is not None:
+                failed.append(scene.name)
+                progress.say(f"left out {scene.name}: {reason}")
     if len(failed) == len(scenes):
         raise DataError("no scene could be fetched: see the reasons above")
     print(f"{len(scenes) - len(failed)} of {len(scenes)} scenes are in {options.out}")
 
 
 def _preview(options: Preview) -> None:
+    from compile.support.progress import Progress
     from compile.training.preview import draw_pairs
     from compile.training.scenes.catalogue import TRAIN
     from compile.training.scenes.load import load_places
 
-    draw_pairs(load_places(options.scenes, TRAIN), options.seed, options.output)
+    with Progress(stderr).phase("pairs"):
+        draw_pairs(load_places(options.scenes, TRAIN), options.seed, options.output)
     print(options.output)
 
 
 def _hold_out(options: HoldOut) -> None:
+    from compile.support.progress import Progress
     from compile.training.held_out import write_held_out, write_tone_curve
     from compile.training.scenes.catalogue import TEST, TRAIN
     from compile.training.scenes.load import load_places
 
-    count = write_held_out(load_places(options.scenes, TEST), options.out)
-    write_tone_curve(load_places(options.scenes, TRAIN), options.out)
+    progress = Progress(stderr)
+    with progress.phase("pairs"):
+        count = write_held_out(load_places(options.scenes, TEST), options.out)
+    with progress.phase("tone curve"):
+        write_tone_curve(load_places(options.scenes, TRAIN), options.out)
     print(f"{count} pairs and the tone curve are in {options.out}")
 
 

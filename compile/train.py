@@ -67,7 +67,7 @@ def _train(options: Options) -> None:
     from compile.support.errors import MqnetError
     from compile.training.loop import Run, train
     from compile.training.plan import CROPS, SMALL_CROPS, Stage, TrainingPlan
-    from compile.training.show import Progress
+    from compile.training.show import shown_training
 
     for name in ("steps", "log_every"):
         if getattr(options, name) < 1:
@@ -91,8 +91,8 @@ def _train(options: Options) -> None:
     )
     start = options.start and transfer_weights(options.start, options.attention, options.seed)
     run = Run(plan, options.scenes, options.out, start, options.workers, options.log_every)
-    with Progress(stderr, plan) as progress:
-        state = train(run, progress.report)
+    with shown_training(stderr, plan) as report:
+        state = train(run, report)
     if state.step < plan.steps:
         stderr.print(f"stopped at step {state.step}; the same command goes on from there")
         raise KeyboardInterrupt

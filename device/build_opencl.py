@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
-from compile.support.cli import run_command
+from compile.support.cli import run_command, stderr
+from compile.support.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ def _build_and_say_where(options: Options) -> None:
 
     machine = options.machine or platform.machine()
     path = options.output or plugin_path(machine, os.environ)
-    console = Console(stderr=True)
-    with console.status(f"compiling {len(source_files())} files"):
+    progress = Progress(stderr)
+    with progress.phase(f"compiling {len(source_files())} files"):
         build_plugin(machine, path)
-    console.print(f"built: {path}", soft_wrap=True, highlight=False)
+    progress.say(f"built: {path}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from compile.support.cli import run_command
-from compile.support.show_steps import show_steps
+from compile.support.cli import run_command, stderr
+from compile.support.progress import make_shown
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ def main() -> None:
 
 
 def _make_board(options: Options) -> None:
-    from device.emulated.arm64.make_root import STEPS, default_root, make_root
+    from device.emulated.arm64.make_root import default_root, make_root
 
     root = options.root or default_root(os.environ)
-    show_steps("emulated arm64 board", root, STEPS, partial(make_root, root, options.sources))
+    make_shown(root, stderr, partial(make_root, root, options.sources))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from compile.support.cli import run_command
-from compile.support.show_steps import show_steps
+from compile.support.cli import run_command, stderr
+from compile.support.progress import make_shown
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def _make_compiler(options: Options) -> None:
-    from device.emulated.mali.make_compiler import STEPS, default_compiler, make_compiler
+    from device.emulated.mali.make_compiler import default_compiler, make_compiler
 
     root = options.root or default_compiler(os.environ)
-    show_steps("compiler for Mali", root, STEPS, partial(make_compiler, root, options.sources))
+    make_shown(root, stderr, partial(make_compiler, root, options.sources))
 
 
 if __name__ == "__main__":

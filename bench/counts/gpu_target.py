@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import records_name
 from compile.support.errors import TargetError
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from device.emulated.mali.compile_kernels import compile_kernels
 from device.emulated.mali.shader_text import Counts, Shader
 from targets.load_target import TargetSpec, tvm_target
@@ -107,12 +107,10 @@ def count_gpu_frame(
     spec: TargetSpec,
     request: BuildRequest,
     families: Collection[str],
-    phases: PhaseProgress,
-    on_kernels: Callable[[int], Callable[[str], None]],
+    phases: Progress,
 ) -> GpuFrame:
     """Build the network of ``request`` for ``spec`` and compile its kernels of ``families`` (all,
-    where that is empty) by the compiler of ``root``; ``on_kernels`` is told their number and gives
-    what is called behind each.
+    where that is empty) by the compiler of ``root``, and report each phase to ``phases``.
 
     Raises:
         MqnetError: one of its kinds, for a mistake that a user can mend.
@@ -138,7 +136,8 @@ def count_gpu_frame(
         if not families or summaries[launch.function].family in families
     ]
     sources = {launch.name: launch.source for launch in launches}
-    compiled = compile_kernels(root, spec.gpu.mesa_gpu, sources, on_kernels(len(sources)))
+    with phases.count("Mesa's compiler", len(sources)) as step:
+        compiled = compile_kernels(root, spec.gpu.mesa_gpu, sources, lambda kernel: step.advance())
     calls = describe_calls(planned)
     kernels = []
     for launch in launches:

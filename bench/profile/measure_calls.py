@@ -24,6 +24,7 @@ from compile.imaging.read_photo import read_photo
 from compile.split_network import processor_beside
 from compile.support.cli import stderr
 from compile.support.errors import TargetError
+from compile.support.progress import Progress
 from device.client.request import DeviceAddress
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import TimedCall, time_calls
@@ -74,7 +75,7 @@ def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> Me
     """
     target = artefact.manifest["target"]
     asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
-    with open_device(address) as device, stderr.status(f"{frames} frames on {address}"):
+    with open_device(address) as device, Progress(stderr).phase(f"{frames} frames on {address}"):
         facts = target["name"], read_machine(artefact.library), target["requires"]
         check_runs_there(*facts, target["linker"], device)
         environment = device_environment(device) | describe_repository()

@@ -16,7 +16,7 @@ from compile.build_network import BuildRequest, build_artefact, quantized_progra
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from compile.training.held_out import SIZE
 from compile.training.pairs import Pair
 from compile.training.validate import CLIPPED
@@ -78,30 +78,35 @@ def evaluate_tone_mappers(pairs: Sequence[Pair]) -> Iterator[Result]:
 
 
 def evaluate_network(
-    request: BuildRequest, pairs: Sequence[Pair], phases: PhaseProgress
+    request: BuildRequest, pairs: Sequence[Pair], phases: Progress
 ) -> Iterator[Result]:
     """The network of ``request`` (its size is that of the pairs), in PyTorch and compiled."""
-    program = quantized_program(request)
+    with phases.phase("quantize"):
+        program = quantized_program(request)
     # PT2E's converted graph is a simulation in float: what its own reference kernels compute.
     module = program.module()
-    yield _evaluate(
-        "pytorch",
-        request.scheme,
-        request.attention,
-        None,
-        pairs,
-        lambda photo: decode_hdr(run_module(module, photo)),
-    )
+    with phases.phase("PyTorch"):
+        result = _evaluate(
+            "pytorch",
+            request.scheme,
+            request.attention,
+            None,
+            pairs,
+            lambda photo: decode_hdr(run_module(module, photo)),
+        )
+    yield result
     artefact = build_artefact(request, phases, program)
     session = Session(artefact)
-    yield _evaluate(
-        "tvm",
-        request.scheme,
-        request.attention,
-        artefact.manifest["parts"][-1]["weight_bytes"],
-        pairs,
-        lambda photo: decode_hdr(session.run(photo)[0]),
-    )
+    with phases.phase("compiled"):
+        result = _evaluate(
+            "tvm",
+            request.scheme,
+            request.attention,
+            artefact.manifest["parts"][-1]["weight_bytes"],
+            pairs,
+            lambda photo: decode_hdr(session.run(photo)[0]),
+        )
+    yield result
 
 
 def request_for(scheme: str, attention: str, checkpoint: Path | None, out: Path) -> BuildRequest:

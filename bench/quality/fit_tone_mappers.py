@@ -34,10 +34,10 @@ def main() -> None:
 def _fit(options: Options) -> None:
     set_up_logging(verbose=False)
     import numpy as np
-    from rich.progress import track
 
     from bench.quality import tone_mappers
     from compile.imaging.decode_hdr import mu_law
+    from compile.support.progress import Progress
     from compile.training.pairs import fixed_pairs
     from compile.training.scenes.catalogue import TRAIN
     from compile.training.scenes.load import load_places
@@ -48,10 +48,16 @@ def _fit(options: Options) -> None:
     for name, grid in _GRIDS.items():
         operator = getattr(tone_mappers, name)
         scores = {}
-        for values in track(list(itertools.product(*grid.values())), name, console=stderr):
-            chosen = dict(zip(grid, values, strict=True))
-            errors = [np.square(mu_law(operator(p, **chosen)) - mu_law(x)).mean() for p, x in pairs]
-            scores[values] = float(np.mean(errors))
+        candidates = list(itertools.product(*grid.values()))
+        with Progress(stderr).count(name, len(candidates)) as step:
+            for values in candidates:
+                chosen = dict(zip(grid, values, strict=True))
+                errors = [
+                    np.square(mu_law(operator(photo, **chosen)) - mu_law(light)).mean()
+                    for photo, light in pairs
+                ]
+                scores[values] = float(np.mean(errors))
+                step.advance()
         values = min(scores, key=scores.__getitem__)
         best[name] = dict(zip(grid, values, strict=True)) | {"squared_error": scores[values]}
     print(json.dumps(best, indent=1))

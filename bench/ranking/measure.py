@@ -22,7 +22,7 @@ from compile.search.host_runner import HostRunner
 from compile.search.lower_kernels import tunable_kernels
 from compile.search.reference_kernel import reference_task
 from compile.support.errors import TargetError
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_calls import CallJob, count_calls_as_x86, count_calls_on_board
 from targets.detect_host import read_host_machine
@@ -54,7 +54,7 @@ class RankingRequest:
 
 
 def rank_against_llvm_mca(
-    target: str, request: RankingRequest, phases: PhaseProgress, program: ExportedProgram
+    target: str, request: RankingRequest, phases: Progress, program: ExportedProgram
 ) -> Ranking:
     """Candidates for ``target``, on the emulated board and by llvm-mca.
 
@@ -80,7 +80,7 @@ def rank_against_llvm_mca(
 
 
 def rank_against_this_machine(
-    request: RankingRequest, phases: PhaseProgress, program: ExportedProgram
+    request: RankingRequest, phases: Progress, program: ExportedProgram
 ) -> Ranking:
     """Candidates for AVX2, by the same method with a Zen 5's timing, and timed on this machine.
 
@@ -120,7 +120,7 @@ def _avx2() -> TargetSpec:
 
 @contextmanager
 def _built(
-    spec: TargetSpec, request: RankingRequest, phases: PhaseProgress, program: ExportedProgram
+    spec: TargetSpec, request: RankingRequest, phases: Progress, program: ExportedProgram
 ) -> Iterator[list[BuiltCandidate]]:
     """Candidates whose libraries are there for a while."""
     build = BuildRequest(spec.name, size=request.size)

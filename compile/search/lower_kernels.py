@@ -11,14 +11,14 @@ from compile.kernels.design_spaces import spaces_for
 from compile.pipeline import PipelineOptions, core_model, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.search.kernel_task import NetworkKernels, network_kernels
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from targets.load_target import TargetSpec
 
 
 def tunable_kernels(
     build: BuildRequest,
     spec: TargetSpec,
-    phases: PhaseProgress,
+    phases: Progress,
     program: ExportedProgram | None = None,
 ) -> NetworkKernels:
     """What the network of ``build`` calls on ``spec``; ``program`` is the quantized network, where

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from compile.search.session import Observer, TuningSession
+from compile.support.progress import Progress
 
 _ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
 _REASONS = {
@@ -25,18 +26,24 @@ _WIDTH = 140
 
 @contextmanager
 def shown_session(console: Console, title: str) -> Iterator[Observer]:
-    """Yields what the session calls behind every batch. Where ``console`` is no terminal, nothing
-    is shown before the end."""
+    """Yields what the session calls behind every batch: on a terminal its table changes, in a log
+    there is a line for each batch, and the table at the end."""
     last: list[TuningSession] = []
+    told = -1
     live = Live(console=console, auto_refresh=False, transient=True)
+    progress = Progress(console)
 
     def observe(session: TuningSession) -> None:
+        nonlocal told
         last[:] = [session]
         if console.is_terminal:
             live.update(session_table(session, title, _ROWS_RUNNING), refresh=True)
+        elif session.trials != told:
+            told = session.trials
+            progress.say(f"  {session_line(session)}")
 
     try:
-        with live:
+        with live if console.is_terminal else progress.phase("tune"):
             yield observe
     finally:
         for session in last:
@@ -47,6 +54,18 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
                 Console(file=console.file, width=_WIDTH).print(table)
             for note in session.notes:
                 console.print(escape(note), soft_wrap=True)
+
+
+def session_line(session: TuningSession) -> str:
+    """How far the session is, in a few words."""
+    passed = time.monotonic() - session.started
+    text = f"{session.trials} of at most {session.most_trials} trials in {passed:.0f} s"
+    if session.frame_seconds:
+        text += (
+            f": frame {session.builtin_seconds * 1e3:.2f} ms built-in, "
+            f"{session.frame_seconds * 1e3:.2f} ms now"
+        )
+    return text
 
 
 def session_table(session: TuningSession, title: str, rows: int) -> Table:

@@ -47,7 +47,7 @@ from compile.search.runner import Runner
 from compile.search.session import SessionResources, TuningSession
 from compile.search.show_session import shown_session
 from compile.support.errors import MqnetError
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.emulated_farm import KEY, emulated_farm
 from targets.load_target import TargetSpec, load_target, tvm_target
@@ -154,14 +154,16 @@ def _tune_on(
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
         build = BuildRequest(request.target, request.scheme, request.attention, request.size)
-        kernels = tunable_kernels(build, spec, PhaseProgress(console), program)
+        kernels = tunable_kernels(build, spec, Progress(console), program)
         with (
             closing(_builder(cluster, request, spec, core, Path(scratch))) as builder,
             closing(ExpectedResults(Path(scratch))) as expected,
         ):
-            reference = _reference(builder, core)
-            measurer = _Measurer(request, farm, spec, reference, expected)
-            with closing(measurer.open(request.threads)) as runner:
+            with Progress(console).phase("reference kernel"):
+                reference = _reference(builder, core)
+                measurer = _Measurer(request, farm, spec, reference, expected)
+                runner = measurer.open(request.threads)
+            with closing(runner):
                 tools = SessionResources(builder, runner, expected, measurer.last_runner(runner))
                 return _tune(request, spec, core, kernels, tools, console)
 
@@ -194,7 +196,8 @@ def _tune(
     settled = settled_kernels(log)
     records = RecordWriter(folder, core, tvm_target(spec), settled)
     model = CostModel()
-    _tell_earlier(model, request.logs, spec)
+    with Progress(console).phase("earlier logs"):
+        _tell_earlier(model, request.logs, spec)
 
     def write_failure(task: KernelTask, choice: str, why: str) -> None:
         log["failed"].setdefault(task.key, {})[choice] = why
@@ -284,7 +287,7 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         core = board_core(spec.cpu)
         boards = len(os.sched_getaffinity(0))
         with ExitStack() as stack:
-            with console.status(f"{boards} emulated boards start"):
+            with Progress(console).phase(f"{boards} emulated boards start"):
                 tracker = stack.enter_context(
                     emulated_farm(request.emulated_root, core, boards, spec.timing)
                 )

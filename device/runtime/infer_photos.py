@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo, unfit
 from compile.imaging.read_photo import read_photo
 from compile.imaging.write_hdr import check_ending, write_hdr
 from compile.support.errors import MqnetError, OutputError
+from compile.support.progress import Progress
 from device.runtime.run_artefact import Session
 
 _FOLDER_ENDING = ".avif"
@@ -86,22 +86,13 @@ def infer_photos(
     session: Session, outputs: list[tuple[Path, Path]], mode: str, console: Console
 ) -> Iterator[PhotoResult]:
     """Run and write each photograph; one that fails does not stop the others."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    # In a log a bar that is erased at the end leaves an empty line.
-    hidden = len(outputs) == 1 or not console.is_terminal
-    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
-        task = progress.add_task("photographs", total=len(outputs))
+    with Progress(console).count("photographs", len(outputs)) as step:
         for photo, output in outputs:
-            progress.update(task, description=photo.name)
+            step.describe(photo.name)
             try:
                 linear, seconds = run_photo(session, read_photo(photo), mode)
                 write_hdr(output, linear)
                 yield PhotoResult(photo, output, seconds)
             except MqnetError as error:
                 yield PhotoResult(photo, output, error=error)
-            progress.advance(task)
+            step.advance()

@@ -19,7 +19,7 @@ from torch.fx import GraphModule
 from compile import build_network as building
 from compile.artefact.artefact import MANIFEST, Artefact, open_artefact
 from compile.quantize import quantize
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 
 SIZE = (64, 96)
 """Height and width of an artefact unless a test asks for another one: small and not square."""
@@ -97,7 +97,7 @@ def artefact(
                     target, scheme, attention, size, out=folder, image_weights=image_weights
                 )
                 program = quantized_program(scheme, attention, size)
-                building.build_artefact(request, PhaseProgress(Console(quiet=True)), program)
+                building.build_artefact(request, Progress(Console(quiet=True)), program)
         return open_artefact(folder)
 
     return make

@@ -16,7 +16,6 @@ from compile.support.errors import TargetError
 from compile.support.run_tool import run_tool
 
 #: Of :func:`unpack_packages`, as they are told to ``on_step``.
-STEPS = ("package lists", "Debian packages")
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -39,7 +38,7 @@ def unpack_packages(
         failure: What is said where they cannot be fetched.
         sources: A sources.list to use instead of the machine's own.
         with_dependencies: Also whatever they depend on; else they alone.
-        on_step: Called with each of `STEPS` as it begins.
+        on_step: Called with the name of each step as it begins.
 
     Raises:
         TargetError: No apt, no network, a package that cannot be had.
@@ -79,9 +78,9 @@ def unpack_packages(
         ]
     (work / "apt.conf").write_text("\n".join(config) + "\n")
     apt_env = {**os.environ, "APT_CONFIG": str(work / "apt.conf"), "LC_ALL": "C"}
-    on_step(STEPS[0])
+    on_step("package lists")
     run_tool(["apt-get", "-q", "update"], "apt's arm64 package lists cannot be fetched", apt_env)
-    on_step(STEPS[1])
+    on_step("Debian packages")
     if with_dependencies:
         command = ["apt-get", "-q", "-y", "--no-install-recommends", "--download-only", "install"]
     else:

@@ -22,7 +22,6 @@ from pathlib import Path
 from compile.support.cache_folder import cache_folder
 from compile.support.cached_folder import Recipe, is_made, make_once
 from compile.support.run_tool import run_tool
-from device.emulated.arm64.debian_packages import STEPS as PACKAGE_STEPS
 from device.emulated.arm64.debian_packages import delete_unneeded, unpack_packages
 
 _log = logging.getLogger(__name__)
@@ -31,8 +30,6 @@ _STAMP_NAME = "mqnet-board.json"
 _SITE_PACKAGES = Path("usr/lib/python3/dist-packages")
 # Raised when the recipe below changes what it makes of the same `board.toml`.
 _RECIPE_VERSION = 2
-
-STEPS = (*PACKAGE_STEPS, "wheels", "byte code")
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def make_root(
     Args:
         root: Where it shall be. An older root there is replaced; any other folder is refused.
         sources: A sources.list to use instead of the machine's own.
-        on_step: Called with each of `STEPS` as it begins.
+        on_step: Called with the name of each step as it begins.
 
     Returns:
         Whether it was made (False: it was current).

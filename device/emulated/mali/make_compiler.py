@@ -15,7 +15,6 @@ from compile.support.cache_folder import cache_folder
 from compile.support.cached_folder import Recipe, is_made, make_once
 from compile.support.errors import TargetError
 from compile.support.run_tool import run_tool
-from device.emulated.arm64.debian_packages import STEPS as PACKAGE_STEPS
 from device.emulated.arm64.debian_packages import (
     delete_unneeded,
     sources_of_suites,
@@ -30,8 +29,6 @@ _STAMP = "mqnet-mali-compiler.json"
 #: The program below the root that compiles kernels, and the OpenCL library that it is linked with.
 PROGRAM = Path("compile-kernels")
 _LIBRARY = Path("usr/lib/aarch64-linux-gnu/libOpenCL.so.1")
-
-STEPS = (*PACKAGE_STEPS, "program")
 
 
 def default_compiler(environ: Mapping[str, str]) -> Path:
@@ -54,7 +51,7 @@ def make_compiler(
     Args:
         root: Where it shall be. An older one there is replaced; any other folder is refused.
         sources: A sources.list to use instead of the archive of this machine's packages.
-        on_step: Called with each of `STEPS` as it begins.
+        on_step: Called with the name of each step as it begins.
 
     Returns:
         Whether it was made (False: it was current).

@@ -23,7 +23,7 @@ from bench.quality.strips import draw_strips
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile import training
 from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
-from compile.support.progress import PhaseProgress
+from compile.support.progress import Progress
 from compile.training.held_out import SIZE, held_out_pairs, tone_curve, write_held_out
 from compile.training.scenes.catalogue import TEST, catalogue
 from compile.training.scenes.views import Panorama
@@ -95,7 +95,7 @@ def test_agreement_with_float32_by_hand():
 def test_compiled_agrees_with_pytorch(scheme: str, tmp_path: Path):
     pairs = list(held_out_pairs().values())[::6]
     request = request_for(scheme, "ca", None, tmp_path / "artefact")
-    pytorch, compiled = evaluate_network(request, pairs, PhaseProgress(Console(quiet=True)))
+    pytorch, compiled = evaluate_network(request, pairs, Progress(Console(quiet=True)))
     assert (pytorch.engine, compiled.engine) == ("pytorch", "tvm")
     rows = [pytorch.row(), compiled.row()]
     assert abs(rows[0]["mu_psnr_db"] - rows[1]["mu_psnr_db"]) < 0.1

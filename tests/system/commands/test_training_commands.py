@@ -37,7 +37,7 @@ def test_no_scenes(here: Command, tmp_path: Path, out: Path, command: tuple[str,
     option = "--output" if "preview" in command else "--out"
     target = out / "x.png"
     missing = here(*command, "--scenes", tmp_path / "none", option, target)
-    check_sentence(missing, str(tmp_path / "none"), "is no folder", "data.py fetch")
+    check_sentence(missing, str(tmp_path / "none"), "is no folder", "scenes.py fetch")
     (tmp_path / "empty").mkdir()
     empty = here(*command, "--scenes", tmp_path / "empty", option, target)
     check_sentence(empty, str(tmp_path / "empty"), "no train scene")
