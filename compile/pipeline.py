@@ -18,7 +18,7 @@ passes/lower_quantized_ops.py
         other float ops, fused                                   passes/legalize_float_ops.py
         float convolutions and their neighbours, row by row      passes/fuse_row_kernels.py
 loops   tuning records where they fit                            passes/apply_tuning_records.py
-        the built-in schedule elsewhere                          passes/apply_builtin_schedule.py
+        the default configuration elsewhere                      passes/apply_default_schedule.py
 plan    order of kernels and memory                              passes/plan_memory.py
 emit    machine code, or OpenCL C, and the virtual machine's bytecode          :func:`emit`
 ======  =======================================================  ==================================
@@ -41,9 +41,10 @@ from compile.frontend.import_program import import_program
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.families import families_of
 from compile.kernels.gpu.dp4a import WordDot
 from compile.kernels.gpu.gpu_core import GpuCore
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
@@ -201,14 +202,14 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
                 LowerInstanceNorm(on_gpu),
                 LowerFloatActivations(on_gpu),
                 LegalizeFloatOps(),
-                FuseRowKernels(on_gpu),
+                FuseRowKernels(families_of(core.device)),
             ],
         ),
         (
             "loops",
             [
                 apply_tuning_records(options.records, target),
-                apply_builtin_schedule(core),
+                apply_default_schedule(core),
             ],
         ),
         ("plan", [plan_memory()]),

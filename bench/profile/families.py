@@ -5,38 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Our kernel families (compile/kernels/) and XNNPACK's operators, by common names.
-_FAMILIES = {
-    "packed_pointwise": "1x1 convolution",
-    "packed_concat_pointwise": "1x1 convolution",
-    "matrix_pointwise": "1x1 convolution",
-    "inverted_residual": "inverted residual",
-    "packed_conv": "3x3 convolution",
-    "pointwise": "1x1 convolution",
-    "planar_pointwise": "1x1 convolution",
-    "planar_conv": "3x3 convolution",
-    "packed_depthwise": "depthwise convolution",
-    "depthwise": "depthwise convolution",
-    "spatial_conv": "3x3 convolution",
-    "row_statistics": "means",
-    "planar_row_statistics": "means",
-    "planar_statistics": "means",
-    "instance_norm_statistics": "means",
-    "mean": "means",
-    "move": "copies",
-    "word_concat_pointwise": "1x1 convolution",
-    "word_conv": "dense convolution",
-    "word_depthwise": "depthwise convolution",
-    "gpu_row_statistics": "means",
-    "gpu_statistics": "means",
+from compile.kernels.families import kinds_by_family
+
+# Beside the kernel families: what bench and TVM call theirs.
+_KINDS = {
+    **kinds_by_family(),
     "copy": "copies between devices",
-    "normalize": "elementwise",
-    "planar_normalize": "elementwise",
-    "gpu_normalize": "elementwise",
-    "elementwise": "elementwise",
     # What TVM's own operators were lowered to.
     "": "elementwise",
 }
+# XNNPACK's operators by the family that is like them.
 _XNNPACK = (
     ("Fully Connected", "pointwise"),
     ("DWConv", "depthwise"),
@@ -52,7 +30,7 @@ def seconds_by_family(times: Iterable[tuple[str, float]]) -> dict[str, float]:
     kind is one of its own."""
     sums: dict[str, float] = {}
     for family, seconds in times:
-        name = _FAMILIES.get(family, family)
+        name = _KINDS.get(family, family)
         sums[name] = sums.get(name, 0) + seconds
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 

@@ -11,7 +11,7 @@ from random import Random
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.search.build_candidates import Builder
-from compile.search.candidate import all_choices
+from compile.search.candidate import all_configurations
 from compile.search.kernel_task import KernelTask
 
 # So that not all kernels are of the family that has most of the network's multiplications.
@@ -52,7 +52,7 @@ def build_some(
     those that do not build."""
     candidates = []
     for task in tasks:
-        builtin, choices = all_choices(task.family, task.load(), core)
+        builtin, choices = all_configurations(task.family, task.load(), core)
         others = [choice for choice in choices if choice != builtin]
         drawn = Random(0).sample(others, min(count - 1, len(others)))
         candidates += [(task, choice) for choice in (builtin, *drawn)]

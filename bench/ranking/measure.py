@@ -17,7 +17,7 @@ from bench.ranking.ranked import RankedCandidate, Ranking
 from compile.build_network import BuildRequest
 from compile.pipeline import cpu_core
 from compile.search.build_candidates import FUNCTION, Builder
-from compile.search.candidate import all_choices
+from compile.search.candidate import all_configurations
 from compile.search.host_runner import HostRunner
 from compile.search.lower_kernels import tunable_kernels
 from compile.search.reference_kernel import reference_task
@@ -142,7 +142,9 @@ def _times(candidates: Sequence[BuiltCandidate], spec: TargetSpec) -> list[float
     task, core = reference_task(), cpu_core(spec, 1)
     with tempfile.TemporaryDirectory(prefix="mqnet-ranking-") as folder:
         with closing(Builder(spec, core, Path(folder), 1)) as builder:
-            (build,) = builder.build([(task, all_choices(task.family, task.load(), core)[0])])
+            (build,) = builder.build(
+                [(task, all_configurations(task.family, task.load(), core)[0])]
+            )
         with closing(HostRunner(1, (task.arguments, build.library))) as runner:
             jobs = [(one.task.arguments, one.library) for one in candidates]
             turns = [runner.measure(jobs) for _ in range(_TURNS)]

@@ -1,1 +1,1 @@
-"""Kernels of the compiler: for each family first the compute, then its built-in schedule."""
+"""Kernels of the compiler: for each family first the compute, then its default schedule."""

@@ -40,7 +40,7 @@ class _GateFolding(KernelCallRewriter):
         self._dot = dot
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
-        is_reader = self.family(var) == int8_concat_pointwise.FAMILY and var.ty.dtype == "int8"
+        is_reader = self.family(var) == int8_concat_pointwise.FAMILY.name and var.ty.dtype == "int8"
         gated = match_channel_scale(self.operands(var)[0], self, [var]) if is_reader else None
         if gated is None:
             return self.renewed(value)

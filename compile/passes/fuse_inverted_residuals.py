@@ -28,7 +28,7 @@ from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.gpu.dp4a import WordDot
 from compile.kernels.gpu.gpu_core import GpuCore
 
-_EXPANSIONS = (int8_pointwise.FAMILY, int8_concat_pointwise.FAMILY)
+_EXPANSIONS = (int8_pointwise.FAMILY.name, int8_concat_pointwise.FAMILY.name)
 
 
 @tvm.transform.module_pass(opt_level=0, name="FuseInvertedResiduals")
@@ -88,14 +88,14 @@ class _BlockFusion(KernelCallRewriter):
 
     def _chain(self, depthwise: relax.Var) -> _Chain | None:
         """The block around a ``depthwise`` convolution."""
-        if self.family(depthwise) != int8_depthwise.FAMILY or depthwise.ty.dtype != "int8":
+        if self.family(depthwise) != int8_depthwise.FAMILY.name or depthwise.ty.dtype != "int8":
             return None
         expand = self.operands(depthwise)[0]
         project = self.only_reader(depthwise)
         if (
             self.family(expand) not in _EXPANSIONS
             or self.only_reader(expand) != depthwise
-            or self.family(project) != int8_pointwise.FAMILY
+            or self.family(project) != int8_pointwise.FAMILY.name
             or project.ty.dtype != "int8"
         ):
             return None
@@ -171,7 +171,7 @@ class _BlockFusion(KernelCallRewriter):
 
     def _pictures(self, chain: _Chain) -> list[relax.Expr]:
         """What the expansion reads: a smaller feature map, if there is one, and the data."""
-        is_joined = self.family(chain.expand) == int8_concat_pointwise.FAMILY
+        is_joined = self.family(chain.expand) == int8_concat_pointwise.FAMILY.name
         return list(self.operands(chain.expand)[: 2 if is_joined else 1])
 
     def _window(self, chain: _Chain) -> int8_depthwise.Window:

@@ -25,17 +25,8 @@ from compile.graph.layers import keep_layers
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
-from compile.kernels.cpu.int8 import int8_conv
-from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
-from compile.kernels.cpu.plain import elementwise, pointwise, spatial_conv
-from compile.kernels.cpu.planar import planar_conv, planar_pointwise
-from compile.kernels.gpu import gpu_convolution, gpu_norm
-
-#: Families whose schedule knows of neighbours, and those of the neighbours.
-_POINTWISE = (pointwise.FAMILY, planar_pointwise.FAMILY)
-_CONVOLUTIONS = (int8_conv.FAMILY, spatial_conv.FAMILY, planar_conv.FAMILY, *_POINTWISE)
-_NORMALIZE = (instance_norm.NORMALIZE, planar_norm.NORMALIZE, gpu_norm.NORMALIZE)
-_ROW_STATISTICS = (row_statistics.FAMILY, planar_norm.ROWS)
+from compile.kernels.cpu.plain import elementwise
+from compile.kernels.family import Fusion, KernelFamilies
 
 
 @tvm.transform.module_pass(opt_level=0, name="FuseRowKernels")
@@ -43,16 +34,16 @@ class FuseRowKernels:
     """Fuse convolutions with a float result with their neighbours, in every Relax function.
 
     Args:
-        on_gpu: those with an int8 result too.
+        families: the device's, which say what fuses with what.
     """
 
-    def __init__(self, on_gpu: bool = False) -> None:
-        self.on_gpu = on_gpu
+    def __init__(self, families: KernelFamilies) -> None:
+        self.families = families
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
         anchors: dict[str, tirx.PrimFunc] = {}
-        mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors, self.on_gpu))
+        mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors, self.families))
         mod = tirx.transform.ForceNarrowIndexToInt32()(mod)
         mod = keep_layers(relax.transform.FuseTIR())(mod)
         for name, anchor in anchors.items():
@@ -82,37 +73,38 @@ class _RowFusion(KernelCallRewriter):
         mod: tvm.IRModule,
         function: relax.Function,
         anchors: dict[str, tirx.PrimFunc],
-        on_gpu: bool,
+        families: KernelFamilies,
     ) -> None:
         super().__init__(mod, function)
-        self._on_gpu, self._anchors = on_gpu, anchors
-        groups = [self._group(var) for var in self.definitions if self._is_convolution(var)]
+        self._families, self._anchors = families, anchors
+        groups = [
+            self._group(var, fusion)
+            for var in self.definitions
+            if (fusion := self._fusion(var)) is not None
+        ]
         self._groups = {group.members[-1]: group for group in groups if len(group.members) > 1}
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         # The calls of the other members stay, without a reader.
         return self._fused(self._groups[var]) if var in self._groups else self.renewed(value)
 
-    def _is_convolution(self, var: relax.Var) -> bool:
-        if self._on_gpu:
-            return self.family(var) in gpu_convolution.FAMILIES
-        return self.family(var) in _CONVOLUTIONS and var.ty.dtype != "int8"
+    def _fusion(self, var: relax.Var) -> Fusion | None:
+        """What the kernel that computes ``var`` can take into its loops."""
+        family = self._families.get(self.family(var))
+        if family is None or family.fusion is None:
+            return None
+        return family.fusion if var.ty.dtype != "int8" or family.fusion.int8_results else None
 
-    def _group(self, anchor: relax.Var) -> _Group:
+    def _group(self, anchor: relax.Var, fusion: Fusion) -> _Group:
         members = [anchor]
         data = self.definitions[anchor].args[1].fields[0]
-        is_pointwise = self.family(anchor) in _POINTWISE
-        if is_pointwise and self.family(data) in _NORMALIZE and self.users[data] == [anchor]:
+        if self.family(data) in fusion.producers and self.users[data] == [anchor]:
             members.insert(0, data)
         readers = self.users[anchor]
-        statistics = [user for user in readers if self.family(user) in _ROW_STATISTICS]
+        statistics = [user for user in readers if self.family(user) in fusion.consumers]
         if statistics:
             members.append(statistics[0])
-        elif (
-            (is_pointwise or self._on_gpu)
-            and len(readers) == 1
-            and self._is_elementwise(readers[0], anchor)
-        ):
+        elif fusion.elementwise and len(readers) == 1 and self._is_elementwise(readers[0], anchor):
             members.append(readers[0])
         results = [var for var in members if not set(self.users[var]) <= set(members)]
         return _Group(anchor, members, results)
@@ -123,7 +115,7 @@ class _RowFusion(KernelCallRewriter):
         if kernel is None:
             return False
         operands = [anchor, var, *self.definitions[var].args[1].fields]
-        if self._on_gpu and self.family(var) == elementwise.FAMILY:
+        if self.family(var) == elementwise.FAMILY.name:
             # What it is multiplied by and its zero points are no feature maps; a table is looked up
             # element by element, which a vector of results does not do.
             if any(len(v.ty.shape) == 1 and v.ty.dtype == "int8" for v in operands):

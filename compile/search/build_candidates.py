@@ -16,8 +16,7 @@ import tvm
 
 from compile.codegen.link.link import ExportLinker, LinkOptions
 from compile.codegen.opencl.kernel_sources import kernel_sources
-from compile.kernels.common.core_model import CpuCore
-from compile.kernels.gpu.gpu_core import GpuCore
+from compile.kernels.common.core_model import CoreModel
 from compile.search.candidate import scheduled
 from compile.search.kernel_task import KernelTask
 from compile.search.worker_pool import WorkerPool
@@ -61,7 +60,7 @@ class Builder:
     def __init__(
         self,
         spec: TargetSpec,
-        core: CpuCore | GpuCore,
+        core: CoreModel,
         folder: Path,
         workers: int,
         ndk_compiler: Path | None = None,
@@ -100,14 +99,14 @@ def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
     os.nice(1)
 
 
-def _build(family: str, module: str, core: CpuCore | GpuCore, choice: str, path: Path) -> None:
+def _build(family: str, module: str, core: CoreModel, choice: str, path: Path) -> None:
     build_library(family, module, core, choice, path, _spec, _linker)
 
 
 def build_library(
     family: str,
     module: str,
-    core: CpuCore | GpuCore,
+    core: CoreModel,
     choice: str,
     path: Path,
     spec: TargetSpec,

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compile.codegen.link.link import ExportLinker, LinkOptions
-from compile.kernels.common.core_model import CpuCore
-from compile.kernels.gpu.gpu_core import GpuCore
+from compile.kernels.common.core_model import CoreModel, CpuCore
 from compile.search.build_candidates import Build, build_library
 from compile.search.kernel_task import KernelTask
 from compile.support.errors import MqnetError, TargetError
@@ -174,7 +173,7 @@ def _version_there() -> str:
 def _build(
     spec: TargetSpec,
     link: LinkOptions,
-    core: CpuCore | GpuCore,
+    core: CoreModel,
     family: str,
     module: str,
     choice: str,

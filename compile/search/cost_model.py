@@ -17,14 +17,14 @@ import xgboost
 from numpy.typing import NDArray
 
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
-from compile.kernels.design_spaces import ALL_SPACES, SPACES
-from compile.kernels.gpu.gpu_spaces import GPU_SPACES
-from compile.search.candidate import choice_numbers
+from compile.kernels.families import FAMILIES
+from compile.search.candidate import configuration_numbers
 
 # Fewer measurements than this teach nothing.
 _FEWEST = 24
-_FAMILIES = tuple(dict.fromkeys((*SPACES, *GPU_SPACES)))
-_FIELDS = tuple(sorted({one.name for space in ALL_SPACES for one in fields(space.Choice)}))
+_TUNABLE = [one for of_device in FAMILIES.values() for one in of_device.values() if one.is_tunable]
+_FAMILIES = tuple(dict.fromkeys(family.name for family in _TUNABLE))
+_FIELDS = tuple(sorted({one.name for family in _TUNABLE for one in fields(family.configuration)}))
 _TREES = {
     "objective": "reg:squarederror",
     "max_depth": 6,
@@ -56,7 +56,7 @@ def kernel_features(module: tvm.IRModule) -> list[float]:
 
 
 def _features(kernel: Sequence[float], choice: str) -> list[float]:
-    numbers = choice_numbers(choice)
+    numbers = configuration_numbers(choice)
     chosen = [float(numbers.get(name, "nan")) for name in _FIELDS]
     tile = prod(numbers.get(name, 1) for name in ("pixels", "vectors"))
     block = prod(numbers.get(name, 1) for name in ("rows", "columns"))

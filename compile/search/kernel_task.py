@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import ModuleType
 
 import numpy as np
 import tvm
@@ -17,8 +15,7 @@ from tvm.s_tir.meta_schedule.database import Workload
 
 from compile.graph.schedule_attrs import is_scheduled
 from compile.kernels.common.kernel_function import FAMILY_ATTR
-from compile.kernels.cpu.plain import elementwise
-from compile.kernels.design_spaces import SPACES, design_space
+from compile.kernels.family import KernelFamilies
 from compile.records.workload import kernel_module
 
 
@@ -128,11 +125,9 @@ def kernel_task(
     return KernelTask(name, family, calls, module, inputs, constants or {})
 
 
-def network_kernels(
-    lowered: tvm.IRModule, spaces: Mapping[str, ModuleType] = SPACES
-) -> NetworkKernels:
+def network_kernels(lowered: tvm.IRModule, families: KernelFamilies) -> NetworkKernels:
     """The kernels of a module whose kernels have no schedules yet; those that are equal are one.
-    Those of a family in ``spaces`` can be tuned."""
+    Those of ``families`` that are cut in more than one way can be tuned."""
     calls = _Calls(lowered)
     for _, function in lowered.functions_items():
         if isinstance(function, relax.Function):
@@ -141,8 +136,8 @@ def network_kernels(
     untunable: Counter[str] = Counter()
     for name, (count, operands) in calls.by_kernel.items():
         kernel = lowered[name]
-        space = None if is_scheduled(kernel) else design_space(kernel, spaces)
-        if space is None:
+        family = None if is_scheduled(kernel) else families.of(kernel)
+        if family is None or not family.is_tunable:
             untunable[str((kernel.attrs or {}).get(FAMILY_ATTR, "other"))] += 1
             continue
         constants = {
@@ -150,9 +145,7 @@ def network_kernels(
             for place, operand in enumerate(operands)
             if isinstance(operand, tvm.ir.GenericConst)
         }
-        # Operator fusion names no family.
-        family = str((kernel.attrs or {}).get(FAMILY_ATTR, elementwise.FAMILY))
-        task = kernel_task(name, family, kernel, len(operands), count, constants)
+        task = kernel_task(name, family.name, kernel, len(operands), count, constants)
         if task.key in tasks:
             first = tasks[task.key]
             task = replace(first, calls=first.calls + count)

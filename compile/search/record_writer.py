@@ -10,8 +10,7 @@ import tvm
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.meta_schedule.database import TuningRecord
 
-from compile.kernels.common.core_model import CpuCore
-from compile.kernels.gpu.gpu_core import GpuCore
+from compile.kernels.common.core_model import CoreModel
 from compile.records.json_lines import append_line
 from compile.records.records import RECORDS, WORKLOADS, Log, Record, read_log, replay, write_log
 from compile.records.workload import short_line
@@ -29,7 +28,7 @@ class RecordWriter:
     def __init__(
         self,
         folder: Path,
-        core: CpuCore | GpuCore,
+        core: CoreModel,
         target: tvm.target.Target,
         settled: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:

@@ -16,4 +16,4 @@ def reference_task() -> KernelTask:
     kernel = create_pointwise(
         _SHAPE, _CHANNELS, "float32", "float32", ConvEpilogue(EpilogueKind.BIAS)
     )
-    return kernel_task("reference", pointwise.FAMILY, kernel, inputs=3)
+    return kernel_task("reference", pointwise.FAMILY.name, kernel, inputs=3)

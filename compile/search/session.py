@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from compile.kernels.common.core_model import CpuCore
-from compile.kernels.gpu.gpu_core import GpuCore
+from compile.kernels.common.core_model import CoreModel
 from compile.search.build_candidates import CandidateBuilder
-from compile.search.candidate import all_choices
+from compile.search.candidate import all_configurations
 from compile.search.cost_model import CostModel, kernel_features
 from compile.search.expected_results import ExpectedResults
 from compile.search.kernel_task import KernelTask
@@ -75,7 +74,7 @@ class TuningSession:
     def __init__(
         self,
         tasks: Sequence[KernelTask],
-        core: CpuCore | GpuCore,
+        core: CoreModel,
         tools: SessionResources,
         records: RecordWriter,
         model: CostModel,
@@ -98,7 +97,7 @@ class TuningSession:
         self.confirmed = dict(confirmed or {})
         self.states = []
         for task in tasks:
-            builtin, choices = all_choices(task.family, task.load(), core)
+            builtin, choices = all_configurations(task.family, task.load(), core)
             measured = records.known(task)
             known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
             features = kernel_features(task.load())

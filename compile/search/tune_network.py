@@ -16,8 +16,7 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.build_network import BuildRequest
-from compile.kernels.common.core_model import CpuCore
-from compile.kernels.gpu.gpu_core import GpuCore
+from compile.kernels.common.core_model import CoreModel
 from compile.pipeline import core_model
 from compile.records.log_folder import (
     SESSION,
@@ -33,7 +32,7 @@ from compile.records.log_folder import (
 from compile.records.records import read_log
 from compile.records.workload import kernel_of
 from compile.search.build_candidates import Builder, CandidateBuilder
-from compile.search.candidate import all_choices
+from compile.search.candidate import all_configurations
 from compile.search.cluster_builder import BuildCluster, ClusterBuilder
 from compile.search.cost_model import CostModel, kernel_features
 from compile.search.expected_results import ExpectedResults
@@ -171,7 +170,7 @@ def _tune_on(
 def _tune(
     request: TuneRequest,
     spec: TargetSpec,
-    core: CpuCore | GpuCore,
+    core: CoreModel,
     kernels: NetworkKernels,
     tools: SessionResources,
     console: Console,
@@ -270,7 +269,7 @@ def _builder(
     cluster: BuildCluster | None,
     request: TuneRequest,
     spec: TargetSpec,
-    core: CpuCore | GpuCore,
+    core: CoreModel,
     folder: Path,
 ) -> CandidateBuilder:
     if cluster is not None:
@@ -304,9 +303,9 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         yield None
 
 
-def _reference(builder: CandidateBuilder, core: CpuCore | GpuCore) -> tuple[KernelTask, Path]:
+def _reference(builder: CandidateBuilder, core: CoreModel) -> tuple[KernelTask, Path]:
     task = reference_task()
-    builtin, _ = all_choices(task.family, task.load(), core)
+    builtin, _ = all_configurations(task.family, task.load(), core)
     (build,) = builder.build([(task, builtin)])
     if build.library is None:
         raise RuntimeError(f"the reference kernel does not build: {build.error}")

@@ -15,7 +15,7 @@ from tvm import tirx
 from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.gpu.gpu_core import GpuCore
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from device.runtime.run_artefact import use_threads
 from targets.load_target import load_target, tvm_target
 
@@ -33,7 +33,7 @@ def built_kernel(
     """``create(*args)`` scheduled for ``core``: a function from its inputs to its output."""
     # Made here, for this unit alone: a schedule may change the body that its function shares.
     function = create(*args).with_attr("global_symbol", "kernel")
-    scheduled = apply_builtin_schedule(core)(tvm.IRModule({"kernel": function}))
+    scheduled = apply_default_schedule(core)(tvm.IRModule({"kernel": function}))
     on_gpu = isinstance(core, GpuCore)
     spec = GPU_SPEC if on_gpu else load_target("host")
     threads = 1 if on_gpu else core.threads

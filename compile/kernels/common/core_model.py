@@ -1,13 +1,24 @@
-"""What a schedule needs to know of a processor's core."""
+"""What a schedule needs to know of what runs its kernel: of a processor's core, here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+
+class CoreModel(Protocol):
+    """What every device's core model has.
+
+    Attributes:
+        device: by which :mod:`compile.kernels.families` knows the device's kernel families.
+    """
+
+    device: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class CpuCore:
-    """What a built-in schedule needs to know of a core.
+    """What a default schedule needs to know of a core.
 
     Attributes:
         bits: width of a vector register.
@@ -16,6 +27,8 @@ class CpuCore:
         l1d_bytes: level 1 data cache of a core.
         l2_bytes: level 2 cache of a core.
     """
+
+    device: ClassVar[str] = "cpu"
 
     bits: int
     registers: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm import te, tirx
 
-#: PrimFunc attribute that names the kernel family, which selects the built-in schedule.
+#: PrimFunc attribute that names the kernel family, which selects the default schedule.
 FAMILY_ATTR = "mqnet.family"
 
 #: PrimFunc attribute with the multiply-accumulates of one call.

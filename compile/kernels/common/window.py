@@ -82,7 +82,7 @@ class TiledWindow:
 
 
 @dataclass(frozen=True)
-class WindowChoice:
+class WindowConfiguration:
     """How the loops of a windowed kernel are cut.
 
     Attributes:
@@ -101,11 +101,11 @@ class WindowChoice:
         return RegisterTile(self.pixels, self.vectors, self.lanes)
 
 
-def window_choices(sch: s_tir.Schedule, core: CpuCore) -> list[WindowChoice]:
+def window_configurations(sch: s_tir.Schedule, core: CpuCore) -> list[WindowConfiguration]:
     """All that can be scheduled and are worth a try."""
     rows, columns, channels = output_extents(sch)
     return [
-        WindowChoice(tile.pixels, tile.vectors, tile.lanes, share)
+        WindowConfiguration(tile.pixels, tile.vectors, tile.lanes, share)
         for tile in register_tiles(columns, channels, core)
         for share in shares_of_rows(rows, core)
     ]

@@ -12,11 +12,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.gpu.dp4a import BYTES, dot4, word
 from compile.kernels.gpu.dp4a_window import channels_in_words
-
-FAMILY = "word_concat_pointwise"
-
-#: The block of the sum over ``low``.
-LOW_BLOCK = "low_conv"
+from compile.kernels.gpu.gpu_convolution import LOW_BLOCK, convolution_family
 
 
 def create_dp4a_concat_pointwise(
@@ -47,7 +43,7 @@ def create_dp4a_concat_pointwise(
         name="epilogue",
     )
     macs = height * width * (low_channels + high_channels) * channels_out
-    return create_kernel(FAMILY, [low, high, low_weight, high_weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [low, high, low_weight, high_weight, *operands], out, macs)
 
 
 def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
@@ -61,3 +57,6 @@ def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
         return te.sum(dot4(word(members), weight[k, n]), axis=k)
 
     return te.compute((height, width, channels_out), multiply, name=name)
+
+
+FAMILY = convolution_family("word_concat_pointwise", "1x1 convolution")

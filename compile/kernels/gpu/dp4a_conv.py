@@ -18,8 +18,7 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.window import Window
 from compile.kernels.gpu.dp4a import BYTES, dot4, word
 from compile.kernels.gpu.dp4a_window import padded_element
-
-FAMILY = "word_conv"
+from compile.kernels.gpu.gpu_convolution import convolution_family
 
 
 def create_dp4a_conv(
@@ -56,7 +55,7 @@ def create_dp4a_conv(
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, n: finish(conv[b, y, x, n], n), name="epilogue")
     macs = prod(shape) * prod(window.kernel) * channels_in
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 def pack_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
@@ -67,3 +66,6 @@ def pack_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
     padded = np.pad(weight, [(0, 0), (0, words * BYTES - channels_in), (0, 0), (0, 0)])
     split = padded.reshape(channels_out, words, BYTES, *kernel).transpose(3, 4, 1, 0, 2)
     return np.ascontiguousarray(split).view("<i4")[..., 0]
+
+
+FAMILY = convolution_family("word_conv", "dense convolution")

@@ -18,8 +18,7 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.window import Window
 from compile.kernels.gpu.dp4a import BYTES, dot4, word
 from compile.kernels.gpu.dp4a_window import padded_element
-
-FAMILY = "word_depthwise"
+from compile.kernels.gpu.gpu_convolution import convolution_family
 
 
 def create_dp4a_depthwise(
@@ -52,7 +51,7 @@ def create_dp4a_depthwise(
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
     macs = prod(shape) * prod(window.kernel)
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 def pack_depthwise_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
@@ -63,3 +62,6 @@ def pack_depthwise_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
     padded = np.pad(weight[:, 0], [(0, 0), (0, words * BYTES - rows), (0, 0)])
     split = padded.reshape(channels, words, BYTES, columns).transpose(1, 3, 0, 2)
     return np.ascontiguousarray(split).view("<i4")[..., 0]
+
+
+FAMILY = convolution_family("word_depthwise", "depthwise convolution")

@@ -16,19 +16,13 @@ from tvm.s_tir.schedule import SBlockRV
 from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.common.tiling import divisors, largest_divisor
 from compile.kernels.cpu.plain import depthwise, pointwise, spatial_conv
-from compile.kernels.gpu import dp4a_concat_pointwise, dp4a_conv, dp4a_depthwise
+from compile.kernels.family import Fusion, KernelFamily
+from compile.kernels.gpu import gpu_norm
 from compile.kernels.gpu.gpu_core import GpuCore, bind_tiles, group_of, vector_length
 from compile.kernels.gpu.image_weights import PIXEL_WORDS, read_from_image
 
-#: The families whose kernels this schedules; they have the blocks "conv" and "epilogue".
-FAMILIES = (
-    dp4a_conv.FAMILY,
-    dp4a_concat_pointwise.FAMILY,
-    dp4a_depthwise.FAMILY,
-    pointwise.FAMILY,
-    spatial_conv.FAMILY,
-    depthwise.FAMILY,
-)
+#: The block of the sum over the smaller part of a concat, if a kernel has one.
+LOW_BLOCK = "low_conv"
 
 #: Columns of a tile, words and floats: with four, a vector of weights is loaded once for four
 #: multiplications. More channels in their place, or more columns of floats, made Mesa's compiler
@@ -52,7 +46,7 @@ _GROUPS = (16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -71,12 +65,12 @@ class Choice:
     image: bool
 
 
-def choices(sch: s_tir.Schedule, core: GpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: GpuCore) -> list[Configuration]:
     """All that fit the registers and the work group and are worth a try."""
     sizes = _sizes(sch)
     longest = vector_length(sizes.channels, sizes.most_lanes(core))
     return [
-        Choice(tile, vectors, lanes, steps, group, image)
+        Configuration(tile, vectors, lanes, steps, group, image)
         for tile in divisors(sizes.columns, _MOST_COLUMNS)
         if tile % sizes.factor == 0
         for lanes in dict.fromkeys((longest, vector_length(sizes.channels, core.lanes)))
@@ -89,7 +83,7 @@ def choices(sch: s_tir.Schedule, core: GpuCore) -> list[Choice]:
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: GpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     """One vector of channels by as many columns as its registers allow; what a tile loads is shared
     with its neighbours through the cache."""
     sizes = _sizes(sch)
@@ -102,37 +96,43 @@ def builtin_choice(sch: s_tir.Schedule, core: GpuCore) -> Choice:
     # Where nothing fits, the fewest.
     fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= core.registers] or tiles[:1]
     image = core.image_weights and sizes.fits_image(lanes)
-    return Choice(fitting[-1], 1, lanes, steps, core.group, image)
+    return Configuration(fitting[-1], 1, lanes, steps, core.group, image)
 
 
-def schedule(sch: s_tir.Schedule, core: GpuCore, choice: Choice | None = None) -> None:
-    """Tiles to work items; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+def schedule(
+    sch: s_tir.Schedule, core: GpuCore, configuration: Configuration | None = None
+) -> None:
+    """Tiles to work items; cut by the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     convolutions, between, last = _inline_neighbours(sch)
     *_, row, column, channel = sch.get_loops(last)
-    outer_column, column = sch.split(column, [None, choice.columns])
-    outer_channel, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
+    outer_column, column = sch.split(column, [None, configuration.columns])
+    outer_channel, vector, lane = sch.split(
+        channel, [None, configuration.vectors, configuration.lanes]
+    )
     sch.reorder(row, outer_column, outer_channel, column, vector, lane)
     tiles = [int(sch.get(loop).extent) for loop in (outer_column, outer_channel)]
-    group = group_of(*tiles, min(choice.group, core.work_group))
+    group = group_of(*tiles, min(configuration.group, core.work_group))
     tile = bind_tiles(sch, row, outer_column, outer_channel, group)
     keep_in_registers(sch, [column, vector], lane)
     for block in reversed(between):
         sch.compute_at(block, tile, preserve_unit_loops=True)
         sch.set_scope(block, 0, "local")
         *_, column, channel = sch.get_loops(block)
-        vector, lane = sch.split(channel, [None, choice.lanes])
+        vector, lane = sch.split(channel, [None, configuration.lanes])
         keep_in_registers(sch, [column, vector], lane)
     for conv in convolutions:
-        if choice.image:
+        if configuration.image:
             read_from_image(sch, conv)
         sch.compute_at(conv, tile, preserve_unit_loops=True)
         sch.set_scope(conv, 0, "local")
         loops, reductions = sch.get_loops(conv), _reductions(sch, conv)
         *_, column, channel = loops[: -len(reductions)]
         *window, k = loops[-len(reductions) :]
-        step, inner = sch.split(k, [None, largest_divisor(reductions[-1], choice.steps)])
-        accumulate_in_registers(sch, conv, [column], channel, [*window, step, inner], choice.lanes)
+        step, inner = sch.split(k, [None, largest_divisor(reductions[-1], configuration.steps)])
+        accumulate_in_registers(
+            sch, conv, [column], channel, [*window, step, inner], configuration.lanes
+        )
         sch.unroll(inner)
 
 
@@ -202,7 +202,7 @@ def _sizes(sch: s_tir.Schedule) -> _Sizes:
     *_, columns, channels = (int(axis.dom.extent) for axis in sch.get(blocks[-1]).iter_vars)
     factor = 1
     for block in map(sch.get, blocks):
-        if str(block.name_hint) == dp4a_concat_pointwise.LOW_BLOCK:
+        if str(block.name_hint) == LOW_BLOCK:
             factor = columns // int(block.iter_vars[1].dom.extent)
     # By its place: operator fusion gives it another name.
     weight = sch.get(conv).reads[-1].source
@@ -228,3 +228,27 @@ def _reductions(sch: s_tir.Schedule, block: SBlockRV) -> list[int]:
     axes = sch.get(block).iter_vars
     kinds = [axis for axis in axes if axis.iter_type == tirx.IterVar.CommReduce]
     return [int(axis.dom.extent) for axis in kinds]
+
+
+def convolution_family(name: str, kind: str, producers: tuple[str, ...] = ()) -> KernelFamily:
+    """Return the family of kernels with the blocks "conv" and "epilogue", which this schedules.
+
+    Those of the families ``producers`` and an elementwise kernel behind are inlined into the tile.
+    """
+    fusion = Fusion(producers, elementwise=True, int8_results=True)
+    return KernelFamily(
+        name,
+        kind,
+        schedule,
+        Configuration,
+        configurations,
+        default_configuration,
+        fusion=fusion,
+    )
+
+
+POINTWISE = convolution_family(
+    pointwise.FAMILY.name, pointwise.FAMILY.kind, (gpu_norm.NORMALIZE.name,)
+)
+SPATIAL_CONV = convolution_family(spatial_conv.FAMILY.name, spatial_conv.FAMILY.kind)
+DEPTHWISE = convolution_family(depthwise.FAMILY.name, depthwise.FAMILY.kind)

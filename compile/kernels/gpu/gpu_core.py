@@ -1,8 +1,9 @@
-"""What a built-in schedule for a GPU needs to know of it, and how loops become work items."""
+"""What a default schedule for a GPU needs to know of it, and how loops become work items."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV
@@ -25,8 +26,10 @@ class GpuCore:
         work_group: the most work items of a work group.
         registers: of 32 bits that a work item's tile may take.
         vector_bytes: width of one load or store.
-        image_weights: built-in schedules read int8 weights from images where they can.
+        image_weights: default configurations read int8 weights from images where they can.
     """
+
+    device: ClassVar[str] = "gpu"
 
     work_group: int
     registers: int

@@ -8,11 +8,8 @@ from math import gcd, prod
 from tvm import s_tir
 
 from compile.kernels.cpu.plain import elementwise
+from compile.kernels.family import KernelFamily
 from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
-
-FAMILY = elementwise.FAMILY
-
-serves = elementwise.serves
 
 #: Elements of a work item; those of int8 are one vector, those of float32 four.
 _MOST_LANES = 16
@@ -22,7 +19,7 @@ _GROUPS = (16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -34,34 +31,39 @@ class Choice:
     group: int
 
 
-def choices(sch: s_tir.Schedule, core: GpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: GpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     longest = _longest(sch, core)
     lengths = dict.fromkeys(vector_length(longest, n) for n in (2, 4, 8, 16))
     return [
-        Choice(lanes, group) for lanes in lengths for group in _GROUPS if group <= core.work_group
+        Configuration(lanes, group)
+        for lanes in lengths
+        for group in _GROUPS
+        if group <= core.work_group
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: GpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     """One load or store of the widest operand, or of bytes as many as make one."""
-    return Choice(_longest(sch, core), core.group)
+    return Configuration(_longest(sch, core), core.group)
 
 
-def schedule(sch: s_tir.Schedule, core: GpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: GpuCore, configuration: Configuration | None = None
+) -> None:
     """Inline every block into the last one; runs of its elements to work items; cut by the
-    built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
     is_gathering = _gathers(sch)
     for block in inner:
         sch.compute_inline(block)
     *outer, run = sch.get_loops(last)
-    if int(sch.get(run).extent) % choice.lanes:
+    if int(sch.get(run).extent) % configuration.lanes:
         # Longer than the channels: they are one run through memory with the columns.
         outer, run = [], sch.fuse(*outer, run)
-    run, lane = sch.split(run, [None, choice.lanes])
-    bind_flat(sch, [*outer, run], core, choice.group)
+    run, lane = sch.split(run, [None, configuration.lanes])
+    bind_flat(sch, [*outer, run], core, configuration.group)
     if is_gathering:
         sch.unroll(lane)
     else:
@@ -90,3 +92,14 @@ def _gathers(sch: s_tir.Schedule) -> bool:
     """Whether a table is looked up: each element by itself."""
     blocks = sch.get_child_blocks(sch.get_sblock("root"))
     return any(str(sch.get(block).name_hint) == "table_lookup" for block in blocks)
+
+
+FAMILY = KernelFamily(
+    elementwise.FAMILY.name,
+    elementwise.FAMILY.kind,
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    serves=elementwise.serves,
+)

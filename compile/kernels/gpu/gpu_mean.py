@@ -5,6 +5,8 @@ from __future__ import annotations
 from tvm import s_tir
 
 from compile.kernels.common.register_loops import accumulate_in_registers
+from compile.kernels.cpu.plain import mean
+from compile.kernels.family import KernelFamily
 from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
 
 
@@ -27,3 +29,6 @@ def schedule(sch: s_tir.Schedule, core: GpuCore) -> None:
     sch.set_scope(total, 0, "local")
     *_, channel, rows = sch.get_loops(total)
     accumulate_in_registers(sch, total, [], channel, [rows], lanes)
+
+
+FAMILY = KernelFamily(mean.FAMILY.name, mean.FAMILY.kind, schedule)

@@ -11,7 +11,7 @@ from math import gcd
 from tvm import te, tirx
 
 from compile.kernels.common.kernel_function import create_kernel
-from compile.kernels.cpu.plain.elementwise import FAMILY
+from compile.kernels.gpu import gpu_elementwise
 from compile.kernels.gpu.gpu_core import vector_length
 
 
@@ -26,7 +26,7 @@ def create_upsample(
         lambda b, y, x, c: data[b, y // factor, x // factor, c],
         name="upsample",
     )
-    return create_kernel(FAMILY, [data], out)
+    return create_kernel(gpu_elementwise.FAMILY.name, [data], out)
 
 
 def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str) -> tirx.PrimFunc:
@@ -43,4 +43,4 @@ def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str
         ),
         name="concat",
     )
-    return create_kernel(FAMILY, [left, right], out)
+    return create_kernel(gpu_elementwise.FAMILY.name, [left, right], out)

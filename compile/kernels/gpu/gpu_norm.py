@@ -13,9 +13,9 @@ from tvm import s_tir, te, tirx
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import largest_divisor
+from compile.kernels.family import KernelFamily
+from compile.kernels.gpu import gpu_elementwise
 from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
-
-ROWS, STATISTICS, NORMALIZE = "gpu_row_statistics", "gpu_statistics", "gpu_normalize"
 
 #: Parts of a row, and parts that the rows are put together in, at the most.
 _SEGMENTS, _BANDS = 8, 32
@@ -56,7 +56,7 @@ def create_row_statistics(data_shape: tuple[int, int, int, int], dtype: str) -> 
         return tirx.if_then_else(i == 0, total, deviation)
 
     rows = te.compute((2, height * count, channels), finish, name="segments")
-    return create_kernel(ROWS, [data], rows)
+    return create_kernel(ROWS.name, [data], rows)
 
 
 _both_sums = te.comm_reducer(
@@ -121,7 +121,7 @@ def create_statistics(height: int, width: int, channels: int, epsilon: float) ->
         return tirx.if_then_else(i == 0, scale, shift)
 
     out = te.compute((2, channels), finish, name="scale_shift")
-    return create_kernel(STATISTICS, [rows, gamma, beta], out)
+    return create_kernel(STATISTICS.name, [rows, gamma, beta], out)
 
 
 def schedule_statistics(sch: s_tir.Schedule, core: GpuCore) -> None:
@@ -162,7 +162,7 @@ def create_normalize(
         return value.astype(dtype)
 
     out = te.compute(data_shape, normalize, name="normalize")
-    return create_kernel(NORMALIZE, [data, scale_shift], out)
+    return create_kernel(NORMALIZE.name, [data, scale_shift], out)
 
 
 def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int) -> None:
@@ -172,3 +172,8 @@ def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int) -> None:
         sch.set_scope(block, place, "local")
     *_, channel, reduction = sch.get_loops(block)
     accumulate_in_registers(sch, block, [], channel, [reduction], lanes)
+
+
+ROWS = KernelFamily("gpu_row_statistics", "means", schedule_rows)
+STATISTICS = KernelFamily("gpu_statistics", "means", schedule_statistics)
+NORMALIZE = KernelFamily("gpu_normalize", "elementwise", gpu_elementwise.schedule)

@@ -1,7 +1,7 @@
 """A GPU kernel's weights in an image, which is read through the texture unit and its own cache.
 
 A kernel reads them from a buffer, or from an image whose pixels are four words each: which is
-faster, only the device tells. So it is a choice of the schedule
+faster, only the device tells. So it is part of the schedule's configuration
 (:mod:`compile.kernels.gpu.gpu_convolution`), and an annotation of the block that multiplies. TVM's
 code generator has no image of this kind, so its text is rewritten
 (:mod:`compile.codegen.opencl.image_reads`); the runtime makes the image out of the buffer that it

@@ -15,8 +15,7 @@ from bench.profile.describe_calls import describe_calls, kernels_of
 from bench.profile.families import litert_families, seconds_by_family
 from bench.profile.litert_profile import profile_litert, seconds_by_type
 from bench.session.clock import measure_this_core
-from compile.kernels.design_spaces import SPACES
-from compile.kernels.gpu.gpu_spaces import GPU_SCHEDULES
+from compile.kernels.families import kinds_by_family
 from compile.support.errors import ArtefactError
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import time_calls
@@ -114,7 +113,7 @@ def test_litert_profiles_its_network():
 
 def test_every_family_of_ours_is_of_a_kind(artefact: ArtefactFactory):
     built = {kernel["family"] for kernel in artefact().manifest["kernels"]}
-    families = {*built, *SPACES, *GPU_SCHEDULES}
+    families = {*built, *kinds_by_family()}
     assert seconds_by_family((family, 1) for family in families).keys() <= {
         *("1x1 convolution", "3x3 convolution", "dense convolution", "depthwise convolution"),
         *("inverted residual", "copies", "elementwise", "means"),

@@ -17,7 +17,7 @@ from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
 from compile.graph.schedule_attrs import BUILT_IN, RECORD, is_scheduled, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.support.errors import TargetError
 
@@ -77,7 +77,7 @@ def test_other_kernels_are_left_for_the_builtin_schedule(
     assert_structural_equal(after["untuned"], UNTUNED)
     assert not is_scheduled(after["untuned"])
 
-    both = apply_builtin_schedule(core)(after)
+    both = apply_default_schedule(core)(after)
     assert_structural_equal(both["tuned"], after["tuned"])
     assert schedule_origin(both["untuned"]) == BUILT_IN
 

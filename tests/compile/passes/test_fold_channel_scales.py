@@ -20,7 +20,7 @@ from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.plain.elementwise import create_multiply
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.fold_channel_scales import FoldChannelScales
 from targets.load_target import load_target, tvm_target
 
@@ -103,7 +103,7 @@ def test_the_kernel_multiplies(dot: DotProduct, core: CpuCore) -> None:
     assert_structural_equal(after[call.args[0]], expected)
     target = tvm_target(load_target("host"), core.threads)
     machine = relax.VirtualMachine(
-        relax.build(apply_builtin_schedule(core)(after), target), tvm.cpu()
+        relax.build(apply_default_schedule(core)(after), target), tvm.cpu()
     )
     inputs = (network.low, network.gate, network.high)
     found = machine["main"](*(tvm.runtime.tensor(array) for array in inputs)).numpy()

@@ -18,7 +18,8 @@ from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.kernels.families import families_of
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
 
@@ -128,7 +129,7 @@ def blocks(kernel: tirx.PrimFunc) -> list[str]:
 def test_norms_and_elementwise_go_into_their_convolutions() -> None:
     before = network()
     assert len(kernels(before)) == 10
-    after = FuseRowKernels()(before)
+    after = FuseRowKernels(families_of("cpu"))(before)
     assert kernels(after) == [
         "conv2d_float_rows",
         "instance_norm_statistics",
@@ -147,8 +148,8 @@ def test_norms_and_elementwise_go_into_their_convolutions() -> None:
 
 
 def test_neighbours_of_planar_convolutions_go_into_them() -> None:
-    after = FuseRowKernels()(planar_network())
-    assert kernels(after) == kernels(FuseRowKernels()(network()))
+    after = FuseRowKernels(families_of("cpu"))(planar_network())
+    assert kernels(after) == kernels(FuseRowKernels(families_of("cpu"))(network()))
     rows = ["segment_sum", "segment_square", "segments"]
     assert blocks(after["conv2d_float_rows"]) == ["wide", "conv", "epilogue", *rows]
     assert blocks(after["conv2d_float1_rows"])[0] == "normalize"
@@ -162,8 +163,8 @@ def test_fused_kernels_compute_the_same(network: Callable[[], tvm.IRModule], cor
     shapes = [tuple(int(n) for n in var.ty.shape) for var in network()["main"].params]
     inputs = [random.uniform(-2, 2, shape).astype("float32") for shape in shapes]
     results = []
-    for mod in (network(), FuseRowKernels()(network())):
-        scheduled = apply_builtin_schedule(core)(mod)
+    for mod in (network(), FuseRowKernels(families_of("cpu"))(network())):
+        scheduled = apply_default_schedule(core)(mod)
         machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
         results.append(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy())
     np.testing.assert_allclose(*results, rtol=0, atol=1e-6)
@@ -183,7 +184,7 @@ def test_what_is_read_twice_stays() -> None:
         head.builder.emit_func_output(relax.Tuple(results))
     before = LegalizeFloatOps()(head.builder.get())
     assert kernels(before)[-3:] == ["normalize", "conv2d_float", "tanh"]
-    assert kernels(FuseRowKernels()(before)) == kernels(before)
+    assert kernels(FuseRowKernels(families_of("cpu"))(before)) == kernels(before)
 
 
 def test_dense_convolution_takes_statistics_but_nothing_elementwise() -> None:
@@ -200,7 +201,7 @@ def test_dense_convolution_takes_statistics_but_nothing_elementwise() -> None:
             normalized = head.norm(convolved(x))
             out = head.builder.emit_output(relax.op.tanh(convolved(normalized)))
         head.builder.emit_func_output(out)
-    after = FuseRowKernels()(LegalizeFloatOps()(head.builder.get()))
+    after = FuseRowKernels(families_of("cpu"))(LegalizeFloatOps()(head.builder.get()))
     assert kernels(after) == [
         "conv2d_rows",
         "instance_norm_statistics",

@@ -15,7 +15,7 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.kernels.cpu.norm.instance_norm import create_normalize
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.legalize_float_ops import LegalizeFloatOps
 
 SHAPE = (1, 2, 3, 4)
@@ -124,7 +124,7 @@ def test_exponentials_are_arithmetic(before, reference, error: float, core) -> N
     called = set(re.findall(r"T\.(exp\w*|pow\w*|tanh|sigmoid|call\w*)\(", after[name].script()))
     assert not called
 
-    scheduled = apply_builtin_schedule(core)(after)
+    scheduled = apply_default_schedule(core)(after)
     machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
     x = np.linspace(-12, 12, 64 * 64 * 4, dtype="float32")
     x[:8] = -np.inf, -1e30, -200, -0.0, 0.0, 200, 1e30, np.inf
@@ -142,7 +142,7 @@ def test_exponentials_of_half_floats_are_rounded_once(op: str, reference, core) 
         with builder.dataflow():
             result = builder.emit_output(getattr(relax.op, op)(x))
         builder.emit_func_output(result)
-    scheduled = apply_builtin_schedule(core)(LegalizeFloatOps()(builder.get()))
+    scheduled = apply_default_schedule(core)(LegalizeFloatOps()(builder.get()))
     machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
     data = np.linspace(-12, 12, 64 * 64 * 4).astype("float16").reshape(1, 64, 64, 4)
     result = machine["main"](tvm.runtime.tensor(data)).numpy()

@@ -15,7 +15,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.norm import planar_norm
 from compile.kernels.cpu.norm.instance_norm import create_normalize, create_statistics
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.lower_instance_norm import LowerInstanceNorm
 
 SHAPE = (1, 5, 7, 3)
@@ -124,7 +124,7 @@ def test_half_floats_go_through_float32() -> None:
     assert [arg.ty.dtype for arg in statistics.args[1].fields] == ["float32"] * 3
     assert after["main"].ret_ty.dtype == "float16"
     core = CpuCore(256, 16, 1)
-    scheduled = apply_builtin_schedule(core)(after)
+    scheduled = apply_default_schedule(core)(after)
     machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
     data = np.random.default_rng(0).normal(9000, 3000, SHAPE).astype("float16")
     got = machine["main"](tvm.runtime.tensor(data)).numpy()

@@ -19,7 +19,7 @@ from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 from targets.load_target import load_target, tvm_target
 
@@ -175,7 +175,7 @@ def test_the_kernel_computes_what_the_large_tensors_would_give(
     lowered = LowerQuantizedOps(dot)(network.module())
     assert len(calls(lowered)) == 1
     built = relax.build(
-        apply_builtin_schedule(core)(lowered), tvm_target(load_target("host"), core.threads)
+        apply_default_schedule(core)(lowered), tvm_target(load_target("host"), core.threads)
     )
     machine = relax.VirtualMachine(built, tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(low), tvm.runtime.tensor(high)).numpy()

@@ -12,13 +12,20 @@ from compile.graph.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.kernels.families import families_of
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.pipeline import cpu_core
 from compile.records.log_folder import locked_log
 from compile.records.records import RECORDS, WORKLOADS, compact, fitting, read_log, write_log
 from compile.records.workload import kernel_of, short_line
-from compile.search.candidate import all_choices, choice_numbers, choice_of, choice_text, scheduled
+from compile.search.candidate import (
+    all_configurations,
+    configuration_numbers,
+    configuration_of,
+    configuration_text,
+    scheduled,
+)
 from compile.search.kernel_task import KernelTask, kernel_task
 from compile.search.record_writer import RecordWriter
 from compile.support.errors import TargetError
@@ -40,7 +47,7 @@ def add_task() -> KernelTask:
 
 
 def choices(task: KernelTask) -> list[str]:
-    return all_choices(task.family, task.load(), UNIT)[1]
+    return all_configurations(task.family, task.load(), UNIT)[1]
 
 
 @pytest.fixture
@@ -57,9 +64,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_choices_are_their_text() -> None:
     task = conv_task()
+    family = families_of(UNIT.device)[task.family]
     for text in choices(task):
-        assert choice_text(choice_of(task.family, text)) == text
-    assert choice_numbers("pixels=4 rows=12") == {"pixels": 4, "rows": 12}
+        assert configuration_text(configuration_of(family, text)) == text
+    assert configuration_numbers("pixels=4 rows=12") == {"pixels": 4, "rows": 12}
 
 
 def test_what_is_written_is_read(folder: Path) -> None:
@@ -89,7 +97,7 @@ def test_builds_use_the_best(folder: Path) -> None:
     conv = create_pointwise((1, 8, 12, 5), 24, "float32", "float32", BIAS)
     other = create_pointwise((1, 8, 20, 5), 24, "float32", "float32", BIAS)
     module = tvm.IRModule({"conv": conv, "other": other})
-    after = apply_builtin_schedule(UNIT)(apply_tuning_records(folder, TARGET)(module))
+    after = apply_default_schedule(UNIT)(apply_tuning_records(folder, TARGET)(module))
     assert schedule_origin(after["conv"]) == RECORD
     assert schedule_origin(after["other"]) == BUILT_IN
     expected = scheduled("pointwise", conv_task().load(), UNIT, choices(conv_task())[1])
@@ -108,7 +116,7 @@ def test_records_that_no_longer_fit_are_passed_over(
     conv = create_pointwise((1, 8, 12, 5), 24, "float32", "float32", BIAS)
     add = create_add((1, 8, 8, 64), (1, 8, 8, 64))
     module = tvm.IRModule({"conv": conv, "add": add})
-    after = apply_builtin_schedule(UNIT)(apply_tuning_records(folder, TARGET)(module))
+    after = apply_default_schedule(UNIT)(apply_tuning_records(folder, TARGET)(module))
     second = scheduled("pointwise", conv_task().load(), UNIT, choices(conv_task())[2])
     tvm.ir.assert_structural_equal(after["conv"].body, second.mod["main"].body, True)
     assert schedule_origin(after["add"]) == BUILT_IN

@@ -21,7 +21,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.pipeline import cpu_core
 from compile.search import cluster_builder
-from compile.search.candidate import all_choices
+from compile.search.candidate import all_configurations
 from compile.search.cluster_builder import BuildCluster, ClusterBuilder
 from compile.search.kernel_task import kernel_task
 from compile.support.errors import MqnetError, TargetError
@@ -31,7 +31,7 @@ HOST = load_target("host")
 UNIT = cpu_core(HOST, 1)
 KERNEL = create_pointwise((1, 8, 12, 5), 24, "float32", "float32", ConvEpilogue(EpilogueKind.BIAS))
 CONV = kernel_task("conv", "pointwise", KERNEL, inputs=3)
-BUILTIN = all_choices(CONV.family, CONV.load(), UNIT)[0]
+BUILTIN = all_configurations(CONV.family, CONV.load(), UNIT)[0]
 SILENT = {"dashboard_address": None, "silence_logs": 50}
 
 

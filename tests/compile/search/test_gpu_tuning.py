@@ -27,7 +27,7 @@ from compile.kernels.cpu.plain.elementwise import create_add
 from compile.kernels.cpu.plain.mean import create_mean
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
-from compile.kernels.design_spaces import design_space, spaces_for
+from compile.kernels.families import families_of
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv
 from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise
@@ -46,6 +46,7 @@ SPEC = load_target("host-opencl")
 UNIT = GpuCore(64, 64)
 BIAS, REQUANTIZE = ConvEpilogue(EpilogueKind.BIAS), ConvEpilogue(EpilogueKind.REQUANTIZE)
 SAME = Window((3, 3), (1, 1), SAME_3X3)
+FAMILIES = families_of(UNIT.device)
 KERNELS = {
     "word_conv": lambda: create_dp4a_conv((1, 6, 12, 16), 24, SAME, REQUANTIZE),
     "word_concat": lambda: create_dp4a_concat_pointwise((1, 3, 6, 8), 16, 2, 24, REQUANTIZE),
@@ -57,11 +58,11 @@ KERNELS = {
 }
 
 
-def scheduled(name: str, choice: object = None) -> s_tir.Schedule:
+def scheduled(name: str, configuration: object = None) -> s_tir.Schedule:
     # Made anew: a schedule may change what modules share.
     kernel = KERNELS[name]()
     schedule = s_tir.Schedule(tvm.IRModule({"main": kernel.with_attr("global_symbol", "main")}))
-    design_space(kernel, spaces_for(UNIT)).schedule(schedule, UNIT, choice)
+    FAMILIES.of(kernel).schedule(schedule, UNIT, configuration)
     return schedule
 
 
@@ -76,25 +77,32 @@ def work_group(schedule: s_tir.Schedule) -> int:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_every_choice_fits_the_device_and_computes_the_same(
+def test_every_configuration_fits_the_device_and_computes_the_same(
     name: str, opencl: tvm.runtime.Device
 ) -> None:
     kernel = KERNELS[name]()
-    space, unscheduled = design_space(kernel, spaces_for(UNIT)), s_tir.Schedule(kernel)
-    found = space.choices(unscheduled, UNIT)
+    family, unscheduled = FAMILIES.of(kernel), s_tir.Schedule(kernel)
+    found = family.configurations(unscheduled, UNIT)
     assert len(set(found)) == len(found) > 3
-    assert space.builtin_choice(unscheduled, UNIT) in found
-    assert any(getattr(choice, "image", False) for choice in found) == name.startswith("word_")
+    assert family.default_configuration(unscheduled, UNIT) in found
+    assert any(
+        getattr(configuration, "image", False) for configuration in found
+    ) == name.startswith("word_")
     picked = Random(name).sample(found, 6)
-    assert all(1 < work_group(scheduled(name, choice)) <= UNIT.work_group for choice in picked)
+    assert all(
+        1 < work_group(scheduled(name, configuration)) <= UNIT.work_group
+        for configuration in picked
+    )
     inputs = len(kernel.params) - 1
     arguments = kernel_task(name, name, kernel, inputs, constants=quantization(kernel)).arguments
     expected = run(scheduled(name), arguments.draw(), opencl)
     # Not all of it cut off at the same limit.
     assert expected.std() > 1
-    in_image = [choice for choice in found if getattr(choice, "image", False)][:1]
-    for choice in [*picked[:2], *in_image]:
-        result = run(scheduled(name, choice), arguments.draw(), opencl)
+    in_image = [configuration for configuration in found if getattr(configuration, "image", False)][
+        :1
+    ]
+    for configuration in [*picked[:2], *in_image]:
+        result = run(scheduled(name, configuration), arguments.draw(), opencl)
         if expected.dtype == np.int8:
             np.testing.assert_array_equal(result, expected)
         else:
@@ -124,10 +132,11 @@ def run(schedule: s_tir.Schedule, arrays: list, device: tvm.runtime.Device) -> n
     return tensors[-1].numpy()
 
 
-def test_a_processor_has_other_choices() -> None:
+def test_a_processor_has_other_configurations() -> None:
     kernel: tirx.PrimFunc = KERNELS["pointwise"]()
-    assert design_space(kernel) is not design_space(kernel, spaces_for(UNIT))
-    assert design_space(create_mean((1, 5, 7, 6)), spaces_for(UNIT)) is None
+    of_processor = families_of("cpu").of(kernel)
+    assert of_processor.configuration is not FAMILIES.of(kernel).configuration
+    assert not FAMILIES.of(create_mean((1, 5, 7, 6))).is_tunable
 
 
 @pytest.mark.usefixtures("noise_is_no_drift")

@@ -20,7 +20,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.pipeline import cpu_core
 from compile.search import rpc_runner
 from compile.search.build_candidates import Builder
-from compile.search.candidate import all_choices
+from compile.search.candidate import all_configurations
 from compile.search.expected_results import ExpectedResults
 from compile.search.farm import Farm, open_farm
 from compile.search.kernel_task import TaskArguments
@@ -43,7 +43,7 @@ def no_rest(noise_is_no_drift: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Job], Path]:
     """The reference kernel by its built-in choice and two others, and what it should compute."""
     folder, task = tmp_path_factory.mktemp("built"), reference_task()
-    choices = all_choices(task.family, task.load(), UNIT)[1][:3]
+    choices = all_configurations(task.family, task.load(), UNIT)[1][:3]
     with closing(Builder(HOST, UNIT, folder, 1)) as builder:
         builds = builder.build([(task, choice) for choice in choices])
     with closing(ExpectedResults(folder)) as expected:

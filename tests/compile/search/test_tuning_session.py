@@ -14,7 +14,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.search import session as sessions
 from compile.search.build_candidates import Build
-from compile.search.candidate import all_choices, choice_numbers
+from compile.search.candidate import all_configurations, configuration_numbers
 from compile.search.cost_model import CostModel
 from compile.search.kernel_task import KernelTask, TaskArguments, kernel_task
 from compile.search.runner import Measurement
@@ -32,7 +32,7 @@ def conv(width: int, calls: int = 1) -> KernelTask:
 
 def formula(key: str, choice: str) -> float:
     """Best where six pixels by two vectors are."""
-    numbers = choice_numbers(choice)
+    numbers = configuration_numbers(choice)
     away = abs(numbers["pixels"] - 6) + abs(numbers["vectors"] - 2) + (numbers["lanes"] != 8)
     return 1e-3 * (1 + 0.05 * away)
 
@@ -137,7 +137,7 @@ def session(
 
 
 def builtin(task: KernelTask) -> str:
-    return all_choices(task.family, task.load(), UNIT)[0]
+    return all_configurations(task.family, task.load(), UNIT)[0]
 
 
 def test_finds_the_best_of_a_space(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_wrong_results_do_not_count(tmp_path: Path) -> None:
 
 def test_bad_candidates_are_remembered(tmp_path: Path) -> None:
     task = conv(24)
-    choices = all_choices(task.family, task.load(), UNIT)[1]
+    choices = all_configurations(task.family, task.load(), UNIT)[1]
     device = Device(tmp_path, breaks=frozenset(choices[1::3]), crashes=frozenset(choices[2::3]))
     found = session(device, [task])
     failed = device.failures[task.key]
@@ -272,7 +272,7 @@ def test_last_round_keeps_what_is_faster_in_turns(tmp_path: Path) -> None:
 
 def test_last_round_drops_what_was_measured_at_a_lucky_moment(tmp_path: Path) -> None:
     task = conv(24)
-    choices = all_choices(task.family, task.load(), UNIT)[1]
+    choices = all_configurations(task.family, task.load(), UNIT)[1]
     lucky = choices[-1]
     others = frozenset(choices) - {lucky, builtin(task)}
     device = Device(tmp_path, flat=True, lucky={lucky: 0.5}, breaks=others)

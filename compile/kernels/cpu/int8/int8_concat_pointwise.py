@@ -36,8 +36,7 @@ from compile.kernels.cpu.int8.int8_loops import (
 from compile.kernels.cpu.int8.int8_pointwise import accumulator
 from compile.kernels.cpu.int8.packed_weight import packed_shape
 from compile.kernels.cpu.plain.channel_scale import ChannelScale
-
-FAMILY = "packed_concat_pointwise"
+from compile.kernels.family import KernelFamily
 
 _LOW = "low_"
 
@@ -81,11 +80,11 @@ def create_int8_concat_pointwise(
     )
     pixels = low_height * low_width
     macs = pixels * (low_channels + factor * factor * high_channels) * channels_out
-    return create_kernel(FAMILY, [low, high, low_weight, high_weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [low, high, low_weight, high_weight, *operands], out, macs)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -103,11 +102,11 @@ class Choice:
     columns: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     sizes = _sizes(sch, core)
     return [
-        Choice(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
+        Configuration(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
         for tile in dot_product_tiles(sizes.high, core)
         if (low := _low_tile(sizes, tile.vectors, core))
         for block in shares_of_pixels(
@@ -116,7 +115,7 @@ def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads, and blocks that fit the level 1 cache."""
     sizes = _sizes(sch, core)
     tile = dot_product_tile(sizes.high, core)
@@ -126,13 +125,15 @@ def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     block = pixels_per_task(
         sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), pixel_bytes, core
     )
-    return Choice(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
+    return Configuration(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Blocks of pixels to threads; in a block, for a tile of channels, the small feature map and
-    then the large one; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    then the large one; cut by the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     sizes = _sizes(sch, core)
     epilogue, conv, low_sum, low_conv = (
         sch.get_sblock(name) for name in ("epilogue", "conv", "low_sum", "low_conv")
@@ -143,16 +144,23 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     dot = sizes.high.dot
     lanes = dot.lanes_for(sizes.high.channels)
     tile, low_tile = (
-        DotTile(pixels, choice.vectors, lanes, steps, 1, dot.data_dtype if has_operand else "int8")
+        DotTile(
+            pixels,
+            configuration.vectors,
+            lanes,
+            steps,
+            1,
+            dot.data_dtype if has_operand else "int8",
+        )
         for pixels, steps, has_operand in (
-            (choice.pixels, choice.steps, operands),
-            (choice.low_pixels, choice.low_steps, low_operands),
+            (configuration.pixels, configuration.steps, operands),
+            (configuration.low_pixels, configuration.low_steps, low_operands),
         )
     )
 
     _, row, column, channel = sch.get_loops(epilogue)
-    task_row, row = sch.split(row, [None, choice.rows * sizes.factor])
-    task_columns = choice.columns * sizes.factor
+    task_row, row = sch.split(row, [None, configuration.rows * sizes.factor])
+    task_columns = configuration.columns * sizes.factor
     task_column, column, pixel = sch.split(column, [None, task_columns // tile.pixels, tile.pixels])
     outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
     sch.reorder(task_row, task_column, outer, row, column, pixel, channel)
@@ -225,3 +233,13 @@ def _low_tile(sizes: _Sizes, vectors: int, core: CpuCore) -> DotTile:
     """The tile with the most pixels, of those with ``vectors``."""
     tiles = [tile for tile in dot_product_tiles(sizes.low, core) if tile.vectors == vectors]
     return max(tiles, key=lambda tile: (tile.pixels, tile.steps))
+
+
+FAMILY = KernelFamily(
+    "packed_concat_pointwise",
+    "1x1 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+)

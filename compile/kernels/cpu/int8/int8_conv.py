@@ -13,6 +13,7 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import rows_per_task, shares_of_rows
 from compile.kernels.common.window import Window
+from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_loops import (
@@ -26,9 +27,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     vectorize_operand,
 )
 from compile.kernels.cpu.int8.packed_weight import packed_shape
-from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
-
-FAMILY = "packed_conv"
+from compile.kernels.family import KernelFamily
 
 
 def create_int8_conv(
@@ -71,11 +70,11 @@ def create_int8_conv(
         (1, *size, channels_out), lambda b, y, x, n: finish(conv[y, x, n], n), name="epilogue"
     )
     macs = prod(size) * channels_out * prod(window.kernel) * channels_in
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -92,41 +91,48 @@ class Choice:
     channels_outside: bool
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     extents = packed_extents(sch, core)
     return [
-        Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
+        Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
         for tile in dot_product_tiles(extents, core)
         for rows in shares_of_rows(extents.rows, core)
         for channels_outside in (True, False)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads."""
     extents = packed_extents(sch, core)
     tile = dot_product_tile(extents, core)
     rows = rows_per_task(extents.rows, core)
-    return Choice(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
+    return Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
-    """Rows to threads, columns and channels to registers; cut by the built-in choice unless
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
+    """Rows to threads, columns and channels to registers; cut by the default configuration unless
     another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    configuration = configuration or default_configuration(sch, core)
     extents = packed_extents(sch, core)
     dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
     tile = DotTile(
-        choice.pixels, choice.vectors, lanes, choice.steps, extents.stride, dot.data_dtype
+        configuration.pixels,
+        configuration.vectors,
+        lanes,
+        configuration.steps,
+        extents.stride,
+        dot.data_dtype,
     )
     epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
     take_annotations(sch, conv)
     row, column, channel, *_ = sch.get_loops(conv)
-    task, row = sch.split(row, [None, choice.rows])
+    task, row = sch.split(row, [None, configuration.rows])
     outer_column, column = sch.split(column, [None, tile.pixels])
     outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
-    tiles = [outer, outer_column] if choice.channels_outside else [outer_column, outer]
+    tiles = [outer, outer_column] if configuration.channels_outside else [outer_column, outer]
     sch.reorder(task, row, *tiles, column, channel)
     sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
     sch.compute_at(operand, task, preserve_unit_loops=True)
@@ -135,3 +141,14 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     finish_in_registers(sch, epilogue, tile.lanes)
     place_neighbours(sch, row, core)
     accumulate_dot_products(sch, conv, dot, tile, column, channel)
+
+
+FAMILY = KernelFamily(
+    "packed_conv",
+    "3x3 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    fusion=STATISTICS_BEHIND,
+)

@@ -40,8 +40,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     STRIDE_ATTR,
     take_annotations,
 )
-
-FAMILY = "packed_depthwise"
+from compile.kernels.family import KernelFamily
 
 #: PrimFunc attribute: kernel, stride and padding of the window.
 _WINDOW_ATTR = "mqnet.window"
@@ -100,7 +99,7 @@ def create_int8_depthwise(
         name="epilogue",
     )
     macs = output_rows * output_columns * channels * prod(window.kernel)
-    kernel = create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
     return kernel.with_attr(_WINDOW_ATTR, [*window.kernel, *window.stride, *window.padding])
 
 
@@ -135,7 +134,7 @@ def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -148,13 +147,13 @@ class Choice:
     rows: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     extents = _extents(sch, core)
     lanes = extents.dot.dividing_lanes(extents.channels)
     runs = [lanes * n for n in (1, 2, 4) if extents.channels % (lanes * n) == 0]
     return [
-        Choice(columns, run, rows)
+        Configuration(columns, run, rows)
         for run in runs
         for columns in divisors(
             extents.columns,
@@ -164,26 +163,30 @@ def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """Half of the registers are accumulators."""
     extents = _extents(sch, core)
     lanes = extents.dot.dividing_lanes(extents.channels)
     run = even_lanes(extents.channels, max(_CHANNELS, lanes))
     limit = min(core.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
-    return Choice(largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, core))
+    return Configuration(
+        largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, core)
+    )
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Rows to threads; the words, accumulators and results of a tile of columns by a few vectors of
-    channels are registers; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    channels are registers; cut by the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     extents = _extents(sch, core)
     dot = extents.dot
     conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
     take_annotations(sch, conv)
-    operand = vectorize_words(sch, operand, extents.words, choice.channels, dot)
-    tile = RegisterTile(choice.columns, 1, choice.channels)
-    tiled = tile_window(sch, core, tile, choice.rows)
+    operand = vectorize_words(sch, operand, extents.words, configuration.channels, dot)
+    tile = RegisterTile(configuration.columns, 1, configuration.channels)
+    tiled = tile_window(sch, core, tile, configuration.rows)
     unroll_words(sch, operand, 4)
     accumulate_by_lane(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
 
@@ -261,3 +264,13 @@ def accumulate_by_lane(
     *_, init_column, init_vector, init_lane = sch.get_loops(init)
     keep_in_registers(sch, [init_column, init_vector], init_lane)
     sch.tensorize(lane, lanewise_intrinsic(dot, lanes))
+
+
+FAMILY = KernelFamily(
+    "packed_depthwise",
+    "depthwise convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+)

@@ -28,8 +28,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     vectorize_operand,
 )
 from compile.kernels.cpu.int8.packed_weight import packed_shape
-
-FAMILY = "packed_pointwise"
+from compile.kernels.family import KernelFamily
 
 
 def create_int8_pointwise(
@@ -53,7 +52,7 @@ def create_int8_pointwise(
         name="epilogue",
     )
     macs = height * width * channels_in * channels_out
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 def accumulator(data: te.Tensor, weight: te.Tensor, dot: DotProduct, prefix: str = "") -> te.Tensor:
@@ -88,7 +87,7 @@ def accumulator(data: te.Tensor, weight: te.Tensor, dot: DotProduct, prefix: str
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -106,46 +105,55 @@ class Choice:
     channels_outside: bool
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     extents = packed_extents(sch, core)
     return [
-        Choice(tile.pixels, tile.vectors, tile.steps, *block, channels_outside)
+        Configuration(tile.pixels, tile.vectors, tile.steps, *block, channels_outside)
         for tile in dot_product_tiles(extents, core)
         for block in shares_of_pixels(extents.rows, extents.columns, tile.pixels, core)
         for channels_outside in (True, False)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads, and blocks that fit the level 1 cache."""
     extents = packed_extents(sch, core)
     tile = dot_product_tile(extents, core)
     # A group fills 32 bits, whatever its type.
     pixel_bytes = extents.groups * 4
     block = pixels_per_task(extents.rows, extents.columns, tile.pixels, pixel_bytes, core)
-    return Choice(tile.pixels, tile.vectors, tile.steps, *block, channels_outside=True)
+    return Configuration(tile.pixels, tile.vectors, tile.steps, *block, channels_outside=True)
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Blocks of pixels to threads; in a block, tiles of pixels by vectors to registers; cut by the
-    built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     extents = packed_extents(sch, core)
     dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
     take_annotations(sch, conv)
     operands = sch.get_producers(conv)
     dtype = dot.data_dtype if operands else "int8"
-    tile = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, extents.stride, dtype)
+    tile = DotTile(
+        configuration.pixels,
+        configuration.vectors,
+        lanes,
+        configuration.steps,
+        extents.stride,
+        dtype,
+    )
 
     row, column, channel, _ = sch.get_loops(conv)
-    task_row, row = sch.split(row, [None, choice.rows])
+    task_row, row = sch.split(row, [None, configuration.rows])
     task_column, column, pixel = sch.split(
-        column, [None, choice.columns // tile.pixels, tile.pixels]
+        column, [None, configuration.columns // tile.pixels, tile.pixels]
     )
     outer, channel = sch.split(channel, [None, tile.vectors * tile.lanes])
-    tiles = [outer, row, column] if choice.channels_outside else [row, column, outer]
+    tiles = [outer, row, column] if configuration.channels_outside else [row, column, outer]
     sch.reorder(task_row, task_column, *tiles, pixel, channel)
     task = sch.fuse(task_row, task_column)
     sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
@@ -155,3 +163,13 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
         vectorize_operand(sch, operand, core)
     finish_in_registers(sch, epilogue, tile.lanes)
     accumulate_dot_products(sch, conv, dot, tile, pixel, channel)
+
+
+FAMILY = KernelFamily(
+    "packed_pointwise",
+    "1x1 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+)

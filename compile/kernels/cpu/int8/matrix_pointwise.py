@@ -19,8 +19,7 @@ from compile.kernels.common.register_loops import finish_in_registers, keep_in_r
 from compile.kernels.common.tiling import divisors, pixels_per_task, shares_of_pixels
 from compile.kernels.cpu.instructions.arm_smmla import GROUP, SIDE, smmla_intrinsic
 from compile.kernels.cpu.int8.int8_loops import MOST_BYTES
-
-FAMILY = "matrix_pointwise"
+from compile.kernels.family import KernelFamily
 
 #: With fewer outputs, bringing the data into pairs takes as long as sdot does for the products.
 _FEWEST_CHANNELS = 32
@@ -72,7 +71,7 @@ def create_matrix_pointwise(
         name="epilogue",
     )
     macs = height * width * channels_in * channels_out
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 def pack_matrix(weight: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -85,7 +84,7 @@ def pack_matrix(weight: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -99,17 +98,17 @@ class Choice:
     columns: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     rows, pairs, vectors, _ = _sizes(sch)
     return [
-        Choice(*tile, *block)
+        Configuration(*tile, *block)
         for tile in _tiles(pairs, vectors, core.registers)
         for block in shares_of_pixels(rows, pairs * SIDE, tile[0] * SIDE, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads that fills whole stores, and blocks that fit the level 1
     cache."""
     rows, pairs, vectors, groups = _sizes(sch)
@@ -120,19 +119,21 @@ def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     whole = [(p, v) for p, v in tiles if v * SIDE % _STORED_CHANNELS == 0] or tiles
     tile = min(whole, key=lambda tile: sum(tile) / (tile[0] * tile[1]))
     block = pixels_per_task(rows, pairs * SIDE, tile[0] * SIDE, groups * GROUP, core)
-    return Choice(*tile, *block)
+    return Configuration(*tile, *block)
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Blocks of pixels to threads; in a block, tiles of pixel pairs by channel pairs to registers;
-    cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    cut by the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     epilogue, conv, pairs = (sch.get_sblock(name) for name in ("epilogue", "conv", "pairs"))
     _, row, column, channel = sch.get_loops(epilogue)
-    task_row, row = sch.split(row, [None, choice.rows])
-    pixels = choice.pairs * SIDE
-    task_column, column, pixel = sch.split(column, [None, choice.columns // pixels, pixels])
-    outer, channel = sch.split(channel, [None, choice.vectors * SIDE])
+    task_row, row = sch.split(row, [None, configuration.rows])
+    pixels = configuration.pairs * SIDE
+    task_column, column, pixel = sch.split(column, [None, configuration.columns // pixels, pixels])
+    outer, channel = sch.split(channel, [None, configuration.vectors * SIDE])
     sch.reorder(task_row, task_column, outer, row, column, pixel, channel)
     task = sch.fuse(task_row, task_column)
     sch.compute_at(conv, column, preserve_unit_loops=True)
@@ -146,7 +147,7 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     sch.reorder(k, pair, vector, s, g)
     *_, init_pair, init_vector, init_s = sch.get_loops(sch.decompose_reduction(conv, k))
     keep_in_registers(sch, [init_pair, init_vector], init_s)
-    sch.tensorize(pair, smmla_intrinsic(choice.pairs, choice.vectors))
+    sch.tensorize(pair, smmla_intrinsic(configuration.pairs, configuration.vectors))
 
 
 def _sizes(sch: s_tir.Schedule) -> tuple[int, int, int, int]:
@@ -162,3 +163,13 @@ def _tiles(pairs: int, vectors: int, registers: int) -> list[tuple[int, int]]:
     return [
         (p, v) for p in divisors(pairs, most) for v in divisors(vectors, most // p) if min(p, v) > 1
     ]
+
+
+FAMILY = KernelFamily(
+    "matrix_pointwise",
+    "1x1 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+)

@@ -44,8 +44,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     vectorize_operand,
 )
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual, Stages
-
-FAMILY = "inverted_residual"
+from compile.kernels.family import KernelFamily
 
 #: A depthwise tile has so many channels, where they can be cut into them: one load of bytes, and
 #: results that are narrowed to one vector of bytes.
@@ -60,11 +59,11 @@ def create_inverted_residual(block: InvertedResidual, dot: DotProduct) -> tirx.P
     :class:`compile.kernels.cpu.inverted_residual.inverted_residual_stages.Stages`) -> int8
     [1,OH,OW,O]."""
     stages = Stages(block, dot)
-    return create_kernel(FAMILY, stages.operands, stages.result, block.macs)
+    return create_kernel(FAMILY.name, stages.operands, stages.result, block.macs)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -88,18 +87,18 @@ class Choice:
     project_steps: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try: tiles of the expansion and of the depthwise
-    convolution, the others as they are built in."""
+    convolution, the others by default."""
     sizes = _sizes(sch, core)
     return [
-        _choice(sizes, core, tile, *depthwise)
+        _configuration(sizes, core, tile, *depthwise)
         for tile in dot_product_tiles(sizes.expand, core)
         for depthwise in _depthwise_tiles(sizes, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tiles with the fewest loads; of the depthwise convolution, half of the registers are
     accumulators."""
     sizes = _sizes(sch, core)
@@ -107,17 +106,19 @@ def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
     run = even_lanes(sizes.share, max(_CHANNELS, lanes))
     limit = min(core.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
     columns = largest_divisor(sizes.project.columns, limit)
-    return _choice(sizes, core, dot_product_tile(sizes.expand, core), columns, run)
+    return _configuration(sizes, core, dot_product_tile(sizes.expand, core), columns, run)
 
 
-def _choice(sizes: _Sizes, core: CpuCore, tile: DotTile, columns: int, channels: int) -> Choice:
+def _configuration(
+    sizes: _Sizes, core: CpuCore, tile: DotTile, columns: int, channels: int
+) -> Configuration:
     low_pixels = low_steps = 0
     if sizes.low is not None:
         tiles = [t for t in dot_product_tiles(sizes.low, core) if t.vectors == tile.vectors]
         low = max(tiles, key=lambda t: (t.pixels, t.steps))
         low_pixels, low_steps = low.pixels, low.steps
     project = dot_product_tile(sizes.project, core)
-    return Choice(
+    return Configuration(
         tile.pixels,
         tile.vectors,
         tile.steps,
@@ -131,10 +132,12 @@ def _choice(sizes: _Sizes, core: CpuCore, tile: DotTile, columns: int, channels:
     )
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
-    """Strips to threads; in a strip, one share after the other; cut by the built-in choice unless
-    another one is given."""
-    choice = choice or builtin_choice(sch, core)
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
+    """Strips to threads; in a strip, one share after the other; cut by the default configuration
+    unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     sizes = _sizes(sch, core)
     dot = sizes.expand.dot
     blocks = {str(sch.get(block).name_hint): block for block in _blocks(sch)}
@@ -143,9 +146,9 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     )
     for block in (conv, project_conv, depthwise_conv):
         take_annotations(sch, block)
-    words = vectorize_words(sch, blocks["words"], sizes.words, choice.channels, dot)
+    words = vectorize_words(sch, blocks["words"], sizes.words, configuration.channels, dot)
 
-    expand, low, project = _tiles(sizes, choice)
+    expand, low, project = _tiles(sizes, configuration)
     sums, epilogue = blocks["project_sum"], blocks["epilogue"]
     strip, row, column, channel, share = sch.get_loops(sums)
     column, pixel = sch.split(column, [None, project.pixels])
@@ -157,7 +160,7 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     sch.split(result_column, [None, project.pixels])
     sch.compute_at(project_conv, column, preserve_unit_loops=True)
     sch.compute_at(blocks["depthwise"], row, preserve_unit_loops=True)
-    tile = _tile_loops(sch, blocks["depthwise"], choice.columns, choice.channels)
+    tile = _tile_loops(sch, blocks["depthwise"], configuration.columns, configuration.channels)
     sch.compute_at(depthwise_conv, tile, preserve_unit_loops=True)
     sch.compute_at(words, tile, preserve_unit_loops=True)
     unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2)
@@ -206,19 +209,26 @@ def _tile_loops(sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int
     return column
 
 
-def _tiles(sizes: _Sizes, choice: Choice) -> tuple[DotTile, DotTile | None, DotTile]:
+def _tiles(sizes: _Sizes, configuration: Configuration) -> tuple[DotTile, DotTile | None, DotTile]:
     """The register tiles of the expansion, the smaller feature map's and the projection."""
     dot = sizes.expand.dot
     lanes, project_lanes = dot.lanes_for(sizes.share), dot.lanes_for(sizes.project.channels)
-    expand = DotTile(choice.pixels, choice.vectors, lanes, choice.steps, 1, dot.operand_dtype)
+    expand = DotTile(
+        configuration.pixels,
+        configuration.vectors,
+        lanes,
+        configuration.steps,
+        1,
+        dot.operand_dtype,
+    )
     low = None
-    if choice.low_pixels:
-        low = replace(expand, pixels=choice.low_pixels, steps=choice.low_steps)
+    if configuration.low_pixels:
+        low = replace(expand, pixels=configuration.low_pixels, steps=configuration.low_steps)
     project = DotTile(
-        choice.project_pixels,
-        choice.project_vectors,
+        configuration.project_pixels,
+        configuration.project_vectors,
         project_lanes,
-        choice.project_steps,
+        configuration.project_steps,
         1,
         dot.data_dtype,
     )
@@ -287,3 +297,13 @@ def _depthwise_tiles(sizes: _Sizes, core: CpuCore) -> list[tuple[int, int]]:
             min(core.registers * lanes // run, sizes.most_columns(run), 2 * MOST_PIXELS),
         )
     ]
+
+
+FAMILY = KernelFamily(
+    "inverted_residual",
+    "inverted residual",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+)

@@ -16,11 +16,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import even_lanes, largest_divisor, vector_lanes
-
-FAMILY = "instance_norm_statistics"
-
-#: Family of the multiply-add.
-NORMALIZE = "normalize"
+from compile.kernels.family import KernelFamily
 
 _COLUMNS = 16
 
@@ -55,7 +51,7 @@ def create_statistics(height: int, width: int, channels: int, epsilon: float) ->
         return tirx.Select(i == 0, scale, beta[c] - mean(c) * scale)
 
     out = te.compute((2, repeated_columns(width), channels), finish, name="scale_shift")
-    return create_kernel(FAMILY, [rows, gamma, beta], out)
+    return create_kernel(STATISTICS.name, [rows, gamma, beta], out)
 
 
 def repeated_columns(width: int) -> int:
@@ -82,10 +78,10 @@ def create_normalize(
         return value.astype(dtype)
 
     out = te.compute(data_shape, normalize, name="normalize")
-    return create_kernel(NORMALIZE, [data, scale_shift], out)
+    return create_kernel(NORMALIZE.name, [data, scale_shift], out)
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore) -> None:
+def schedule_statistics(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Channels to vectors; there is little to do, and one thread does it."""
     for name in ("mean_sum", "square_sum"):
         block = sch.get_sblock(name)
@@ -111,3 +107,9 @@ def vectorize_normalize(sch: s_tir.Schedule, normalize: SBlockRV, core: CpuCore)
     run = sch.fuse(column, channel)
     _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), core.lanes)])
     sch.vectorize(lane)
+
+
+STATISTICS = KernelFamily("instance_norm_statistics", "means", schedule_statistics)
+
+#: Of the multiply-add.
+NORMALIZE = KernelFamily("normalize", "elementwise", schedule_normalize)

@@ -15,10 +15,8 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import even_lanes, largest_divisor
-
-#: Families of the three kernels. Of the last one's:
-#: :func:`compile.kernels.cpu.plain.elementwise.schedule`.
-ROWS, STATISTICS, NORMALIZE = "planar_row_statistics", "planar_statistics", "planar_normalize"
+from compile.kernels.cpu.plain import elementwise
+from compile.kernels.family import KernelFamily
 
 #: The blocks of the first kernel in order.
 ROW_BLOCKS = ("segment_sum", "segment_square", "segments")
@@ -61,7 +59,7 @@ def create_row_statistics(data_shape: tuple[int, int, int, int]) -> tirx.PrimFun
         lambda y, i, c, s: tirx.Select(i == 0, sums[y, c, s], squares[y, c, s]),
         name="segments",
     )
-    return create_kernel(ROWS, [data], rows)
+    return create_kernel(ROWS.name, [data], rows)
 
 
 def schedule_rows(sch: s_tir.Schedule, core: CpuCore) -> None:
@@ -123,7 +121,7 @@ def create_statistics(height: int, channels: int, width: int, epsilon: float) ->
         return tirx.Select(i == 0, scale, beta[c] - mean(c) * scale)
 
     out = te.compute((2, channels), finish, name="scale_shift")
-    return create_kernel(STATISTICS, [rows, gamma, beta], out)
+    return create_kernel(STATISTICS.name, [rows, gamma, beta], out)
 
 
 def schedule_statistics(sch: s_tir.Schedule, core: CpuCore) -> None:
@@ -148,10 +146,15 @@ def create_normalize(data_shape: tuple[int, int, int, int], low: float | None) -
         return value if low is None else tirx.max(value, tirx.const(low, "float32"))
 
     return create_kernel(
-        NORMALIZE, [data, scale_shift], te.compute(data_shape, normalize, name="normalize")
+        NORMALIZE.name, [data, scale_shift], te.compute(data_shape, normalize, name="normalize")
     )
 
 
 def _vectorize(sch: s_tir.Schedule, loop, core: CpuCore) -> None:
     _, lane = sch.split(loop, [None, even_lanes(int(sch.get(loop).extent), core.lanes)])
     sch.vectorize(lane)
+
+
+ROWS = KernelFamily("planar_row_statistics", "means", schedule_rows)
+STATISTICS = KernelFamily("planar_statistics", "means", schedule_statistics)
+NORMALIZE = KernelFamily("planar_normalize", "elementwise", elementwise.schedule)

@@ -13,8 +13,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import even_lanes, largest_divisor
-
-FAMILY = "row_statistics"
+from compile.kernels.family import KernelFamily
 
 #: Neighbouring columns that are summed up apart: with their channels they fill vectors, however
 #: few channels there are, and the sums do not wait for each other.
@@ -62,7 +61,7 @@ def create_row_statistics(data_shape: tuple[int, int, int, int], dtype: str) -> 
         lambda y, i, c: tirx.Select(i == 0, row_sum[y, c], row_square[y, c]),
         name="rows",
     )
-    return create_kernel(FAMILY, [data], rows)
+    return create_kernel(FAMILY.name, [data], rows)
 
 
 #: The kernel's blocks in order.
@@ -88,3 +87,10 @@ def schedule_row(sch: s_tir.Schedule, core: CpuCore) -> None:
         vectors = largest_divisor(int(sch.get(run).extent) // lanes, _VECTORS)
         _, run = sch.split(run, [None, vectors * lanes])
         accumulate_in_registers(sch, block, [], run, [step], lanes)
+
+
+FAMILY = KernelFamily(
+    "row_statistics",
+    "means",
+    schedule,
+)

@@ -13,15 +13,14 @@ from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import column_tile, rows_per_task
 from compile.kernels.common.window import (
     Window,
-    WindowChoice,
+    WindowConfiguration,
     output_extents,
     tile_window,
-    window_choices,
+    window_configurations,
 )
+from compile.kernels.family import KernelFamily
 
-FAMILY = "depthwise"
-
-Choice, choices = WindowChoice, window_choices
+Configuration, configurations = WindowConfiguration, window_configurations
 
 
 def create_depthwise(
@@ -52,23 +51,35 @@ def create_depthwise(
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
     macs = prod(shape) * prod(window.kernel)
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """One vector of channels over many pixels."""
     rows, columns, channels = output_extents(sch)
     tile = column_tile(columns, channels, core)
-    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, core))
+    return Configuration(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, core))
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Rows to threads; a tile of columns and channels accumulates over the whole window; cut by
-    the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
-    tiled = tile_window(sch, core, choice.tile, choice.rows)
+    the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
+    tiled = tile_window(sch, core, configuration.tile, configuration.rows)
     for loop in tiled.reduction:
         sch.unroll(loop)
     accumulate_in_registers(
         sch, tiled.block, [tiled.column], tiled.channel, tiled.reduction, tiled.lanes
     )
+
+
+FAMILY = KernelFamily(
+    "depthwise",
+    "depthwise convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+)

@@ -20,8 +20,7 @@ from compile.kernels.common.requantize import (
     uncontracted,
 )
 from compile.kernels.common.tiling import even_lanes, vector_lanes
-
-FAMILY = "elementwise"
+from compile.kernels.family import KernelFamily
 
 #: Meaning of the elements of the ``quant`` argument of a binary kernel, int32[5]: the output's
 #: zero point and limits stand where :mod:`compile.kernels.common.requantize` expects them.
@@ -45,7 +44,7 @@ def create_table_lookup(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
     out = te.compute(
         shape, lambda *i: table[data(*i).astype("int32") - smallest], name="table_lookup"
     )
-    return create_kernel(FAMILY, [data, table], out)
+    return create_kernel(FAMILY.name, [data, table], out)
 
 
 def create_rescale(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
@@ -60,7 +59,9 @@ def create_rescale(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
         centred = data(*index).astype("int32") * 2 - quant[INPUT_ZERO_POINT]
         return requantize(centred, multiplier[0], quant)
 
-    return create_kernel(FAMILY, [data, multiplier, quant], te.compute(shape, rescale, "rescale"))
+    return create_kernel(
+        FAMILY.name, [data, multiplier, quant], te.compute(shape, rescale, "rescale")
+    )
 
 
 def create_add(shape: tuple[int, ...], other: tuple[int, ...]) -> tirx.PrimFunc:
@@ -106,7 +107,7 @@ def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:
         return combine(a, b, multiplier, quant)
 
     out = te.compute(out_shape, compute, name=name)
-    return create_kernel(FAMILY, [left, right, multiplier, quant], out)
+    return create_kernel(FAMILY.name, [left, right, multiplier, quant], out)
 
 
 def _centred(left: tirx.Expr, right: tirx.Expr, quant: te.Tensor) -> tuple[tirx.Expr, tirx.Expr]:
@@ -125,7 +126,7 @@ def serves(sch: s_tir.Schedule) -> bool:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -135,16 +136,16 @@ class Choice:
     lanes: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     extent = _run(sch)
     lengths = [even_lanes(extent, core.lanes * n // 2) for n in (1, 2, 4, 8) if core.lanes * n > 1]
-    return [Choice(lanes) for lanes in dict.fromkeys(lengths)]
+    return [Configuration(lanes) for lanes in dict.fromkeys(lengths)]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """One vector of 32-bit lanes."""
-    return Choice(vector_lanes(_run(sch), core))
+    return Configuration(vector_lanes(_run(sch), core))
 
 
 def _run(sch: s_tir.Schedule) -> int:
@@ -154,13 +155,15 @@ def _run(sch: s_tir.Schedule) -> int:
     return extent * outer[-1] if outer and extent < _FEWEST_CHANNELS else extent
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Inline every block into the last one; fuse its loops, vectorize inside, threads outside; cut
-    by the built-in choice unless another one is given.
+    by the default configuration unless another one is given.
 
     Serves any chain of elementwise blocks, so also those that operator fusion has made.
     """
-    choice = choice or builtin_choice(sch, core)
+    configuration = configuration or default_configuration(sch, core)
     *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
     for block in inner:
         sch.compute_inline(block)
@@ -168,6 +171,17 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     if outer and int(sch.get(innermost).extent) < _FEWEST_CHANNELS:
         # Not the rows too: TVM would not see that the loop runs through memory, and gather.
         innermost = sch.fuse(outer.pop(), innermost)
-    rest, lane = sch.split(innermost, [None, choice.lanes])
+    rest, lane = sch.split(innermost, [None, configuration.lanes])
     sch.parallel(sch.fuse(*outer, rest))
     sch.vectorize(lane)
+
+
+FAMILY = KernelFamily(
+    "elementwise",
+    "elementwise",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    serves=serves,
+)

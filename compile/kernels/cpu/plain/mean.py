@@ -11,8 +11,7 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.requantize import INPUT_ZERO_POINT, requantize
 from compile.kernels.common.tiling import vector_lanes
-
-FAMILY = "mean"
+from compile.kernels.family import KernelFamily
 
 
 def create_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
@@ -29,7 +28,7 @@ def create_mean(data_shape: tuple[int, int, int, int]) -> tirx.PrimFunc:
         centred = total - quant[INPUT_ZERO_POINT] * (height * width)
         return requantize(centred, multiplier[0], quant)
 
-    return create_kernel(FAMILY, [data, multiplier, quant], _mean(data, "int32", finish))
+    return create_kernel(FAMILY.name, [data, multiplier, quant], _mean(data, "int32", finish))
 
 
 def create_float_mean(data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
@@ -40,7 +39,7 @@ def create_float_mean(data_shape: tuple[int, int, int, int], dtype: str) -> tirx
     def finish(total: tirx.Expr) -> tirx.Expr:
         return (total * (1.0 / pixels)).astype(dtype)
 
-    return create_kernel(FAMILY, [data], _mean(data, "float32", finish))
+    return create_kernel(FAMILY.name, [data], _mean(data, "float32", finish))
 
 
 def _mean(data: te.Tensor, acc_dtype: str, finish: Callable[[tirx.Expr], tirx.Expr]) -> te.Tensor:
@@ -71,3 +70,10 @@ def schedule(sch: s_tir.Schedule, core: CpuCore) -> None:
             sch.parallel(loops[0])
         accumulate_in_registers(sch, block, [], channel, [reduction], lanes)
     sch.vectorize(sch.get_loops(epilogue)[-1])
+
+
+FAMILY = KernelFamily(
+    "mean",
+    "means",
+    schedule,
+)

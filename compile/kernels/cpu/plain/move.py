@@ -1,7 +1,8 @@
 """Kernels that only move bytes: nearest-neighbour upsampling and concatenation along channels.
 
 Written as loops, not as one compute: a compute has to choose between the parts for every element,
-the loops copy a run of channels from each part in turn.
+the loops copy a run of channels from each part in turn. They are in their final form, and have no
+schedule.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from compile.kernels.common.kernel_function import FAMILY_ATTR
-
-#: These kernels are written in their final form and have no schedule.
-FAMILY = "move"
+from compile.kernels.family import KernelFamily
 
 
 def create_upsample(
@@ -34,7 +33,7 @@ def create_upsample(
                         vy, vx, vc = T.axis.remap("SSS", [y, x, c])
                         out[0, vy, vx, vc] = data[0, vy // factor, vx // factor, vc]
 
-    return upsample.with_attr(FAMILY_ATTR, FAMILY)
+    return upsample.with_attr(FAMILY_ATTR, FAMILY.name)
 
 
 def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str) -> tirx.PrimFunc:
@@ -59,4 +58,7 @@ def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str
                         vy, vx, vc = T.axis.remap("SSS", [y, x, c])
                         out[0, vy, vx, first + vc] = right[0, vy, vx, vc]
 
-    return concat.with_attr(FAMILY_ATTR, FAMILY)
+    return concat.with_attr(FAMILY_ATTR, FAMILY.name)
+
+
+FAMILY = KernelFamily("move", "copies", schedule=None)

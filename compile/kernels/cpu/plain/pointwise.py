@@ -12,9 +12,8 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.common.tiling import register_tile, register_tiles
 from compile.kernels.common.window import output_extents
-from compile.kernels.cpu.norm.fused_neighbours import place_neighbours, row_loop
-
-FAMILY = "pointwise"
+from compile.kernels.cpu.fused_neighbours import ALL_NEIGHBOURS, place_neighbours, row_loop
+from compile.kernels.family import KernelFamily
 
 
 def create_pointwise(
@@ -48,12 +47,12 @@ def create_pointwise(
         name="epilogue",
     )
     return create_kernel(
-        FAMILY, [data, weight, *operands], out, height * width * channels_in * channels_out
+        FAMILY.name, [data, weight, *operands], out, height * width * channels_in * channels_out
     )
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -65,29 +64,33 @@ class Choice:
     lanes: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     _, columns, channels = output_extents(sch)
     tiles = register_tiles(columns, channels, core)
-    return [Choice(tile.pixels, tile.vectors, tile.lanes) for tile in tiles]
+    return [Configuration(tile.pixels, tile.vectors, tile.lanes) for tile in tiles]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the most multiplies for each load."""
     _, columns, channels = output_extents(sch)
     tile = register_tile(columns, channels, core)
-    return Choice(tile.pixels, tile.vectors, tile.lanes)
+    return Configuration(tile.pixels, tile.vectors, tile.lanes)
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Rows to threads, columns and channels to registers with the epilogue in the same tile; cut
-    by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    by the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     epilogue, conv = sch.get_sblock("epilogue"), sch.get_sblock("conv")
     row = row_loop(sch, epilogue, core)
     *_, column, channel = sch.get_loops(epilogue)
-    column_outer, column = sch.split(column, [None, choice.pixels])
-    channel_outer, vector, lane = sch.split(channel, [None, choice.vectors, choice.lanes])
+    column_outer, column = sch.split(column, [None, configuration.pixels])
+    channel_outer, vector, lane = sch.split(
+        channel, [None, configuration.vectors, configuration.lanes]
+    )
     sch.reorder(column_outer, channel_outer, column, vector, lane)
     sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
     sch.parallel(row)
@@ -95,4 +98,15 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     place_neighbours(sch, row, core)
 
     *_, column, channel, k = sch.get_loops(conv)
-    accumulate_in_registers(sch, conv, [column], channel, [k], choice.lanes)
+    accumulate_in_registers(sch, conv, [column], channel, [k], configuration.lanes)
+
+
+FAMILY = KernelFamily(
+    "pointwise",
+    "1x1 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    fusion=ALL_NEIGHBOURS,
+)

@@ -19,12 +19,16 @@ from compile.kernels.common.tiling import (
     rows_per_task,
     shares_of_rows,
 )
-from compile.kernels.common.window import Window, WindowChoice, output_extents, vectorize_copy
-from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
+from compile.kernels.common.window import (
+    Window,
+    WindowConfiguration,
+    output_extents,
+    vectorize_copy,
+)
+from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
+from compile.kernels.family import KernelFamily
 
-FAMILY = "spatial_conv"
-
-Choice = WindowChoice
+Configuration = WindowConfiguration
 
 
 def create_spatial_conv(
@@ -65,21 +69,21 @@ def create_spatial_conv(
     shape = (1, *size, channels_out)
     out = te.compute(shape, lambda b, y, x, n: finish(conv[b, y, x, n], n), name="epilogue")
     macs = prod(shape) * prod(window.kernel) * channels_in
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     rows, columns, channels = _extents(sch)
     return [
-        Choice(tile.pixels, tile.vectors, tile.lanes, share)
+        Configuration(tile.pixels, tile.vectors, tile.lanes, share)
         for tile in register_tiles(columns, channels, core)
         if _is_whole(sch, tile)
         for share in shares_of_rows(rows, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the most multiplies for each load."""
     rows, columns, channels = _extents(sch)
     tile = register_tile(columns, channels, core)
@@ -87,27 +91,29 @@ def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
         vectors = channels // tile.lanes
         limit = min(core.registers // 2 // vectors, MOST_PIXELS)
         tile = RegisterTile(largest_divisor(columns, limit), vectors, tile.lanes)
-    return Choice(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, core))
+    return Configuration(tile.pixels, tile.vectors, tile.lanes, rows_per_task(rows, core))
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
-    """Rows to threads, columns and channels to registers; cut by the built-in choice unless
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
+    """Rows to threads, columns and channels to registers; cut by the default configuration unless
     another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    configuration = configuration or default_configuration(sch, core)
     epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
     batch, row, column, channel, *reduction = sch.get_loops(conv)
-    task, row = sch.split(row, [None, choice.rows])
-    outer_column, column = sch.split(column, [None, choice.pixels])
-    outer, channel = sch.split(channel, [None, choice.vectors * choice.lanes])
+    task, row = sch.split(row, [None, configuration.rows])
+    outer_column, column = sch.split(column, [None, configuration.pixels])
+    outer, channel = sch.split(channel, [None, configuration.vectors * configuration.lanes])
     sch.reorder(task, row, outer_column, outer, column, channel)
     task = sch.fuse(batch, task)
     sch.reverse_compute_at(epilogue, outer, preserve_unit_loops=True)
     sch.compute_at(pad, task, preserve_unit_loops=True)
     sch.parallel(task)
     vectorize_copy(sch, pad, core)
-    finish_in_registers(sch, epilogue, choice.lanes)
+    finish_in_registers(sch, epilogue, configuration.lanes)
     place_neighbours(sch, row, core)
-    accumulate_in_registers(sch, conv, [column], channel, reduction, choice.lanes)
+    accumulate_in_registers(sch, conv, [column], channel, reduction, configuration.lanes)
 
 
 def _extents(sch: s_tir.Schedule) -> tuple[int, int, int]:
@@ -122,3 +128,14 @@ def _is_whole(sch: s_tir.Schedule, tile: RegisterTile) -> bool:
     vectors."""
     _, _, channels = _extents(sch)
     return output_extents(sch)[2] == channels or tile.vectors * tile.lanes == channels
+
+
+FAMILY = KernelFamily(
+    "spatial_conv",
+    "3x3 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    fusion=STATISTICS_BEHIND,
+)

@@ -20,6 +20,7 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import divisors, rows_per_task, shares_of_rows
 from compile.kernels.common.window import Window
+from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
 from compile.kernels.cpu.instructions.planar_intrinsics import (
@@ -34,9 +35,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     take_annotations,
     vectorize_operand,
 )
-from compile.kernels.cpu.norm.fused_neighbours import place_neighbours
-
-FAMILY = "planar_conv"
+from compile.kernels.family import KernelFamily
 
 
 def serves_planar(
@@ -103,7 +102,7 @@ def create_planar_conv(
     conv = te.compute(planes, multiply, name="conv", attrs=attrs)
     out = te.compute((1, *planes), lambda b, y, n, x: finish(conv[y, n, x], n), name="epilogue")
     macs = prod(planes) * prod(window.kernel) * channels_in
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 def _whole_vectors(window: Window, width: int, dot: DotProduct) -> tuple[int, int, int, int]:
@@ -124,7 +123,7 @@ def pack_planar(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -137,17 +136,17 @@ class Choice:
     rows: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     sizes = _sizes(sch, core)
     return [
-        Choice(*tile, rows)
+        Configuration(*tile, rows)
         for tile in _tiles(sizes, core.registers)
         for rows in shares_of_rows(sizes.rows, core)
     ]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads for each instruction: a step loads a group of weights for each
     channel and a vector of data for each vector."""
     sizes = _sizes(sch, core)
@@ -163,20 +162,22 @@ def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
         for channels, vectors in _tiles(sizes, core.registers)
         if (channels + 1) * vectors < core.registers - sizes.dot.temporaries
     ]
-    return Choice(*min(tiles, key=loads), rows_per_task(sizes.rows, core))
+    return Configuration(*min(tiles, key=loads), rows_per_task(sizes.rows, core))
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
-    """Rows to threads; channels by vectors of pixels to registers; cut by the built-in choice
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
+    """Rows to threads; channels by vectors of pixels to registers; cut by the default configuration
     unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    configuration = configuration or default_configuration(sch, core)
     sizes = _sizes(sch, core)
     epilogue, conv, operand = (sch.get_sblock(name) for name in ("epilogue", "conv", "operand"))
     take_annotations(sch, conv)
     row, channel, column, *_ = sch.get_loops(conv)
-    task, row = sch.split(row, [None, choice.rows])
-    outer_channel, channel = sch.split(channel, [None, choice.channels])
-    outer_column, column = sch.split(column, [None, choice.vectors * sizes.lanes])
+    task, row = sch.split(row, [None, configuration.rows])
+    outer_channel, channel = sch.split(channel, [None, configuration.channels])
+    outer_column, column = sch.split(column, [None, configuration.vectors * sizes.lanes])
     sch.reorder(task, row, outer_column, outer_channel, channel, column)
     sch.reverse_compute_at(epilogue, outer_channel, preserve_unit_loops=True)
     _split_groups(sch, operand, task, sizes, core)
@@ -190,7 +191,7 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     for loop in (kx, k, vector):
         sch.unroll(loop)
     _unroll_tile(sch, sch.decompose_reduction(conv, ky), sizes.lanes)
-    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, choice.channels, sizes.lanes))
+    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, configuration.channels, sizes.lanes))
 
 
 @dataclass(frozen=True)
@@ -250,3 +251,14 @@ def _split_groups(
     pad = sch.get_sblock("pad")
     sch.compute_at(pad, sch.get_loops(block)[-2], preserve_unit_loops=True)
     vectorize_operand(sch, pad, core)
+
+
+FAMILY = KernelFamily(
+    "planar_conv",
+    "3x3 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    fusion=STATISTICS_BEHIND,
+)

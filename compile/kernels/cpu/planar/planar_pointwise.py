@@ -14,10 +14,9 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import divisors, even_lanes, largest_divisor
+from compile.kernels.cpu.fused_neighbours import ALL_NEIGHBOURS, place_neighbours, row_loop
 from compile.kernels.cpu.instructions.planar_intrinsics import interleave_intrinsic
-from compile.kernels.cpu.norm.fused_neighbours import place_neighbours, row_loop
-
-FAMILY = "planar_pointwise"
+from compile.kernels.family import KernelFamily
 
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
 _MOST_BYTES = 1023
@@ -57,11 +56,11 @@ def create_planar_pointwise(
             name="interleave",
         )
     macs = height * width * channels_in * channels_out
-    return create_kernel(FAMILY, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Configuration:
     """How the loops are cut.
 
     Attributes:
@@ -71,24 +70,26 @@ class Choice:
     vectors: int
 
 
-def choices(sch: s_tir.Schedule, core: CpuCore) -> list[Choice]:
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     channels, vectors, lanes = _sizes(sch, core)
     most = min(core.registers, _MOST_BYTES // (lanes * 4)) // channels
-    return [Choice(count) for count in divisors(vectors, max(1, most))]
+    return [Configuration(count) for count in divisors(vectors, max(1, most))]
 
 
-def builtin_choice(sch: s_tir.Schedule, core: CpuCore) -> Choice:
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """As many as fit the registers beside their data and one weight."""
     channels, vectors, lanes = _sizes(sch, core)
     registers = min(core.registers, _MOST_BYTES // (lanes * 4)) - 1
-    return Choice(largest_divisor(vectors, max(1, registers // (channels + 1))))
+    return Configuration(largest_divisor(vectors, max(1, registers // (channels + 1))))
 
 
-def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -> None:
+def schedule(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
+) -> None:
     """Rows to threads; a few vectors of pixels of all channels to registers, and the normalization
-    of the data there, too; cut by the built-in choice unless another one is given."""
-    choice = choice or builtin_choice(sch, core)
+    of the data there, too; cut by the default configuration unless another one is given."""
+    configuration = configuration or default_configuration(sch, core)
     channels, _, lanes = _sizes(sch, core)
     names = [str(sch.get(b).name_hint) for b in sch.get_child_blocks(sch.get_sblock("root"))]
     if "normalize" in names:
@@ -105,7 +106,7 @@ def schedule(sch: s_tir.Schedule, core: CpuCore, choice: Choice | None = None) -
     else:
         row = row_loop(sch, epilogue, core)
     *_, channel, column = sch.get_loops(epilogue)
-    outer_column, vector, lane = sch.split(column, [None, choice.vectors, lanes])
+    outer_column, vector, lane = sch.split(column, [None, configuration.vectors, lanes])
     sch.reorder(outer_column, channel, vector, lane)
     sch.compute_at(conv, outer_column, preserve_unit_loops=True)
     sch.parallel(row)
@@ -127,3 +128,14 @@ def _sizes(sch: s_tir.Schedule, core: CpuCore) -> tuple[int, int, int]:
     _, channels, columns, _ = (int(axis.dom.extent) for axis in axes)
     lanes = even_lanes(columns, core.lanes)
     return channels, columns // lanes, lanes
+
+
+FAMILY = KernelFamily(
+    "planar_pointwise",
+    "1x1 convolution",
+    schedule,
+    Configuration,
+    configurations,
+    default_configuration,
+    fusion=ALL_NEIGHBOURS,
+)

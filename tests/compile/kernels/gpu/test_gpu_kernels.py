@@ -45,7 +45,7 @@ from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
 from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_words
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import create_concat, create_upsample
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from targets.load_target import load_target, tvm_target
 
 pytestmark = pytest.mark.usefixtures("opencl")
@@ -321,7 +321,7 @@ def dense_source() -> tuple[tvm.runtime.Executable, str]:
     mod = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
     with kernel_sources.completed_sources(images={}):
         target = tvm_target(load_target("host-opencl"))
-        library = tvm.compile(apply_builtin_schedule(USUAL)(mod), target=target)
+        library = tvm.compile(apply_default_schedule(USUAL)(mod), target=target)
     return library, library.mod.imports[0].inspect_source()
 
 

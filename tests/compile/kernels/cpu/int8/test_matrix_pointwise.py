@@ -24,7 +24,7 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
     pack_matrix,
     serves_matrix,
 )
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -92,17 +92,20 @@ def test_every_choice_is_code_of_smmla(size: tuple[int, int, int, int]) -> None:
         kernel = create_matrix_pointwise(shape, channels_out, REQUANTIZE)
         return s_tir.Schedule(kernel.with_attr("global_symbol", "main"))
 
-    found = matrix_pointwise.choices(unscheduled(), UNIT)
-    builtin = matrix_pointwise.builtin_choice(unscheduled(), UNIT)
-    assert len(found) == len(set(found)) and found.count(builtin) == 1
-    for choice in (builtin, *found[:: max(1, len(found) // 4)]):
+    found = matrix_pointwise.configurations(unscheduled(), UNIT)
+    default = matrix_pointwise.default_configuration(unscheduled(), UNIT)
+    assert len(found) == len(set(found)) and found.count(default) == 1
+    for configuration in (default, *found[:: max(1, len(found) // 4)]):
         schedule = unscheduled()
-        matrix_pointwise.schedule(schedule, UNIT, choice)
+        matrix_pointwise.schedule(schedule, UNIT, configuration)
         built = tvm.tirx.build(schedule.mod, target=tvm.target.Target(X2))
         lines = built.inspect_source("asm").splitlines()
         smmla = sum("smmla" in line.split()[:1] for line in lines)
         # Loops over input channels may be unrolled, wholly or in part.
-        assert smmla >= choice.pairs * choice.vectors and smmla % choice.vectors == 0
+        assert (
+            smmla >= configuration.pairs * configuration.vectors
+            and smmla % configuration.vectors == 0
+        )
 
 
 def lowered_family(channels_out: int, width: int) -> str:
@@ -123,7 +126,7 @@ def lowered_family(channels_out: int, width: int) -> str:
         builder.emit_func_output(out)
     after = LowerQuantizedOps(dot_product_named("smmla", 128))(builder.get())
     (call,) = (binding.value for binding in after["main"].body.blocks[0].bindings)
-    apply_builtin_schedule(UNIT)(after)
+    apply_default_schedule(UNIT)(after)
     return str(after[call.args[0]].attrs["mqnet.family"])
 
 

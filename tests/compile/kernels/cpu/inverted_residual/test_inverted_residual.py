@@ -30,7 +30,7 @@ from compile.kernels.cpu.instructions.x86_vnni import vnni
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from device.emulated.arm64.run_module import run_on_board
 from targets.load_target import load_target
 
@@ -81,7 +81,7 @@ def test_kernels_of_sdot_compute_the_blocks(arm64_root: Path, tmp_path: Path) ->
             result = relax.TensorType(*_type(kernel.params[-1]))
             call = relax.op.call_tir(builder.add_func(kernel, f"{name}_kernel"), params, result)
             builder.emit_func_output(builder.emit(call))
-    module = apply_builtin_schedule(core)(builder.get())
+    module = apply_default_schedule(core)(builder.get())
     small_net.export(module, spec, tmp_path / "blocks.so")
     for name, block in blocks.items():
         drawn = Drawn(block, seed=1)

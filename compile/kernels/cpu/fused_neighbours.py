@@ -7,13 +7,25 @@ to the next in the cache.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.tiling import even_lanes
-from compile.kernels.cpu.norm import planar_norm, row_statistics
-from compile.kernels.cpu.norm.instance_norm import vectorize_normalize
+from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
+from compile.kernels.family import Fusion
+
+#: What a schedule that calls :func:`place_neighbours` takes into its loop over rows.
+STATISTICS_BEHIND = Fusion(consumers=(row_statistics.FAMILY.name, planar_norm.ROWS.name))
+
+#: What one that calls :func:`row_loop` too does.
+ALL_NEIGHBOURS = replace(
+    STATISTICS_BEHIND,
+    producers=(instance_norm.NORMALIZE.name, planar_norm.NORMALIZE.name),
+    elementwise=True,
+)
 
 _STATISTICS = (*row_statistics.ROW_BLOCKS, *planar_norm.ROW_BLOCKS)
 
@@ -38,7 +50,7 @@ def place_neighbours(sch: s_tir.Schedule, row: LoopRV, core: CpuCore) -> None:
     if "normalize" in names:
         normalize = sch.get_sblock("normalize")
         sch.compute_at(normalize, row, preserve_unit_loops=True)
-        vectorize_normalize(sch, normalize, core)
+        instance_norm.vectorize_normalize(sch, normalize, core)
     for statistics in (row_statistics, planar_norm):
         if statistics.ROW_BLOCKS[0] in names:
             for name in statistics.ROW_BLOCKS:

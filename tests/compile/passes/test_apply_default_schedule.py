@@ -1,4 +1,4 @@
-"""ApplyBuiltinSchedule: every kernel gets the loops of its family, and no kernel naive ones."""
+"""ApplyDefaultSchedule: every kernel gets the loops of its family, and no kernel naive ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
-from compile.passes.apply_builtin_schedule import apply_builtin_schedule
+from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.support.errors import GraphError
 
 
@@ -73,7 +73,7 @@ def test_fused_elementwise_chain(core) -> None:
                         v3 = T.axis.spatial(8, task % 2 * 4 + lane)
                         y[v0, v1, v2, v3] = x[v0, v1, v2, v3] * T.float32(2) + T.float32(1)
 
-    assert_structural_equal(apply_builtin_schedule(core)(Before), After)
+    assert_structural_equal(apply_default_schedule(core)(Before), After)
 
 
 def test_pointwise_accumulates_in_registers(core) -> None:
@@ -143,7 +143,7 @@ def test_pointwise_accumulates_in_registers(core) -> None:
                                         T.writes(epilogue[vb, vy, vx, vn])
                                         epilogue[vb, vy, vx, vn] = acc[vy, vx, vn] + bias[vn]
 
-    assert_structural_equal(apply_builtin_schedule(core)(before), After)
+    assert_structural_equal(apply_default_schedule(core)(before), After)
 
 
 BIAS = ConvEpilogue(EpilogueKind.BIAS)
@@ -174,7 +174,7 @@ KERNELS = {
 def test_kernels_of_every_family_have_tasks_and_vectors(family: str, core) -> None:
     before = module(KERNELS[family])
     assert loop_kinds(before["kernel"]) == {"serial"}
-    after = apply_builtin_schedule(core)(before)
+    after = apply_default_schedule(core)(before)
     assert {"parallel", "vectorized"} <= loop_kinds(after["kernel"])
     assert schedule_origin(after["kernel"]) == BUILT_IN
     assert after["kernel"].attrs["mqnet.family"] == family
@@ -183,14 +183,14 @@ def test_kernels_of_every_family_have_tasks_and_vectors(family: str, core) -> No
 
 def test_kernel_in_its_final_form_is_only_marked(core) -> None:
     kernel = create_upsample((1, 2, 3, 4), 2, "int8")
-    after = apply_builtin_schedule(core)(module(kernel))
+    after = apply_default_schedule(core)(module(kernel))
     assert_structural_equal(after["kernel"], mark_scheduled(kernel, BUILT_IN))
 
 
 def test_kernel_with_a_record_is_left_alone(core) -> None:
     scheduled = mark_scheduled(KERNELS["pointwise"], RECORD)
     before = tvm.IRModule({"tuned": scheduled, "untuned": KERNELS["mean"]})
-    after = apply_builtin_schedule(core)(before)
+    after = apply_default_schedule(core)(before)
     assert_structural_equal(after["tuned"], scheduled)
     assert schedule_origin(after["untuned"]) == BUILT_IN
 
@@ -207,8 +207,8 @@ def test_reduction_of_no_family_is_an_error(core) -> None:
                         y[vi] = T.float32(-1e30)
                     y[vi] = T.max(y[vi], x[vi, vk])
 
-    with pytest.raises(GraphError, match="kernel row_maximum .* has no built-in schedule"):
-        apply_builtin_schedule(core)(Before)
+    with pytest.raises(GraphError, match="kernel row_maximum .* has no schedule for a cpu"):
+        apply_default_schedule(core)(Before)
 
 
 def module(kernel: tirx.PrimFunc) -> tvm.IRModule:

@@ -1,5 +1,5 @@
-"""Design spaces: every choice can be scheduled and computes what the built-in one does, and the
-trace of its schedule says it all, to another process too."""
+"""Configurations: each can be scheduled and computes what the default one does, and the trace of
+its schedule says it all, to another process too."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
-from compile.kernels.design_spaces import design_space
+from compile.kernels.families import families_of
+from compile.kernels.family import KernelFamily
 from compile.pipeline import cpu_core
 from targets.load_target import load_target, tvm_target
 
@@ -93,20 +94,23 @@ normalize = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
 by_kernel = pytest.mark.parametrize("name", KERNELS)
 
 
+def family_of(kernel: tirx.PrimFunc) -> KernelFamily:
+    return families_of(UNIT.device).of(kernel)
+
+
 def unscheduled(kernel: tirx.PrimFunc) -> s_tir.Schedule:
     """Of a copy: a schedule may change the body that functions share."""
     return s_tir.Schedule(tvm.ir.load_json(tvm.ir.save_json(normalize(kernel))))
 
 
-def scheduled(kernel: tirx.PrimFunc, choice: object, core: CpuCore = UNIT) -> s_tir.Schedule:
+def scheduled(kernel: tirx.PrimFunc, configuration: object, core: CpuCore = UNIT) -> s_tir.Schedule:
     schedule = unscheduled(kernel)
-    design_space(kernel).schedule(schedule, core, choice)
+    family_of(kernel).schedule(schedule, core, configuration)
     return schedule
 
 
-def choices(kernel: tirx.PrimFunc, core: CpuCore = UNIT) -> list:
-    schedule = unscheduled(kernel)
-    return design_space(kernel).choices(schedule, core)
+def configurations(kernel: tirx.PrimFunc, core: CpuCore = UNIT) -> list:
+    return family_of(kernel).configurations(unscheduled(kernel), core)
 
 
 def arguments(kernel: tirx.PrimFunc) -> list[NDArray]:
@@ -134,37 +138,38 @@ def run(schedule: s_tir.Schedule, inputs: list[NDArray]) -> NDArray:
 
 @by_kernel
 @pytest.mark.parametrize("threads", [1, 2, 16])
-def test_builtin_choice_is_one_of_them(name: str, threads: int) -> None:
+def test_default_configuration_is_one_of_them(name: str, threads: int) -> None:
     core = replace(UNIT, threads=threads)
-    kernel, space = KERNELS[name], design_space(KERNELS[name])
-    found = choices(kernel, core)
-    builtin = space.builtin_choice(unscheduled(kernel), core)
-    assert found.count(builtin) == 1
+    kernel = KERNELS[name]
+    found = configurations(kernel, core)
+    default = family_of(kernel).default_configuration(unscheduled(kernel), core)
+    assert found.count(default) == 1
     assert len(found) == len(set(found))
-    default = scheduled(kernel, None, core).mod
-    assert structural_equal(default, scheduled(kernel, builtin, core).mod)
+    untuned = scheduled(kernel, None, core).mod
+    assert structural_equal(untuned, scheduled(kernel, default, core).mod)
 
 
 @by_kernel
-def test_every_choice_can_be_scheduled_and_makes_other_loops(name: str) -> None:
+def test_every_configuration_can_be_scheduled_and_makes_other_loops(name: str) -> None:
     kernel = KERNELS[name]
-    modules = [scheduled(kernel, choice).mod for choice in choices(kernel)]
+    modules = [scheduled(kernel, one).mod for one in configurations(kernel)]
     hashes = {structural_hash(module) for module in modules}
     # Some loops of one iteration can stand in any order.
     assert len(modules) // 3 < len(hashes) <= len(modules)
 
 
 @by_kernel
-def test_choices_compute_the_same(name: str) -> None:
+def test_configurations_compute_the_same(name: str) -> None:
     kernel, inputs = KERNELS[name], arguments(KERNELS[name])
     expected = run(scheduled(kernel, None), inputs)
     assert len(np.unique(expected)) > 2
-    for choice in Random(1).sample(choices(kernel), min(10, len(choices(kernel)))):
-        found = run(scheduled(kernel, choice), inputs)
+    every = configurations(kernel)
+    for configuration in Random(1).sample(every, min(10, len(every))):
+        found = run(scheduled(kernel, configuration), inputs)
         if found.dtype == np.int8:
-            np.testing.assert_array_equal(found, expected, err_msg=str(choice))
+            np.testing.assert_array_equal(found, expected, err_msg=str(configuration))
         else:
-            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=str(choice))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=str(configuration))
 
 
 _APPLY = """
@@ -187,7 +192,7 @@ def test_traces_are_replayed_by_another_process(tmp_path: Path) -> None:
     for number, kernel in enumerate(KERNELS.values()):
         functions[f"kernel{number}"] = kernel
         workload = database.commit_workload(normalize(kernel))
-        schedule = scheduled(kernel, Random(number).choice(choices(kernel)))
+        schedule = scheduled(kernel, Random(number).choice(configurations(kernel)))
         expected[f"kernel{number}"] = schedule.mod["main"].body
         record = TuningRecord(schedule.trace, workload, [1e-6], tvm.target.Target("llvm"))
         database.commit_tuning_record(record)
@@ -199,6 +204,6 @@ def test_traces_are_replayed_by_another_process(tmp_path: Path) -> None:
         tvm.ir.assert_structural_equal(after[name].body, body, map_free_vars=True)
 
 
-def test_families_without_a_choice_have_no_space() -> None:
-    assert design_space(create_mean((1, 5, 7, 6))) is None
-    assert design_space(create_upsample((1, 2, 3, 4), 2, "int8")) is None
+def test_families_with_one_way_only_are_not_tunable() -> None:
+    assert not family_of(create_mean((1, 5, 7, 6))).is_tunable
+    assert not family_of(create_upsample((1, 2, 3, 4), 2, "int8")).is_tunable

@@ -1,0 +1,81 @@
+"""The kernel families of every device: a new family is its file and one line here."""
+
+from __future__ import annotations
+
+from compile.kernels.cpu.int8 import (
+    int8_concat_pointwise,
+    int8_conv,
+    int8_depthwise,
+    int8_pointwise,
+    matrix_pointwise,
+)
+from compile.kernels.cpu.inverted_residual import inverted_residual
+from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
+from compile.kernels.cpu.plain import (
+    depthwise,
+    elementwise,
+    mean,
+    move,
+    pointwise,
+    spatial_conv,
+)
+from compile.kernels.cpu.planar import planar_conv, planar_pointwise
+from compile.kernels.family import KernelFamilies
+from compile.kernels.gpu import (
+    dp4a_concat_pointwise,
+    dp4a_conv,
+    dp4a_depthwise,
+    gpu_convolution,
+    gpu_elementwise,
+    gpu_mean,
+    gpu_norm,
+)
+
+#: By device, as core models name theirs.
+FAMILIES: dict[str, KernelFamilies] = {
+    "cpu": KernelFamilies(
+        int8_pointwise.FAMILY,
+        int8_concat_pointwise.FAMILY,
+        matrix_pointwise.FAMILY,
+        int8_conv.FAMILY,
+        int8_depthwise.FAMILY,
+        inverted_residual.FAMILY,
+        planar_conv.FAMILY,
+        planar_pointwise.FAMILY,
+        pointwise.FAMILY,
+        spatial_conv.FAMILY,
+        depthwise.FAMILY,
+        elementwise.FAMILY,
+        mean.FAMILY,
+        move.FAMILY,
+        row_statistics.FAMILY,
+        instance_norm.STATISTICS,
+        instance_norm.NORMALIZE,
+        planar_norm.ROWS,
+        planar_norm.STATISTICS,
+        planar_norm.NORMALIZE,
+    ),
+    "gpu": KernelFamilies(
+        dp4a_conv.FAMILY,
+        dp4a_concat_pointwise.FAMILY,
+        dp4a_depthwise.FAMILY,
+        gpu_convolution.POINTWISE,
+        gpu_convolution.SPATIAL_CONV,
+        gpu_convolution.DEPTHWISE,
+        gpu_elementwise.FAMILY,
+        gpu_mean.FAMILY,
+        gpu_norm.ROWS,
+        gpu_norm.STATISTICS,
+        gpu_norm.NORMALIZE,
+    ),
+}
+
+
+def families_of(device: str) -> KernelFamilies:
+    """Return the families of the ``device`` that a core model names."""
+    return FAMILIES[device]
+
+
+def kinds_by_family() -> dict[str, str]:
+    """Return what reports call each family of any device."""
+    return {name: one.kind for families in FAMILIES.values() for name, one in families.items()}

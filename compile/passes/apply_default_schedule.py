@@ -1,0 +1,51 @@
+"""Cut the loops of every kernel that has no schedule yet by its family's default configuration.
+
+A kernel of no known family is elementwise (operator fusion makes those) or an error: TVM's naive
+loops are never what a user gets.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import s_tir, tirx
+
+from compile.graph.schedule_attrs import BUILT_IN, is_scheduled, mark_scheduled
+from compile.kernels.common.core_model import CoreModel
+from compile.kernels.common.kernel_function import FAMILY_ATTR
+from compile.kernels.families import families_of
+from compile.support.errors import GraphError
+
+
+def apply_default_schedule(core: CoreModel) -> tvm.transform.Pass:
+    """Return the pass for ``core``.
+
+    Raises:
+        GraphError: (when run) a kernel that no family of the core's device schedules.
+    """
+    families = families_of(core.device)
+
+    @tvm.transform.module_pass(opt_level=0, name="ApplyDefaultSchedule")
+    def transform(mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        schedule = s_tir.Schedule(mod, enable_check=False)
+        names = []
+        for variable, function in mod.functions_items():
+            if not isinstance(function, tirx.PrimFunc) or is_scheduled(function):
+                continue
+            name = variable.name_hint
+            family = families.of(function)
+            if family is None:
+                unknown = (function.attrs or {}).get(FAMILY_ATTR)
+                raise GraphError(
+                    f"kernel {name} (family {unknown}) has no schedule for a {core.device}: lower "
+                    "its op in compile/passes or declare its family in compile/kernels"
+                )
+            names.append(name)
+            if family.schedule is not None:
+                schedule.work_on(name)
+                family.schedule(schedule, core)
+        result = schedule.mod
+        for name in names:
+            result.update_func(result.get_global_var(name), mark_scheduled(result[name], BUILT_IN))
+        return result
+
+    return transform
