@@ -220,19 +220,17 @@ def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Devic
     """Raise where what is to be timed cannot run there: before it is built."""
     from bench.device.device import check_runs_there
     from compile.artefact.artefact import check_runs_here
-    from compile.codegen.link.elf import read_machine
+    from compile.artefact.compatibility import TargetNeeds
     from targets.load_target import load_target
 
     for artefact in artefacts:
         if device is None:
             check_runs_here(artefact)
         else:
-            target = artefact.manifest["target"]
-            facts = target["name"], read_machine(artefact.library), target["requires"]
-            check_runs_there(*facts, target["linker"], device)
+            check_runs_there(artefact.manifest["target"]["name"], artefact.needs, device)
     if not artefacts and device is not None:
         spec = load_target(options.target)
-        check_runs_there(spec.name, spec.machine, spec.requires, spec.linker, device)
+        check_runs_there(spec.name, TargetNeeds.of(spec), device)
 
 
 def _jobs(

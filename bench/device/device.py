@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,10 @@ from bench.engines.engine import Job
 from bench.session.asked_process import AskedProcess, NoAnswer, WorkerError
 from bench.session.clock import CoreLimits
 from compile.artefact.artefact import Artefact
-from compile.artefact.compatibility import why_not_here
+from compile.artefact.compatibility import MachineFacts, TargetNeeds, why_not
 from compile.support.errors import ArtefactError, TargetError
 from device.client.request import DeviceAddress
 from device.server.kernel_calls import TimedCall
-from targets.detect_host import HostMachine
 from targets.load_target import TargetSpec
 
 
@@ -119,14 +118,12 @@ def device_environment(device: Device) -> dict[str, Any]:
     return told | {"device": {"key": device.address.key} | device.facts.get("versions", {})}
 
 
-def check_runs_there(
-    target: str, machine: str, requires: Sequence[str], linker: str, device: Device
-) -> None:
+def check_runs_there(target: str, needs: TargetNeeds, device: Device) -> None:
     """Raise where ``device`` cannot execute what was built, as far as it tells what it is.
 
     Args:
         target: name of the target that it was or shall be built for.
-        machine, requires, linker: see :func:`compile.artefact.compatibility.why_not_here`.
+        needs: of what is built for it.
         device: that is asked about.
 
     Raises:
@@ -134,8 +131,8 @@ def check_runs_there(
     """
     if not device.facts:
         return
-    there = HostMachine(device.facts["machine"], frozenset(device.facts["features"]))
-    reason = why_not_here(machine, requires, linker, there, "the device")
+    features = frozenset(device.facts["features"])
+    reason = why_not(needs, MachineFacts(device.facts["machine"], features, name="the device"))
     if reason is not None:
         raise ArtefactError(
             f"what is built for target {target} does not run on {device.address}: {reason}; name "

@@ -24,8 +24,9 @@ from bench.engines.engine import Job
 from bench.peers.peer_files import litert_name, peer_file
 from bench.session.asked_process import WorkerError
 from compile.artefact.artefact import LIBRARY, Artefact, open_artefact
+from compile.artefact.compatibility import why_not_on_gpu
 from device.client.get_function import offered
-from device.runtime.artefact_device import check_opencl, network_layout
+from device.runtime.artefact_device import network_layout
 from device.runtime.gpu_name import gpu_name
 from device.server.kernel_calls import TimedCall
 
@@ -191,7 +192,10 @@ def _version_there(session: RPCSession, artefact: Artefact, version: str | None)
     if describe is None:
         return f"{version} on an unknown GPU"
     gpu = json.loads(describe())
-    check_opencl(artefact.manifest["target"], gpu)
+    reason = artefact.needs.gpu and why_not_on_gpu(artefact.needs.gpu, gpu)
+    if reason is not None:
+        target = artefact.manifest["target"]["name"]
+        raise WorkerError(f"what is built for target {target} cannot run there: {reason}")
     return f"{version} on {gpu_name(gpu)}"
 
 

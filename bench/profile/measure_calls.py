@@ -17,7 +17,6 @@ from bench.session.asked_process import WorkerError
 from bench.session.clock import CoreLimits, measure_this_core
 from bench.session.environment import describe_environment, describe_repository
 from compile.artefact.artefact import Artefact
-from compile.codegen.link.elf import read_machine
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
@@ -73,11 +72,9 @@ def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> Me
         TargetError: no such device, or it cannot be reached.
         ArtefactError: it does not run there, or does not say which layers its calls compute.
     """
-    target = artefact.manifest["target"]
     asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
     with open_device(address) as device, Progress(stderr).phase(f"{frames} frames on {address}"):
-        facts = target["name"], read_machine(artefact.library), target["requires"]
-        check_runs_there(*facts, target["linker"], device)
+        check_runs_there(artefact.manifest["target"]["name"], artefact.needs, device)
         environment = device_environment(device) | describe_repository()
         try:
             version, calls = device.time_calls(*asked)

@@ -10,12 +10,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compile.artefact.compatibility import why_not_here
+from compile.artefact.compatibility import GpuNeeds, MachineFacts, TargetNeeds, why_not
 from compile.codegen.link.elf import read_machine
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
@@ -45,6 +45,14 @@ class Artefact:
         """(height, width) in pixels of the picture that it takes."""
         _, height, width, _ = self.manifest["input"]["shape"]
         return height, width
+
+    @property
+    def needs(self) -> TargetNeeds:
+        """What it demands of the machine that runs it."""
+        target = self.manifest["target"]
+        opencl = target.get("opencl")
+        gpu = opencl and GpuNeeds(opencl["work_group"], opencl["integer_dot_product"])
+        return TargetNeeds(read_machine(self.library), target["requires"], target["linker"], gpu)
 
 
 @contextlib.contextmanager
@@ -132,17 +140,20 @@ def _check_facts(path: Path, manifest: dict[str, Any]) -> None:
         raise ArtefactError(f"{path} is damaged ({error!r}): build it again") from None
 
 
-def check_runs_here(artefact: Artefact) -> None:
+def check_runs_here(artefact: Artefact, gpu: Mapping[str, Any] | None = None) -> None:
     """Raise where this machine cannot execute the ``artefact``.
 
+    Args:
+        artefact: a whole build.
+        gpu: what :func:`device.runtime.opencl_device.describe_opencl` tells of this machine; no GPU
+            is judged without it.
+
     Raises:
-        ArtefactError: another machine's instruction set.
+        ArtefactError: another machine's instruction set, or no GPU that can run its kernels.
     """
-    target = artefact.manifest["target"]
-    machine = read_machine(artefact.library)
-    reason = why_not_here(machine, target["requires"], target["linker"])
+    reason = why_not(artefact.needs, MachineFacts.here(gpu))
     if reason is not None:
         raise ArtefactError(
-            f"{artefact.library} was built for target {target['name']}, but {reason}: build it "
-            "here with --target host"
+            f"{artefact.library} was built for target {artefact.manifest['target']['name']}, but "
+            f"{reason}; to run on this machine's processor, build it with --target host"
         )

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compile.artefact.compatibility import why_not_here
+from compile.artefact.compatibility import MachineFacts, TargetNeeds, why_not
 from compile.records.log_folder import DEVICE_FACTS
 from compile.search.board import BoardOptions
 from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
 from device.client.request import DeviceAddress, count_devices
-from device.runtime.artefact_device import why_not_on
 from device.server.tracker import tracker_address
-from targets.detect_host import HostMachine
-from targets.load_target import TargetSpec, describe_target
+from targets.load_target import TargetSpec
 from targets.timing_model import TimingModel
 
 
@@ -41,10 +39,11 @@ class Farm:
             TargetError: none can be used, or they cannot execute what is built for ``spec``.
         """
         runner = RpcRunner(self.options, self.count, reference, expected, DEVICE_FACTS)
-        there = HostMachine(runner.device["machine"], frozenset(runner.device["features"]))
-        reason = why_not_here(spec.machine, spec.requires, spec.linker, there, "the device")
-        if reason is None and spec.gpu is not None:
-            reason = why_not_on(describe_target(spec), runner.device["opencl"])
+        facts = runner.device
+        machine = MachineFacts(
+            facts["machine"], frozenset(facts["features"]), facts.get("opencl"), "the device"
+        )
+        reason = why_not(TargetNeeds.of(spec), machine)
         if reason is not None:
             runner.close()
             raise TargetError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from compile.artefact.artefact import Artefact, check_runs_here
 from compile.support.errors import MqnetError
-from device.runtime.artefact_device import check_device_here, network_layout
+from device.runtime.artefact_device import network_layout
+from device.runtime.opencl_device import describe_opencl
 from device.runtime.tvm_network import TvmNetwork
 
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
@@ -31,7 +33,8 @@ class Session:
     """
 
     def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
-        check_runs_here(artefact)
+        on_gpu = artefact.manifest["target"].get("opencl") is not None
+        check_runs_here(artefact, json.loads(describe_opencl()) if on_gpu else None)
         wanted = artefact.manifest["threads"] if threads is None else threads
         if wanted < 1:
             raise MqnetError(f"threads {wanted} is not a positive number")
@@ -42,7 +45,6 @@ class Session:
                 "use: ask for fewer"
             )
         self.artefact = artefact
-        check_device_here(artefact.manifest["target"])
         self.network = TvmNetwork(artefact.library.parent, network_layout(artefact))
 
     def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 from tvm.target import Target, codegen
 
-from compile.artefact.compatibility import why_not_here
 from compile.support.errors import TargetError
 from targets.detect_host import HostMachine, parse_cpuinfo
 from targets.load_target import (
@@ -295,16 +294,6 @@ def test_host_counts_the_cores_it_may_use():
         assert load_target("host").threads == 1
     finally:
         os.sched_setaffinity(0, allowed)
-
-
-def test_says_why_a_library_does_not_run_here():
-    here = HostMachine(arch="x86_64", flags=frozenset({"avx2", "fma"}))
-    assert why_not_here("EM_X86_64", ["avx2"], "host", here) is None
-    assert "EM_AARCH64" in why_not_here("EM_AARCH64", [], "linux-arm64", here)
-    assert "avx512f" in why_not_here("EM_X86_64", ["avx2", "avx512f"], "host", here)
-    board = HostMachine(arch="aarch64", flags=frozenset({"asimd"}))
-    assert why_not_here("EM_AARCH64", [], "linux-arm64", board) is None
-    assert "Android" in why_not_here("EM_AARCH64", [], "android-arm64", board)
 
 
 def test_table_and_json_hold_every_target():

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from bench.engines.litert import LiteRT
 from bench.session.asked_process import NoAnswer, WorkerError
 from bench.session.rows import make_rows
 from bench.session.session import measure
+from compile.artefact.compatibility import TargetNeeds
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.support.errors import ArtefactError, TargetError
@@ -185,7 +187,7 @@ def test_a_device_without_our_server(tracker: tuple[str, int], artefact: Artefac
         jobs = [ours(artefact), Job("litert", "mixed", LITERT_SIZE, 1)]
         reference = Session(artefact()).run(photo(SIZE))[0]
         with opened(address) as device:
-            check_runs_there("linux-arm64", "EM_AARCH64", (), "linux-arm64", device)
+            check_runs_there("linux-arm64", TargetNeeds("EM_AARCH64", (), "linux-arm64"), device)
             results = measure(jobs, [photo(SIZE)], [reference], 0.2, lambda _: None, device)
             environment = device_environment(device)
     finally:
@@ -202,12 +204,11 @@ def test_builds_for_another_machine(board: Served, artefact: ArtefactFactory):
     other = {"x86_64": "EM_AARCH64", "aarch64": "EM_X86_64"}[os.uname().machine]
     with opened(board.address) as device:
         with pytest.raises(ArtefactError, match=f"{other}.*the device is .*linux-arm64"):
-            check_runs_there("other", other, (), "host", device)
-        target = artefact().manifest["target"]
-        same = target["machine"], target["requires"], target["linker"]
-        check_runs_there("host", *same, device)
+            check_runs_there("other", TargetNeeds(other, (), "host"), device)
+        needs = artefact().needs
+        check_runs_there("host", needs, device)
         with pytest.raises(ArtefactError, match="amx_int8000, which the device lacks"):
-            check_runs_there("host", same[0], ("amx_int8000",), "host", device)
+            check_runs_there("host", replace(needs, requires=("amx_int8000",)), device)
 
 
 @needs_lld
