@@ -66,7 +66,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     from bench.counts.count_target import check_is_arm64, count_target
     from bench.peers.peer_files import SIZES, litert_name, peer_file
     from bench.session.rows import size_text
-    from compile.build_network import BuildRequest, build_artefact, parse_size, quantized_program
+    from compile.build_network import BuildRequest, build_network, parse_size, quantized_program
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
@@ -107,7 +107,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     counted = []
     for request in requests:
         progress.say(request.target)
-        artefact = build_artefact(request, progress, program)
+        artefact = build_network(request, progress, program)
         core = cores[request.target]
         with progress.phase(f"ours on an emulated {core.title}"):
             counted.append(count_target(root, core, artefact, picture, litert[core.name]))

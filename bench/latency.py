@@ -268,7 +268,7 @@ def _build(
     options: Options, engine: str, scheme: str, size: tuple[int, int], threads: int
 ) -> Artefact:
     from bench.session.rows import size_text
-    from compile.build_network import BuildRequest, build_artefact
+    from compile.build_network import BuildRequest, build_network
     from compile.support.progress import Progress
 
     images = engine == "tvm-images"
@@ -281,7 +281,7 @@ def _build(
         out=options.out.parent / name,
         image_weights=images,
     )
-    return build_artefact(request, Progress(stderr))
+    return build_network(request, Progress(stderr))
 
 
 def _session(

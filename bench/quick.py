@@ -64,7 +64,7 @@ def _bench(options: Options) -> None:
     import numpy as np
     import torch
 
-    from compile.build_network import BuildRequest, build_artefact, parse_size
+    from compile.build_network import BuildRequest, build_network, parse_size
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.decode_hdr import decode_hdr, mu_law
     from compile.imaging.fit_size import fit_photo
@@ -84,7 +84,7 @@ def _bench(options: Options) -> None:
         threads=options.threads,
         out=Path("build") / f"quick-{size[0]}x{size[1]}-{options.threads}",
     )
-    session = Session(build_artefact(request, Progress(stderr)))
+    session = Session(build_network(request, Progress(stderr)))
     frame, _ = fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")
     network = ExportWrapper(load_checkpoint(None, "ca")).eval()
     engines = {

@@ -69,7 +69,7 @@ def _build(options: Options) -> None:
         return
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.artefact.show_build import show_build
-    from compile.build_network import BuildRequest, build_artefact, parse_size
+    from compile.build_network import BuildRequest, build_network, parse_size
     from compile.codegen.link.linkers import find_ndk
     from compile.support.progress import Progress
 
@@ -85,7 +85,7 @@ def _build(options: Options) -> None:
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
     )
-    artefact = build_artefact(request, Progress(stderr))
+    artefact = build_network(request, Progress(stderr))
     show_build(artefact, stderr)
     if options.json:
         print(json.dumps(artefact.manifest, indent=2))

@@ -1,8 +1,14 @@
-"""Everything that ``compile/build.py`` does once its options are read."""
+"""From a request to an artefact in five steps: quantize, plan, emit, link, describe.
+
+Each step is a function of explicit values that returns a value: it can be called by itself, and its
+result can be kept.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,40 +16,41 @@ from typing import Any
 
 import tvm
 from torch.export import ExportedProgram
+from tvm import relax
 
 from compile.artefact.artefact import (
-    LIBRARY,
     Artefact,
     open_artefact,
     staged_artefact,
     write_manifest,
 )
-from compile.artefact.describe_boundary import BoundaryTensor, describe_boundary
-from compile.artefact.describe_calls import describe_calls
-from compile.artefact.describe_parts import describe_kernels, describe_parts
-from compile.codegen.link.link import ExportLinker, LinkOptions
-from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, INPUT
+from compile.artefact.describe_calls import CallSummary, describe_calls
+from compile.artefact.describe_interface import Interface, describe_interface
+from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
+from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
+from compile.graph.parts import COPY, HEAD, INPUT, MAIN
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import MIN_SIDE, read_photo
 from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
-from compile.pipeline import PipelineOptions, emit, plan_network
+from compile.pipeline import (
+    ModuleObserver,
+    PhaseReporter,
+    PipelineOptions,
+    emit,
+    partition_network,
+    plan_part,
+)
+from compile.place_network import Part, place_network
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import records_name
-from compile.split_network import (
-    SplitNetwork,
-    plan_split,
-    split_options,
-    whole_calls,
-    whole_part,
-)
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.checksum import sha256_of
-from compile.support.errors import MqnetError
+from compile.support.errors import GraphError, MqnetError
 from compile.support.progress import Progress
 from compile.support.scratch_space import check_scratch_space
-from targets.load_target import describe_target, load_target
+from targets.load_target import TargetSpec, describe_target, load_target
 
 #: Where records of tuning sessions are.
 TUNING_LOGS = Path(__file__).parent.parent / "tuning_logs"
@@ -103,10 +110,37 @@ def parse_size(text: str) -> tuple[int, int]:
     return padded_size(height, width)
 
 
-def build_artefact(
-    request: BuildRequest, phases: Progress, program: ExportedProgram | None = None
+@dataclass(frozen=True)
+class PlannedPart:
+    """A part with its kernels scheduled and its memory planned.
+
+    Attributes:
+        part: which it is, and how it is compiled.
+        module: kernels with their final loops, called in order.
+    """
+
+    part: Part
+    module: tvm.IRModule
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """All that is known of a network before its code is emitted.
+
+    Attributes:
+        interface: its input, its output, and what its parts pass on.
+        parts: in the order of computation; a single one where one device computes all.
+    """
+
+    interface: Interface
+    parts: tuple[PlannedPart, ...]
+
+
+def build_network(
+    request: BuildRequest, progress: Progress, program: ExportedProgram | None = None
 ) -> Artefact:
-    """Compile, link and describe; the folder that results, opened again.
+    """Quantize, plan, emit, link and describe the network of ``request``; the folder that results,
+    opened again.
 
     ``program`` is what :func:`quantized_program` has given for ``request``, where the caller has it
     already: calibration takes as long as the rest.
@@ -115,91 +149,20 @@ def build_artefact(
         MqnetError: one of its kinds, for each mistake that a user can mend.
     """
     spec = load_target(request.target)
-    threads = spec.threads if request.threads is None else request.threads
-    if threads < 1:
-        raise MqnetError(f"threads {threads} is not a positive number")
-    scheme = scheme_named(request.scheme)
-    if not scheme.runs_on(spec):
-        raise MqnetError(
-            f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
-            "take a scheme with float32, such as mixed"
-        )
-    records = TUNING_LOGS / records_name(spec)
-    options = PipelineOptions.for_scheme(spec, threads, scheme, records, request.image_weights)
-    of_parts = request.on_processor and split_options(options, request.on_processor, TUNING_LOGS)
+    options = _pipeline_options(request, spec, TUNING_LOGS)
+    placement = place_network(options, request.on_processor, TUNING_LOGS)
     folder = request.out or _default_folder(request)
     check_scratch_space()
     with staged_artefact(folder) as work:
-        with phases.phase("quantize"):
+        with progress.phase("quantize"):
             program = program or quantized_program(request)
-        boundary: list[BoundaryTensor] = []
-
-        def observe(number: int, name: str, mod: tvm.IRModule) -> None:
-            if name == "cut":
-                boundary.extend(describe_boundary(mod))
-            if request.dump_ir is not None:
-                _dump(request.dump_ir, number, name, mod)
-
-        if of_parts is None:
-            planned = plan_network(program, options, phases.phase, observe)
-            libraries = {LIBRARY: (planned, options)}
-            main, description = planned["main"], _describe(planned)
-        else:
-            split = plan_split(program, of_parts, phases.phase, observe)
-            names = {BACKBONE: LIBRARY, HEAD: HEAD_LIBRARY}
-            libraries = {
-                names[part]: (planned, split.options[part]) for part, planned in split.parts.items()
-            }
-            main, description = split.main, _describe_split(split, request.on_processor)
-        linker = ExportLinker(spec, LinkOptions(ndk_compiler=request.ndk_compiler))
-        for name, (planned, its_options) in libraries.items():
-            with phases.phase("emit"):
-                executable = emit(planned, its_options)
-            with phases.phase("link"):
-                executable.export_library(str(work / name), fcompile=linker)
-        checkpoint = _weights_of(request)
-        write_manifest(
-            work,
-            {
-                "scheme": request.scheme,
-                "attention": request.attention,
-                "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
-                "target": describe_target(spec),
-                "threads": max(its_options.threads for _, its_options in libraries.values()),
-                "input": _tensor(main.params[0].name, main.params[0].ty),
-                "output": _tensor("h", main.ret_ty),
-                "boundary": [asdict(tensor) for tensor in boundary],
-                **description,
-                "linker": asdict(linker.report),
-                "versions": {package: version(package) for package in _PACKAGES},
-            },
-            tuple(libraries),
-        )
+        plan = plan_parts(program, placement, progress.phase, _observer(request.dump_ir))
+        executables = emit_parts(plan, progress.phase)
+        link = LinkOptions(ndk_compiler=request.ndk_compiler)
+        report = link_parts(executables, spec, link, work, progress.phase)
+        manifest = describe_build(request, spec, plan, report)
+        write_manifest(work, manifest, tuple(executables))
     return open_artefact(folder)
-
-
-def _describe(planned: tvm.IRModule) -> dict[str, Any]:
-    return {
-        "parts": [asdict(part) for part in describe_parts(planned)],
-        "kernels": [asdict(kernel) for kernel in describe_kernels(planned)],
-        "calls": [asdict(call) for call in describe_calls(planned)],
-    }
-
-
-def _describe_split(split: SplitNetwork, on_processor: str) -> dict[str, Any]:
-    parts = [part for planned in split.parts.values() for part in describe_parts(planned)]
-    calls = [describe_calls(planned, name) for name, planned in split.parts.items()]
-    copies = sum(origin != INPUT for origin in split.head_arguments)
-    return {
-        "split": {"on_processor": on_processor, "head_arguments": split.head_arguments},
-        "parts": [asdict(part) for part in (*parts, whole_part(parts))],
-        "kernels": [
-            asdict(kernel) | {"part": name}
-            for name, planned in split.parts.items()
-            for kernel in describe_kernels(planned)
-        ],
-        "calls": [asdict(call) for call in whole_calls(*calls, copies)],
-    }
 
 
 def quantized_program(request: BuildRequest) -> ExportedProgram:
@@ -211,6 +174,137 @@ def quantized_program(request: BuildRequest) -> ExportedProgram:
     network = load_checkpoint(_weights_of(request), request.attention)
     photos = [read_photo(path) for path in bundled_photos("calibration")]
     return quantize_network(network, scheme_named(request.scheme), photos, *request.size)
+
+
+def plan_parts(
+    program: ExportedProgram,
+    placement: Sequence[Part],
+    report: PhaseReporter = lambda name: nullcontext(),
+    observe: ModuleObserver = lambda number, name, mod: None,
+) -> NetworkPlan:
+    """Plan each part of the quantized ``program`` for its device.
+
+    ``report`` is called around each phase with its name, ``observe`` behind it with its module.
+
+    Raises:
+        GraphError: the program holds something that the compiler cannot take, or it has no
+            boundary between precisions where ``placement`` needs one.
+    """
+    partitioned = partition_network(program, placement[0].options, report, observe)
+    functions = {var.name_hint for var in partitioned.get_global_vars()}
+    if not functions.issuperset(part.name for part in placement):
+        raise GraphError("the network has no boundary between precisions to be split at")
+    parts = tuple(
+        PlannedPart(part, plan_part(partitioned, part.name, part.options, report, observe))
+        for part in placement
+    )
+    return NetworkPlan(describe_interface(partitioned), parts)
+
+
+def emit_parts(
+    plan: NetworkPlan, report: PhaseReporter = lambda name: nullcontext()
+) -> dict[str, relax.VMExecutable]:
+    """Generate the code of each part of ``plan``, by the file name of its library."""
+    executables = {}
+    for planned in plan.parts:
+        with report(_phase_name("emit", planned.part)):
+            executables[planned.part.library] = emit(planned.module, planned.part.options)
+    return executables
+
+
+def link_parts(
+    executables: Mapping[str, relax.VMExecutable],
+    spec: TargetSpec,
+    options: LinkOptions,
+    folder: Path,
+    report: PhaseReporter = lambda name: nullcontext(),
+) -> LinkReport:
+    """Link ``executables``, from :func:`emit_parts`, into libraries in ``folder``; what linked the
+    last of them.
+
+    Raises:
+        TargetError: no linker is found.
+        OutputError: a library cannot be written.
+    """
+    linker = ExportLinker(spec, options)
+    for library, executable in executables.items():
+        with report(f"link {library}"):
+            executable.export_library(str(folder / library), fcompile=linker)
+    return linker.report
+
+
+def describe_build(
+    request: BuildRequest, spec: TargetSpec, plan: NetworkPlan, linked: LinkReport
+) -> dict[str, Any]:
+    """The manifest of the build of ``request``, without format and checksums of the libraries."""
+    checkpoint = _weights_of(request)
+    interface = plan.interface
+    return {
+        "scheme": request.scheme,
+        "attention": request.attention,
+        "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
+        "target": describe_target(spec),
+        "threads": max(planned.part.options.threads for planned in plan.parts),
+        "input": asdict(interface.input),
+        "output": asdict(interface.output),
+        "boundary": [asdict(tensor) for tensor in interface.boundary],
+        **_describe_placement(request, interface),
+        **_describe_modules(plan),
+        "linker": asdict(linked),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def _describe_placement(request: BuildRequest, interface: Interface) -> dict[str, Any]:
+    """What the manifest says of a network on two devices; nothing where one computes all."""
+    if request.on_processor is None:
+        return {}
+    arguments = interface.head_arguments
+    return {"split": {"on_processor": request.on_processor, "head_arguments": arguments}}
+
+
+def _describe_modules(plan: NetworkPlan) -> dict[str, Any]:
+    """Functions, kernels and calls of all parts together."""
+    functions, kernels, calls = [], [], []
+    copies = sum(origin != INPUT for origin in plan.interface.head_arguments)
+    for planned in plan.parts:
+        name, module = planned.part.name, planned.module
+        functions += describe_parts(module)
+        of_part = {} if name == MAIN else {"part": name}
+        kernels += [asdict(kernel) | of_part for kernel in describe_kernels(module)]
+        if name == HEAD:
+            calls += [CallSummary(COPY, ())] * copies
+        calls += describe_calls(module, name)
+    if functions[-1].name != MAIN:
+        functions.append(sum_of_parts(functions))
+    return {
+        "parts": [asdict(function) for function in functions],
+        "kernels": kernels,
+        "calls": [asdict(call) for call in calls],
+    }
+
+
+def _pipeline_options(request: BuildRequest, spec: TargetSpec, logs: Path) -> PipelineOptions:
+    """How the network of ``request`` is compiled for its target.
+
+    Raises:
+        MqnetError: the number of threads or the scheme does not fit.
+    """
+    threads = spec.threads if request.threads is None else request.threads
+    if threads < 1:
+        raise MqnetError(f"threads {threads} is not a positive number")
+    scheme = scheme_named(request.scheme)
+    if not scheme.runs_on(spec):
+        raise MqnetError(
+            f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
+            "take a scheme with float32, such as mixed"
+        )
+    records = logs / records_name(spec)
+    return PipelineOptions.for_scheme(spec, threads, scheme, records, request.image_weights)
+
+
+def _phase_name(phase: str, part: Part) -> str:
+    return phase if part.name == MAIN else f"{part.name}, {phase}"
 
 
 def _weights_of(request: BuildRequest) -> Path:
@@ -226,11 +320,12 @@ def _default_folder(request: BuildRequest) -> Path:
     return Path("build") / name
 
 
-def _dump(folder: Path, number: int, name: str, mod: tvm.IRModule) -> None:
-    make_folder(folder)
-    write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
+def _observer(folder: Path | None) -> ModuleObserver:
+    """What writes the module behind each phase into ``folder``; nothing where that is None."""
 
+    def dump(number: int, name: str, mod: tvm.IRModule) -> None:
+        if folder is not None:
+            make_folder(folder)
+            write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
 
-def _tensor(name: str, kind: tvm.relax.TensorType) -> dict[str, Any]:
-    shape = [int(extent) for extent in kind.shape]
-    return {"name": name, "shape": shape, "dtype": str(kind.dtype), "layout": "NHWC"}
+    return dump

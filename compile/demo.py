@@ -31,7 +31,7 @@ def _demo(options: Options) -> None:
     import numpy as np
 
     from compile.artefact.show_build import show_build
-    from compile.build_network import BuildRequest, build_artefact
+    from compile.build_network import BuildRequest, build_network
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.compare import side_by_side
     from compile.imaging.decode_hdr import mu_law
@@ -51,7 +51,7 @@ def _demo(options: Options) -> None:
     progress = Progress(stderr)
     progress.say(f"building mixed MQNet for this machine at {size[0]}x{size[1]}")
     request = BuildRequest(target="host", size=size, out=options.out / "artefact")
-    artefact = build_artefact(request, progress)
+    artefact = build_network(request, progress)
     show_build(artefact, stderr)
 
     session = Session(artefact)

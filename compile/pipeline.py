@@ -1,6 +1,5 @@
 """The compiler's phases in order: from an exported program to a module of scheduled kernels.
 
-======  =======================================================  ==================================
 phase   what it does                                             file
 ======  =======================================================  ==================================
 import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import_program.py
@@ -22,11 +21,39 @@ loops   tuning records where they fit                            passes/apply_tu
 plan    order of kernels and memory                              passes/plan_memory.py
 emit    machine code, or OpenCL C, and the virtual machine's bytecode          :func:`emit`
 ======  =======================================================  ==================================
+=======
+=========  ==================================================  ====================================
+phase      what it does                                        file
+=========  ==================================================  ====================================
+import     ``torch.export`` program to Relax, with its         frontend/import_program.py
+           quantize and dequantize ops
+layout     NCHW to NHWC                                        passes/convert_layout.py
+partition  int8 backbone | head with float activations         passes/partition_precision.py
+           the head's feature maps in float16, where wanted    passes/narrow_head.py
+lower      int8 quantized ops to integer kernels               passes/lower_quantized_ops.py
+           inverted residual blocks, one row block at a time   passes/fuse_inverted_residuals.py
+           channel scales, in the kernel that reads them       passes/fold_channel_scales.py
+           float feature maps of few channels as rows of       passes/choose_planar_rows.py
+           planes
+           float convolutions, with int8 weights kept          passes/lower_float_convolutions.py
+           InstanceNorm to statistics and a multiply-add       passes/lower_instance_norm.py
+           float pooling, upsampling, concat                   passes/lower_float_activations.py
+           other float ops, fused                              passes/legalize_float_ops.py
+           float convolutions and what reads them, by rows     passes/fuse_row_kernels.py
+schedule   tuning records where they fit                       passes/apply_tuning_records.py
+           the default configuration elsewhere                 passes/apply_default_schedule.py
+plan       order of kernels and memory                         passes/plan_memory.py
+emit       machine code or OpenCL C, and the virtual           :func:`emit`
+           machine's bytecode
+=========  ==================================================  ====================================
+
+Up to "partition" a program is the same for every device. Behind it each part of the network may be
+compiled for a device of its own (:mod:`compile.place_network`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
@@ -38,6 +65,7 @@ from tvm import relax
 
 from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.frontend.import_program import import_program
+from compile.graph.parts import MAIN
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
@@ -70,15 +98,16 @@ class PipelineOptions:
     Attributes:
         spec: the machine.
         threads: threads that a frame may use.
-        split: cut into backbone and head; False for a network without int8 activations.
-        narrow_head: hold the pictures inside of the head in float16.
-        image_weights: built-in schedules of a GPU read int8 weights from images where they can.
+        partition: into backbone and head, by precision; False for a network without int8
+            activations.
         records: folder with the target's tuning records (it may be missing).
+        narrow_head: hold the feature maps inside of the head in float16.
+        image_weights: default schedules of a GPU read int8 weights from images where they can.
     """
 
     spec: TargetSpec
     threads: int
-    split: bool
+    partition: bool
     records: Path
     narrow_head: bool = False
     image_weights: bool = False
@@ -93,12 +122,12 @@ class PipelineOptions:
         image_weights: bool = False,
     ) -> PipelineOptions:
         """What the network of a quantization scheme needs."""
-        is_split = scheme.backbone is Precision.INT8
-        return cls(spec, threads, is_split, records, scheme.narrow_head, image_weights)
+        partition = scheme.backbone is Precision.INT8
+        return cls(spec, threads, partition, records, scheme.narrow_head, image_weights)
 
 
-#: Progress before backbone and head are two functions.
-_CUT = 2
+#: Phases behind the import that are the same for every device: "layout" and "partition".
+_FOR_ALL_DEVICES = 2
 
 #: Called around each phase with its name; for progress.
 PhaseReporter = Callable[[str], AbstractContextManager[None]]
@@ -113,41 +142,55 @@ def plan_network(
     report: PhaseReporter = lambda name: nullcontext(),
     observe: ModuleObserver = lambda number, name, mod: None,
 ) -> tvm.IRModule:
-    """All phases up to the memory plan: kernels with their final loops, called in order.
+    """Run all phases up to the memory plan for one device: kernels with their final loops, called
+    in order.
 
     Raises:
         GraphError: the program holds something that the compiler cannot take.
     """
-    return _run_phases(program, phases(options), report, observe)
+    partitioned = partition_network(program, options, report, observe)
+    return plan_part(partitioned, MAIN, options, report, observe)
 
 
-def cut_network(
+def partition_network(
     program: ExportedProgram,
     options: PipelineOptions,
     report: PhaseReporter = lambda name: nullcontext(),
     observe: ModuleObserver = lambda number, name, mod: None,
 ) -> tvm.IRModule:
-    """The phases up to "cut": a module of backbone, head and main, the same for every target.
+    """Run the import and the phases up to "partition", which are the same for every device: a
+    module of ``main``, and of the backbone and the head that it calls where ``options`` say so.
 
     Raises:
         GraphError: the program holds something that the compiler cannot take.
     """
-    return _run_phases(program, phases(options)[:_CUT], report, observe)
+    with report("import"):
+        mod = import_program(program)
+    observe(0, "import", mod)
+    for number, (name, passes) in enumerate(phases(options)[:_FOR_ALL_DEVICES], start=1):
+        with report(name):
+            mod = tvm.transform.Sequential(passes)(mod)
+        observe(number, name, mod)
+    return mod
 
 
 def plan_part(
-    cut: tvm.IRModule,
+    partitioned: tvm.IRModule,
     part: str,
     options: PipelineOptions,
     report: PhaseReporter = lambda name: nullcontext(),
     observe: ModuleObserver = lambda number, name, mod: None,
 ) -> tvm.IRModule:
-    """The phases behind the cut for the function ``part`` alone."""
-    mod = tvm.IRModule({part: cut[part].with_attr("global_symbol", part)})
-    for number, (name, passes) in enumerate(phases(options)[_CUT:], start=_CUT + 1):
-        with report(f"{part}, {name}"):
+    """Run the phases behind "partition" for ``part`` of a module from :func:`partition_network`:
+    for one of its functions alone, or for all of them where that is ``main``."""
+    mod = partitioned
+    if part != MAIN:
+        mod = tvm.IRModule({part: partitioned[part].with_attr("global_symbol", part)})
+    later = phases(options)[_FOR_ALL_DEVICES:]
+    for number, (name, passes) in enumerate(later, start=_FOR_ALL_DEVICES + 1):
+        with report(name if part == MAIN else f"{part}, {name}"):
             mod = tvm.transform.Sequential(passes)(mod)
-        observe(number, f"{name}-{part}", mod)
+        observe(number, name if part == MAIN else f"{name}-{part}", mod)
     return mod
 
 
@@ -156,29 +199,16 @@ def lower_network(
     options: PipelineOptions,
     report: PhaseReporter = lambda name: nullcontext(),
 ) -> tvm.IRModule:
-    """The phases before "loops": kernels that have no schedules yet, which is what a tuner takes.
+    """Run the phases before "schedule": kernels without schedules, which is what a tuner takes.
 
     Raises:
         GraphError: the program holds something that the compiler cannot take.
     """
-    before = takewhile(lambda phase: phase[0] != "loops", phases(options))
-    return _run_phases(program, before, report)
-
-
-def _run_phases(
-    program: ExportedProgram,
-    first: Iterable[tuple[str, list[tvm.transform.Pass]]],
-    report: PhaseReporter,
-    observe: ModuleObserver = lambda number, name, mod: None,
-) -> tvm.IRModule:
-    """The import and what follows it."""
-    with report("import"):
-        mod = import_program(program)
-    observe(0, "import", mod)
-    for number, (name, passes) in enumerate(first, start=1):
+    mod = partition_network(program, options, report)
+    later = phases(options)[_FOR_ALL_DEVICES:]
+    for name, passes in takewhile(lambda phase: phase[0] != "schedule", later):
         with report(name):
             mod = tvm.transform.Sequential(passes)(mod)
-        observe(number, name, mod)
     return mod
 
 
@@ -190,7 +220,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     on_gpu = options.spec.gpu is not None
     return [
         ("layout", [ConvertLayout()]),
-        ("cut", _cut(options)),
+        ("partition", _partition(options)),
         (
             "lower",
             [
@@ -206,7 +236,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             ],
         ),
         (
-            "loops",
+            "schedule",
             [
                 apply_tuning_records(options.records, target),
                 apply_default_schedule(core),
@@ -216,8 +246,8 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     ]
 
 
-def _cut(options: PipelineOptions) -> list[tvm.transform.Pass]:
-    if not options.split:
+def _partition(options: PipelineOptions) -> list[tvm.transform.Pass]:
+    if not options.partition:
         return []
     return [PartitionPrecision(), *([NarrowHead()] if options.narrow_head else [])]
 

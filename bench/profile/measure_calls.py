@@ -20,7 +20,7 @@ from compile.artefact.artefact import Artefact
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.split_network import processor_beside
+from compile.place_network import processor_beside
 from compile.support.cli import stderr
 from compile.support.errors import TargetError
 from compile.support.progress import Progress

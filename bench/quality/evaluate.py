@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.quality.metrics import METRICS
 from bench.quality.tone_mappers import TONE_MAPPERS
-from compile.build_network import BuildRequest, build_artefact, quantized_program
+from compile.build_network import BuildRequest, build_network, quantized_program
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
@@ -95,7 +95,7 @@ def evaluate_network(
             lambda photo: decode_hdr(run_module(module, photo)),
         )
     yield result
-    artefact = build_artefact(request, phases, program)
+    artefact = build_network(request, phases, program)
     session = Session(artefact)
     with phases.phase("compiled"):
         result = _evaluate(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 
 import tvm
 from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
-from compile.graph.parts import BACKBONE, HEAD
+from compile.graph.parts import BACKBONE, HEAD, MAIN
 from compile.graph.schedule_attrs import RECORD, schedule_origin
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 
@@ -44,10 +44,21 @@ def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
     ``planned`` comes from :func:`compile.passes.plan_memory.plan_memory`.
     """
     summaries = []
-    for name in (BACKBONE, HEAD, "main"):
+    for name in (BACKBONE, HEAD, MAIN):
         if any(var.name_hint == name for var in planned.get_global_vars()):
             summaries.append(_describe(planned, name))
     return summaries
+
+
+def sum_of_parts(parts: list[PartSummary]) -> PartSummary:
+    """The network as it is run on two devices: both ``parts`` one after the other, with memory for
+    each."""
+    sums = {
+        field.name: sum(getattr(part, field.name) for part in parts)
+        for field in fields(PartSummary)
+        if field.name != "name"
+    }
+    return PartSummary(name=MAIN, **sums)
 
 
 @dataclass(frozen=True)

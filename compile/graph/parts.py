@@ -1,8 +1,9 @@
-"""Names of a network's two parts, for who compiles it and who runs it."""
+"""Names of a network and its two parts, for who compiles it and who runs it."""
 
 from __future__ import annotations
 
-BACKBONE, HEAD = "backbone", "head"
+#: The whole network, and what it is partitioned into by precision.
+MAIN, BACKBONE, HEAD = "main", "backbone", "head"
 
 #: Where the network is on two devices: the head's library; the backbone's is where that of the
 #: whole network would be.

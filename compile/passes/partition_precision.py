@@ -1,8 +1,8 @@
-"""Cut a network into its int8 backbone and its float-activation head.
+"""Partition a network by precision into its int8 backbone and its float-activation head.
 
-The cut is found in the graph: the backbone is what can be computed in integers all the way from
-the network's input, the head is the rest, and the boundary is the int8 tensors that the head reads.
-No layer's name is looked at.
+The boundary is found in the graph: the backbone is what can be computed in integers all the way
+from the network's input, the head is the rest, and the int8 tensors that the head reads are the
+boundary. No layer's name is looked at.
 
 ``main(x)`` becomes ``head(backbone(x), x)``. Where the input is float, its quantization stays in
 ``main``; a uint8 feature map goes into the backbone as it is.
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @tvm.transform.module_pass(opt_level=0, name="PartitionPrecision")
 class PartitionPrecision:
-    """Split ``main`` into ``backbone`` and ``head``.
+    """Partition ``main`` into ``backbone`` and ``head``.
 
     Raises:
         GraphError: there is no precision boundary; the text says why.

@@ -26,7 +26,7 @@ def tunable_kernels(
     scheme = scheme_named(build.scheme)
     with phases.phase("quantize"):
         program = program or quantized_program(build)
-    # The records are not looked at before "loops".
+    # The records are not looked at before "schedule".
     options = PipelineOptions.for_scheme(spec, spec.threads, scheme, Path())
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):

@@ -11,8 +11,8 @@ from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY
 def network_layout(artefact: Artefact) -> dict[str, Any]:
     """Which library computes what and on which device, as plain data: "parts" in the order of
     computation, each by its name ("main", or "backbone" and "head") with the library's file and
-    TVM's name of the device; and "head_arguments" (:class:`compile.split_network.SplitNetwork`),
-    empty where one device computes all."""
+    TVM's name of the device; and "head_arguments", of
+    :class:`compile.artefact.describe_interface.Interface`, empty where one device computes all."""
     on_gpu = artefact.manifest["target"].get("opencl") is not None
     kind = "opencl" if on_gpu else "cpu"
     split = artefact.manifest.get("split")

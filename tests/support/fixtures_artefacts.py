@@ -97,7 +97,7 @@ def artefact(
                     target, scheme, attention, size, out=folder, image_weights=image_weights
                 )
                 program = quantized_program(scheme, attention, size)
-                building.build_artefact(request, Progress(Console(quiet=True)), program)
+                building.build_network(request, Progress(Console(quiet=True)), program)
         return open_artefact(folder)
 
     return make

@@ -65,16 +65,16 @@ def _with_vectors(bits: int) -> TargetSpec:
 @cache
 def scheduled_backbones(height: int, width: int, bits: int) -> tvm.IRModule:
     """Every phase of the pipeline over functions ``backbone_ca``, ``backbone_csa`` and so on."""
-    *before_cut, lower, loops, plan = phases(options(bits))
-    assert [name for name, _ in before_cut] == ["layout", "cut"], "the pipeline has new phases"
+    *before, lower, schedule, plan = phases(options(bits))
+    assert [name for name, _ in before] == ["layout", "partition"], "the pipeline has new phases"
     combined = tvm.IRModule()
     for attention in ATTENTIONS:
         mod = import_program(quantized_program(attention, height, width))
-        for _, passes in before_cut:
+        for _, passes in before:
             mod = tvm.transform.Sequential(passes)(mod)
         name = backbone_name(attention)
         combined[name] = mod["backbone"].with_attr("global_symbol", name)
-    for _, passes in (lower, loops, plan):
+    for _, passes in (lower, schedule, plan):
         combined = tvm.transform.Sequential(passes)(combined)
     return combined
 
@@ -95,7 +95,7 @@ def run_compiled(attention: str, image: NDArray[np.uint8], bits: int) -> NDArray
     """The head's int8 input, NHWC, for ``image`` uint8 [1, H, W, 3]."""
     machine = compiled_backbones(image.shape[1], image.shape[2], bits)
     result = machine[backbone_name(attention)](tvm.runtime.tensor(image))
-    assert hasattr(result, "numpy"), f"{len(result)} tensors cross the cut: the head has too much"
+    assert hasattr(result, "numpy"), f"{len(result)} results: the head has too much"
     return result.numpy()
 
 

@@ -120,7 +120,7 @@ def is_vector(array: NDArray) -> bool:
 def test_mixed_keeps_int8_weights_only(quantized_program: ProgramFactory, tmp_path: Path):
     program = quantized_program()
     spec = load_target("linux-arm64")
-    planned = plan_network(program, PipelineOptions(spec, 1, split=True, records=tmp_path))
+    planned = plan_network(program, PipelineOptions(spec, 1, partition=True, records=tmp_path))
     weights = [tensor for tensor in program.state_dict.values() if tensor.ndim == 4]
     assert all(tensor.dtype == torch.int8 for tensor in weights)
     by_part = {name: constants(planned, name) for name in ("backbone", "head")}

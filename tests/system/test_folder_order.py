@@ -30,7 +30,7 @@ ORDER = (
     "device.opencl",
     "device.runtime",
     "compile.pipeline",
-    "compile.split_network",
+    "compile.place_network",
     "compile.build_network",
     "device.server",
     "device.client",

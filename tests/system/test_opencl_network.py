@@ -25,7 +25,7 @@ from bench.device.device import Device
 from bench.engines.engine import Job
 from bench.session.asked_process import WorkerError
 from compile.artefact.artefact import Artefact, open_artefact
-from compile.build_network import BuildRequest, build_artefact
+from compile.build_network import BuildRequest, build_network
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.support.errors import ArtefactError, MqnetError
@@ -258,7 +258,7 @@ def test_infer_runs_on_the_device(on_gpu: Session, tmp_path: Path) -> None:
 def test_no_fp16_is_said_before_the_build(tmp_path: Path, scheme: str) -> None:
     request = BuildRequest("host-opencl", scheme, size=SIZE, out=tmp_path / "new")
     with pytest.raises(MqnetError, match=f"{scheme} needs float16, which target host-opencl does"):
-        build_artefact(request, Progress(Console(quiet=True)))
+        build_network(request, Progress(Console(quiet=True)))
     assert not (tmp_path / "new").exists()
 
 

@@ -20,7 +20,7 @@ from bench.engines.engine import Job
 from bench.profile.describe_calls import describe_calls, kernels_of
 from bench.profile.kernel_call import KernelCall
 from bench.session.asked_process import WorkerError
-from compile.build_network import BuildRequest, build_artefact
+from compile.build_network import BuildRequest, build_network
 from compile.graph.parts import COPY
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
@@ -36,7 +36,7 @@ def split(
 ) -> Session:
     folder = tmp_path_factory.mktemp("split") / "network"
     request = BuildRequest("host-opencl", size=SIZE, out=folder, on_processor="head")
-    return Session(build_artefact(request, Progress(Console(quiet=True)), quantized_program()))
+    return Session(build_network(request, Progress(Console(quiet=True)), quantized_program()))
 
 
 def test_it_computes_what_one_device_does(split: Session, artefact: ArtefactFactory) -> None:
@@ -94,7 +94,7 @@ def test_a_head_that_is_damaged(split: Session, tmp_path: Path) -> None:
 def test_what_cannot_be_split(tmp_path: Path, target: str, scheme: str, message: str) -> None:
     request = BuildRequest(target, scheme, size=SIZE, out=tmp_path / "new", on_processor="head")
     with pytest.raises(MqnetError, match=message):
-        build_artefact(request, Progress(Console(quiet=True)))
+        build_network(request, Progress(Console(quiet=True)))
     assert not list(tmp_path.iterdir())
 
 

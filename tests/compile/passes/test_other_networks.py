@@ -1,7 +1,8 @@
-"""The whole way for two networks that are not MQNet: the cut is found in any quantized graph.
+"""The whole way for two networks that are not MQNet: the boundary is found in any quantized graph.
 
-Each is exported from PyTorch, imported, cut, lowered, compiled for this machine and compared with
-PyTorch: the int8 boundary, the head on PyTorch's own boundary, and both parts together.
+Each is exported from PyTorch, imported, partitioned, lowered, compiled for this machine and
+compared with PyTorch: the int8 boundary, the head on PyTorch's own boundary, and both parts
+together.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def machine(planned: tvm.IRModule) -> relax.VirtualMachine:
     return relax.VirtualMachine(emit(planned, OPTIONS), tvm.cpu())
 
 
-OPTIONS = PipelineOptions(load_target("host"), threads=1, split=True, records=Path("nowhere"))
+OPTIONS = PipelineOptions(load_target("host"), threads=1, partition=True, records=Path("nowhere"))
 
 
 def test_int8_boundary(case: Case, machine: relax.VirtualMachine) -> None:
@@ -289,7 +290,7 @@ def test_network_without_a_boundary_says_why(network: type[nn.Module], why: str)
 
 def test_network_without_a_boundary_compiles_in_one_piece() -> None:
     """int8 weights under float data, and int8 data under float weights."""
-    options = PipelineOptions(OPTIONS.spec, threads=1, split=False, records=Path("nowhere"))
+    options = PipelineOptions(OPTIONS.spec, threads=1, partition=False, records=Path("nowhere"))
     x = torch.rand(1, 3, 8, 9)
     for network in (WeightsOnly().eval(), InputOnly().eval()):
         planned = plan_network(torch.export.export(network, (x,)), options)

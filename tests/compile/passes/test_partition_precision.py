@@ -1,4 +1,4 @@
-"""PartitionPrecision: where the cut falls, what each part takes, and why a graph has no cut.
+"""PartitionPrecision: where the boundary lies, what each part takes, and why a graph has none.
 
 Networks from PyTorch go through the same pass in test_other_networks.py.
 """
@@ -206,7 +206,7 @@ def test_boundary_of_two_tensors_is_a_tuple() -> None:
 
 def test_quantized_tensor_behind_a_float_op_is_in_the_head(caplog) -> None:
     """The second quantize follows a float op that has no integer kernel: neither it nor what is
-    computed from it in integers moves the cut, and the pass says why."""
+    computed from it in integers moves the boundary, and the pass says why."""
 
     @I.ir_module
     class Before:

@@ -160,7 +160,7 @@ def test_a_session_over_rpc_and_its_records(
     folder = tmp_path / "host-opencl"
     assert json.loads((folder / SESSION).read_text())["device"]["cpu"].startswith("PoCL")
     assert len(read_log(folder).by_kernel) == 4
-    planned = plan_network(program, PipelineOptions(SPEC, 1, split=False, records=folder))
+    planned = plan_network(program, PipelineOptions(SPEC, 1, partition=False, records=folder))
     kernels = [f for _, f in planned.functions_items() if isinstance(f, tirx.PrimFunc)]
     assert sum(schedule_origin(kernel) == RECORD for kernel in kernels) == 4
 

@@ -1,0 +1,112 @@
+"""What goes into a network, what comes out, and what its parts pass on: for the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from compile.graph.constants import definitions_of
+from compile.graph.parts import HEAD, INPUT, MAIN
+from compile.graph.quantized_graph import op_name, quantization_of
+
+
+@dataclass(frozen=True)
+class NetworkTensor:
+    """The network's input or output.
+
+    Attributes:
+        name: of the parameter, or "h".
+        shape: in the order of ``layout``.
+        dtype: as NumPy names it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str = "NHWC"
+
+
+@dataclass(frozen=True)
+class BoundaryTensor:
+    """One int8 result of the backbone: real = scale * (q - zero_point).
+
+    Attributes:
+        shape: NHWC.
+        scale, zero_point: per tensor.
+    """
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    dtype: str = "int8"
+    layout: str = "NHWC"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What goes into a network, what comes out, and what its parts pass on.
+
+    Attributes:
+        input, output: of the whole network.
+        boundary: what the head reads of the backbone; empty without the two.
+        head_arguments: of the head, in order: :data:`compile.graph.parts.INPUT`, or the number of
+            the backbone's result; empty without the two.
+    """
+
+    input: NetworkTensor
+    output: NetworkTensor
+    boundary: tuple[BoundaryTensor, ...]
+    head_arguments: tuple[str | int, ...]
+
+
+def describe_interface(partitioned: tvm.IRModule) -> Interface:
+    """Describe a module from :func:`compile.pipeline.partition_network`."""
+    main = partitioned[MAIN]
+    (photo,) = main.params
+    has_head = any(var.name_hint == HEAD for var in partitioned.get_global_vars())
+    return Interface(
+        _tensor(photo.name, photo.ty),
+        _tensor("h", main.ret_ty),
+        _boundary(partitioned[HEAD]) if has_head else (),
+        _head_arguments(main) if has_head else (),
+    )
+
+
+def _tensor(name: str, kind: relax.TensorType) -> NetworkTensor:
+    return NetworkTensor(name, tuple(int(extent) for extent in kind.shape), str(kind.dtype))
+
+
+def _boundary(head: relax.Function) -> tuple[BoundaryTensor, ...]:
+    definitions = definitions_of(head)
+    tensors = {}
+    for value in definitions.values():
+        if op_name(value) == "dequantize" and value.args[0] in list(head.params):
+            quantization = quantization_of(value, definitions)
+            shape = tuple(int(extent) for extent in value.args[0].ty.shape)
+            tensors[value.args[0]] = BoundaryTensor(
+                shape, float(quantization.scale), quantization.zero_point
+            )
+    return tuple(tensors[param] for param in head.params if param in tensors)
+
+
+def _head_arguments(main: relax.Function) -> tuple[str | int, ...]:
+    definitions = definitions_of(main)
+    (call,) = (
+        value
+        for value in definitions.values()
+        if isinstance(value, relax.Call)
+        and isinstance(value.op, tvm.ir.GlobalVar)
+        and value.op.name_hint == HEAD
+    )
+    return tuple(_origin(argument, definitions, list(main.params)) for argument in call.args)
+
+
+def _origin(argument: relax.Expr, definitions: dict, params: list[relax.Var]) -> str | int:
+    if argument in params:
+        return INPUT
+    value = definitions[argument]
+    if isinstance(value, relax.TupleGetItem):
+        return int(value.index)
+    return _origin(value, definitions, params) if isinstance(value, relax.Var) else 0
