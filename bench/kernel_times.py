@@ -88,23 +88,22 @@ def _time(options: Options) -> None:
     )
     calls, limits = describe_calls(artefact, measured.calls), measured.limits
     manifest = artefact.manifest
-    target, (height, width) = manifest["target"], artefact.size
+    target, (height, width) = manifest.target, artefact.size
     # The clock is the processor's; a GPU's is not known.
-    on_gpu = target.get("opencl") is not None
     peaks = {
-        kind: 0.0 if on_gpu else target[f"peak_{kind}_macs"] * limits.clock_hz
-        for kind in ("int8", "fp32")
+        kind: 0.0 if manifest.on_gpu else peak * limits.clock_hz
+        for kind, peak in (("int8", target.peak_int8_macs), ("fp32", target.peak_fp32_macs))
     }
     families = {"tvm": seconds_by_family((call.family, call.seconds) for call in calls)}
     if options.litert:
-        name = f"litert-{manifest['scheme']}-{height}x{width}.tflite"
+        name = f"litert-{manifest.scheme}-{height}x{width}.tflite"
         families["litert"] = litert_families(profile_litert(peer_file(name), options.frames))
     kernels = KernelsFile(
         network={
-            "scheme": manifest["scheme"],
+            "scheme": manifest.scheme,
             "size": f"{height}x{width}",
-            "target": target["name"],
-            "sha256": manifest["files"][artefact.library.name]["sha256"],
+            "target": target.name,
+            "sha256": manifest.files[artefact.library.name].sha256,
         },
         calls=tuple(calls),
         families=families,

@@ -227,7 +227,7 @@ def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Devic
         if device is None:
             check_runs_here(artefact)
         else:
-            check_runs_there(artefact.manifest["target"]["name"], artefact.needs, device)
+            check_runs_there(artefact.manifest.target.name, artefact.needs, device)
     if not artefacts and device is not None:
         spec = load_target(options.target)
         check_runs_there(spec.name, TargetNeeds.of(spec), device)
@@ -251,10 +251,9 @@ def _jobs(
     ]
     jobs = [
         Job(
-            *(engine, artefact.manifest["scheme"], size, threads, artefact.library.parent),
-            # Of the whole network, which is described last.
-            planned_bytes=artefact.manifest["parts"][-1]["activation_bytes"],
-            on_gpu=artefact.manifest["target"].get("opencl") is not None,
+            *(engine, artefact.manifest.scheme, size, threads, artefact.library.parent),
+            planned_bytes=artefact.manifest.whole.activation_bytes,
+            on_gpu=artefact.manifest.on_gpu,
         )
         for engine, artefact in ours
     ]

@@ -88,7 +88,7 @@ def _build(options: Options) -> None:
     artefact = build_network(request, Progress(stderr))
     show_build(artefact, stderr)
     if options.json:
-        print(json.dumps(artefact.manifest, indent=2))
+        print(json.dumps(artefact.manifest.as_json(), indent=2))
 
 
 def _show_targets(as_json: bool) -> None:

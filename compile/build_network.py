@@ -9,24 +9,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import tvm
 from torch.export import ExportedProgram
 from tvm import relax
 
-from compile.artefact.artefact import (
-    Artefact,
-    open_artefact,
-    staged_artefact,
-    write_manifest,
-)
-from compile.artefact.describe_calls import CallSummary, describe_calls
+from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_interface import Interface, describe_interface
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
+from compile.artefact.manifest import (
+    FORMAT,
+    CallSummary,
+    CheckpointFacts,
+    FileFacts,
+    KernelSummary,
+    Manifest,
+    PartSummary,
+    SplitFacts,
+    TargetFacts,
+)
+from compile.artefact.reader import Artefact, open_artefact
+from compile.artefact.writer import describe_files, staged_artefact, write_manifest
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
 from compile.imaging.bundled import bundled_photos
@@ -160,8 +167,8 @@ def build_network(
         executables = emit_parts(plan, progress.phase)
         link = LinkOptions(ndk_compiler=request.ndk_compiler)
         report = link_parts(executables, spec, link, work, progress.phase)
-        manifest = describe_build(request, spec, plan, report)
-        write_manifest(work, manifest, tuple(executables))
+        files = describe_files(work, executables)
+        write_manifest(work, describe_build(request, spec, plan, report, files))
     return open_artefact(folder)
 
 
@@ -234,54 +241,69 @@ def link_parts(
 
 
 def describe_build(
-    request: BuildRequest, spec: TargetSpec, plan: NetworkPlan, linked: LinkReport
-) -> dict[str, Any]:
-    """The manifest of the build of ``request``, without format and checksums of the libraries."""
-    checkpoint = _weights_of(request)
-    interface = plan.interface
-    return {
-        "scheme": request.scheme,
-        "attention": request.attention,
-        "checkpoint": {"name": checkpoint.name, "sha256": sha256_of(checkpoint)},
-        "target": describe_target(spec),
-        "threads": max(planned.part.options.threads for planned in plan.parts),
-        "input": asdict(interface.input),
-        "output": asdict(interface.output),
-        "boundary": [asdict(tensor) for tensor in interface.boundary],
-        **_describe_placement(request, interface),
-        **_describe_modules(plan),
-        "linker": asdict(linked),
-        "versions": {package: version(package) for package in _PACKAGES},
-    }
+    request: BuildRequest,
+    spec: TargetSpec,
+    plan: NetworkPlan,
+    linked: LinkReport,
+    files: dict[str, FileFacts],
+) -> Manifest:
+    """Describe the build of ``request`` for ``spec``.
+
+    Args:
+        request: what was to be built.
+        spec: its target.
+        plan: what was emitted.
+        linked: of the last library.
+        files: the libraries.
+    """
+    checkpoint, interface = _weights_of(request), plan.interface
+    split = request.on_processor and SplitFacts(request.on_processor, interface.head_arguments)
+    return Manifest(
+        format=FORMAT,
+        scheme=request.scheme,
+        attention=request.attention,
+        checkpoint=CheckpointFacts(checkpoint.name, sha256_of(checkpoint)),
+        target=msgspec.convert(describe_target(spec), TargetFacts),
+        threads=max(planned.part.options.threads for planned in plan.parts),
+        input=interface.input,
+        output=interface.output,
+        boundary=interface.boundary,
+        split=split,
+        parts=_parts_of(plan),
+        kernels=_kernels_of(plan),
+        calls=_calls_of(plan),
+        linker=linked,
+        versions={package: version(package) for package in _PACKAGES},
+        files=files,
+    )
 
 
-def _describe_placement(request: BuildRequest, interface: Interface) -> dict[str, Any]:
-    """What the manifest says of a network on two devices; nothing where one computes all."""
-    if request.on_processor is None:
-        return {}
-    arguments = interface.head_arguments
-    return {"split": {"on_processor": request.on_processor, "head_arguments": arguments}}
+def _parts_of(plan: NetworkPlan) -> tuple[PartSummary, ...]:
+    """Functions of all parts together, the whole network last."""
+    parts = [part for planned in plan.parts for part in describe_parts(planned.module)]
+    if parts[-1].name != MAIN:
+        parts.append(sum_of_parts(parts))
+    return tuple(parts)
 
 
-def _describe_modules(plan: NetworkPlan) -> dict[str, Any]:
-    """Functions, kernels and calls of all parts together."""
-    functions, kernels, calls = [], [], []
+def _kernels_of(plan: NetworkPlan) -> tuple[KernelSummary, ...]:
+    return tuple(
+        msgspec.structs.replace(kernel, part="" if name == MAIN else name)
+        for planned in plan.parts
+        for name in (planned.part.name,)
+        for kernel in describe_kernels(planned.module)
+    )
+
+
+def _calls_of(plan: NetworkPlan) -> tuple[CallSummary, ...]:
+    """The calls of a frame, with the copies that the head needs from the other device."""
+    calls: list[CallSummary] = []
     copies = sum(origin != INPUT for origin in plan.interface.head_arguments)
     for planned in plan.parts:
-        name, module = planned.part.name, planned.module
-        functions += describe_parts(module)
-        of_part = {} if name == MAIN else {"part": name}
-        kernels += [asdict(kernel) | of_part for kernel in describe_kernels(module)]
-        if name == HEAD:
+        if planned.part.name == HEAD:
             calls += [CallSummary(COPY, ())] * copies
-        calls += describe_calls(module, name)
-    if functions[-1].name != MAIN:
-        functions.append(sum_of_parts(functions))
-    return {
-        "parts": [asdict(function) for function in functions],
-        "kernels": kernels,
-        "calls": [asdict(call) for call in calls],
-    }
+        calls += describe_calls(planned.module, planned.part.name)
+    return tuple(calls)
 
 
 def _pipeline_options(request: BuildRequest, spec: TargetSpec, logs: Path) -> PipelineOptions:

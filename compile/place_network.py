@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compile.artefact.artefact import LIBRARY
+from compile.artefact.manifest import LIBRARY
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, MAIN
 from compile.pipeline import PipelineOptions
 from compile.records.log_folder import records_name

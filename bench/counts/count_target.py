@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.artefact.artefact import Artefact
+from compile.artefact.manifest import Manifest
+from compile.artefact.reader import Artefact
 from compile.support.errors import TargetError
 from device.emulated.arm64.board_core import BoardCore
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
@@ -22,7 +23,7 @@ class KernelInstructions:
     """All calls of one kernel in a frame.
 
     Attributes:
-        name, family, schedule: see :class:`compile.artefact.describe_parts.KernelSummary`.
+        name, family, schedule: see :class:`compile.artefact.manifest.KernelSummary`.
         layers: of the network that the calls compute, in order.
         calls: in the frame.
         macs: multiply-accumulates of all calls.
@@ -86,28 +87,28 @@ def count_target(
     litert: Counts,
 ) -> TargetInstructions:
     """Count a frame of ``artefact`` on the board of ``root``; LiteRT's has been counted before."""
-    target = artefact.manifest["target"]
-    android = target["linker"] == "android-arm64"
+    target = artefact.manifest.target
+    android = target.linker == "android-arm64"
     counts = count_on_board(root, artefact.library, picture, core, aliases_bionic=android)
     kernels = _by_kernel(counts, artefact.manifest)
-    return TargetInstructions(target["name"], core, counts.frame, litert, kernels)
+    return TargetInstructions(target.name, core, counts.frame, litert, kernels)
 
 
-def _by_kernel(counts: FrameCounts, manifest: Mapping[str, Any]) -> tuple[KernelInstructions, ...]:
-    summaries = {kernel["name"]: kernel for kernel in manifest["kernels"]}
+def _by_kernel(counts: FrameCounts, manifest: Manifest) -> tuple[KernelInstructions, ...]:
+    summaries = {kernel.name: kernel for kernel in manifest.kernels}
     calls: dict[str, list[Counts]] = {}
     layers: dict[str, list[str]] = {}
-    for (name, count), call in zip(counts.kernels, manifest["calls"], strict=True):
+    for (name, count), call in zip(counts.kernels, manifest.calls, strict=True):
         calls.setdefault(name, []).append(count)
-        layers.setdefault(name, []).extend(call["layers"])
+        layers.setdefault(name, []).extend(call.layers)
     kernels = [
         KernelInstructions(
             name,
-            summaries[name]["family"],
-            summaries[name]["schedule"],
+            summaries[name].family,
+            summaries[name].schedule,
             tuple(layers[name]),
             len(of_kernel),
-            summaries[name]["macs"] * len(of_kernel),
+            summaries[name].macs * len(of_kernel),
             _sum(of_kernel),
         )
         for name, of_kernel in calls.items()

@@ -30,7 +30,7 @@ class GpuKernel:
         layers: of the network that the launches compute, in order.
         calls: in the frame.
         macs: multiply-accumulates of all launches, of the first kernel of a function.
-        family, schedule: see :class:`compile.artefact.describe_parts.KernelSummary`.
+        family, schedule: see :class:`compile.artefact.manifest.KernelSummary`.
         shader: what has been compiled.
         counts: of one work item.
     """

@@ -23,8 +23,9 @@ from bench.engines import OURS
 from bench.engines.engine import Job
 from bench.peers.peer_files import litert_name, peer_file
 from bench.session.asked_process import WorkerError
-from compile.artefact.artefact import LIBRARY, Artefact, open_artefact
 from compile.artefact.compatibility import why_not_on_gpu
+from compile.artefact.manifest import LIBRARY
+from compile.artefact.reader import Artefact, open_artefact
 from device.client.get_function import offered
 from device.runtime.artefact_device import network_layout
 from device.runtime.gpu_name import gpu_name
@@ -48,8 +49,7 @@ class TvmArtefactThere:
 
     def __init__(self, session: RPCSession, artefact: Artefact, version: str | None) -> None:
         self._cpu_seconds = offered(session, "mqnet.cpu_seconds")
-        on_gpu = artefact.manifest["target"].get("opencl") is not None
-        self._device = session.cl() if on_gpu else session.cpu()
+        self._device = session.cl() if artefact.manifest.on_gpu else session.cpu()
         self.version = _version_there(session, artefact, version)
         with _uploaded_libraries(session, artefact) as names:
             try:
@@ -112,7 +112,7 @@ class TvmNetworkThere(ServedNetwork):
     """An artefact for one device or two, whose calls can be timed by themselves."""
 
     def __init__(self, session: RPCSession, artefact: Artefact, version: str | None) -> None:
-        super().__init__(session, f"tvm-{artefact.manifest['files'][LIBRARY]['sha256']}")
+        super().__init__(session, f"tvm-{artefact.manifest.files[LIBRARY].sha256}")
         load = _offered(session, "mqnet.tvm.load")
         self.version = _version_there(session, artefact, version)
         layout = network_layout(artefact)
@@ -161,7 +161,7 @@ def start_engine(session: RPCSession, job: Job, facts: dict[str, Any]) -> Device
     """
     if job.engine in OURS:
         artefact = open_artefact(job.artefact)
-        there = TvmNetworkThere if "split" in artefact.manifest else TvmArtefactThere
+        there = TvmArtefactThere if artefact.manifest.split is None else TvmNetworkThere
         return there(session, artefact, tvm_version(facts))
     if job.engine in ("litert", "litert-gpu"):
         return LiteRTThere(session, job)
@@ -186,7 +186,7 @@ def last_line(error: Exception) -> str:
 
 def _version_there(session: RPCSession, artefact: Artefact, version: str | None) -> str | None:
     """Of TVM, and which GPU it runs on, that can run the ``artefact``, as far as they are told."""
-    if artefact.manifest["target"].get("opencl") is None:
+    if not artefact.manifest.on_gpu:
         return version
     describe = offered(session, "mqnet.opencl")
     if describe is None:
@@ -194,7 +194,7 @@ def _version_there(session: RPCSession, artefact: Artefact, version: str | None)
     gpu = json.loads(describe())
     reason = artefact.needs.gpu and why_not_on_gpu(artefact.needs.gpu, gpu)
     if reason is not None:
-        target = artefact.manifest["target"]["name"]
+        target = artefact.manifest.target.name
         raise WorkerError(f"what is built for target {target} cannot run there: {reason}")
     return f"{version} on {gpu_name(gpu)}"
 
@@ -208,7 +208,7 @@ def _offered(session: RPCSession, name: str) -> Callable[..., Any]:
 
 def _does_not_load(artefact: Artefact, reason: str) -> WorkerError:
     return WorkerError(
-        f"{artefact.library}, built for target {artefact.manifest['target']['name']}, does not "
+        f"{artefact.library}, built for target {artefact.manifest.target.name}, does not "
         f"load on the device ({reason}): build it for the device by --target"
     )
 
@@ -218,9 +218,9 @@ def _uploaded_libraries(session: RPCSession, artefact: Artefact) -> Iterator[dic
     """Names on the device of the artefact's libraries, for as long as they are being loaded."""
     with contextlib.ExitStack() as stack:
         names = {}
-        for file, facts in artefact.manifest["files"].items():
+        for file, facts in artefact.manifest.files.items():
             # By its content: a name that the device has loaded means what it has loaded.
-            names[file] = f"{facts['sha256']}.so"
+            names[file] = f"{facts.sha256}.so"
             data = artefact.library.with_name(file).read_bytes()
             stack.enter_context(_uploaded(session, data, names[file]))
         yield names

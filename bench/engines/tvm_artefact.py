@@ -39,6 +39,6 @@ class TvmArtefact:
 
 def version_here(artefact: Artefact) -> str:
     """Of TVM, and which GPU the ``artefact`` runs on."""
-    if artefact.manifest["target"].get("opencl") is None:
+    if not artefact.manifest.on_gpu:
         return version("apache-tvm")
     return f"{version('apache-tvm')} on {gpu_name(json.loads(describe_opencl()))}"

@@ -11,8 +11,8 @@ class KernelCall:
 
     Attributes:
         name, family, schedule, macs: of the kernel, see
-            :class:`compile.artefact.describe_parts.KernelSummary`.
-        layers: of the network, see :class:`compile.artefact.describe_calls.CallSummary`.
+            :class:`compile.artefact.manifest.KernelSummary`.
+        layers: of the network, see :class:`compile.artefact.manifest.CallSummary`.
         inputs: shapes of what it reads, such as "64x64x32", weights included.
         output: shape and dtype of what it writes.
         moved_bytes: of all its arguments, each counted once.

@@ -54,7 +54,7 @@ def measure_here(artefact: Artefact, frames: int) -> MeasuredCalls:
     """On this machine, whose first core this process keeps to from now on.
 
     Raises:
-        ArtefactError: it does not run here, or does not say which layers its calls compute.
+        ArtefactError: it does not run here.
     """
     environment = describe_environment()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
@@ -70,11 +70,11 @@ def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> Me
 
     Raises:
         TargetError: no such device, or it cannot be reached.
-        ArtefactError: it does not run there, or does not say which layers its calls compute.
+        ArtefactError: it does not run there.
     """
     asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
     with open_device(address) as device, Progress(stderr).phase(f"{frames} frames on {address}"):
-        check_runs_there(artefact.manifest["target"]["name"], artefact.needs, device)
+        check_runs_there(artefact.manifest.target.name, artefact.needs, device)
         environment = device_environment(device) | describe_repository()
         try:
             version, calls = device.time_calls(*asked)
@@ -89,5 +89,5 @@ def _photo(artefact: Artefact) -> NDArray[np.uint8]:
 
 
 def _core(artefact: Artefact) -> TargetSpec:
-    spec = load_target(artefact.manifest["target"]["name"])
+    spec = load_target(artefact.manifest.target.name)
     return spec if spec.gpu is None else processor_beside(spec)

@@ -102,7 +102,7 @@ def evaluate_network(
             "tvm",
             request.scheme,
             request.attention,
-            artefact.manifest["parts"][-1]["weight_bytes"],
+            artefact.manifest.whole.weight_bytes,
             pairs,
             lambda photo: decode_hdr(session.run(photo)[0]),
         )

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import tvm
 from tvm import relax, tirx
 
+from compile.artefact.manifest import CallSummary
 from compile.graph.layers import layers_of
-
-
-@dataclass(frozen=True)
-class CallSummary:
-    """One kernel call.
-
-    Attributes:
-        kernel: name of the function in the library.
-        layers: qualified names of the PyTorch modules that it computes, in order; an activation
-            belongs to the layer before it.
-    """
-
-    kernel: str
-    layers: tuple[str, ...]
 
 
 def describe_calls(planned: tvm.IRModule, function: str = "main") -> list[CallSummary]:

@@ -7,41 +7,10 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax
 
+from compile.artefact.manifest import BoundaryTensor, NetworkTensor
 from compile.graph.constants import definitions_of
 from compile.graph.parts import HEAD, INPUT, MAIN
 from compile.graph.quantized_graph import op_name, quantization_of
-
-
-@dataclass(frozen=True)
-class NetworkTensor:
-    """The network's input or output.
-
-    Attributes:
-        name: of the parameter, or "h".
-        shape: in the order of ``layout``.
-        dtype: as NumPy names it.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    layout: str = "NHWC"
-
-
-@dataclass(frozen=True)
-class BoundaryTensor:
-    """One int8 result of the backbone: real = scale * (q - zero_point).
-
-    Attributes:
-        shape: NHWC.
-        scale, zero_point: per tensor.
-    """
-
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
-    dtype: str = "int8"
-    layout: str = "NHWC"
 
 
 @dataclass(frozen=True)

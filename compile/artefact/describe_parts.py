@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from math import prod
 
 import tvm
 from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
+from compile.artefact.manifest import KernelSummary, PartSummary
 from compile.graph.parts import BACKBONE, HEAD, MAIN
 from compile.graph.schedule_attrs import RECORD, schedule_origin
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
-
-
-@dataclass(frozen=True)
-class PartSummary:
-    """One function of the module: the backbone, the head, or ``main``, the network as it is run.
-
-    Attributes:
-        name: of the function.
-        ops: kernel calls per frame.
-        macs: multiply-accumulates per frame.
-        weight_bytes: constants: weights, biases, scales and tables.
-        activation_bytes: planned storage and the part's result, which is the peak.
-        kernels_with_record: distinct kernels whose schedule was tuned.
-        kernels_without_record: distinct kernels with a built-in schedule.
-    """
-
-    name: str
-    ops: int
-    macs: int
-    weight_bytes: int
-    activation_bytes: int
-    kernels_with_record: int
-    kernels_without_record: int
 
 
 def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
@@ -54,28 +31,11 @@ def sum_of_parts(parts: list[PartSummary]) -> PartSummary:
     """The network as it is run on two devices: both ``parts`` one after the other, with memory for
     each."""
     sums = {
-        field.name: sum(getattr(part, field.name) for part in parts)
-        for field in fields(PartSummary)
-        if field.name != "name"
+        field: sum(getattr(part, field) for part in parts)
+        for field in PartSummary.__struct_fields__
+        if field != "name"
     }
     return PartSummary(name=MAIN, **sums)
-
-
-@dataclass(frozen=True)
-class KernelSummary:
-    """One kernel, which may be called more than once per frame.
-
-    Attributes:
-        name: of the function in the library.
-        family: of kernels, by which its built-in schedule is chosen; "" for those TVM has fused.
-        schedule: "record" (tuned) or "built-in".
-        macs: multiply-accumulates of one call.
-    """
-
-    name: str
-    family: str
-    schedule: str
-    macs: int
 
 
 def describe_kernels(planned: tvm.IRModule) -> list[KernelSummary]:

@@ -15,17 +15,17 @@ def show_build(artefact: Artefact, console: Console) -> None:
     table.add_column("part")
     for column in ("ops", "MMAC", "weights kB", "activations MB", "tuned", "built-in"):
         table.add_column(column, justify="right")
-    for part in artefact.manifest["parts"]:
+    for part in artefact.manifest.parts:
         table.add_row(
-            part["name"],
-            str(part["ops"]),
-            f"{part['macs'] / 1e6:,.1f}",
-            f"{part['weight_bytes'] / 1e3:,.1f}",
-            f"{part['activation_bytes'] / 1e6:,.2f}",
-            str(part["kernels_with_record"]),
-            str(part["kernels_without_record"]),
+            part.name,
+            str(part.ops),
+            f"{part.macs / 1e6:,.1f}",
+            f"{part.weight_bytes / 1e3:,.1f}",
+            f"{part.activation_bytes / 1e6:,.2f}",
+            str(part.kernels_with_record),
+            str(part.kernels_without_record),
         )
     console.print(table)
-    linker = artefact.manifest["linker"]
-    line = f"linked with {linker['linker']} ({linker['version']})"
+    linker = artefact.manifest.linker
+    line = f"linked with {linker.linker} ({linker.version})"
     console.print(line, highlight=False, markup=False, soft_wrap=True)

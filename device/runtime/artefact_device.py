@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from compile.artefact.artefact import LIBRARY, Artefact
+from compile.artefact.manifest import LIBRARY
+from compile.artefact.reader import Artefact
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY
 
 
@@ -13,12 +14,11 @@ def network_layout(artefact: Artefact) -> dict[str, Any]:
     computation, each by its name ("main", or "backbone" and "head") with the library's file and
     TVM's name of the device; and "head_arguments", of
     :class:`compile.artefact.describe_interface.Interface`, empty where one device computes all."""
-    on_gpu = artefact.manifest["target"].get("opencl") is not None
-    kind = "opencl" if on_gpu else "cpu"
-    split = artefact.manifest.get("split")
+    kind = "opencl" if artefact.manifest.on_gpu else "cpu"
+    split = artefact.manifest.split
     if split is None:
         return {"parts": {"main": (LIBRARY, kind)}, "head_arguments": []}
     parts = {BACKBONE: (LIBRARY, kind), HEAD: (HEAD_LIBRARY, kind)}
-    beside = split["on_processor"]
+    beside = split.on_processor
     parts[beside] = (parts[beside][0], "cpu")
-    return {"parts": parts, "head_arguments": split["head_arguments"]}
+    return {"parts": parts, "head_arguments": split.head_arguments}

@@ -10,7 +10,7 @@ import numpy as np
 import tvm
 from numpy.typing import NDArray
 
-from compile.artefact.artefact import Artefact, check_runs_here
+from compile.artefact.reader import Artefact, check_runs_here
 from compile.support.errors import MqnetError
 from device.runtime.artefact_device import network_layout
 from device.runtime.opencl_device import describe_opencl
@@ -33,9 +33,9 @@ class Session:
     """
 
     def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
-        on_gpu = artefact.manifest["target"].get("opencl") is not None
-        check_runs_here(artefact, json.loads(describe_opencl()) if on_gpu else None)
-        wanted = artefact.manifest["threads"] if threads is None else threads
+        gpu = json.loads(describe_opencl()) if artefact.manifest.on_gpu else None
+        check_runs_here(artefact, gpu)
+        wanted = artefact.manifest.threads if threads is None else threads
         if wanted < 1:
             raise MqnetError(f"threads {wanted} is not a positive number")
         self.threads = use_threads(wanted)

@@ -77,14 +77,14 @@ def test_linux_library_needs_only_libc_and_libm(artefact: ArtefactFactory):
     """TVM's symbols come from the process that loads it, which has the runtime already."""
     built = artefact("linux-arm64")
     assert set(read_needed(built.library)) <= {"libc.so.6", "libm.so.6"}
-    assert built.manifest["linker"]["needed"] == list(read_needed(built.library))
+    assert built.manifest.linker.needed == read_needed(built.library)
     check_symbols_are_known(built.library, "linux")
 
 
 def test_android_library_asks_for_nothing_more(artefact: ArtefactFactory):
     built = artefact("android-arm64")
     check_android_library(built.library)
-    assert built.manifest["linker"]["needed"] == list(read_needed(built.library))
+    assert built.manifest.linker.needed == read_needed(built.library)
     check_symbols_are_known(built.library, "android")
     with built.library.open("rb") as stream:
         sections = [section.name for section in ELFFile(stream).iter_sections()]

@@ -68,7 +68,7 @@ def test_every_scheme_and_attention_agrees_with_pytorch(
     least_psnr: float,
 ):
     built = artefact(scheme=scheme, attention=attention)
-    assert (built.manifest["scheme"], built.manifest["attention"]) == (scheme, attention)
+    assert (built.manifest.scheme, built.manifest.attention) == (scheme, attention)
     session = Session(built)
     module = quantized_program(scheme, attention).module()
     for path in PHOTOS:

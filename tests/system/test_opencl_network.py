@@ -59,12 +59,12 @@ def test_the_manifest_chooses_the_device(here: Session, on_gpu: Session) -> None
 def test_what_goes_around_a_block_is_added_in_a_kernel(on_gpu: Session) -> None:
     """And no tensor is upsampled or joined to be read by one convolution."""
     manifest = on_gpu.artefact.manifest
-    names = [call["kernel"].rstrip("0123456789") for call in manifest["calls"]]
+    names = [call.kernel.rstrip("0123456789") for call in manifest.calls]
     assert "add" not in names
     assert any(re.fullmatch(r"conv2d_requantize\d+_rows", name) for name in names)
-    families = [kernel["family"] for kernel in manifest["kernels"]]
+    families = [kernel.family for kernel in manifest.kernels]
     assert families.count("word_concat_pointwise") >= 4
-    assert manifest["parts"][-1]["ops"] < 105
+    assert manifest.whole.ops < 105
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -271,4 +271,4 @@ def test_builds_for_a_board(artefact: ArtefactFactory, target: str) -> None:
     assert read_machine(built.library) == "EM_AARCH64"
     library = built.library.read_bytes()
     assert all(f"defined({MACRO}{name})".encode() in library for name in EXTENSIONS)
-    assert all(kernel["schedule"] == "built-in" for kernel in built.manifest["kernels"])
+    assert all(kernel.schedule == "built-in" for kernel in built.manifest.kernels)

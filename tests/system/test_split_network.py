@@ -20,6 +20,7 @@ from bench.engines.engine import Job
 from bench.profile.describe_calls import describe_calls, kernels_of
 from bench.profile.kernel_call import KernelCall
 from bench.session.asked_process import WorkerError
+from compile.artefact.manifest import SplitFacts
 from compile.build_network import BuildRequest, build_network
 from compile.graph.parts import COPY
 from compile.support.errors import MqnetError
@@ -49,10 +50,11 @@ def test_it_computes_what_one_device_does(split: Session, artefact: ArtefactFact
 
 def test_each_part_has_its_library_and_kernels(split: Session) -> None:
     manifest, library = split.artefact.manifest, split.artefact.library
-    assert set(manifest["files"]) == {"mqnet.so", "head.so"}
-    assert manifest["split"] == {"on_processor": "head", "head_arguments": [0, "input"]}
-    assert [part["name"] for part in manifest["parts"]] == ["backbone", "head", "main"]
-    assert manifest["parts"][2]["ops"] == manifest["parts"][0]["ops"] + manifest["parts"][1]["ops"]
+    assert set(manifest.files) == {"mqnet.so", "head.so"}
+    assert manifest.split == SplitFacts("head", (0, "input"))
+    assert [part.name for part in manifest.parts] == ["backbone", "head", "main"]
+    backbone, head, whole = manifest.parts
+    assert whole.ops == backbone.ops + head.ops
     opencl_source = b"__kernel void"
     assert opencl_source in library.read_bytes()
     assert opencl_source not in library.with_name("head.so").read_bytes()

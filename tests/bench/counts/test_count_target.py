@@ -63,8 +63,8 @@ def test_two_frames_of_ours_count_the_same(arm64_root: Path, artefact: ArtefactF
     one, other = (count_target(arm64_root, A76, built, picture, litert) for _ in range(2))
     assert one == other
     _check_kernels(one.ours, one.kernels)
-    assert sum(kernel.calls for kernel in one.kernels) == built.manifest["parts"][-1]["ops"]
-    assert sum(kernel.macs for kernel in one.kernels) == built.manifest["parts"][-1]["macs"]
+    assert sum(kernel.calls for kernel in one.kernels) == built.manifest.whole.ops
+    assert sum(kernel.macs for kernel in one.kernels) == built.manifest.whole.macs
 
 
 def _check_kernels(frame: Counts, kernels: tuple) -> None:

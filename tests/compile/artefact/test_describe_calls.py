@@ -61,9 +61,7 @@ def test_every_convolution_has_its_name(
 @x86_only
 def test_the_manifest_has_the_calls(artefact: ArtefactFactory):
     manifest = artefact(size=SIZE).manifest
-    assert {call["kernel"] for call in manifest["calls"]} == {
-        k["name"] for k in manifest["kernels"]
-    }
-    stem = next(c for c in manifest["calls"] if "net.backbone.encoder.stem.conv" in c["layers"])
-    assert stem["kernel"].startswith("conv2d")
-    assert manifest["calls"][-1]["layers"][-1] == "net"
+    assert {call.kernel for call in manifest.calls} == {one.name for one in manifest.kernels}
+    stem = next(c for c in manifest.calls if "net.backbone.encoder.stem.conv" in c.layers)
+    assert stem.kernel.startswith("conv2d")
+    assert manifest.calls[-1].layers[-1] == "net"

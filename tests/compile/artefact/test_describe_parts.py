@@ -9,7 +9,8 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
-from compile.artefact.describe_parts import PartSummary, describe_kernels, describe_parts
+from compile.artefact.describe_parts import describe_kernels, describe_parts
+from compile.artefact.manifest import PartSummary
 from compile.graph.schedule_attrs import BUILT_IN, RECORD, mark_scheduled
 from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.passes.plan_memory import plan_memory

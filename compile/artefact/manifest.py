@@ -1,0 +1,240 @@
+"""What ``manifest.json`` says of a build, as typed records: its reader and writer stand beside it.
+
+The names of the attributes are the keys of the file, in its order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from compile.codegen.link.link import LinkReport
+from compile.graph.parts import HEAD_LIBRARY, MAIN
+
+LIBRARY = "mqnet.so"
+MANIFEST = "manifest.json"
+
+#: Raised when a key of the manifest changes its meaning.
+FORMAT = 2
+
+
+class FileFacts(msgspec.Struct, frozen=True):
+    """A library of the build; ``sha256`` in hexadecimal."""
+
+    sha256: str
+
+
+class CheckpointFacts(msgspec.Struct, frozen=True):
+    """The file of weights, by its ``name`` without a folder."""
+
+    name: str
+    sha256: str
+
+
+class OpenClFacts(msgspec.Struct, frozen=True):
+    """The GPU that a build is for; see :class:`targets.load_target.OpenClSpec`."""
+
+    processor: str
+    work_group: int
+    registers: int
+    vector_bytes: int
+    integer_dot_product: bool
+    fp16: bool
+    mesa_gpu: int | None = None
+
+
+class CoreFacts(msgspec.Struct, frozen=True):
+    """``count`` equal cores."""
+
+    name: str
+    count: int
+
+
+class TargetFacts(msgspec.Struct, frozen=True):
+    """The target as it was at the time of the build; see :class:`targets.load_target.TargetSpec`.
+
+    ``opencl`` is None where the processor runs the kernels.
+    """
+
+    name: str
+    title: str
+    summary: str
+    triple: str
+    cpu: str
+    features: tuple[str, ...]
+    cores: tuple[CoreFacts, ...]
+    threads: int
+    vector_bits: int
+    dot_product: str
+    peak_int8_macs: int
+    peak_fp32_macs: int
+    l1d_bytes: int
+    l2_bytes: int
+    linker: str
+    machine: str
+    variant: str = ""
+    requires: tuple[str, ...] = ()
+    timing: dict[str, Any] | None = None
+    opencl: OpenClFacts | None = None
+
+
+class NetworkTensor(msgspec.Struct, frozen=True):
+    """The network's input or output.
+
+    Attributes:
+        name: of the parameter; "h" for the output.
+        shape: in the order of ``layout``, with a batch of 1.
+        dtype: as NumPy names it.
+    """
+
+    name: str
+    shape: tuple[int, int, int, int]
+    dtype: str
+    layout: str = "NHWC"
+
+
+class BoundaryTensor(msgspec.Struct, frozen=True):
+    """One int8 result of the backbone: real = scale * (q - zero_point).
+
+    Attributes:
+        shape: NHWC.
+        scale, zero_point: per tensor.
+    """
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    dtype: str = "int8"
+    layout: str = "NHWC"
+
+
+class SplitFacts(msgspec.Struct, frozen=True):
+    """The network on two devices.
+
+    Attributes:
+        on_processor: "backbone" or "head": the part that the processor beside the GPU computes.
+        head_arguments: of the head, in order: :data:`compile.graph.parts.INPUT`, or the number of
+            the backbone's result.
+    """
+
+    on_processor: str
+    head_arguments: tuple[str | int, ...]
+
+
+class PartSummary(msgspec.Struct, frozen=True):
+    """One function of the library: the backbone, the head, or ``main``, the network as it is run.
+
+    Attributes:
+        name: of the function.
+        ops: kernel calls per frame.
+        macs: multiply-accumulates per frame.
+        weight_bytes: constants: weights, biases, scales and tables.
+        activation_bytes: planned storage and the part's result, which is the peak.
+        kernels_with_record: distinct kernels whose schedule was tuned.
+        kernels_without_record: distinct kernels with a default schedule.
+    """
+
+    name: str
+    ops: int
+    macs: int
+    weight_bytes: int
+    activation_bytes: int
+    kernels_with_record: int
+    kernels_without_record: int
+
+
+class KernelSummary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One kernel, which may be called more than once per frame.
+
+    Attributes:
+        name: of the function in the library.
+        family: of kernels, by which its default schedule is chosen; "" for those TVM has fused.
+        schedule: "record" (tuned) or "built-in".
+        macs: multiply-accumulates of one call.
+        part: "backbone" or "head" of a network on two devices, whose names are the part's own; ""
+            of one on a single device.
+    """
+
+    name: str
+    family: str
+    schedule: str
+    macs: int
+    part: str = ""
+
+
+class CallSummary(msgspec.Struct, frozen=True):
+    """One kernel call.
+
+    Attributes:
+        kernel: name of the function in the library.
+        layers: qualified names of the PyTorch modules that it computes, in order; an activation
+            belongs to the layer before it.
+    """
+
+    kernel: str
+    layers: tuple[str, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A build.
+
+    Attributes:
+        format: of the file: :data:`FORMAT`.
+        scheme, attention: by name.
+        checkpoint: the weights.
+        target: what it was built for.
+        threads: that run a frame unless the user says otherwise.
+        input, output: of the network.
+        boundary: what the head reads of the backbone; empty where they are one.
+        split: which device computes what; None where one computes all.
+        parts: the network's functions, the whole network last.
+        kernels: distinct ones, by name.
+        calls: of a frame, in order.
+        linker: what linked the libraries.
+        versions: of Python packages, by name.
+        files: the libraries, by file name.
+    """
+
+    format: int
+    scheme: str
+    attention: str
+    checkpoint: CheckpointFacts
+    target: TargetFacts
+    threads: int
+    input: NetworkTensor
+    output: NetworkTensor
+    boundary: tuple[BoundaryTensor, ...]
+    split: SplitFacts | None = None
+    parts: tuple[PartSummary, ...]
+    kernels: tuple[KernelSummary, ...]
+    calls: tuple[CallSummary, ...]
+    linker: LinkReport
+    versions: dict[str, str]
+    files: dict[str, FileFacts]
+
+    def __post_init__(self) -> None:
+        """Refuse a description without the whole network or without a library.
+
+        Raises:
+            ValueError: naming what is missing.
+        """
+        if not any(part.name == MAIN for part in self.parts):
+            raise ValueError(f"`parts` has no part `{MAIN}`")
+        for library in (LIBRARY,) if self.split is None else (LIBRARY, HEAD_LIBRARY):
+            if library not in self.files:
+                raise ValueError(f"`files` has no `{library}`")
+
+    @property
+    def whole(self) -> PartSummary:
+        """The network as it is run, all of its parts together."""
+        return next(part for part in self.parts if part.name == MAIN)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether an OpenCL device runs the kernels, or those of one part."""
+        return self.target.opencl is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain data that the file holds."""
+        return msgspec.to_builtins(self)

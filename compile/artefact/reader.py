@@ -1,0 +1,114 @@
+"""Opens a build's folder, and refuses one that is not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from compile.artefact.compatibility import GpuNeeds, MachineFacts, TargetNeeds, why_not
+from compile.artefact.manifest import FORMAT, LIBRARY, MANIFEST, Manifest
+from compile.codegen.link.elf import read_machine
+from compile.support.checksum import sha256_of
+from compile.support.errors import ArtefactError
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A complete build on disk.
+
+    Attributes:
+        library: path of the shared library.
+        manifest: what ``manifest.json`` says of it.
+    """
+
+    library: Path
+    manifest: Manifest
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the image that it takes."""
+        _, height, width, _ = self.manifest.input.shape
+        return height, width
+
+    @property
+    def needs(self) -> TargetNeeds:
+        """What it demands of the machine that runs it."""
+        target, opencl = self.manifest.target, self.manifest.target.opencl
+        gpu = opencl and GpuNeeds(opencl.work_group, opencl.integer_dot_product)
+        return TargetNeeds(read_machine(self.library), target.requires, target.linker, gpu)
+
+
+class _Header(msgspec.Struct):
+    """What manifests of every format have."""
+
+    format: int
+
+
+def open_artefact(folder: Path) -> Artefact:
+    """Open the build in ``folder``, checked to be whole.
+
+    Raises:
+        ArtefactError: no build, an incomplete or damaged one, or one of another format.
+    """
+    manifest = read_manifest(folder / MANIFEST)
+    for name, facts in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtefactError(f"{path} is missing: build it again")
+        if sha256_of(path) != facts.sha256:
+            raise ArtefactError(
+                f"{path} does not have the sha256 that {MANIFEST} names: it was changed or damaged "
+                "after the build, build it again"
+            )
+    return Artefact(folder / LIBRARY, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        ArtefactError: there is none, it is damaged, or of another format.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtefactError(
+            f"{path.parent} holds no {MANIFEST}: give a folder that compile/build.py has written"
+        ) from None
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read ({error.strerror}): build it again") from None
+    try:
+        found = msgspec.json.decode(data, type=_Header).format
+        if found != FORMAT:
+            age = "an older" if found < FORMAT else "a newer"
+            raise ArtefactError(
+                f"{path} is of format {found}, from {age} version of this project, and this one "
+                f"reads format {FORMAT}: build it again"
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # msgspec says which key is at fault, or which byte.
+        raise ArtefactError(f"{path} is damaged ({error}): build it again") from None
+
+
+def check_runs_here(artefact: Artefact, gpu: Mapping[str, Any] | None = None) -> None:
+    """Raise where this machine cannot execute the ``artefact``.
+
+    Args:
+        artefact: a whole build.
+        gpu: what :func:`device.runtime.opencl_device.describe_opencl` tells of this machine; no GPU
+            is judged without it.
+
+    Raises:
+        ArtefactError: another machine's instruction set, or no GPU that can run its kernels.
+    """
+    reason = why_not(artefact.needs, MachineFacts.here(gpu))
+    if reason is not None:
+        raise ArtefactError(
+            f"{artefact.library} was built for target {artefact.manifest.target.name}, but "
+            f"{reason}; to run on this machine's processor, build it with --target host"
+        )

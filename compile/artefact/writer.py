@@ -1,0 +1,68 @@
+"""Writes a build's folder: everything beside its place, then in one move, the manifest last.
+
+A folder with a manifest that matches its libraries is therefore whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from compile.artefact.manifest import MANIFEST, FileFacts, Manifest
+from compile.support.atomic import write_atomically
+from compile.support.checksum import sha256_of
+from compile.support.errors import OutputError
+
+
+@contextlib.contextmanager
+def staged_artefact(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder in ``folder`` to write a build into; on leaving, it takes its place.
+
+    Whatever stops the build leaves ``folder`` as it was: not there, or with an older build.
+
+    Raises:
+        OutputError: ``folder`` cannot be made or written to: said before the work, not after.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    work = None
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=".", dir=folder))
+        except OSError as error:
+            raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
+        yield work
+        # Renaming takes no space, so that a full disk cannot come between the two.
+        # The manifest last: it says which files belong together.
+        for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST):
+            os.replace(path, folder / path.name)
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # Only where it is empty.
+
+
+def describe_files(folder: Path, libraries: Iterable[str]) -> dict[str, FileFacts]:
+    """Return the checksums of ``libraries``, which are in ``folder``, by file name."""
+    return {name: FileFacts(sha256_of(folder / name)) for name in libraries}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest`` into ``folder``, in which its files are.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    # TVM's strings are no str to msgspec. What passes here can be read again.
+    checked = msgspec.convert(msgspec.to_builtins(manifest, enc_hook=str), Manifest)
+    text = json.dumps(checked.as_json(), indent=2) + "\n"
+    write_atomically(folder / MANIFEST, text.encode())
