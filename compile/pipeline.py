@@ -63,15 +63,10 @@ import tvm
 from torch.export import ExportedProgram
 from tvm import relax
 
+from compile.backends.backend_for import backend_for
 from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.frontend.import_program import import_program
 from compile.graph.parts import MAIN
-from compile.kernels.common.core_model import CpuCore
-from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
-from compile.kernels.families import families_of
-from compile.kernels.gpu.dp4a import WordDot
-from compile.kernels.gpu.gpu_core import GpuCore
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
@@ -213,33 +208,32 @@ def lower_network(
 
 
 def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]]]:
-    """The passes behind the import, by phase."""
+    """Return the passes behind the import, by phase, for the backend of the target."""
     target = tvm_target(options.spec, options.threads)
-    dot = dot_product_of(options.spec)
-    core = core_model(options.spec, options.threads, options.image_weights)
-    on_gpu = options.spec.gpu is not None
+    backend = backend_for(options.spec, options.threads, options.image_weights)
+    dot = backend.dot_product
     return [
         ("layout", [ConvertLayout()]),
         ("partition", _partition(options)),
         (
             "lower",
             [
-                LowerQuantizedOps(dot),
-                FuseInvertedResiduals(dot, core),
+                LowerQuantizedOps(backend),
+                FuseInvertedResiduals(dot, backend.core),
                 FoldChannelScales(dot),
                 ChoosePlanarRows(dot),
-                LowerFloatConvolutions(dot),
-                LowerInstanceNorm(on_gpu),
-                LowerFloatActivations(on_gpu),
+                LowerFloatConvolutions(backend),
+                LowerInstanceNorm(backend),
+                LowerFloatActivations(backend),
                 LegalizeFloatOps(),
-                FuseRowKernels(families_of(core.device)),
+                FuseRowKernels(backend.families),
             ],
         ),
         (
             "schedule",
             [
                 apply_tuning_records(options.records, target),
-                apply_default_schedule(core),
+                apply_default_schedule(backend.core),
             ],
         ),
         ("plan", [plan_memory()]),
@@ -257,27 +251,3 @@ def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     target = tvm_target(options.spec, options.threads)
     with kernel_sources(options.spec, planned):
         return relax.build(planned, target, relax_pipeline=lower_to_vm())
-
-
-def dot_product_of(spec: TargetSpec) -> DotProduct | WordDot | None:
-    """What multiplies int8 by int8 there."""
-    if spec.gpu is not None:
-        return WordDot()
-    return dot_product_named(spec.dot_product, spec.vector_bits)
-
-
-def core_model(spec: TargetSpec, threads: int, image_weights: bool = False) -> CpuCore | GpuCore:
-    """The part of ``spec`` that built-in schedules look at."""
-    if (gpu := spec.gpu) is not None:
-        return GpuCore(gpu.work_group, gpu.registers, gpu.vector_bytes, image_weights)
-    return cpu_core(spec, threads)
-
-
-def cpu_core(spec: TargetSpec, threads: int) -> CpuCore:
-    """The same of a processor.
-
-    AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
-    """
-    is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
-    registers = 32 if is_wide_file else 16
-    return CpuCore(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)

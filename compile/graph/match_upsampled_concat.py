@@ -34,6 +34,13 @@ class UpsampledConcat:
     low_channels: slice
     high_channels: slice
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """[1,H/factor,W/factor,A] of ``low`` and [1,H,W,B] of ``high``."""
+        tensors = self.low.tensor, self.high.tensor
+        low, high = (tuple(int(extent) for extent in tensor.ty.shape) for tensor in tensors)
+        return low, high
+
 
 def match_upsampled_concat(
     convolution: Convolution, definitions: Definitions

@@ -20,7 +20,6 @@ from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.planar.planar_conv import serves_planar
-from compile.kernels.gpu.dp4a import WordDot
 
 #: As many channels fill a vector of any instruction set.
 _ENOUGH_CHANNELS = 16
@@ -31,16 +30,16 @@ class ChoosePlanarRows:
     """Give convolutions with few outputs the layout NHCW, in every Relax function.
 
     Args:
-        dot: the dot product instruction that int8 data is multiplied by; without one nothing
-            changes, nor on a GPU, where lanes are work items.
+        dot: the dot product instruction that int8 data is multiplied by; where the backend has
+            none, nothing changes.
     """
 
-    def __init__(self, dot: DotProduct | WordDot | None) -> None:
+    def __init__(self, dot: DotProduct | None) -> None:
         self.dot = dot
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        if not isinstance(self.dot, DotProduct):
+        if self.dot is None:
             return mod
         return rewrite_functions(mod, partial(_Planarizer, self.dot))
 

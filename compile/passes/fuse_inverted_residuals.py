@@ -18,15 +18,13 @@ from tvm_ffi import structural_equal
 from compile.graph.match_channel_scale import Gated, match_channel_scale
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
-from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.core_model import CoreModel, CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8 import int8_concat_pointwise, int8_depthwise, int8_pointwise
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.kernels.cpu.plain.elementwise import create_add
-from compile.kernels.gpu.dp4a import WordDot
-from compile.kernels.gpu.gpu_core import GpuCore
 
 _EXPANSIONS = (int8_pointwise.FAMILY.name, int8_concat_pointwise.FAMILY.name)
 
@@ -36,17 +34,17 @@ class FuseInvertedResiduals:
     """Fuse inverted residual blocks, in every Relax function.
 
     Args:
-        dot: the dot product instruction that the kernels use, if the target has one. Blocks are
-            not fused on a GPU, where strips are no tiles.
-        unit: the core, whose level 2 cache and threads the kernels are cut for.
+        dot: the dot product instruction that the kernels use; where the backend has none, nothing
+            is fused.
+        core: whose level 2 cache and threads the kernels are cut for.
     """
 
-    def __init__(self, dot: DotProduct | WordDot | None, core: CpuCore | GpuCore) -> None:
+    def __init__(self, dot: DotProduct | None, core: CoreModel) -> None:
         self.dot, self.core = dot, core
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        if not isinstance(self.dot, DotProduct):
+        if self.dot is None:
             return mod
         return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, self.dot, self.core))
 

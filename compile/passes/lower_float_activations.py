@@ -11,12 +11,11 @@ from functools import partial
 import tvm
 from tvm import relax, tirx
 
+from compile.backends.backend import Backend
 from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
-from compile.kernels.cpu.plain import move
 from compile.kernels.cpu.plain.mean import create_float_mean
-from compile.kernels.gpu import gpu_move
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
@@ -24,21 +23,21 @@ class LowerFloatActivations:
     """Replace global average pooling, nearest upsampling and concat of two float tensors.
 
     Args:
-        on_gpu: move by the kernels of :mod:`compile.kernels.gpu.gpu_move`.
+        backend: whose kernels they are.
     """
 
-    def __init__(self, on_gpu: bool = False) -> None:
-        self.on_gpu = on_gpu
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, partial(_PictureLowering, self.on_gpu))
+        return rewrite_functions(mod, partial(_ActivationLowering, self.backend))
 
 
-class _PictureLowering(FunctionRewriter):
-    def __init__(self, on_gpu: bool, mod: tvm.IRModule, function: relax.Function) -> None:
+class _ActivationLowering(FunctionRewriter):
+    def __init__(self, backend: Backend, mod: tvm.IRModule, function: relax.Function) -> None:
         super().__init__(mod, function)
-        self._move = gpu_move if on_gpu else move
+        self._backend = backend
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         kernel = self._kernel(value)
@@ -61,10 +60,10 @@ class _PictureLowering(FunctionRewriter):
                 factor = upsampling_factor(value)
             except NotLowerable:
                 return None
-            return self._move.create_upsample(_shape(value.args[0]), factor, dtype)
+            return self._backend.upsample(_shape(value.args[0]), factor, dtype)
         if name == "concat" and int(value.attrs.axis) == 3 and len(value.args[0].fields) == 2:
             left, right = (_shape(field) for field in value.args[0].fields)
-            return self._move.create_concat(left[1], left[2], (left[3], right[3]), dtype)
+            return self._backend.concat(left[1], left[2], (left[3], right[3]), dtype)
         return None
 
 

@@ -15,14 +15,13 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from compile.backends.pack_convolution import accumulator_scale, pack_convolution
+from compile.backends.backend import Backend
+from compile.backends.packing import accumulator_scale
 from compile.graph.constants import variables_of
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.gpu.dp4a import WordDot
 from compile.support.errors import GraphError
 
 
@@ -31,26 +30,24 @@ class LowerFloatConvolutions:
     """Replace conv2d, its bias and its activation by one kernel, in every Relax function.
 
     Args:
-        dot: the dot product instruction that int8 data is multiplied by, if the target has one.
+        backend: whose kernels they are.
 
     Raises:
         GraphError: a convolution that no kernel serves (dilated, grouped, unknown weights).
     """
 
-    def __init__(self, dot: DotProduct | WordDot | None = None) -> None:
-        self.dot = dot
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, partial(_ConvolutionLowering, self.dot))
+        return rewrite_functions(mod, partial(_ConvolutionLowering, self.backend))
 
 
 class _ConvolutionLowering(FunctionRewriter):
-    def __init__(
-        self, dot: DotProduct | WordDot | None, mod: tvm.IRModule, function: relax.Function
-    ) -> None:
+    def __init__(self, backend: Backend, mod: tvm.IRModule, function: relax.Function) -> None:
         super().__init__(mod, function)
-        self.dot = dot
+        self._backend = backend
         users = defaultdict(list)
         for var, value in self.definitions.items():
             for operand in variables_of(value):
@@ -92,7 +89,7 @@ class _ConvolutionLowering(FunctionRewriter):
         shape = tuple(int(extent) for extent in data.ty.shape)
         kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE
         epilogue = ConvEpilogue(kind, convolution.low, convolution.high, dtype)
-        packed = pack_convolution(convolution, shape, data.ty.dtype, epilogue, self.dot)
+        packed = self._backend.convolution(convolution, shape, data.ty.dtype, epilogue)
         operands = [packed.weight, convolution.bias]
         if is_integer:
             zero_point = convolution.data.quantization.zero_point

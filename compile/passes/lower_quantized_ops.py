@@ -13,20 +13,14 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from compile.backends.pack_convolution import (
-    accumulator_scale,
-    integer_bias,
-    pack_concat_convolution,
-    pack_convolution,
-)
+from compile.backends.backend import Backend
+from compile.backends.packing import accumulator_scale, integer_bias
 from compile.graph.linear_table import as_requantization
 from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
 from compile.graph.match_upsampled_concat import match_upsampled_concat
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.plain import move
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_multiply,
@@ -34,8 +28,6 @@ from compile.kernels.cpu.plain.elementwise import (
     create_table_lookup,
 )
 from compile.kernels.cpu.plain.mean import create_mean
-from compile.kernels.gpu import gpu_move
-from compile.kernels.gpu.dp4a import WordDot
 
 log = logging.getLogger(__name__)
 
@@ -45,24 +37,21 @@ class LowerQuantizedOps:
     """Replace dequantize-op-quantize quantized ops by integer kernels, in every Relax function.
 
     Args:
-        dot: the dot product instruction that convolutions use, if the target has one.
+        backend: whose kernels they are.
     """
 
-    def __init__(self, dot: DotProduct | WordDot | None = None) -> None:
-        self.dot = dot
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, partial(_QuantizedOpLowering, self.dot))
+        return rewrite_functions(mod, partial(_QuantizedOpLowering, self.backend))
 
 
 class _QuantizedOpLowering(FunctionRewriter):
-    def __init__(
-        self, dot: DotProduct | WordDot | None, mod: tvm.IRModule, function: relax.Function
-    ) -> None:
+    def __init__(self, backend: Backend, mod: tvm.IRModule, function: relax.Function) -> None:
         super().__init__(mod, function)
-        self.dot = dot
-        self._move = gpu_move if isinstance(dot, WordDot) else move
+        self._backend = backend
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         if op_name(value) != "quantize":
@@ -92,12 +81,12 @@ class _QuantizedOpLowering(FunctionRewriter):
         convolution = quantized_op.convolution
         epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
         joined = match_upsampled_concat(convolution, self.definitions)
-        packed = joined and pack_concat_convolution(convolution, joined, epilogue, self.dot)
+        packed = joined and self._backend.concat_convolution(convolution, joined, epilogue)
         if packed is not None:
             low, high = (self.renewed(part.tensor) for part in (joined.low, joined.high))
             args = [low, high, packed.low_weight, packed.high_weight]
         else:
-            packed = pack_convolution(convolution, shape, "int8", epilogue, self.dot)
+            packed = self._backend.convolution(convolution, shape, "int8", epilogue)
             args = [data, packed.weight]
         multiplier = accumulator_scale(convolution) / np.float64(quantized_op.output.scale)
         bias = integer_bias(convolution, packed.offset)
@@ -133,13 +122,13 @@ class _QuantizedOpLowering(FunctionRewriter):
 
     def _upsample(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data,), (shape,) = self.inputs(quantized_op)
-        kernel = self._move.create_upsample(shape, quantized_op.factor, "int8")
+        kernel = self._backend.upsample(shape, quantized_op.factor, "int8")
         out_shape = (1, shape[1] * quantized_op.factor, shape[2] * quantized_op.factor, shape[3])
         return self.call(kernel, "upsample", [data], out_shape)
 
     def _concat(self, quantized_op: QuantizedOp) -> relax.Expr:
         operands, (left, right) = self.inputs(quantized_op)
-        kernel = self._move.create_concat(left[1], left[2], (left[3], right[3]), "int8")
+        kernel = self._backend.concat(left[1], left[2], (left[3], right[3]), "int8")
         return self.call(kernel, "concat", operands, (*left[:3], left[3] + right[3]))
 
     def _unary(self, quantized_op: QuantizedOp) -> relax.Expr:

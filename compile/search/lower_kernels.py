@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch.export import ExportedProgram
 
+from compile.backends.backend_for import backend_for
 from compile.build_network import BuildRequest, quantized_program
-from compile.kernels.families import families_of
-from compile.pipeline import PipelineOptions, core_model, lower_network
+from compile.pipeline import PipelineOptions, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.search.kernel_task import NetworkKernels, network_kernels
 from compile.support.progress import Progress
@@ -30,4 +30,4 @@ def tunable_kernels(
     options = PipelineOptions.for_scheme(spec, spec.threads, scheme, Path())
     lowered = lower_network(program, options, phases.phase)
     with phases.phase("kernels"):
-        return network_kernels(lowered, families_of(core_model(spec, spec.threads).device))
+        return network_kernels(lowered, backend_for(spec, spec.threads).families)

@@ -15,9 +15,9 @@ from typing import Any
 from rich.console import Console
 from torch.export import ExportedProgram
 
+from compile.backends.backend_for import backend_for
 from compile.build_network import BuildRequest
 from compile.kernels.common.core_model import CoreModel
-from compile.pipeline import core_model
 from compile.records.log_folder import (
     SESSION,
     check_same_device,
@@ -144,7 +144,7 @@ def _tune_on(
     console: Console,
     program: ExportedProgram | None,
 ) -> dict[str, Any]:
-    core = core_model(spec, spec.threads)
+    core = backend_for(spec, spec.threads).core
     folder = request.logs / records_name(spec)
     with (
         locked_log(folder) as mended,

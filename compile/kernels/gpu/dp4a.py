@@ -12,7 +12,6 @@ puts what the target has in its place: for OpenCL a call of a function that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import tvm
@@ -32,11 +31,6 @@ for _name in (WORD, DOT4, CHOOSE):
     register_op_attr(_name, "TVectorizable", True)
     register_op_attr(_name, "TCallEffectKind", _PURE)
     register_op_attr(_name, "TScriptPrinterName", _name)
-
-
-@dataclass(frozen=True)
-class WordDot:
-    """A GPU multiplies words: by :mod:`compile.codegen.opencl.dot_product`."""
 
 
 def word(members: Sequence[tirx.Expr]) -> tirx.Expr:

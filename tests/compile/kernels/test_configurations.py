@@ -20,6 +20,7 @@ from tvm import s_tir, tirx
 from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
 from tvm_ffi import structural_equal, structural_hash
 
+from compile.backends.backend_for import cpu_core
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
@@ -39,7 +40,6 @@ from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.families import families_of
 from compile.kernels.family import KernelFamily
-from compile.pipeline import cpu_core
 from targets.load_target import load_target, tvm_target
 
 HOST = load_target("host")

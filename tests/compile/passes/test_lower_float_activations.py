@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tvm
+from backends import cpu_backend
 from tvm import relax
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
@@ -64,7 +65,7 @@ def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
             call = relax.op.call_tir(builder.add_func(kernel, name), params, ty)
             result = builder.emit_output(call)
         builder.emit_func_output(result)
-    assert_structural_equal(LowerFloatActivations()(before), builder.get())
+    assert_structural_equal(LowerFloatActivations(cpu_backend())(before), builder.get())
 
 
 @I.ir_module
@@ -109,4 +110,4 @@ class Three:
 
 @pytest.mark.parametrize("before", [Pool, Linear, Rows, Three])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
-    assert_structural_equal(LowerFloatActivations()(before), before)
+    assert_structural_equal(LowerFloatActivations(cpu_backend())(before), before)

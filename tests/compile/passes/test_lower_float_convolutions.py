@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
+from backends import cpu_backend
 from tvm import relax
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
@@ -93,7 +94,7 @@ def test_bias_and_relu_end_the_float_kernel() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerFloatConvolutions()(Before), After)
+    assert_structural_equal(LowerFloatConvolutions(cpu_backend())(Before), After)
 
 
 def test_int8_data_and_weights_multiply_in_integers() -> None:
@@ -128,7 +129,7 @@ def test_int8_data_and_weights_multiply_in_integers() -> None:
         np.array([-3, 0, 0, 0], "int32"),
     )
     expected = expected_call(kernel, (1, 5, 7, 3), "int8", constants, (1, 5, 7, 2))
-    assert_structural_equal(LowerFloatConvolutions()(Before), expected)
+    assert_structural_equal(LowerFloatConvolutions(cpu_backend())(Before), expected)
 
 
 def test_weights_fill_the_last_vector_of_the_target() -> None:
@@ -160,7 +161,7 @@ def test_weights_fill_the_last_vector_of_the_target() -> None:
         packed = np.concatenate([weight.transpose(2, 3, 1, 0), zeros], axis=3)
         constants = (packed, np.zeros(12, "float32"))
         expected = expected_call(kernel, (1, 5, 7, 3), "float32", constants, (1, 5, 7, 12))
-        assert_structural_equal(LowerFloatConvolutions(dot)(Before), expected)
+        assert_structural_equal(LowerFloatConvolutions(cpu_backend(dot))(Before), expected)
 
 
 def test_int8_weights_stay_int8_under_float_data() -> None:
@@ -194,7 +195,7 @@ def test_int8_weights_stay_int8_under_float_data() -> None:
     kernel = create_depthwise((1, 5, 7, 3), window, "float32", "int8", epilogue)
     constants = (DEPTHWISE[:, 0].transpose(1, 2, 0), bias, SCALES_3)
     expected = expected_call(kernel, (1, 5, 7, 3), "float32", constants, (1, 3, 4, 3))
-    assert_structural_equal(LowerFloatConvolutions()(Before), expected)
+    assert_structural_equal(LowerFloatConvolutions(cpu_backend())(Before), expected)
 
 
 def test_float_weights_leave_the_dequantize_of_their_data() -> None:
@@ -216,7 +217,7 @@ def test_float_weights_leave_the_dequantize_of_their_data() -> None:
                 R.output(out)
             return out
 
-    after = LowerFloatConvolutions()(Before)
+    after = LowerFloatConvolutions(cpu_backend())(Before)
     dequantize, call = bindings(after)
     assert dequantize.value.op.name == "relax.dequantize"
     kernel = create_pointwise((1, 5, 7, 3), 2, "float32", "float32", BIAS_ONLY)
@@ -244,7 +245,7 @@ def test_result_with_a_second_reader_is_not_swallowed() -> None:
                 R.output(out)
             return out
 
-    after = LowerFloatConvolutions()(Before)
+    after = LowerFloatConvolutions(cpu_backend())(Before)
     assert [binding.value.op.name for binding in bindings(after)] == [
         "relax.call_tir",
         "relax.nn.relu",
@@ -279,7 +280,7 @@ def test_two_convolutions_in_a_row_without_bias() -> None:
                 R.output(out)
             return out
 
-    first, second = bindings(LowerFloatConvolutions()(Before))
+    first, second = bindings(LowerFloatConvolutions(cpu_backend())(Before))
     assert first.value.op.name == second.value.op.name == "relax.call_tir"
     assert second.value.args[1].fields[0] == first.var
     np.testing.assert_array_equal(first.value.args[1].fields[1].value.numpy(), SQUARE[:, :, 0, 0].T)
@@ -302,7 +303,7 @@ def test_sum_of_two_tensors_is_no_bias() -> None:
                 R.output(out)
             return out
 
-    after = LowerFloatConvolutions()(Before)
+    after = LowerFloatConvolutions(cpu_backend())(Before)
     assert [b.value.op.name for b in bindings(after)] == ["relax.call_tir", "relax.add"]
 
 
@@ -326,7 +327,7 @@ def test_one_number_per_column_is_no_bias() -> None:
                 R.output(out)
             return out
 
-    after = LowerFloatConvolutions()(Before)
+    after = LowerFloatConvolutions(cpu_backend())(Before)
     assert [b.value.op.name for b in bindings(after)] == ["relax.call_tir", "relax.add"]
 
 
@@ -355,7 +356,7 @@ ONES = np.ones((4, 4, 1, 1), "float32")
 )
 def test_convolution_without_a_kernel_is_an_error(before: tvm.IRModule, why: str) -> None:
     with pytest.raises(GraphError, match=f"convolution conv has no kernel: .*{why}"):
-        LowerFloatConvolutions()(before)
+        LowerFloatConvolutions(cpu_backend())(before)
 
 
 def test_convolution_with_computed_weights_is_an_error() -> None:
@@ -371,7 +372,7 @@ def test_convolution_with_computed_weights_is_an_error() -> None:
             return out
 
     with pytest.raises(GraphError, match="out has no kernel: the weights are no constants"):
-        LowerFloatConvolutions()(Before)
+        LowerFloatConvolutions(cpu_backend())(Before)
 
 
 SCALE = ConvEpilogue(EpilogueKind.SCALE)

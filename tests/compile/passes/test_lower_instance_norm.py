@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
+from backends import cpu_backend
 from tvm import relax
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
@@ -51,7 +52,7 @@ class WithRelu:
 
 @pytest.mark.parametrize(("before", "low"), [(Plain, None), (WithRelu, 0.0)], ids=["plain", "relu"])
 def test_norm_becomes_statistics_and_multiply_add(before: tvm.IRModule, low: float | None) -> None:
-    assert_structural_equal(LowerInstanceNorm()(before), expected(low))
+    assert_structural_equal(LowerInstanceNorm(cpu_backend())(before), expected(low))
 
 
 def test_kernel_of_the_multiply_add_with_relu() -> None:
@@ -72,7 +73,7 @@ def test_kernel_of_the_multiply_add_with_relu() -> None:
                     T.float32(0.0),
                 )
 
-    after = LowerInstanceNorm()(WithRelu)
+    after = LowerInstanceNorm(cpu_backend())(WithRelu)
     *_, call = after["main"].body.blocks[0].bindings
     assert_structural_equal(after[call.value.args[0]], normalize)
 
@@ -93,7 +94,7 @@ def test_norm_that_is_also_read_without_its_relu() -> None:
                 R.output(out)
             return out
 
-    after = LowerInstanceNorm()(Before)
+    after = LowerInstanceNorm(cpu_backend())(Before)
     *_, total = after["main"].body.blocks[0].bindings
     assert total.value.op.name == "relax.add"
     calls = {b.var: b.value for b in after["main"].body.blocks[0].bindings}
@@ -114,7 +115,7 @@ def test_half_floats_go_through_float32() -> None:
             )
             result = builder.emit_output(builder.emit(norm))
         builder.emit_func_output(result)
-    after = LowerInstanceNorm()(builder.get())
+    after = LowerInstanceNorm(cpu_backend())(builder.get())
     rows, statistics, normalize = (
         binding.value for binding in after["main"].body.blocks[0].bindings[:3]
     )
@@ -144,7 +145,7 @@ def test_other_relus_stay() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerInstanceNorm()(Before), Before)
+    assert_structural_equal(LowerInstanceNorm(cpu_backend())(Before), Before)
 
 
 def expected(low: float | None) -> tvm.IRModule:
@@ -182,7 +183,7 @@ def test_norm_of_planes() -> None:
                 R.output(out)
             return out
 
-    after = LowerInstanceNorm()(Before)
+    after = LowerInstanceNorm(cpu_backend())(Before)
     rows, statistics, normalize = (b.value for b in after["main"].body.blocks[0].bindings)
     assert_structural_equal(after[rows.args[0]], planar_norm.create_row_statistics((1, 5, 3, 8)))
     assert_structural_equal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from backends import cpu_backend
 from quantized_op_cases import (
     BIAS_2,
     DEPTHWISE,
@@ -98,7 +99,7 @@ def test_pointwise_convolution_with_bias_and_relu6() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerQuantizedOps()(Before), After)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), After)
 
 
 def test_strided_convolution() -> None:
@@ -132,7 +133,7 @@ def test_strided_convolution() -> None:
         np.array([3, -20, -128, 127], "int32"),
     )
     expected = expected_call(kernel, "conv2d_requantize", [(1, 5, 7, 3)], constants, (1, 3, 4, 2))
-    assert_structural_equal(LowerQuantizedOps()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
 def test_depthwise_convolution() -> None:
@@ -165,7 +166,7 @@ def test_depthwise_convolution() -> None:
         np.array([-1, 0, -128, 127], "int32"),
     )
     expected = expected_call(kernel, "conv2d_requantize", [(1, 5, 7, 3)], constants, (1, 5, 7, 3))
-    assert_structural_equal(LowerQuantizedOps()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), ()], ids=["bias", "scalar"])
@@ -190,7 +191,7 @@ def test_convolution_to_one_channel_keeps_its_bias(shape: tuple[int, ...]) -> No
                 R.output(out)
             return out
 
-    call = only_call(LowerQuantizedOps()(Before))
+    call = only_call(LowerQuantizedOps(cpu_backend())(Before))
     assert call.args[0].name_hint == "conv2d_requantize"
     _, _, integer_bias, _, quant = call.args[1].fields
     assert integer_bias.value.numpy().tolist() == [8]
@@ -217,4 +218,4 @@ def test_bias_beyond_int32_names_the_channel() -> None:
             return out
 
     with pytest.raises(GraphError, match=r"bias -3 of output channel 1 needs more than 30 bits"):
-        LowerQuantizedOps()(Before)
+        LowerQuantizedOps(cpu_backend())(Before)

@@ -8,6 +8,7 @@ which constants. That kernels compute the right numbers is tested with them.
 from __future__ import annotations
 
 import numpy as np
+from backends import cpu_backend
 from quantized_op_cases import (
     expected_call,
     only_call,
@@ -70,7 +71,7 @@ def test_sigmoid_is_a_table() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerQuantizedOps()(Before), After)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), After)
 
 
 def test_picture_with_its_scaling_is_one_requantization() -> None:
@@ -87,7 +88,7 @@ def test_picture_with_its_scaling_is_one_requantization() -> None:
                 R.output(out)
             return out
 
-    after = LowerQuantizedOps()(Before)
+    after = LowerQuantizedOps(cpu_backend())(Before)
     _, multiplier, quant = (arg for arg in only_call(after).args[1].fields)
     assert_structural_equal(after[only_call(after).args[0]], create_rescale((1, 2, 3, 4), "uint8"))
     levels = np.arange(256, dtype=np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
@@ -164,7 +165,7 @@ def test_residual_sum_with_relu() -> None:
                 R.output(out)
             return out
 
-    assert_structural_equal(LowerQuantizedOps()(Before), After)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), After)
 
 
 def test_channel_gate() -> None:
@@ -186,7 +187,7 @@ def test_channel_gate() -> None:
     constants = (np.array([0.25], "float32"), np.array([3, 9, -128, 127, -7], "int32"))
     shapes = [(1, 2, 3, 4), (1, 1, 1, 4)]
     expected = expected_call(kernel, "multiply", shapes, constants, (1, 2, 3, 4))
-    assert_structural_equal(LowerQuantizedOps()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
 def test_global_mean() -> None:
@@ -204,7 +205,7 @@ def test_global_mean() -> None:
     constants = (np.array([2 / 6], "float32"), np.array([3, 9, -128, 127], "int32"))
     kernel = create_mean((1, 2, 3, 4))
     expected = expected_call(kernel, "mean", [(1, 2, 3, 4)], constants, (1, 1, 1, 4))
-    assert_structural_equal(LowerQuantizedOps()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
 def test_upsampling_moves_bytes() -> None:
@@ -223,7 +224,7 @@ def test_upsampling_moves_bytes() -> None:
 
     kernel = create_upsample((1, 2, 3, 4), 3, "int8")
     expected = expected_call(kernel, "upsample", [(1, 2, 3, 4)], (), (1, 6, 9, 4))
-    assert_structural_equal(LowerQuantizedOps()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
 def test_concat_moves_bytes() -> None:
@@ -243,7 +244,7 @@ def test_concat_moves_bytes() -> None:
 
     kernel = create_concat(2, 3, (4, 5), "int8")
     expected = expected_call(kernel, "concat", [(1, 2, 3, 4), (1, 2, 3, 5)], (), (1, 2, 3, 9))
-    assert_structural_equal(LowerQuantizedOps()(Before), expected)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
 def test_equal_quantized_ops_share_one_kernel() -> None:
@@ -268,6 +269,6 @@ def test_equal_quantized_ops_share_one_kernel() -> None:
                 R.output(out)
             return out
 
-    after = LowerQuantizedOps()(Before)
+    after = LowerQuantizedOps(cpu_backend())(Before)
     kernels = [v.name_hint for v, f in after.functions_items() if isinstance(f, tirx.PrimFunc)]
     assert kernels == ["table_lookup"]

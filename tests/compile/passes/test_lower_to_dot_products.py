@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
+from backends import cpu_backend
 from numpy.typing import NDArray
 from tvm import relax
 from tvm.ir import assert_structural_equal
@@ -62,7 +63,9 @@ def network(weight: NDArray[np.int8], requantized: bool) -> tvm.IRModule:
 
 def lowered(mod: tvm.IRModule, dot: DotProduct) -> tuple[tvm.tirx.PrimFunc, list[NDArray]]:
     """The kernel that is called, and its constants."""
-    after = tvm.transform.Sequential([LowerQuantizedOps(dot), LowerFloatConvolutions(dot)])(mod)
+    backend = cpu_backend(dot)
+    passes = [LowerQuantizedOps(backend), LowerFloatConvolutions(backend)]
+    after = tvm.transform.Sequential(passes)(mod)
     *_, call = (
         binding.value
         for binding in after["main"].body.blocks[0].bindings

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pytest
 import tvm
+from backends import cpu_backend
 from quantized_op_cases import (
     LOGGER,
 )
@@ -141,5 +142,5 @@ REFUSED = [
 @pytest.mark.parametrize(("why", "before"), REFUSED)
 def test_op_without_a_kernel_stays_and_says_why(why: str, before, caplog) -> None:
     caplog.set_level(logging.INFO, LOGGER)
-    assert_structural_equal(LowerQuantizedOps()(before), before)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(before), before)
     assert caplog.messages == [f"result stays in float: {why}"]

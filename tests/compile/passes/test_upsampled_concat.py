@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import tvm
+from backends import cpu_backend
 from dot_instructions import dots
 from numpy.typing import NDArray
 from reference import ops
@@ -115,7 +116,7 @@ def calls(mod: tvm.IRModule) -> list[relax.Call]:
 @pytest.mark.parametrize("low_is_first", [True, False])
 def test_one_kernel_reads_both_tensors(low_is_first: bool) -> None:
     network, dot = Network(low_is_first=low_is_first), sdot()
-    after = LowerQuantizedOps(dot)(network.module())
+    after = LowerQuantizedOps(cpu_backend(dot))(network.module())
     (call,) = calls(after)
     expected = create_int8_concat_pointwise((1, 3, 5, 6), 9, 2, 16, dot, REQUANTIZE)
     assert_structural_equal(after[call.args[0]], expected)
@@ -140,13 +141,13 @@ def test_one_kernel_reads_both_tensors(low_is_first: bool) -> None:
     ids=["vectors that are not filled", "3x3", "two upsampled tensors"],
 )
 def test_others_are_joined_first(network: Network) -> None:
-    after = LowerQuantizedOps(sdot())(network.module())
+    after = LowerQuantizedOps(cpu_backend(sdot()))(network.module())
     names = [call.args[0].name_hint for call in calls(after)]
     assert names[-2:] == ["concat", "conv2d_requantize"]
 
 
 def test_without_a_dot_product_the_tensors_are_joined_first() -> None:
-    after = LowerQuantizedOps(None)(Network().module())
+    after = LowerQuantizedOps(cpu_backend())(Network().module())
     names = [call.args[0].name_hint for call in calls(after)]
     assert names == ["upsample", "concat", "conv2d_requantize"]
 
@@ -172,7 +173,7 @@ def test_the_kernel_computes_what_the_large_tensors_would_give(
     low = random.integers(-128, 128, (1, height, width, channels), dtype=np.int8)
     large = (1, height * network.factor, width * network.factor, network.high_channels)
     high = random.integers(-128, 128, large, dtype=np.int8)
-    lowered = LowerQuantizedOps(dot)(network.module())
+    lowered = LowerQuantizedOps(cpu_backend(dot))(network.module())
     assert len(calls(lowered)) == 1
     built = relax.build(
         apply_default_schedule(core)(lowered), tvm_target(load_target("host"), core.threads)
@@ -186,5 +187,5 @@ def test_the_kernel_computes_what_the_large_tensors_would_give(
 
 def test_the_match_is_of_the_sizes() -> None:
     """A factor of one repeats nothing, and is a resize all the same."""
-    after = LowerQuantizedOps(sdot())(replace(Network(), factor=1).module())
+    after = LowerQuantizedOps(cpu_backend(sdot()))(replace(Network(), factor=1).module())
     assert len(calls(after)) == 1

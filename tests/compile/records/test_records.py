@@ -8,6 +8,7 @@ import pytest
 import tvm
 from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
 
+from compile.backends.backend_for import cpu_core
 from compile.graph.schedule_attrs import BUILT_IN, RECORD, schedule_origin
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.elementwise import create_add
@@ -15,7 +16,6 @@ from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.families import families_of
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
-from compile.pipeline import cpu_core
 from compile.records.log_folder import locked_log
 from compile.records.records import RECORDS, WORKLOADS, compact, fitting, read_log, write_log
 from compile.records.workload import kernel_of, short_line

@@ -17,9 +17,9 @@ import tvm
 from command_line import QUICK, as_user
 from distributed import Client, LocalCluster, Worker
 
+from compile.backends.backend_for import cpu_core
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.pipeline import cpu_core
 from compile.search import cluster_builder
 from compile.search.candidate import all_configurations
 from compile.search.cluster_builder import BuildCluster, ClusterBuilder

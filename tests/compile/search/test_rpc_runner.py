@@ -15,9 +15,9 @@ import tvm
 from fixtures_device import Served, free_port
 from tvm.script import tirx as T
 
+from compile.backends.backend_for import cpu_core
 from compile.codegen.link.link import ExportLinker
 from compile.kernels.common.core_model import CpuCore
-from compile.pipeline import cpu_core
 from compile.search import rpc_runner
 from compile.search.build_candidates import Builder
 from compile.search.candidate import all_configurations

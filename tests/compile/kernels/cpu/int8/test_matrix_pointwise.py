@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import tvm
+from backends import cpu_backend
 from kernel_draws import draw_int8
 from numpy.typing import NDArray
 from reference import ops
@@ -124,7 +125,7 @@ def lowered_family(channels_out: int, width: int) -> str:
             out = relax.op.quantize(conv, relax.const(0.125), relax.const(-20, "int8"))
             out = builder.emit_output(out)
         builder.emit_func_output(out)
-    after = LowerQuantizedOps(dot_product_named("smmla", 128))(builder.get())
+    after = LowerQuantizedOps(cpu_backend(dot_product_named("smmla", 128)))(builder.get())
     (call,) = (binding.value for binding in after["main"].body.blocks[0].bindings)
     apply_default_schedule(UNIT)(after)
     return str(after[call.args[0]].attrs["mqnet.family"])

@@ -1,0 +1,136 @@
+"""The seam between the passes and a device: which kernel computes what, and how weights are packed.
+
+A pass matches something in the graph, asks its backend for the kernel, and calls that. So a new
+device is a folder of kernels, a file beside this one and a line in
+:func:`compile.backends.backend_for.backend_for`; no pass changes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import tirx
+
+from compile.graph.match_convolution import Convolution
+from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.core_model import CoreModel
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.families import families_of
+from compile.kernels.family import KernelFamilies
+
+
+@dataclass(frozen=True)
+class PackedConvolution:
+    """A kernel and what it takes.
+
+    Attributes:
+        kernel: the kernel.
+        shape: of its result, in the convolution's layout.
+        weight: in the kernel's layout and type.
+        offset: for int8 data, int64 [O]: takes the data's zero point, and what the kernel's
+            instruction adds to the data, out of the accumulator.
+    """
+
+    kernel: tirx.PrimFunc
+    shape: tuple[int, int, int, int]
+    weight: NDArray
+    offset: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class PackedConcatConvolution:
+    """A kernel over two tensors, and what it takes: as :class:`PackedConvolution`, with the weights
+    of each."""
+
+    kernel: tirx.PrimFunc
+    shape: tuple[int, int, int, int]
+    low_weight: NDArray
+    high_weight: NDArray
+    offset: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NormKernels:
+    """What InstanceNorm becomes; the last operand of each kernel is its result.
+
+    Attributes:
+        row_statistics: data -> float32 sums and squared deviations, by parts of the feature map.
+        statistics: (those, gamma float32 [C], beta float32 [C]) -> float32 scale and shift.
+        normalize: (data, scale and shift) -> data * scale + shift, under the lower limit.
+    """
+
+    row_statistics: tirx.PrimFunc
+    statistics: tirx.PrimFunc
+    normalize: tirx.PrimFunc
+
+
+class Backend(ABC):
+    """The kernels of one device.
+
+    Attributes:
+        core: what schedules know of the device.
+        dot_product: the instruction of kernels whose packed weights and blocks of rows suit a
+            processor's caches; None: there are no such kernels, and what is made of them is left
+            as it is.
+    """
+
+    core: CoreModel
+    dot_product: DotProduct | None
+
+    @property
+    def families(self) -> KernelFamilies:
+        """The device's kernel families."""
+        return families_of(self.core.device)
+
+    @abstractmethod
+    def convolution(
+        self,
+        convolution: Convolution,
+        data_shape: tuple[int, ...],
+        data_dtype: str,
+        epilogue: ConvEpilogue,
+    ) -> PackedConvolution:
+        """Return the kernel for ``convolution`` on data of ``data_shape``, which is in its data
+        layout."""
+
+    @abstractmethod
+    def concat_convolution(
+        self, convolution: Convolution, joined: UpsampledConcat, epilogue: ConvEpilogue
+    ) -> PackedConcatConvolution | None:
+        """Return the kernel for the 1x1 ``convolution`` of int8 over what is ``joined``, which
+        makes neither the upsampled nor the joined tensor; None: there is none that pays."""
+
+    @abstractmethod
+    def norm(
+        self,
+        data_shape: tuple[int, int, int, int],
+        dtype: str,
+        channel_axis: int,
+        epsilon: float,
+        low: float | None,
+    ) -> NormKernels:
+        """Return the kernels of InstanceNorm of float data, with its lower limit (0.0 for ReLU).
+
+        Args:
+            data_shape: [1,H,W,C], or [1,H,C,W] where the backend has convolutions of this layout.
+            dtype: float32 or float16.
+            channel_axis: 3, or 2.
+            epsilon: what is added to the variance.
+            low: lower limit of the result, or None.
+        """
+
+    @abstractmethod
+    def upsample(
+        self, data_shape: tuple[int, int, int, int], factor: int, dtype: str
+    ) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,factor*H,factor*W,C], each pixel repeated."""
+
+    @abstractmethod
+    def concat(
+        self, height: int, width: int, channels: tuple[int, int], dtype: str
+    ) -> tirx.PrimFunc:
+        """Return the kernel (left [1,H,W,A], right [1,H,W,B]) -> [1,H,W,A+B]."""

@@ -1,0 +1,170 @@
+"""The backend of a processor's cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import tirx
+
+from compile.backends.backend import (
+    Backend,
+    NormKernels,
+    PackedConcatConvolution,
+    PackedConvolution,
+)
+from compile.backends.packing import (
+    POINTWISE,
+    plain_convolution,
+    result_shape,
+    window_of,
+    zero_point_offset,
+)
+from compile.graph.match_convolution import NHCW, Convolution
+from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.core_model import CpuCore
+from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
+from compile.kernels.cpu.int8.int8_conv import create_int8_conv
+from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
+from compile.kernels.cpu.int8.matrix_pointwise import (
+    create_matrix_pointwise,
+    pack_matrix,
+    serves_matrix,
+)
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.norm import instance_norm, planar_norm
+from compile.kernels.cpu.norm.row_statistics import create_row_statistics
+from compile.kernels.cpu.plain import move
+from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
+
+
+@dataclass(frozen=True)
+class CpuBackend(Backend):
+    """The kernels of cores like ``core``, with ``dot_product`` where they have one."""
+
+    core: CpuCore
+    dot_product: DotProduct | None = None
+
+    def convolution(
+        self,
+        convolution: Convolution,
+        data_shape: tuple[int, ...],
+        data_dtype: str,
+        epilogue: ConvEpilogue,
+    ) -> PackedConvolution:
+        """See :meth:`Backend.convolution`; by the dot product where it suits."""
+        dot, weight, shift = self.dot_product, convolution.weight, 0
+        if convolution.data_layout == NHCW:
+            interleaved = convolution.out_layout != NHCW
+            kernel = create_planar_pointwise(
+                data_shape, weight.shape[0], str(weight.dtype), epilogue, interleaved
+            )
+            packed = weight[:, :, 0, 0].T
+        elif convolution.out_layout == NHCW:
+            window = window_of(convolution)
+            kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
+            packed, shift = pack_planar(weight, dot), dot.shift
+        elif dot is not None and _suits(convolution, data_dtype, dot):
+            kernel, packed = _by_dot_product(convolution, data_shape, dot, epilogue)
+            shift = dot.shift
+        else:
+            lanes = None if dot is None else dot.lanes_for(weight.shape[0])
+            kernel, packed = plain_convolution(convolution, data_shape, data_dtype, epilogue, lanes)
+        return PackedConvolution(
+            kernel,
+            result_shape(convolution, data_shape),
+            np.ascontiguousarray(packed),
+            zero_point_offset(convolution, shift) if data_dtype == "int8" else None,
+        )
+
+    def concat_convolution(
+        self, convolution: Convolution, joined: UpsampledConcat, epilogue: ConvEpilogue
+    ) -> PackedConcatConvolution | None:
+        """See :meth:`Backend.concat_convolution`; None where the dot product does not suit, or the
+        outputs do not fill its vectors."""
+        dot, weight = self.dot_product, convolution.weight
+        channels_out = weight.shape[0]
+        if dot is None or not _suits(convolution, "int8", dot):
+            return None
+        if channels_out % dot.lanes_for(channels_out):
+            return None
+        columns = int(joined.high.tensor.ty.shape[2])
+        if dot.has_smmla and serves_matrix(channels_out, columns):
+            # Of the joined tensor it saves more than this would.
+            return None
+        low_shape, high_shape = joined.shapes
+        return PackedConcatConvolution(
+            create_int8_concat_pointwise(
+                low_shape, high_shape[3], joined.factor, channels_out, dot, epilogue
+            ),
+            (*high_shape[:3], channels_out),
+            pack_for_dot_product(weight[:, joined.low_channels], dot),
+            pack_for_dot_product(weight[:, joined.high_channels], dot),
+            zero_point_offset(convolution, dot.shift),
+        )
+
+    def norm(
+        self,
+        data_shape: tuple[int, int, int, int],
+        dtype: str,
+        channel_axis: int,
+        epsilon: float,
+        low: float | None,
+    ) -> NormKernels:
+        """See :meth:`Backend.norm`; rows of planes are float32."""
+        if channel_axis == 2:
+            _, height, channels, width = data_shape
+            return NormKernels(
+                planar_norm.create_row_statistics(data_shape),
+                planar_norm.create_statistics(height, channels, width, epsilon),
+                planar_norm.create_normalize(data_shape, low),
+            )
+        _, height, width, channels = data_shape
+        return NormKernels(
+            create_row_statistics(data_shape, dtype),
+            instance_norm.create_statistics(height, width, channels, epsilon),
+            instance_norm.create_normalize(data_shape, low, dtype),
+        )
+
+    def upsample(
+        self, data_shape: tuple[int, int, int, int], factor: int, dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.upsample`."""
+        return move.create_upsample(data_shape, factor, dtype)
+
+    def concat(
+        self, height: int, width: int, channels: tuple[int, int], dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.concat`."""
+        return move.create_concat(height, width, channels, dtype)
+
+
+def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
+    """Whether ``dot`` computes the convolution: of int8 by int8, no weight too small, and enough
+    channels for its vectors."""
+    weight = convolution.weight
+    if not data_dtype == str(weight.dtype) == "int8" or weight.min() < dot.least_weight:
+        return False
+    lanes_for = dot.dividing_lanes if convolution.groups > 1 else dot.lanes_for
+    return lanes_for(weight.shape[0]) is not None
+
+
+def _by_dot_product(
+    convolution: Convolution, data_shape: tuple[int, ...], dot: DotProduct, epilogue: ConvEpilogue
+) -> tuple[tirx.PrimFunc, NDArray]:
+    weight, window = convolution.weight, window_of(convolution)
+    if convolution.groups > 1:
+        kernel = create_int8_depthwise(data_shape, window, dot, epilogue)
+        return kernel, pack_depthwise(weight, dot)
+    if window == POINTWISE and dot.has_smmla and serves_matrix(weight.shape[0], data_shape[2]):
+        return create_matrix_pointwise(data_shape, weight.shape[0], epilogue), pack_matrix(weight)
+    if window == POINTWISE:
+        kernel = create_int8_pointwise(data_shape, weight.shape[0], dot, epilogue)
+    else:
+        kernel = create_int8_conv(data_shape, weight.shape[0], window, dot, epilogue)
+    return kernel, pack_for_dot_product(weight, dot)
