@@ -1,27 +1,5 @@
 """The compiler's phases in order: from an exported program to a module of scheduled kernels.
 
-phase   what it does                                             file
-======  =======================================================  ==================================
-import  ``torch.export`` program to Relax, (de)quantize kept     frontend/import_program.py
-layout  NCHW to NHWC                                             passes/convert_layout.py
-cut     int8 backbone | float-activation head                    passes/partition_precision.py
-        the head's pictures in float16, where wanted             passes/narrow_head.py
-lower   int8 quantized ops to integer kernels
-passes/lower_quantized_ops.py
-        inverted residual blocks, strip by strip                 passes/fuse_inverted_residuals.py
-        attention's multiply, in the kernel that reads it        passes/fold_gates.py
-        float pictures of few channels as rows of planes         passes/choose_planar_rows.py
-        float convolutions, int8 weights kept                    passes/lower_float_convolutions.py
-        InstanceNorm to statistics and a multiply-add            passes/lower_instance_norm.py
-        float pooling, upsampling, concat                        passes/lower_float_pictures.py
-        other float ops, fused                                   passes/legalize_float_ops.py
-        float convolutions and their neighbours, row by row      passes/fuse_row_kernels.py
-loops   tuning records where they fit                            passes/apply_tuning_records.py
-        the default configuration elsewhere                      passes/apply_default_schedule.py
-plan    order of kernels and memory                              passes/plan_memory.py
-emit    machine code, or OpenCL C, and the virtual machine's bytecode          :func:`emit`
-======  =======================================================  ==================================
-=======
 =========  ==================================================  ====================================
 phase      what it does                                        file
 =========  ==================================================  ====================================
