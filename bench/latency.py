@@ -301,8 +301,8 @@ def _session(
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.read_photo import read_photo
+    from compile.networks.export_wrapper import ExportWrapper
     from compile.networks.mqnet.checkpoints import load_checkpoint
-    from compile.networks.mqnet.export_wrapper import ExportWrapper
     from compile.networks.mqnet.run_pytorch import run_module
     from compile.support.errors import TargetError
     from compile.support.progress import Progress

@@ -70,8 +70,8 @@ def _bench(options: Options) -> None:
     from compile.imaging.fit_size import fit_photo
     from compile.imaging.metrics import psnr
     from compile.imaging.read_photo import read_photo
+    from compile.networks.export_wrapper import ExportWrapper
     from compile.networks.mqnet.checkpoints import load_checkpoint
-    from compile.networks.mqnet.export_wrapper import ExportWrapper
     from compile.networks.mqnet.run_pytorch import run_module
     from compile.support.progress import Progress
     from device.runtime.run_artefact import Session

@@ -71,13 +71,15 @@ def _build(options: Options) -> None:
     from compile.artefact.show_build import show_build
     from compile.build_network import BuildRequest, build_network, parse_size
     from compile.codegen.link.linkers import find_ndk
+    from compile.networks.registry import network_named
     from compile.support.progress import Progress
 
+    network = network_named("mqnet", attention=options.attention)
     request = BuildRequest(
         target=options.target,
         scheme=options.scheme,
-        attention=options.attention,
-        size=parse_size(options.size),
+        network=network,
+        size=parse_size(options.size, network),
         threads=options.threads,
         checkpoint=options.checkpoint,
         out=options.out,

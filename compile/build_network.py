@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,10 +36,8 @@ from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
-from compile.imaging.bundled import bundled_photos
-from compile.imaging.fit_size import padded_size
-from compile.imaging.read_photo import MIN_SIDE, read_photo
-from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
+from compile.networks.network import Network
+from compile.networks.registry import network_named
 from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
@@ -72,7 +70,8 @@ class BuildRequest:
     """What to build.
 
     Attributes:
-        target, scheme, attention: by name.
+        target, scheme: by name.
+        network: with its parameters.
         size: (height, width) of the picture in pixels.
         threads: per frame, or None for the target's own number.
         checkpoint: weights, or None for the bundled ones.
@@ -87,7 +86,7 @@ class BuildRequest:
 
     target: str
     scheme: str = "mixed"
-    attention: str = "ca"
+    network: Network = field(default_factory=lambda: network_named("mqnet"))
     size: tuple[int, int] = (768, 1280)
     threads: int | None = None
     checkpoint: Path | None = None
@@ -98,23 +97,22 @@ class BuildRequest:
     image_weights: bool = False
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) from "HEIGHTxWIDTH", rounded up to multiples of 32.
+def parse_size(text: str, network: Network | None = None) -> tuple[int, int]:
+    """(height, width) from "HEIGHTxWIDTH", rounded up to what ``network`` (MQNet unless given)
+    takes.
 
     Raises:
-        MqnetError: not two whole numbers, or one below 32.
+        MqnetError: not two whole numbers, or one that is too small or too large.
     """
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if match is None:
         raise MqnetError(f"size {text!r} is not HEIGHTxWIDTH in pixels, such as 768x1280")
     height, width = int(match[1]), int(match[2])
-    if min(height, width) < MIN_SIDE:
-        raise MqnetError(f"size {text} is below {MIN_SIDE}x{MIN_SIDE}, the network's smallest")
     if height * width > _MAX_PIXELS:
         raise MqnetError(
             f"size {text} has more than {_MAX_PIXELS:,} pixels, the most that is built"
         )
-    return padded_size(height, width)
+    return (network or network_named("mqnet")).fitting_size(height, width)
 
 
 @dataclass(frozen=True)
@@ -178,9 +176,9 @@ def quantized_program(request: BuildRequest) -> ExportedProgram:
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
     """
-    network = load_checkpoint(_weights_of(request), request.attention)
-    photos = [read_photo(path) for path in bundled_photos("calibration")]
-    return quantize_network(network, scheme_named(request.scheme), photos, *request.size)
+    network, scheme = request.network, scheme_named(request.scheme)
+    net = network.load(_weights_of(request))
+    return quantize_network(network, net, scheme, network.calibration_photos(), *request.size)
 
 
 def plan_parts(
@@ -261,7 +259,8 @@ def describe_build(
     return Manifest(
         format=FORMAT,
         scheme=request.scheme,
-        attention=request.attention,
+        network=request.network.name,
+        attention=request.network.parameters.get("attention", "none"),
         checkpoint=CheckpointFacts(checkpoint.name, sha256_of(checkpoint)),
         target=msgspec.convert(describe_target(spec), TargetFacts),
         threads=max(planned.part.options.threads for planned in plan.parts),
@@ -331,12 +330,12 @@ def _phase_name(phase: str, part: Part) -> str:
 
 def _weights_of(request: BuildRequest) -> Path:
     fine_tuned = scheme_named(request.scheme).fine_tuned
-    return request.checkpoint or bundled_weights(request.attention, fine_tuned)
+    return request.checkpoint or request.network.weights(fine_tuned)
 
 
 def _default_folder(request: BuildRequest) -> Path:
     height, width = request.size
-    name = f"{request.target}-{request.scheme}-{request.attention}-{height}x{width}"
+    name = f"{request.target}-{request.scheme}-{request.network.label}-{height}x{width}"
     if request.on_processor is not None:
         name += f"-{request.on_processor}-on-processor"
     return Path("build") / name

@@ -62,6 +62,7 @@ def main() -> None:
 def _train(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.networks.mqnet.checkpoints import save_checkpoint
+    from compile.networks.mqnet.network import MQNet
     from compile.networks.mqnet.transfer_weights import transfer_weights
     from compile.quantize.fake_quantize import trained_network
     from compile.support.errors import MqnetError
@@ -99,7 +100,7 @@ def _train(options: Options) -> None:
     network, name = state.average, options.attention
     how = f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
     if options.quantization_aware:
-        network, name = trained_network(network, name), f"{name}-qat"
+        network, name = trained_network(network, MQNet(name)), f"{name}-qat"
         how += f", under the fake quantization of {plan.scheme}"
     path = options.out / f"{name}.safetensors"
     save_checkpoint(network, path, how)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from bench.quality.metrics import METRICS
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_network import BuildRequest, build_network, quantized_program
-from compile.imaging.decode_hdr import decode_hdr, mu_law
+from compile.imaging.decode_hdr import mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
+from compile.networks.registry import network_named
 from compile.support.progress import Progress
 from compile.training.held_out import SIZE
 from compile.training.pairs import Pair
@@ -89,10 +90,10 @@ def evaluate_network(
         result = _evaluate(
             "pytorch",
             request.scheme,
-            request.attention,
+            request.network.label,
             None,
             pairs,
-            lambda photo: decode_hdr(run_module(module, photo)),
+            lambda photo: request.network.decode(run_module(module, photo)),
         )
     yield result
     artefact = build_network(request, phases, program)
@@ -101,17 +102,18 @@ def evaluate_network(
         result = _evaluate(
             "tvm",
             request.scheme,
-            request.attention,
+            request.network.label,
             artefact.manifest.whole.weight_bytes,
             pairs,
-            lambda photo: decode_hdr(session.run(photo)[0]),
+            lambda photo: request.network.decode(session.run(photo)[0]),
         )
     yield result
 
 
 def request_for(scheme: str, attention: str, checkpoint: Path | None, out: Path) -> BuildRequest:
     """The build for this machine whose accuracy is measured."""
-    return BuildRequest("host", scheme, attention, (SIZE, SIZE), checkpoint=checkpoint, out=out)
+    network = network_named("mqnet", attention=attention)
+    return BuildRequest("host", scheme, network, (SIZE, SIZE), checkpoint=checkpoint, out=out)
 
 
 def _evaluate(

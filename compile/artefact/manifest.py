@@ -181,7 +181,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         format: of the file: :data:`FORMAT`.
-        scheme, attention: by name.
+        network: by name; not written where it is MQNet, which it was before there were others.
+        scheme: by name.
+        attention: MQNet's, by name; "none" for a network without one.
         checkpoint: the weights.
         target: what it was built for.
         threads: that run a frame unless the user says otherwise.
@@ -197,6 +199,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     format: int
+    network: str = "mqnet"
     scheme: str
     attention: str
     checkpoint: CheckpointFacts

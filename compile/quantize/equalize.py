@@ -1,12 +1,12 @@
 """Make the tensors that a concat joins alike in range, exactly, before they are quantized.
 
 A concat only moves bytes, so its inputs and its output share scale and zero point, and a tensor of
-small range beside one of a large range loses bits. The decoder's tensors are linear or ReLU
-outputs, so a scale per channel can be moved from their producer's weights to their readers' without
-changing what the network computes (cross-layer equalization: Nagel et al., "Data-free quantization
-through weight equalization and bias correction", ICCV 2019, section 4.1).
+small range beside one of a large range loses bits. Where such a tensor is a linear or ReLU output,
+a scale per channel can be moved from its producer's weights to its readers' without changing what
+the network computes (cross-layer equalization: Nagel et al., "Data-free quantization through weight
+equalization and bias correction", ICCV 2019, section 4.1). The network names those tensors.
 
-PSNR of ``mixed`` against float32, mean over 31 held-out crops (``ca``, the undertrained weights):
+PSNR of MQNet's ``mixed`` against float32, mean over 31 held-out crops (undertrained ``ca``):
 52.6 dB where a concat's tensors share nothing (which integers cannot add up), 52.2 dB where they
 share as they are, 52.9 dB with every channel scaled to the full range, 53.4 dB with one scale for
 all channels of a tensor, and 53.5 dB with the geometric mean of the two, which is used.
@@ -14,38 +14,30 @@ all channels of a tensor, and 53.5 dB with the geometric mean of the two, which 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from compile.networks.mqnet.network import InvertedResidual, MQNet
-
-SKIP_RANGE = 6.0
-"""Skips are ReLU6 outputs."""
-
-IMAGE_RANGE = 1.0
-"""The image lies in [0, 1]."""
+from compile.networks.network import JoinedTensor
 
 LEAST_PEAK = 1e-3
 """Channels that are dead beside the largest are not blown up by more than its square root."""
 
 
-def equalize_concats(net: MQNet, images: Tensor) -> None:
-    """Scale, in place, what the decoder upsamples to the range of what it is joined with.
+def equalize_concats(net: nn.Module, joined: Sequence[JoinedTensor], images: Tensor) -> None:
+    """Scale, in place, each of the ``joined`` tensors to the range of what it is joined with.
 
-    ``net`` has its batch norms folded; ``images`` are float32 [N, 3, H, W] in [0, 1] and give the
+    ``net`` has its batch norms folded; ``images`` are float32 [N, C, H, W] in [0, 1] and give the
     ranges. The output of the network does not change, but for float32 rounding.
     """
-    decoder = net.backbone.decoder
-    stages = list(decoder.stages)
-    readers = [stage[0].expand.conv for stage in stages[1:]] + [decoder.merge_skip.conv]
-    peaks = _channel_peaks(net, [*stages, decoder.merge_skip], images)
-    for stage, reader in zip(stages, readers, strict=True):
-        scale = _balanced_scale(peaks[stage], SKIP_RANGE)
-        _scale_stage(stage, scale)
-        _divide_inputs(reader, scale)
-    scale = _balanced_scale(peaks[decoder.merge_skip], IMAGE_RANGE)
-    _multiply_outputs(decoder.merge_skip.conv, scale)
-    _divide_inputs(decoder.merge_image.conv, scale)
+    peaks = _channel_peaks(net, [tensor.module for tensor in joined], images)
+    for tensor in joined:
+        scale = _balanced_scale(peaks[tensor.module], tensor.wanted)
+        for conv in tensor.producers:
+            _multiply_outputs(conv, scale)
+        for conv in tensor.readers:
+            _divide_inputs(conv, scale)
 
 
 def _balanced_scale(peaks: Tensor, wanted: float) -> Tensor:
@@ -59,7 +51,9 @@ def _balanced_scale(peaks: Tensor, wanted: float) -> Tensor:
     return wanted / (peaks.clamp_min(largest * LEAST_PEAK) * largest).sqrt()
 
 
-def _channel_peaks(net: MQNet, modules: list[nn.Module], images: Tensor) -> dict[nn.Module, Tensor]:
+def _channel_peaks(
+    net: nn.Module, modules: list[nn.Module], images: Tensor
+) -> dict[nn.Module, Tensor]:
     """The largest magnitude of each channel of each module's output, [C], over all images."""
     peaks: dict[nn.Module, Tensor] = {}
 
@@ -70,21 +64,10 @@ def _channel_peaks(net: MQNet, modules: list[nn.Module], images: Tensor) -> dict
     hooks = [module.register_forward_hook(record) for module in modules]
     with torch.no_grad():
         for image in images:
-            net.backbone(image[None])
+            net(image[None])
     for hook in hooks:
         hook.remove()
     return peaks
-
-
-def _scale_stage(stage: nn.Sequential, scale: Tensor) -> None:
-    """Multiply the channels of a decoder stage's output, [C], keeping its gates as they are."""
-    for position, block in enumerate(stage):
-        block: InvertedResidual
-        if position > 0:
-            _divide_inputs(block.expand.conv, scale)
-        _multiply_outputs(block.project.conv, scale)
-        for name in getattr(block.attention, "reads_input", ()):
-            _divide_inputs(getattr(block.attention, name), scale)
 
 
 def _multiply_outputs(conv: nn.Conv2d, scale: Tensor) -> None:

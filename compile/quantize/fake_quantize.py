@@ -1,4 +1,4 @@
-"""MQNet under fake quantization, to be trained on, and the way back to plain weights.
+"""A network under fake quantization, to be trained on, and the way back to plain weights.
 
 Quantization-aware training (Jacob et al., CVPR 2018, section 3) through PT2E: the graph rounds
 every tensor as the scheme will, and gradients pass straight through the rounding. What comes out
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from compile.networks.mqnet.network import MQNet
+from compile.networks.export_wrapper import ROOT
+from compile.networks.network import Network
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms
@@ -34,7 +35,7 @@ from compile.quantize.quantizer import (
     OBSERVED,
     OBSERVED_ONCE_PER_IMAGE,
     WEIGHTS,
-    MQNetQuantizer,
+    SchemeQuantizer,
     Specifications,
 )
 from compile.quantize.schemes import Scheme
@@ -86,20 +87,23 @@ FAKE_QUANTIZERS = Specifications(
 
 
 class Batched(nn.Module):
-    """Float32 [N,3,H,W] to the same: MQNet below the path that the quantizer knows it by."""
+    """Float32 [N,3,H,W] to the same: a network below the path that the quantizer knows it by."""
 
-    def __init__(self, net: MQNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         """Around ``net``."""
         super().__init__()
         self.net = net
 
     def forward(self, photos: Tensor) -> Tensor:
-        """H of ``photos``."""
+        """The network's output for ``photos``."""
         return self.net(photos)
 
 
-def fake_quantized(net: MQNet, scheme: Scheme, photos: Sequence[NDArray[np.uint8]]) -> GraphModule:
-    """``net``, its batch norms folded, rounding as ``scheme`` will: float32 [N,3,H,W] to the same.
+def fake_quantized(
+    network: Network, net: nn.Module, scheme: Scheme, photos: Sequence[NDArray[np.uint8]]
+) -> GraphModule:
+    """``net``, the module of ``network``, with its batch norms folded and rounding as ``scheme``
+    will: float32 [N,3,H,W] to float32 [N,C,H,W].
 
     Scales of activations are calibrated on ``photos``, uint8 [H,W,3], and stay; those of weights
     follow the weights, which are parameters of the module.
@@ -107,12 +111,12 @@ def fake_quantized(net: MQNet, scheme: Scheme, photos: Sequence[NDArray[np.uint8
     folded = fold_batch_norms(net).requires_grad_()
     crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS)).permute(0, 3, 1, 2) / 255
     with one_thread(), torch.no_grad():
-        equalize_concats(folded, crops)
+        equalize_concats(folded, network.joined_tensors(folded), crops)
         # Guards would tie the graph to the size and number of the crops.
         graph = torch.export.export(Batched(folded), (crops[:2],)).module(check_guards=False)
-        quantizer = MQNetQuantizer(scheme, FAKE_QUANTIZERS)
+        quantizer = SchemeQuantizer(scheme, network.backbone_path, FAKE_QUANTIZERS)
         prepared = prepare_qat_pt2e(graph, quantizer)
-        check_complete(folded, scheme, quantizer.convolutions)
+        check_complete(folded, network.backbone, scheme, quantizer.convolutions)
         for crop in crops:
             prepared(crop[None])
         for module in prepared.modules():
@@ -121,9 +125,10 @@ def fake_quantized(net: MQNet, scheme: Scheme, photos: Sequence[NDArray[np.uint8
     return prepared
 
 
-def trained_network(module: GraphModule, attention: str) -> MQNet:
-    """The weights of a :func:`fake_quantized` network as MQNet, in evaluation mode."""
-    folded = fold_batch_norms(MQNet(attention).eval())
+def trained_network(module: GraphModule, net: nn.Module) -> nn.Module:
+    """``net``, a new module of the same network, in evaluation mode and with the weights of a
+    :func:`fake_quantized` one."""
+    folded = fold_batch_norms(net.eval())
     state = module.state_dict()
-    folded.load_state_dict({name: state[f"net.{name}"] for name in folded.state_dict()})
-    return unfold_batch_norms(folded)
+    folded.load_state_dict({name: state[f"{ROOT}.{name}"] for name in folded.state_dict()})
+    return unfold_batch_norms(folded, net)

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from itertools import pairwise
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from compile.networks.mqnet.network import MQNet
 
-
-def fold_batch_norms(net: MQNet) -> MQNet:
-    """A copy of ``net`` whose ``conv``, ``norm`` pairs are one convolution with a bias.
+def fold_batch_norms(net: nn.Module) -> nn.Module:
+    """A copy of ``net`` in which each convolution that a batch norm follows, in an
+    :class:`torch.nn.Sequential`, is one convolution with a bias; the norm is the identity.
 
     Exact but for float32 rounding: w' = w * gamma / sqrt(var + eps), b' = beta - mean * gamma /
     sqrt(var + eps) (Jacob et al., CVPR 2018, section 3.2). ``net`` must be in evaluation mode.
     """
     net = copy.deepcopy(net)
-    for module in net.modules():
-        if isinstance(getattr(module, "norm", None), nn.BatchNorm2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
+    for _, sequence, conv, norm in list(_pairs(net)):
+        fused = fuse_conv_bn_eval(getattr(sequence, conv), getattr(sequence, norm))
+        setattr(sequence, conv, fused)
+        setattr(sequence, norm, nn.Identity())
     return net
 
 
-def unfold_batch_norms(folded: MQNet) -> MQNet:
-    """MQNet in evaluation mode that computes what ``folded`` does, whose batch norms were folded.
+def unfold_batch_norms(folded: nn.Module, net: nn.Module) -> nn.Module:
+    """``net``, new and with batch norms, in evaluation mode and with the weights of ``folded``,
+    whose batch norms were folded.
 
     Each norm adds the bias and is the identity otherwise: mean 0, variance 1 - eps, gamma 1.
     """
-    net = MQNet(folded.attention).eval()
+    net.eval()
     state = folded.state_dict()
-    for name, module in net.named_modules():
-        if isinstance(getattr(module, "norm", None), nn.BatchNorm2d):
-            nn.init.constant_(module.norm.running_var, 1 - module.norm.eps)
-            state[f"{name}.norm.bias"] = state.pop(f"{name}.conv.bias")
+    norms = []
+    for path, sequence, conv, norm in _pairs(net):
+        batch_norm = getattr(sequence, norm)
+        nn.init.constant_(batch_norm.running_var, 1 - batch_norm.eps)
+        state[f"{path}{norm}.bias"] = state.pop(f"{path}{conv}.bias")
+        norms.append(f"{path}{norm}.")
     missing, unexpected = net.load_state_dict(state, strict=False)
-    assert not unexpected and all(".norm." in name for name in missing)
+    assert not unexpected and all(name.startswith(tuple(norms)) for name in missing)
     return net
+
+
+def _pairs(net: nn.Module) -> Iterator[tuple[str, nn.Sequential, str, str]]:
+    """Path with a dot behind it, sequence, and names in it of a convolution and its batch norm."""
+    for path, module in net.named_modules():
+        if isinstance(module, nn.Sequential):
+            for (conv, first), (norm, second) in pairwise(module.named_children()):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    yield f"{path}." if path else "", module, conv, norm

@@ -1,6 +1,6 @@
-"""Quantize MQNet after training: from float weights and photographs to an exported program.
+"""Quantize a network after training: from float weights and photographs to an exported program.
 
-Stands between :mod:`compile.networks.mqnet` and :mod:`compile.frontend`. The program computes in
+Stands between :mod:`compile.networks` and :mod:`compile.frontend`. The program computes in
 float with quantize and dequantize operations (PT2E's form); the compiler turns those into integer
 arithmetic.
 """
@@ -19,16 +19,14 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from compile.networks.mqnet.export_wrapper import ExportWrapper
-from compile.networks.mqnet.network import SIZE_MULTIPLE, MQNet
+from compile.networks.network import Network
 from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
 from compile.quantize.name_weights import name_weights
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
-from compile.quantize.quantizer import MQNetQuantizer
+from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.schemes import Precision, Scheme
-from compile.support.errors import MqnetError
 
 CROPS = 24
 """How many crops calibrate the network."""
@@ -40,48 +38,52 @@ log = logging.getLogger(__name__)
 
 
 def quantize_network(
-    net: MQNet,
+    network: Network,
+    net: nn.Module,
     scheme: Scheme,
     photos: Sequence[NDArray[np.uint8]],
     height: int,
     width: int,
 ) -> ExportedProgram:
-    """``net`` as :class:`ExportWrapper` at a fixed size, quantized by ``scheme``.
+    """Export ``net``, the module of ``network``, at a fixed size, quantized by ``scheme``.
 
-    The program takes a uint8 image [1, height, width, 3] and gives float32 H of the same shape.
+    The program takes a uint8 image [1, height, width, 3] and gives float32 [1, height, width, C].
     ``photos``, uint8 [H, W, 3] of any sizes, are read only where activations are quantized.
     Calibration runs on crops, so that its cost does not depend on the size asked for. Nothing in
     the graph holds a size (upsampling is by a factor, pooling is to 1x1), so the converted graph is
     simply exported once more at that size.
 
     Raises:
-        MqnetError: height or width is not a positive multiple of 32.
+        MqnetError: the network does not take this size.
     """
-    if min(height, width) < SIZE_MULTIPLE or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-        raise MqnetError(
-            f"the network cannot be built for {height}x{width}: "
-            f"height and width must be multiples of {SIZE_MULTIPLE}"
-        )
+    network.check_size(height, width)
     dtype = getattr(torch, scheme.float_dtype)
-    deployed = ExportWrapper(fold_batch_norms(net).to(dtype), dtype).eval()
+    folded = fold_batch_norms(net).to(dtype)
     with one_thread():
-        program = _quantized(deployed, scheme, photos)
-    return torch.export.export(program, (torch.zeros(1, height, width, 3, dtype=torch.uint8),))
+        program = _quantized(network, folded, scheme, photos, dtype)
+    return torch.export.export(program, network.example_inputs(height, width))
 
 
 def _quantized(
-    deployed: ExportWrapper, scheme: Scheme, photos: Sequence[NDArray[np.uint8]]
+    network: Network,
+    folded: nn.Module,
+    scheme: Scheme,
+    photos: Sequence[NDArray[np.uint8]],
+    dtype: torch.dtype,
 ) -> nn.Module:
+    wrapper = network.export_wrapper(folded, dtype).eval()
     precisions = (scheme.backbone, scheme.head)
     if Precision.INT8 in precisions:
         crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS))
         if not scheme.fine_tuned:
             # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
-            equalize_concats(deployed.net, crops.permute(0, 3, 1, 2) / 255)
-        return _quantize(deployed, scheme, crops)
+            images = crops.permute(0, 3, 1, 2) / 255
+            equalize_concats(folded, network.joined_tensors(folded), images)
+        return _quantize(network, wrapper, folded, scheme, crops)
     if Precision.WEIGHT_ONLY_INT8 in precisions:
-        return _quantize(deployed, scheme, torch.zeros(1, CROP, CROP, 3, dtype=torch.uint8))
-    return deployed
+        (crops,) = network.example_inputs(CROP, CROP)
+        return _quantize(network, wrapper, folded, scheme, crops)
+    return wrapper
 
 
 @contextmanager
@@ -96,13 +98,16 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _quantize(deployed: ExportWrapper, scheme: Scheme, crops: Tensor) -> GraphModule:
-    """Prepare, calibrate on ``crops`` (uint8 [n, 256, 256, 3]) and convert."""
+def _quantize(
+    network: Network, wrapper: nn.Module, folded: nn.Module, scheme: Scheme, crops: Tensor
+) -> GraphModule:
+    """Prepare ``wrapper``, around ``folded``, calibrate on ``crops`` (uint8 [n, 256, 256, 3]) and
+    convert."""
     # Guards would tie the graph to the size of the crops.
-    graph = torch.export.export(deployed, (crops[:1],)).module(check_guards=False)
-    quantizer = MQNetQuantizer(scheme)
+    graph = torch.export.export(wrapper, (crops[:1],)).module(check_guards=False)
+    quantizer = SchemeQuantizer(scheme, network.backbone_path)
     prepared = prepare_pt2e(graph, quantizer)
-    check_complete(deployed.net, scheme, quantizer.convolutions)
+    check_complete(folded, network.backbone, scheme, quantizer.convolutions)
     with torch.no_grad():
         for crop in crops:
             prepared(crop[None])
@@ -112,12 +117,25 @@ def _quantize(deployed: ExportWrapper, scheme: Scheme, crops: Tensor) -> GraphMo
     return converted
 
 
-def check_complete(net: MQNet, scheme: Scheme, quantized: Counter[str]) -> None:
-    """Compare with the modules: a quantizer that matches nothing would raise nothing by itself."""
-    for part, precision in (("backbone", scheme.backbone), ("head", scheme.head)):
-        convolutions = [m for m in getattr(net, part).modules() if isinstance(m, nn.Conv2d)]
-        wanted = 0 if precision is Precision.FLOAT else len(convolutions)
+def check_complete(net: nn.Module, backbone: str, scheme: Scheme, quantized: Counter[str]) -> None:
+    """Compare with the modules of ``net``, whose ``backbone`` is at that path: a quantizer that
+    matches nothing would raise nothing by itself.
+
+    Raises:
+        RuntimeError: a convolution was missed.
+    """
+    in_backbone = _count_convolutions(net.get_submodule(backbone))
+    parts = (
+        ("backbone", scheme.backbone, in_backbone),
+        ("head", scheme.head, _count_convolutions(net) - in_backbone),
+    )
+    for part, precision, convolutions in parts:
+        wanted = 0 if precision is Precision.FLOAT else convolutions
         if quantized[part] != wanted:
             raise RuntimeError(
                 f"{quantized[part]} of the {wanted} convolutions of the {part} were quantized"
             )
+
+
+def _count_convolutions(module: nn.Module) -> int:
+    return sum(isinstance(inner, nn.Conv2d) for inner in module.modules())

@@ -1,4 +1,4 @@
-"""MQNet's quantization schemes, stated for PyTorch's PT2E flow (torchao).
+"""The quantization schemes, stated for PyTorch's PT2E flow (torchao).
 
 Every tensor is quantized once, where it is produced, and all its readers see the same bytes. An
 int8 part therefore has int8 tensors on every edge:
@@ -139,26 +139,30 @@ def module_path(node: Node) -> str:
     return [path for path, _ in stack.values()][-1] if stack else ""
 
 
-def part_of(node: Node) -> str:
-    """``backbone``, ``head`` (with the sum and the sigmoid after it) or "" outside of both."""
-    root, *below = module_path(node).split(".")
-    if root != "net":
+def part_of(node: Node, backbone: str) -> str:
+    """The part that ``node`` belongs to: "backbone" inside of the module at the path ``backbone``,
+    "head" elsewhere in the network, which the path begins with, and "" outside of it."""
+    path, backbone_path = module_path(node).split("."), backbone.split(".")
+    if path[0] != backbone_path[0]:
         return ""
-    return "backbone" if below[:1] == ["backbone"] else "head"
+    return "backbone" if path[: len(backbone_path)] == backbone_path else "head"
 
 
-class MQNetQuantizer(Quantizer):
-    """Annotates the graph of :class:`compile.networks.mqnet.export_wrapper.ExportWrapper` with a
-    scheme.
+class SchemeQuantizer(Quantizer):
+    """Annotates the graph of an exported network with a scheme.
 
     Attributes:
         convolutions: after ``annotate``, how many convolutions of each part have int8 weights.
     """
 
-    def __init__(self, scheme: Scheme, specifications: Specifications = OBSERVERS) -> None:
-        """For one scheme and one graph."""
+    def __init__(
+        self, scheme: Scheme, backbone: str, specifications: Specifications = OBSERVERS
+    ) -> None:
+        """For one scheme and one graph, in which ``backbone`` is the path of the module that the
+        scheme calls so, as ``net.backbone``; the rest of ``net`` is the head."""
         super().__init__()
         self._specifications = specifications
+        self._backbone = backbone
         self._precisions = {"backbone": scheme.backbone, "head": scheme.head}
         self.convolutions: Counter[str] = Counter()
 
@@ -171,7 +175,7 @@ class MQNetQuantizer(Quantizer):
             output = None
             if node.target is aten.conv2d.default:
                 inputs[node.args[1]] = self._specifications.weights
-                self.convolutions[part_of(node)] += 1
+                self.convolutions[part_of(node, self._backbone)] += 1
             if self._in_int8(node):
                 if not _is_scaling(node):
                     image = [n for n in _activations_of(node) if not self._in_int8(n)]
@@ -188,10 +192,13 @@ class MQNetQuantizer(Quantizer):
     def _is_ours(self, node: Node) -> bool:
         if node.op != "call_function" or node.target not in QUANTIZED:
             return False
-        return self._precisions.get(part_of(node), Precision.FLOAT) is not Precision.FLOAT
+        return self._precision(node) is not Precision.FLOAT
 
     def _in_int8(self, node: Node) -> bool:
-        return self._is_ours(node) and self._precisions[part_of(node)] is Precision.INT8
+        return self._is_ours(node) and self._precision(node) is Precision.INT8
+
+    def _precision(self, node: Node) -> Precision:
+        return self._precisions.get(part_of(node, self._backbone), Precision.FLOAT)
 
     def _sharing_groups(self, nodes: list[Node]) -> dict[Node, QuantizationSpecBase]:
         """How the output of each of ``nodes`` (in the graph's order) is quantized.

@@ -28,13 +28,13 @@ class Precision(Enum):
 
 @dataclass(frozen=True)
 class Scheme:
-    """A precision for each part of MQNet.
+    """A precision for each part of a network.
 
     Attributes:
         name: what a user types.
         summary: one line for help texts.
-        backbone: precision of encoder and decoder.
-        head: precision of the head, the sum with the image and the final sigmoid.
+        backbone: precision of the module that the network names as its backbone.
+        head: precision of all the rest of it.
         float_dtype: what the float tensors of both parts are held in; sums are float32 always.
         narrow_head: the pictures inside of a float32 head are held in float16
             (:mod:`compile.passes.narrow_head`).

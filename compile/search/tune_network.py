@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from compile.backends.backend_for import backend_for
 from compile.build_network import BuildRequest
 from compile.kernels.common.core_model import CoreModel
+from compile.networks.registry import network_named
 from compile.records.log_folder import (
     SESSION,
     check_same_device,
@@ -152,7 +153,8 @@ def _tune_on(
     ):
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
-        build = BuildRequest(request.target, request.scheme, request.attention, request.size)
+        network = network_named("mqnet", attention=request.attention)
+        build = BuildRequest(request.target, request.scheme, network, request.size)
         kernels = tunable_kernels(build, spec, Progress(console), program)
         with (
             closing(_builder(cluster, request, spec, core, Path(scratch))) as builder,

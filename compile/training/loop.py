@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
+from compile.networks.mqnet.entry import MQNetEntry
 from compile.networks.mqnet.network import MQNet
 from compile.quantize.fake_quantize import fake_quantized
 from compile.quantize.schemes import SCHEMES
@@ -119,7 +120,8 @@ def _start(run: Run) -> TrainingState:
     start: nn.Module | None = run.start
     if run.plan.scheme is not None:
         photos = [read_photo(path) for path in bundled_photos("calibration")]
-        start = fake_quantized(run.start, SCHEMES[run.plan.scheme], photos)
+        network = MQNetEntry(run.plan.attention)
+        start = fake_quantized(network, run.start, SCHEMES[run.plan.scheme], photos)
     state = TrainingState(run.plan, start)
     if run.state_file.exists():
         state.load(run.state_file)

@@ -18,6 +18,7 @@ from torch.fx import GraphModule
 
 from compile import build_network as building
 from compile.artefact.artefact import MANIFEST, Artefact, open_artefact
+from compile.networks.registry import network_named
 from compile.quantize import quantize
 from compile.support.progress import Progress
 
@@ -46,7 +47,8 @@ def quantized_program() -> ProgramFactory:
     ) -> ExportedProgram:
         key = scheme, attention
         if (*key, size) not in programs:
-            request = building.BuildRequest("host", scheme, attention, size)
+            network = network_named("mqnet", attention=attention)
+            request = building.BuildRequest("host", scheme, network, size)
             with pytest.MonkeyPatch.context() as patch:
                 _calibrate_once(patch, converted, key)
                 programs[(*key, size)] = building.quantized_program(request)
@@ -60,7 +62,7 @@ def _calibrate_once(
 ) -> None:
     """Calibration does not depend on the size: a second size exports the same graph again."""
     if key in converted:
-        patch.setattr(quantize, "equalize_concats", lambda net, images: None)
+        patch.setattr(quantize, "equalize_concats", lambda *args: None)
         patch.setattr(quantize, "_quantize", lambda *args: converted[key])
         return
     calibrate = quantize._quantize
@@ -93,8 +95,9 @@ def artefact(
         folder.parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{name}.lock")):
             if not (folder / MANIFEST).exists():
+                network = network_named("mqnet", attention=attention)
                 request = building.BuildRequest(
-                    target, scheme, attention, size, out=folder, image_weights=image_weights
+                    target, scheme, network, size, out=folder, image_weights=image_weights
                 )
                 program = quantized_program(scheme, attention, size)
                 building.build_network(request, Progress(Console(quiet=True)), program)

@@ -22,7 +22,7 @@ from compile.frontend.import_program import import_program
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.attention import ATTENTIONS
-from compile.networks.mqnet.checkpoints import load_checkpoint
+from compile.networks.mqnet.entry import MQNetEntry
 from compile.pipeline import PipelineOptions, emit, phases
 from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
@@ -35,10 +35,11 @@ _CROPS = 2
 @cache
 def quantized_program(attention: str, height: int, width: int) -> ExportedProgram:
     """``mixed`` MQNet for uint8 [1, height, width, 3]; weights as bundled or else random."""
-    net = load_checkpoint(None, attention)
+    network = MQNetEntry(attention)
+    net = network.load(network.weights(fine_tuned=False))
     photos = [read_photo(path) for path in bundled_photos("calibration")[:_CROPS]]
     with mock.patch.object(quantize, "CROPS", _CROPS):
-        return quantize.quantize_network(net, scheme_named("mixed"), photos, height, width)
+        return quantize.quantize_network(network, net, scheme_named("mixed"), photos, height, width)
 
 
 #: Threads that a backbone for vectors of so many bits is scheduled for.

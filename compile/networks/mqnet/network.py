@@ -3,7 +3,7 @@
 Borrego-Carazo, Ozay, Laboyrie and Wisbey, "A Mixed Quantization Network for Efficient Mobile
 Inverse Tone Mapping", BMVC 2021. A MobileNetV2 encoder and a decoder of inverted residual blocks
 make up the *backbone*, which the paper runs in int8; a small *head* keeps float activations.
-The first thing in the way of the data: :mod:`compile.networks.mqnet.export_wrapper` wraps it for
+The first thing in the way of the data: :mod:`compile.networks.export_wrapper` wraps it for
 export.
 """
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
-from compile.networks.mqnet.export_wrapper import ExportWrapper
+from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import MQNet
 
 

@@ -21,8 +21,8 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.run_pytorch import run_module
 
 SIZE = (64, 96)

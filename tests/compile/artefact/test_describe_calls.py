@@ -12,8 +12,8 @@ from torch import nn
 
 from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_parts import describe_kernels, describe_parts
+from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.pipeline import PipelineOptions, plan_network
 from compile.quantize.schemes import Precision, scheme_named
 from targets.load_target import load_target

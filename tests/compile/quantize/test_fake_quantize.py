@@ -11,6 +11,8 @@ from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.checkpoints import load_checkpoint, random_network
+from compile.networks.mqnet.entry import MQNetEntry
+from compile.networks.mqnet.network import MQNet
 from compile.quantize import fake_quantize
 from compile.quantize.fake_quantize import fake_quantized, trained_network
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms
@@ -38,7 +40,7 @@ def psnr(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def mixed() -> GraphModule:
-    return fake_quantized(load_checkpoint(None, "ca"), SCHEMES["mixed"], photos())
+    return fake_quantized(MQNetEntry(), load_checkpoint(None, "ca"), SCHEMES["mixed"], photos())
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -48,7 +50,7 @@ def test_unfolding_changes_nothing(attention: str) -> None:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
             torch.nn.init.normal_(module.running_mean)
-    again = unfold_batch_norms(fold_batch_norms(net))
+    again = unfold_batch_norms(fold_batch_norms(net), MQNet(attention))
     image = torch.rand(1, 3, 64, 32)
     with torch.no_grad():
         torch.testing.assert_close(again(image), net(image), rtol=0, atol=1e-5)
@@ -58,7 +60,7 @@ def test_unfolding_changes_nothing(attention: str) -> None:
 def test_it_rounds_as_the_quantized_network_does(mixed: GraphModule) -> None:
     """Not bit for bit: floats are summed in another order, and ties fall either way."""
     net, image = load_checkpoint(None, "ca"), part_of_a_photograph(256)
-    program = quantize_network(net, SCHEMES["mixed"], photos(), 256, 256).module()
+    program = quantize_network(MQNetEntry(), net, SCHEMES["mixed"], photos(), 256, 256).module()
     pixels = (image * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
     quantized = program(pixels).permute(0, 3, 1, 2)
     float_output, rounded = net(image), mixed(image)
@@ -110,14 +112,14 @@ def test_scales_of_weights_follow_and_those_of_activations_stay(mixed: GraphModu
 def test_weights_come_back(mixed: GraphModule) -> None:
     net = load_checkpoint(None, "ca")
     with torch.no_grad():
-        back = trained_network(mixed, "ca")(part_of_a_photograph())
+        back = trained_network(mixed, MQNet("ca"))(part_of_a_photograph())
         assert psnr(back, net(part_of_a_photograph())) > 100
 
 
 def test_a_quantizer_that_matches_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_quantize, "CROPS", 1)
     monkeypatch.setattr(
-        fake_quantize.MQNetQuantizer, "annotate", lambda self, model: model, raising=True
+        fake_quantize.SchemeQuantizer, "annotate", lambda self, model: model, raising=True
     )
     with pytest.raises(RuntimeError, match="0 of the 79 convolutions of the backbone"):
-        fake_quantized(load_checkpoint(None, "ca"), SCHEMES["mixed"], photos())
+        fake_quantized(MQNetEntry(), load_checkpoint(None, "ca"), SCHEMES["mixed"], photos())

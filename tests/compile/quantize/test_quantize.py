@@ -15,15 +15,15 @@ from torch.export import ExportedProgram
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
-from compile.networks.mqnet.export_wrapper import ExportWrapper
+from compile.networks.mqnet.entry import MQNetEntry
 from compile.networks.mqnet.network import MQNet
 from compile.quantize import quantize
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
-from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import SCHEMES, Precision, SchemeName, scheme_named
 from compile.support.errors import MqnetError
 
@@ -55,6 +55,10 @@ PHOTOS = [photo(seed) for seed in range(4)]
 
 def network(attention: str) -> MQNet:
     return load_checkpoint(None, attention)
+
+
+def quantize_network(net: MQNet, *args: object) -> ExportedProgram:
+    return quantize.quantize_network(MQNetEntry(net.attention), net, *args)
 
 
 @cache
@@ -215,14 +219,14 @@ def test_equalizing_changes_only_the_rounding(attention: str) -> None:
     with torch.no_grad():
         expected = net(image)
         equalized = fold_batch_norms(net)
-        equalize_concats(equalized, image)
+        equalize_concats(equalized, MQNetEntry(attention).joined_tensors(equalized), image)
         torch.testing.assert_close(equalized(image), expected, rtol=0, atol=2e-5)
 
 
 def test_equalized_tensors_fit_what_they_are_joined_with() -> None:
     net = fold_batch_norms(network("ca"))
     images = torch.from_numpy(calibration_crops(PHOTOS, 1, 2)).permute(0, 3, 1, 2) / 255
-    equalize_concats(net, images)
+    equalize_concats(net, MQNetEntry("ca").joined_tensors(net), images)
     peaks = {}
     decoder = net.backbone.decoder
     for module in (*decoder.stages, decoder.merge_skip):
@@ -283,7 +287,7 @@ def test_other_sizes_are_refused(height: int, width: int) -> None:
 
 
 def test_missed_convolutions_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compile.quantize.quantizer.part_of", lambda node: "")
+    monkeypatch.setattr("compile.quantize.quantizer.part_of", lambda node, backbone: "")
     monkeypatch.setattr(quantize, "CROPS", 1)
     with pytest.raises(RuntimeError, match="0 of the 71 convolutions of the backbone"):
         quantize_network(network("none"), SCHEMES["mixed"], PHOTOS, 32, 32)

@@ -20,6 +20,7 @@ from compile.networks.mqnet.checkpoints import (
     random_network,
     save_checkpoint,
 )
+from compile.networks.mqnet.network import MQNet
 from compile.networks.mqnet.transfer_weights import transfer_weights
 from compile.quantize.fake_quantize import trained_network
 from compile.support.errors import CheckpointError, DataError
@@ -147,9 +148,9 @@ def test_fine_tuning_under_quantization_goes_on_too(scenes: Path, tmp_path: Path
             Run(FINE_TUNING, scenes, tmp_path / name, teacher, 2, 2), lambda step, _: step < until
         )
 
-    whole = trained_network(run("whole", 4).average, "ca")
+    whole = trained_network(run("whole", 4).average, MQNet("ca"))
     run("broken", 3)
-    broken = trained_network(run("broken", 4).average, "ca")
+    broken = trained_network(run("broken", 4).average, MQNet("ca"))
     start = load_checkpoint(None, "ca")
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.networks.mqnet.checkpoints import random_network
-from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import NORM_EPSILON, Head, MQNet, scaled_channels
 from compile.support.errors import MqnetError
 

@@ -1,0 +1,151 @@
+"""What the compiler has to be told of a network: the one place where a network and it meet.
+
+A network is a class below :class:`Network` in a file of its own, and a line in
+:mod:`compile.networks.registry`. It takes a photograph and gives an image of the same size.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.fit_size import padded_size
+from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ROOT, ExportWrapper
+from compile.support.errors import MqnetError
+
+
+@dataclass(frozen=True)
+class JoinedTensor:
+    """A tensor that a concat joins with others, and the convolutions by which it can be scaled.
+
+    Multiplying each channel of the outputs of ``producers`` and dividing the weights of ``readers``
+    by the same leaves the network as it is (:mod:`compile.quantize.equalize`).
+
+    Attributes:
+        module: whose output it is, float32 [N, C, H, W].
+        producers: convolutions whose outputs it is the sum of, or a copy of: linear up to here, or
+            with a ReLU between.
+        readers: every other convolution that reads it or one of those outputs. It is the first C
+            input channels of each, or has the channels of a depthwise one.
+        wanted: largest magnitude of what it is joined with.
+    """
+
+    module: nn.Module
+    producers: tuple[nn.Conv2d, ...]
+    readers: tuple[nn.Conv2d, ...]
+    wanted: float
+
+
+@dataclass(frozen=True)
+class Network(ABC):
+    """A network with its parameters, if it has some: those are a subclass's dataclass fields, and
+    text, since a command line names them.
+
+    Attributes:
+        name: what a request calls it.
+        backbone: path of the module whose activations are int8 under a scheme with two precisions.
+            All the rest of the network is its head, which keeps float activations.
+        channels: of the photograph: 3 for RGB.
+        size_multiple: height and width must be multiples of this.
+        least_side: the least height and width.
+    """
+
+    name: ClassVar[str]
+    backbone: ClassVar[str] = "backbone"
+    channels: ClassVar[int] = 3
+    size_multiple: ClassVar[int] = 1
+    least_side: ClassVar[int] = 1
+
+    @abstractmethod
+    def weights(self, fine_tuned: bool) -> Path:
+        """The file of weights that is used where a request names none; with ``fine_tuned`` of those
+        that were trained under quantization.
+
+        Raises:
+            CheckpointError: there are none.
+        """
+
+    @abstractmethod
+    def load(self, checkpoint: Path) -> nn.Module:
+        """The module in evaluation mode with the weights of ``checkpoint``, which are checked.
+
+        It maps float32 [1, channels, H, W] in [0, 1] to float32 [1, C, H, W].
+
+        Raises:
+            CheckpointError: the file is missing or damaged, or of another network.
+        """
+
+    def export_wrapper(self, net: nn.Module, dtype: torch.dtype) -> nn.Module:
+        """What is exported: ``net``, which computes in ``dtype``, with the conversion of a
+        photograph before it and what the caller wants of the result behind it.
+
+        ``net`` must be an attribute :data:`compile.networks.export_wrapper.ROOT` of it.
+        """
+        return ExportWrapper(net, dtype)
+
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Inputs of the exported module at a size: uint8 [1, height, width, channels]."""
+        return (torch.zeros(1, height, width, self.channels, dtype=torch.uint8),)
+
+    def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
+        """Photographs, uint8 [H, W, channels] of any sizes, on which scales of activations are
+        chosen."""
+        return [read_photo(path) for path in bundled_photos("calibration")]
+
+    def joined_tensors(self, _net: nn.Module) -> Sequence[JoinedTensor]:
+        """What is scaled before the network, its batch norms folded, is quantized; a tensor comes
+        before those that are computed from it."""
+        return ()
+
+    def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The image that the exported module's ``output`` means, of the same shape."""
+        return output
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters by name."""
+        return asdict(self)
+
+    @property
+    def label(self) -> str:
+        """What tells it from others in the name of a folder."""
+        return "-".join((self.name, *self.parameters.values()))
+
+    @property
+    def backbone_path(self) -> str:
+        """Path of the backbone in the module that is exported."""
+        return f"{ROOT}.{self.backbone}"
+
+    def fitting_size(self, height: int, width: int) -> tuple[int, int]:
+        """The smallest size that it takes and that holds a photograph of (height, width).
+
+        Raises:
+            MqnetError: a side is below ``least_side``.
+        """
+        if min(height, width) < self.least_side:
+            least = f"{self.least_side}x{self.least_side}"
+            raise MqnetError(f"size {height}x{width} is below {least}, the network's smallest")
+        return padded_size(height, width, self.size_multiple)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise where the network does not take the size.
+
+        Raises:
+            MqnetError: a side is too small or no multiple of ``size_multiple``.
+        """
+        multiple = self.size_multiple
+        if min(height, width) < self.least_side or height % multiple or width % multiple:
+            raise MqnetError(
+                f"the network cannot be built for {height}x{width}: height and width must be "
+                f"multiples of {multiple} and at least {self.least_side}"
+            )
