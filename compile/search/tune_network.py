@@ -86,11 +86,7 @@ class TuneRequest:
     emulated_root: Path | None = None
 
     def check(self) -> None:
-        """Raise where something cannot be.
-
-        Raises:
-            MqnetError: so.
-        """
+        """Raise MqnetError where options exclude each other or a number is out of its range."""
         if (self.tracker is None) != (self.key is None):
             missing = "--key" if self.key is None else "--tracker"
             raise MqnetError(
