@@ -25,14 +25,14 @@ from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.gpu import gpu_move, gpu_norm
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
-from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_words
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
+from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_int8x4
 from compile.kernels.gpu.gpu_core import GpuCore
 
 
 @dataclass(frozen=True)
 class GpuBackend(Backend):
-    """The kernels of a GPU like ``core``; int8 by int8 multiplies words of four int8."""
+    """The kernels of a GPU like ``core``; int8 by int8 multiplies by dp4a."""
 
     core: GpuCore
     dot_product: ClassVar[None] = None
@@ -50,10 +50,10 @@ class GpuBackend(Backend):
             kernel, packed = plain_convolution(convolution, data_shape, data_dtype, epilogue)
         elif convolution.groups > 1:
             kernel = create_dp4a_depthwise(data_shape, window, epilogue)
-            packed = pack_depthwise_words(weight)
+            packed = pack_depthwise_int8x4(weight)
         else:
             kernel = create_dp4a_conv(data_shape, weight.shape[0], window, epilogue)
-            packed = pack_words(weight)
+            packed = pack_int8x4(weight)
         return PackedConvolution(
             kernel,
             result_shape(convolution, data_shape),
@@ -71,8 +71,8 @@ class GpuBackend(Backend):
                 low_shape, high_shape[3], joined.factor, weight.shape[0], epilogue
             ),
             (*high_shape[:3], weight.shape[0]),
-            pack_words(weight[:, joined.low_channels])[0, 0],
-            pack_words(weight[:, joined.high_channels])[0, 0],
+            pack_int8x4(weight[:, joined.low_channels])[0, 0],
+            pack_int8x4(weight[:, joined.high_channels])[0, 0],
             zero_point_offset(convolution),
         )
 

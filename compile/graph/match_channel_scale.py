@@ -12,23 +12,23 @@ from compile.kernels.cpu.plain.elementwise import create_multiply
 
 
 @dataclass(frozen=True)
-class Gated:
-    """A product.
+class ScaledFeatureMap:
+    """The product of a feature map and one scale per channel.
 
     Attributes:
         product: what it is bound to.
-        feature map: int8 [1,H,W,C].
-        operands: the gate int8 [1,1,1,C], float32[1] and int32[5].
+        feature_map: int8 [1,H,W,C].
+        operands: the scales int8 [1,1,1,C], float32[1] and int32[5].
     """
 
     product: relax.Var
-    picture: relax.Expr
+    feature_map: relax.Expr
     operands: list[relax.Expr]
 
 
 def match_channel_scale(
     product: relax.Expr, calls: KernelCallRewriter, readers: list[relax.Var]
-) -> Gated | None:
+) -> ScaledFeatureMap | None:
     """The multiplication that ``product`` comes from, where only some of ``readers`` read it."""
     kernel = calls.kernel(product)
     if kernel is None or not set(calls.users[product]) <= set(readers):
@@ -36,5 +36,5 @@ def match_channel_scale(
     shape = tensor_shape(product)
     if not structural_equal(kernel, create_multiply(shape, (1, 1, 1, shape[3]))):
         return None
-    picture, *operands = calls.operands(product)
-    return Gated(product, picture, operands)
+    feature_map, *operands = calls.operands(product)
+    return ScaledFeatureMap(product, feature_map, operands)

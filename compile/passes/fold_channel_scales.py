@@ -1,7 +1,7 @@
-"""Multiply by channel attention's gate in the kernel that reads the product.
+"""Multiply by channel attention's scales in the kernel that reads the product.
 
 For 1x1 convolutions over concat(upsample(product), high) that no inverted residual block has taken
-in; :mod:`compile.passes.fuse_inverted_residuals` folds the gates of its blocks itself.
+in; :mod:`compile.passes.fuse_inverted_residuals` folds the scales of its blocks itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_po
 
 @tvm.transform.module_pass(opt_level=0, name="FoldChannelScales")
 class FoldChannelScales:
-    """Fold gates into 1x1 convolutions, in every Relax function.
+    """Fold channel scales into 1x1 convolutions, in every Relax function.
 
     Args:
         dot: the dot product instruction that the kernels use, if the target has one.
@@ -31,21 +31,21 @@ class FoldChannelScales:
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        return rewrite_functions(mod, lambda mod, f: _GateFolding(mod, f, self.dot))
+        return rewrite_functions(mod, lambda mod, f: _ScaleFolding(mod, f, self.dot))
 
 
-class _GateFolding(KernelCallRewriter):
+class _ScaleFolding(KernelCallRewriter):
     def __init__(self, mod: tvm.IRModule, function: relax.Function, dot: DotProduct | None) -> None:
         super().__init__(mod, function)
         self._dot = dot
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         is_reader = self.family(var) == int8_concat_pointwise.FAMILY.name and var.ty.dtype == "int8"
-        gated = match_channel_scale(self.operands(var)[0], self, [var]) if is_reader else None
-        if gated is None:
+        scaled = match_channel_scale(self.operands(var)[0], self, [var]) if is_reader else None
+        if scaled is None:
             return self.renewed(value)
         _, high, *constants = self.operands(var)
-        shape, low_shape, high_shape = (tensor_shape(t) for t in (var, gated.picture, high))
+        shape, low_shape, high_shape = (tensor_shape(t) for t in (var, scaled.feature_map, high))
         kernel = create_int8_concat_pointwise(
             low_shape,
             high_shape[3],
@@ -55,10 +55,10 @@ class _GateFolding(KernelCallRewriter):
             ConvEpilogue(EpilogueKind.REQUANTIZE),
             has_channel_scale=True,
         )
-        operands = [gated.picture, high, *constants, *gated.operands]
+        operands = [scaled.feature_map, high, *constants, *scaled.operands]
         call = relax.op.call_tir(
             self.builder.add_func(kernel, "conv2d_gated_requantize"),
             [self.renewed(operand) for operand in operands],
             relax.TensorType(shape, "int8"),
         )
-        return self.with_layers_of(call, [gated.product, var])
+        return self.with_layers_of(call, [scaled.product, var])

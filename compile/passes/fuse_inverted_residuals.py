@@ -1,10 +1,11 @@
 """Make one kernel of an inverted residual block: expand, depthwise, project and the residual add;
-and the multiplication by a gate before it.
+and the multiplication by channel scales before it.
 
 The tensor between the first two convolutions, and the one between the last two, are the largest of
-the network. :mod:`compile.kernels.cpu.inverted_residual.inverted_residual` computes both strip by
-strip in the cache, bit for bit. A block stays as it is where something else reads one of them, as
-the skip connections do, or where so many rows would be computed twice that it would not pay.
+the network. :mod:`compile.kernels.cpu.inverted_residual.inverted_residual` computes both a block of
+rows at a time in the cache, bit for bit. An inverted residual stays as it is where something else
+reads one of them, as the skip connections do, or where so many rows would be computed twice that it
+would not pay.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tvm
 from tvm import relax
 from tvm_ffi import structural_equal
 
-from compile.graph.match_channel_scale import Gated, match_channel_scale
+from compile.graph.match_channel_scale import ScaledFeatureMap, match_channel_scale
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
 from compile.kernels.common.core_model import CoreModel, CpuCore
@@ -57,14 +58,14 @@ class _Chain:
     depthwise: relax.Var
     project: relax.Var
     add: relax.Var | None = None
-    gated: Gated | None = None
+    scaled: ScaledFeatureMap | None = None
 
     @property
     def members(self) -> list[relax.Var]:
         """All of them, in order."""
-        gate = [] if self.gated is None else [self.gated.product]
+        scale = [] if self.scaled is None else [self.scaled.product]
         add = [] if self.add is None else [self.add]
-        return [*gate, self.expand, self.depthwise, self.project, *add]
+        return [*scale, self.expand, self.depthwise, self.project, *add]
 
 
 class _BlockFusion(KernelCallRewriter):
@@ -103,30 +104,30 @@ class _BlockFusion(KernelCallRewriter):
         add = self.only_reader(project)
         if self._adds_data(chain, add):
             chain = replace(chain, add=add)
-        first, *_ = self._pictures(chain)
-        return replace(chain, gated=match_channel_scale(first, self, chain.members))
+        first, *_ = self._feature_maps(chain)
+        return replace(chain, scaled=match_channel_scale(first, self, chain.members))
 
     def _fills_groups(self, chain: _Chain) -> bool:
         """Whether the instruction's groups and vectors have no gaps."""
         dot, expanded = self._dot, _channels(chain.expand)
         return expanded % dot.lanes_for(expanded) == 0 and all(
-            _channels(picture) % dot.group == 0 for picture in self._pictures(chain)
+            _channels(feature_map) % dot.group == 0 for feature_map in self._feature_maps(chain)
         )
 
     def _adds_data(self, chain: _Chain, add: relax.Var | None) -> bool:
         """Whether ``add`` adds the block's data to its result."""
         kernel = self.kernel(add)
-        *_, data = self._pictures(chain)
+        *_, data = self._feature_maps(chain)
         shape = tensor_shape(chain.project)
-        if kernel is None or len(self._pictures(chain)) > 1 or tensor_shape(data) != shape:
+        if kernel is None or len(self._feature_maps(chain)) > 1 or tensor_shape(data) != shape:
             return False
         operands = self.operands(add)[:2]
         is_sum = structural_equal(kernel, create_add(shape, shape))
         return is_sum and any(operand == data for operand in operands)
 
     def _sizes(self, chain: _Chain) -> InvertedResidual:
-        """The block as one strip and one share."""
-        *low, data = self._pictures(chain)
+        """The block as one row block and one channel block."""
+        *low, data = self._feature_maps(chain)
         _, height, width, channels_in = tensor_shape(data)
         return InvertedResidual(
             height=height,
@@ -138,9 +139,9 @@ class _BlockFusion(KernelCallRewriter):
             window=self._window(chain),
             channels_out=_channels(chain.project),
             adds_data=chain.add is not None,
-            has_channel_scale=chain.gated is not None,
-            strip=tensor_shape(chain.project)[1],
-            share=_channels(chain.expand),
+            has_channel_scale=chain.scaled is not None,
+            row_block=tensor_shape(chain.project)[1],
+            channel_block=_channels(chain.expand),
         )
 
     def _fused(self, chain: _Chain, cut: InvertedResidual) -> relax.Expr:
@@ -148,16 +149,16 @@ class _BlockFusion(KernelCallRewriter):
         expand, depthwise, project = (
             self.operands(var) for var in (chain.expand, chain.depthwise, chain.project)
         )
-        if chain.gated is not None:
-            expand[0] = chain.gated.picture
+        if chain.scaled is not None:
+            expand[0] = chain.scaled.feature_map
         operands = [*expand, *depthwise[1:], *project[1:]]
         if chain.add is not None:
             left, _, multiplier, quant = self.operands(chain.add)
             if left != chain.project:
                 multiplier, quant = _swapped(multiplier, [1, 0]), _swapped(quant, [4, 1, 2, 3, 0])
             operands += [multiplier, quant]
-        if chain.gated is not None:
-            operands += chain.gated.operands
+        if chain.scaled is not None:
+            operands += chain.scaled.operands
         kernel = self.builder.add_func(
             create_inverted_residual(cut, self._dot), "inverted_residual_requantize"
         )
@@ -167,7 +168,7 @@ class _BlockFusion(KernelCallRewriter):
         )
         return self.with_layers_of(call, chain.members)
 
-    def _pictures(self, chain: _Chain) -> list[relax.Expr]:
+    def _feature_maps(self, chain: _Chain) -> list[relax.Expr]:
         """What the expansion reads: a smaller feature map, if there is one, and the data."""
         is_joined = self.family(chain.expand) == int8_concat_pointwise.FAMILY.name
         return list(self.operands(chain.expand)[: 2 if is_joined else 1])

@@ -17,10 +17,10 @@ from compile.kernels.cpu.inverted_residual.inverted_residual_stages import Inver
 
 SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 
-#: Not cut: one strip, one share.
+#: Not cut: one row block, one channel block.
 PLAIN = InvertedResidual(
     height=12, width=10, channels_in=8, low_channels=0, factor=1, expanded=32, window=SAME,
-    channels_out=8, adds_data=False, has_channel_scale=False, strip=12, share=32,
+    channels_out=8, adds_data=False, has_channel_scale=False, row_block=12, channel_block=32,
 )  # fmt: skip
 
 
@@ -137,24 +137,28 @@ class Drawn:
         return ops.requantize(accumulator, multiplier, *limits)
 
 
-#: Sizes and cuts that are not round: strips and shares, one or many, a smaller picture, windows of
-#: other sizes and strides.
+#: Sizes and cuts that are not round: row blocks and channel blocks, one or many, a smaller feature
+#: map, windows of other sizes and strides.
 BLOCKS = [
     PLAIN,
-    replace(PLAIN, strip=6, share=16),
-    replace(PLAIN, height=9, width=7, strip=3, share=16, channels_in=4, channels_out=12),
-    replace(PLAIN, strip=4, adds_data=True),
-    replace(PLAIN, strip=6, share=16, adds_data=True, has_channel_scale=True),
-    replace(PLAIN, adds_data=True, has_channel_scale=True),
-    replace(PLAIN, low_channels=12, factor=2, strip=4, share=16, has_channel_scale=True),
-    replace(PLAIN, low_channels=12, factor=2, strip=4, share=16),
-    replace(PLAIN, low_channels=4, factor=2, strip=12, channels_out=24),
-    replace(PLAIN, width=12, low_channels=8, factor=3, strip=6, expanded=48, share=16),
-    replace(PLAIN, height=13, width=11, window=Window((3, 3), (2, 2), (1, 1, 1, 1)), strip=7),
-    replace(PLAIN, window=Window((3, 3), (2, 1), (0, 1, 1, 1)), strip=3, share=16),
-    replace(PLAIN, window=Window((2, 5), (1, 1), (1, 2, 0, 2)), strip=4, share=16),
+    replace(PLAIN, row_block=6, channel_block=16),
     replace(
-        PLAIN, low_channels=4, factor=2, window=Window((3, 3), (2, 2), (1, 1, 1, 1)), strip=3,
-        share=16,
+        PLAIN, height=9, width=7, row_block=3, channel_block=16, channels_in=4, channels_out=12
+    ),
+    replace(PLAIN, row_block=4, adds_data=True),
+    replace(PLAIN, row_block=6, channel_block=16, adds_data=True, has_channel_scale=True),
+    replace(PLAIN, adds_data=True, has_channel_scale=True),
+    replace(
+        PLAIN, low_channels=12, factor=2, row_block=4, channel_block=16, has_channel_scale=True
+    ),
+    replace(PLAIN, low_channels=12, factor=2, row_block=4, channel_block=16),
+    replace(PLAIN, low_channels=4, factor=2, row_block=12, channels_out=24),
+    replace(PLAIN, width=12, low_channels=8, factor=3, row_block=6, expanded=48, channel_block=16),
+    replace(PLAIN, height=13, width=11, window=Window((3, 3), (2, 2), (1, 1, 1, 1)), row_block=7),
+    replace(PLAIN, window=Window((3, 3), (2, 1), (0, 1, 1, 1)), row_block=3, channel_block=16),
+    replace(PLAIN, window=Window((2, 5), (1, 1), (1, 2, 0, 2)), row_block=4, channel_block=16),
+    replace(
+        PLAIN, low_channels=4, factor=2, window=Window((3, 3), (2, 2), (1, 1, 1, 1)), row_block=3,
+        channel_block=16,
     ),
 ]  # fmt: skip

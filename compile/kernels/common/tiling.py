@@ -89,7 +89,7 @@ def rows_per_task(rows: int, core: CpuCore, limit: int = 8) -> int:
     return largest_divisor(rows, min(limit, max(1, rows // (core.threads * _TASKS_PER_THREAD))))
 
 
-def shares_of_rows(rows: int, core: CpuCore) -> list[int]:
+def row_blocks(rows: int, core: CpuCore) -> list[int]:
     """Every number of rows per task that leaves a task for every thread."""
     return divisors(rows, max(1, rows // core.threads))
 
@@ -108,7 +108,7 @@ def pixels_per_task(
     return 1, tiles * tile_columns
 
 
-def shares_of_pixels(
+def pixel_blocks(
     rows: int, columns: int, tile_columns: int, core: CpuCore
 ) -> list[tuple[int, int]]:
     """Blocks of (rows, columns) for one task, from one tile to a thread's share of the feature map,

@@ -14,7 +14,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.register_loops import keep_in_registers
-from compile.kernels.common.tiling import RegisterTile, even_lanes, register_tiles, shares_of_rows
+from compile.kernels.common.tiling import RegisterTile, even_lanes, register_tiles, row_blocks
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def window_configurations(sch: s_tir.Schedule, core: CpuCore) -> list[WindowConf
     """All that can be scheduled and are worth a try."""
     rows, columns, channels = output_extents(sch)
     return [
-        WindowConfiguration(tile.pixels, tile.vectors, tile.lanes, share)
+        WindowConfiguration(tile.pixels, tile.vectors, tile.lanes, block)
         for tile in register_tiles(columns, channels, core)
-        for share in shares_of_rows(rows, core)
+        for block in row_blocks(rows, core)
     ]
 
 

@@ -1,1 +1,1 @@
-"""Kernels of a GPU: int8 in words of four bytes, and what schedules every family there."""
+"""Kernels of a GPU: packed int8x4 for its dot product, and what schedules every family there."""

@@ -1,8 +1,8 @@
-"""Operators on words of four int8, which is what a GPU's dot product takes.
+"""Operators on packed int8x4, which is what a GPU's dot product (dp4a) takes.
 
 ``mqnet.word(a, b, c, d)`` is the int32 whose bytes are four int8, the first in the low byte; where
 they are neighbours in memory, it becomes one load. ``mqnet.dot4(x, y)`` is the int32 sum of the
-four products of the bytes of two words. ``mqnet.choose(c, a, b)`` is a where c, else b, and
+four products of the bytes of two of them. ``mqnet.choose(c, a, b)`` is a where c, else b, and
 computes both: a load whose place is always in memory needs no branch around it, and the device's
 compiler keeps loads in flight only where there is none. In TIR each is one call; TVM's LowerIntrin
 puts what the target has in its place: for OpenCL a call of a function that
@@ -19,29 +19,29 @@ from tvm import tirx
 from tvm.ir import Op, register_op_attr
 from tvm_ffi import structural_equal
 
-WORD, DOT4, CHOOSE = "mqnet.word", "mqnet.dot4", "mqnet.choose"
+PACK, DP4A, CHOOSE = "mqnet.word", "mqnet.dot4", "mqnet.choose"
 
-#: Bytes of a word.
+#: Of a packed int8x4.
 BYTES = 4
 
 # TVM's CallEffectKind: kPure.
 _PURE = 1
 
-for _name in (WORD, DOT4, CHOOSE):
+for _name in (PACK, DP4A, CHOOSE):
     register_op_attr(_name, "TVectorizable", True)
     register_op_attr(_name, "TCallEffectKind", _PURE)
     register_op_attr(_name, "TScriptPrinterName", _name)
 
 
-def word(members: Sequence[tirx.Expr]) -> tirx.Expr:
+def packed_int8x4(members: Sequence[tirx.Expr]) -> tirx.Expr:
     """A call of the operator on four int8 ``members``."""
     assert len(members) == BYTES
-    return tvm.ir.Call(Op.get(WORD), list(members), ret_ty="int32")
+    return tvm.ir.Call(Op.get(PACK), list(members), ret_ty="int32")
 
 
-def dot4(data: tirx.Expr, weight: tirx.Expr) -> tirx.Expr:
-    """A call of the operator on two int32 words."""
-    return tvm.ir.Call(Op.get(DOT4), [data, weight], ret_ty="int32")
+def dp4a(data: tirx.Expr, weight: tirx.Expr) -> tirx.Expr:
+    """A call of the operator on two packed int8x4."""
+    return tvm.ir.Call(Op.get(DP4A), [data, weight], ret_ty="int32")
 
 
 def choose(condition: tirx.Expr, value: tirx.Expr, otherwise: tirx.Expr) -> tirx.Expr:
@@ -49,7 +49,7 @@ def choose(condition: tirx.Expr, value: tirx.Expr, otherwise: tirx.Expr) -> tirx
     return tvm.ir.Call(Op.get(CHOOSE), [condition, value, otherwise], ret_ty=value.ty)
 
 
-def _lower_word(
+def _lower_packing(
     put_together: Callable[[list[tirx.Expr]], tirx.Expr], call: tvm.ir.Call
 ) -> tirx.Expr:
     """One load where the members are neighbours, also those of one and the same choice; what is
@@ -90,11 +90,12 @@ def _shifted(members: list[tirx.Expr]) -> tirx.Expr:
 
 
 def _load(members: list[tirx.Expr]) -> tirx.Expr | None:
-    """The members as one vector load, where they are neighbours in memory and begin at a word:
-    elsewhere TVM makes a vector of bytes from loads of its own, and a wrong one for OpenCL.
+    """The members as one vector load, where they are neighbours in memory and begin at a
+    multiple of four bytes: elsewhere TVM makes a vector of bytes from loads of its own, and a wrong
+    one for OpenCL.
 
-    Where the word's place in 16 or 8 bytes of memory is known, it is taken out of a load of all of
-    them: its neighbours do the same, and the device's compiler makes one load of equal ones.
+    Where their place in 16 or 8 bytes of memory is known, they are taken out of a load of all of
+    these: their neighbours are too, and the device's compiler makes one load of equal ones.
     """
     if not all(isinstance(member, tvm.ir.TensorLoad) for member in members):
         return None
@@ -112,8 +113,8 @@ def _load(members: list[tirx.Expr]) -> tirx.Expr | None:
             start = analyzer.simplify(indices[0] - place * BYTES)
             if analyzer.can_prove_equal(tirx.floormod(start, count * BYTES), 0):
                 vector = tirx.BufferLoad(buffer, [tirx.Ramp(start, 1, count * BYTES)])
-                words = tirx.reinterpret(f"int32x{count}", vector)
-                return tirx.Shuffle([words], [place])
+                packed = tirx.reinterpret(f"int32x{count}", vector)
+                return tirx.Shuffle([packed], [place])
     if not analyzer.can_prove_equal(tirx.floormod(indices[0], BYTES), 0):
         return None
     vector = tirx.BufferLoad(buffer, [tirx.Ramp(indices[0], 1, BYTES)])
@@ -126,7 +127,7 @@ def _choice(value: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr, tirx.Expr] | None:
     return None
 
 
-def _lower_dot4(call: tvm.ir.Call) -> tirx.Expr:
+def _lower_dp4a(call: tvm.ir.Call) -> tirx.Expr:
     lanes = call.args[0].ty.dtype.lanes
     return tirx.call_pure_extern(call.ty, f"mqnet_dot4_{lanes}", *call.args)
 
@@ -156,9 +157,9 @@ def _branch(call: tvm.ir.Call) -> tirx.Expr:
     return tirx.if_then_else(*call.args)
 
 
-tirx.register_intrin_lowering(WORD, target="default", f=partial(_lower_word, _shifted))
-tirx.register_intrin_lowering(WORD, target="opencl", f=partial(_lower_word, _called))
+tirx.register_intrin_lowering(PACK, target="default", f=partial(_lower_packing, _shifted))
+tirx.register_intrin_lowering(PACK, target="opencl", f=partial(_lower_packing, _called))
 tirx.register_intrin_lowering(CHOOSE, target="default", f=_branch)
 tirx.register_intrin_lowering(CHOOSE, target="opencl", f=_lower_choice)
-tirx.register_intrin_lowering(DOT4, target="default", f=_multiply)
-tirx.register_intrin_lowering(DOT4, target="opencl", f=_lower_dot4)
+tirx.register_intrin_lowering(DP4A, target="default", f=_multiply)
+tirx.register_intrin_lowering(DP4A, target="opencl", f=_lower_dp4a)

@@ -10,8 +10,8 @@ from tvm import te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.kernel_function import create_kernel
-from compile.kernels.gpu.dp4a import BYTES, dot4, word
-from compile.kernels.gpu.dp4a_window import channels_in_words
+from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
+from compile.kernels.gpu.dp4a_window import clamped_element
 from compile.kernels.gpu.gpu_convolution import LOW_BLOCK, convolution_family
 
 
@@ -23,7 +23,7 @@ def create_dp4a_concat_pointwise(
     epilogue: ConvEpilogue,
 ) -> tirx.PrimFunc:
     """The kernel (low int8 [1,H/factor,W/factor,A], high int8 [1,H,W,B], weights int32 [A/4,O] and
-    [B/4,O] as :func:`compile.kernels.gpu.dp4a_conv.pack_words` makes them, epilogue operands) ->
+    [B/4,O] as :func:`compile.kernels.gpu.dp4a_conv.pack_int8x4` makes them, epilogue operands) ->
     [1,H,W,O]."""
     _, low_height, low_width, low_channels = low_shape
     height, width = low_height * factor, low_width * factor
@@ -48,13 +48,13 @@ def create_dp4a_concat_pointwise(
 
 def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
     _, height, width, _ = data.shape
-    words, channels_out = weight.shape
-    k = te.reduce_axis((0, words), name="k")
-    element = channels_in_words(data)
+    groups, channels_out = weight.shape
+    k = te.reduce_axis((0, groups), name="k")
+    element = clamped_element(data)
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         members = [element(y, x, k * BYTES + place) for place in range(BYTES)]
-        return te.sum(dot4(word(members), weight[k, n]), axis=k)
+        return te.sum(dp4a(packed_int8x4(members), weight[k, n]), axis=k)
 
     return te.compute((height, width, channels_out), multiply, name=name)
 

@@ -1,7 +1,7 @@
-"""Dense convolution of int8 by int8 for a GPU, NHWC: words of four input channels.
+"""Dense convolution of int8 by int8 for a GPU, NHWC: four input channels at a time.
 
-Four channels of a pixel are one word, as they lie in memory; the weights are packed so that the
-words of neighbouring outputs are neighbours. :mod:`compile.kernels.gpu.gpu_convolution` schedules
+Four channels of a pixel are a packed int8x4, as they lie in memory; the weights are packed so that
+those of neighbouring outputs are neighbours. :mod:`compile.kernels.gpu.gpu_convolution` schedules
 it.
 """
 
@@ -16,7 +16,7 @@ from tvm import te, tirx
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.window import Window
-from compile.kernels.gpu.dp4a import BYTES, dot4, word
+from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import padded_element
 from compile.kernels.gpu.gpu_convolution import convolution_family
 
@@ -35,21 +35,21 @@ def create_dp4a_conv(
     weights there are zero.
     """
     _, height, width, channels_in = data_shape
-    words = -(-channels_in // BYTES)
+    groups = -(-channels_in // BYTES)
     data = te.placeholder(data_shape, "int8", name="data")
-    weight = te.placeholder((*window.kernel, words, channels_out), "int32", name="weight")
+    weight = te.placeholder((*window.kernel, groups, channels_out), "int32", name="weight")
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
     element = padded_element(data, window, padding_value("int8", operands))
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")
-    k = te.reduce_axis((0, words), name="k")
+    k = te.reduce_axis((0, groups), name="k")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         row, column = y * window.stride[0] + ky, x * window.stride[1] + kx
         members = [element(row, column, k * BYTES + place) for place in range(BYTES)]
-        return te.sum(dot4(word(members), weight[ky, kx, k, n]), axis=[ky, kx, k])
+        return te.sum(dp4a(packed_int8x4(members), weight[ky, kx, k, n]), axis=[ky, kx, k])
 
     shape = (1, *window.output_size(height, width), channels_out)
     conv = te.compute(shape, multiply, name="conv")
@@ -58,13 +58,13 @@ def create_dp4a_conv(
     return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
-def pack_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
-    """OIHW ``weight`` as int32 [KH,KW,I/4,O]: the words of four input channels, the first in the
-    low byte, zeros behind the last."""
+def pack_int8x4(weight: NDArray[np.int8]) -> NDArray[np.int32]:
+    """OIHW ``weight`` as int32 [KH,KW,I/4,O]: packed int8x4 of four input channels, the first in
+    the low byte, zeros behind the last."""
     channels_out, channels_in, *kernel = weight.shape
-    words = -(-channels_in // BYTES)
-    padded = np.pad(weight, [(0, 0), (0, words * BYTES - channels_in), (0, 0), (0, 0)])
-    split = padded.reshape(channels_out, words, BYTES, *kernel).transpose(3, 4, 1, 0, 2)
+    groups = -(-channels_in // BYTES)
+    padded = np.pad(weight, [(0, 0), (0, groups * BYTES - channels_in), (0, 0), (0, 0)])
+    split = padded.reshape(channels_out, groups, BYTES, *kernel).transpose(3, 4, 1, 0, 2)
     return np.ascontiguousarray(split).view("<i4")[..., 0]
 
 

@@ -1,8 +1,9 @@
-"""Depthwise convolution of int8 for a GPU, NHWC: the rows under the window as words.
+"""Depthwise convolution of int8 for a GPU, NHWC: four rows of the window at a time.
 
-A word holds the bytes of four rows of one column and channel, another the weights of a column of
-the window: a window of 3x3 is three dot products instead of nine multiplications, which a Mali does
-at a quarter of the rate of additions. :mod:`compile.kernels.gpu.gpu_convolution` schedules it.
+A packed int8x4 holds the bytes of four rows of one column and channel, another the weights of a
+column of the window: a window of 3x3 is three dot products instead of nine multiplications, which a
+Mali does at a quarter of the rate of additions. :mod:`compile.kernels.gpu.gpu_convolution`
+schedules it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tvm import te, tirx
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.window import Window
-from compile.kernels.gpu.dp4a import BYTES, dot4, word
+from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import padded_element
 from compile.kernels.gpu.gpu_convolution import convolution_family
 
@@ -32,20 +33,20 @@ def create_dp4a_depthwise(
     """
     _, height, width, channels = data_shape
     rows, columns = window.kernel
-    words = -(-rows // BYTES)
+    groups = -(-rows // BYTES)
     data = te.placeholder(data_shape, "int8", name="data")
-    weight = te.placeholder((words, columns, channels), "int32", name="weight")
+    weight = te.placeholder((groups, columns, channels), "int32", name="weight")
     operands = epilogue.operands(channels, "int32")
     finish = epilogue.apply(operands)
     element = padded_element(data, window, padding_value("int8", operands))
-    ky = te.reduce_axis((0, words), name="ky")
+    ky = te.reduce_axis((0, groups), name="ky")
     kx = te.reduce_axis((0, columns), name="kx")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         top, column = y * window.stride[0], x * window.stride[1] + kx
         places = [tirx.min(ky * BYTES + place, rows - 1) for place in range(BYTES)]
         members = [element(top + place, column, c) for place in places]
-        return te.sum(dot4(word(members), weight[ky, kx, c]), axis=[ky, kx])
+        return te.sum(dp4a(packed_int8x4(members), weight[ky, kx, c]), axis=[ky, kx])
 
     shape = (1, *window.output_size(height, width), channels)
     conv = te.compute(shape, multiply, name="conv")
@@ -54,13 +55,13 @@ def create_dp4a_depthwise(
     return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
-def pack_depthwise_words(weight: NDArray[np.int8]) -> NDArray[np.int32]:
-    """Weights [C,1,KH,KW] as int32 [KH/4,KW,C]: words of four rows of a column, the first in the
-    low byte, zeros behind the last."""
+def pack_depthwise_int8x4(weight: NDArray[np.int8]) -> NDArray[np.int32]:
+    """Weights [C,1,KH,KW] as int32 [KH/4,KW,C]: packed int8x4 of four rows of a column, the
+    first in the low byte, zeros behind the last."""
     channels, _, rows, columns = weight.shape
-    words = -(-rows // BYTES)
-    padded = np.pad(weight[:, 0], [(0, 0), (0, words * BYTES - rows), (0, 0)])
-    split = padded.reshape(channels, words, BYTES, columns).transpose(1, 3, 0, 2)
+    groups = -(-rows // BYTES)
+    padded = np.pad(weight[:, 0], [(0, 0), (0, groups * BYTES - rows), (0, 0)])
+    split = padded.reshape(channels, groups, BYTES, columns).transpose(1, 3, 0, 2)
     return np.ascontiguousarray(split).view("<i4")[..., 0]
 
 

@@ -18,18 +18,18 @@ from compile.kernels.gpu.dp4a import choose
 Element = Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]
 
 
-def channels_in_words(data: te.Tensor) -> Element:
-    """The elements of ``data`` [1,H,W,C]; those that only fill its last word are its last
+def clamped_element(data: te.Tensor) -> Element:
+    """The elements of ``data`` [1,H,W,C]; those that only fill its last packed int8x4 are its last
     channel, for their weights are zero."""
     channels = int(data.shape[3])
     return lambda y, x, c: data(0, y, x, tirx.min(c, channels - 1))
 
 
 def padded_element(data: te.Tensor, window: Window, value: tirx.Expr) -> Element:
-    """As :func:`channels_in_words`, with ``value`` around the feature map."""
+    """As :func:`clamped_element`, with ``value`` around the feature map."""
     _, height, width, _ = (int(extent) for extent in data.shape)
     top, left, bottom, right = window.padding
-    within = channels_in_words(data)
+    within = clamped_element(data)
 
     def element(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         row, column = y - top, x - left

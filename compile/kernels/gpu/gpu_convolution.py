@@ -19,15 +19,15 @@ from compile.kernels.cpu.plain import depthwise, pointwise, spatial_conv
 from compile.kernels.family import Fusion, KernelFamily
 from compile.kernels.gpu import gpu_norm
 from compile.kernels.gpu.gpu_core import GpuCore, bind_tiles, group_of, vector_length
-from compile.kernels.gpu.image_weights import PIXEL_WORDS, read_from_image
+from compile.kernels.gpu.image_weights import PIXEL_LANES, read_from_image
 
 #: The block of the sum over the smaller part of a concat, if a kernel has one.
 LOW_BLOCK = "low_conv"
 
-#: Columns of a tile, words and floats: with four, a vector of weights is loaded once for four
-#: multiplications. More channels in their place, or more columns of floats, made Mesa's compiler
-#: for Mali spill registers.
-_WORD_COLUMNS, _COLUMNS = 8, 4
+#: Columns of a tile, of packed int8x4 and floats: with four, a vector of weights is loaded once for
+#: four multiplications. More channels in their place, or more columns of floats, made Mesa's
+#: compiler for Mali spill registers.
+_PACKED_COLUMNS, _COLUMNS = 8, 4
 _MOST_COLUMNS, _MOST_VECTORS = 8, 4
 
 #: Steps of the innermost reduction loop without a jump. With four a load of data is a whole vector,
@@ -88,10 +88,10 @@ def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     with its neighbours through the cache."""
     sizes = _sizes(sch)
     lanes = vector_length(sizes.channels, sizes.most_lanes(core))
-    # Two words are one load, three are not.
+    # Two packed int8x4 are one load, three are not.
     aligned = gcd(sizes.steps, _STEPS)
     steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
-    most = _WORD_COLUMNS if sizes.weight_is_words else _COLUMNS
+    most = _PACKED_COLUMNS if sizes.weight_is_packed else _COLUMNS
     tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
     fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= core.registers] or tiles[:1]
@@ -166,7 +166,7 @@ class _Sizes:
         width, steps: of the window, and of the innermost reduction.
         summed: products of all sums, those of a concat's parts together.
         factor: columns that share a sum.
-        is_depthwise, weight_bytes, weight_is_words: of the weights, and of one of them.
+        is_depthwise, weight_bytes, weight_is_packed: of the weights, and of one of them.
     """
 
     columns: int
@@ -177,7 +177,7 @@ class _Sizes:
     factor: int
     is_depthwise: bool
     weight_bytes: int
-    weight_is_words: bool
+    weight_is_packed: bool
 
     def most_lanes(self, core: GpuCore) -> int:
         """Longer vectors where each is multiplied by a vector of bytes: these fill loads better."""
@@ -186,7 +186,7 @@ class _Sizes:
 
     def fits_image(self, lanes: int) -> bool:
         """Whether vectors of so many weights are the pixels of an image."""
-        return self.weight_is_words and lanes == PIXEL_WORDS
+        return self.weight_is_packed and lanes == PIXEL_LANES
 
     def registers(self, columns: int, lanes: int, steps: int) -> int:
         """Accumulators, weights and data that are in flight, and what addresses take."""

@@ -1,7 +1,7 @@
 """A GPU kernel's weights in an image, which is read through the texture unit and its own cache.
 
-A kernel reads them from a buffer, or from an image whose pixels are four words each: which is
-faster, only the device tells. So it is part of the schedule's configuration
+A kernel reads them from a buffer, or from an image whose pixels are four packed int8x4 each: which
+is faster, only the device tells. So it is part of the schedule's configuration
 (:mod:`compile.kernels.gpu.gpu_convolution`), and an annotation of the block that multiplies. TVM's
 code generator has no image of this kind, so its text is rewritten
 (:mod:`compile.codegen.opencl.image_reads`); the runtime makes the image out of the buffer that it
@@ -18,7 +18,7 @@ from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
 
 #: Weights of a pixel: a vector of so many is one load.
-PIXEL_WORDS = 4
+PIXEL_LANES = 4
 
 _ANNOTATION = "mqnet.image_operand"
 

@@ -75,15 +75,17 @@ if DOT is not None:
         "planar_conv": create_planar_conv((1, 8, 32, 16), 12, SAME, DOT, SCALE),
         "packed_depthwise": create_int8_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
         "packed_depthwise, stride 2": create_int8_depthwise((1, 18, 24, 16), HALF, DOT, REQUANTIZE),
-        "inverted_residual": create_inverted_residual(replace(PLAIN, strip=6, adds_data=True), DOT),
+        "inverted_residual": create_inverted_residual(
+            replace(PLAIN, row_block=6, adds_data=True), DOT
+        ),
         "inverted_residual, smaller picture": create_inverted_residual(
             replace(
                 PLAIN,
                 low_channels=12,
                 factor=2,
                 expanded=96,
-                strip=6,
-                share=48,
+                row_block=6,
+                channel_block=48,
                 has_channel_scale=True,
             ),
             DOT,

@@ -21,7 +21,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import pixels_per_task, shares_of_pixels
+from compile.kernels.common.tiling import pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_loops import (
@@ -67,9 +67,11 @@ def create_int8_concat_pointwise(
     finish = epilogue.apply(operands)
     low_data = low
     if has_channel_scale:
-        gate = ChannelScale(low_channels)
-        operands += gate.operands
-        low_data = te.compute(low_shape, lambda b, y, x, c: gate.apply(low[b, y, x, c], c), "gated")
+        scale = ChannelScale(low_channels)
+        operands += scale.operands
+        low_data = te.compute(
+            low_shape, lambda b, y, x, c: scale.apply(low[b, y, x, c], c), "gated"
+        )
     low_conv = accumulator(low_data, low_weight, dot, _LOW)
     low_sum = te.compute(low_conv.shape, lambda y, x, n: low_conv[y, x, n], name="low_sum")
     conv = accumulator(high, high_weight, dot)
@@ -90,7 +92,8 @@ class Configuration:
     Attributes:
         pixels, vectors, steps: of the register tile.
         low_pixels, low_steps: of the register tile of the small feature map, which has as many
-        vectors. rows, columns: of the small feature map's block that one task takes.
+            vectors.
+        rows, columns: of the small feature map's block that one task takes.
     """
 
     pixels: int
@@ -109,7 +112,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
         Configuration(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
         for tile in dot_product_tiles(sizes.high, core)
         if (low := _low_tile(sizes, tile.vectors, core))
-        for block in shares_of_pixels(
+        for block in pixel_blocks(
             sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), core
         )
     ]
@@ -172,9 +175,9 @@ def schedule(
     for operand in (*operands, *low_operands):
         sch.compute_at(operand, task, preserve_unit_loops=True)
         vectorize_operand(sch, operand, core)
-    for gated in _gated(sch):
-        sch.compute_at(gated, task, preserve_unit_loops=True)
-        vectorize_operand(sch, gated, core)
+    for scaled in _scaled(sch):
+        sch.compute_at(scaled, task, preserve_unit_loops=True)
+        vectorize_operand(sch, scaled, core)
     for block in (epilogue, low_sum):
         finish_in_registers(sch, block, lanes)
     *_, pixel, channel, _ = sch.get_loops(conv)
@@ -188,7 +191,7 @@ def _operands(sch: s_tir.Schedule, conv: SBlockRV) -> list[SBlockRV]:
     return [block for block in blocks if str(sch.get(block).name_hint).endswith("operand")]
 
 
-def _gated(sch: s_tir.Schedule) -> list[SBlockRV]:
+def _scaled(sch: s_tir.Schedule) -> list[SBlockRV]:
     """What multiplies the small feature map, where something does."""
     blocks = sch.get_child_blocks(sch.get_sblock("root"))
     return [block for block in blocks if str(sch.get(block).name_hint) == "gated"]

@@ -11,7 +11,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import rows_per_task, shares_of_rows
+from compile.kernels.common.tiling import row_blocks, rows_per_task
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
@@ -97,7 +97,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     return [
         Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
         for tile in dot_product_tiles(extents, core)
-        for rows in shares_of_rows(extents.rows, core)
+        for rows in row_blocks(extents.rows, core)
         for channels_outside in (True, False)
     ]
 

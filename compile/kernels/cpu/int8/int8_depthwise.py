@@ -27,8 +27,8 @@ from compile.kernels.common.tiling import (
     divisors,
     even_lanes,
     largest_divisor,
+    row_blocks,
     rows_per_task,
-    shares_of_rows,
 )
 from compile.kernels.common.window import Window, output_extents, tile_window
 from compile.kernels.cpu.instructions.dot_intrinsics import lanewise_intrinsic, word_intrinsic
@@ -159,7 +159,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
             extents.columns,
             min(core.registers * lanes // run, extents.most_columns(run), 2 * MOST_PIXELS),
         )
-        for rows in shares_of_rows(extents.rows, core)
+        for rows in row_blocks(extents.rows, core)
     ]
 
 

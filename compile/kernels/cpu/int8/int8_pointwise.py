@@ -14,7 +14,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import pixels_per_task, shares_of_pixels
+from compile.kernels.common.tiling import pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_loops import (
@@ -111,7 +111,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     return [
         Configuration(tile.pixels, tile.vectors, tile.steps, *block, channels_outside)
         for tile in dot_product_tiles(extents, core)
-        for block in shares_of_pixels(extents.rows, extents.columns, tile.pixels, core)
+        for block in pixel_blocks(extents.rows, extents.columns, tile.pixels, core)
         for channels_outside in (True, False)
     ]
 

@@ -16,7 +16,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers, keep_in_registers
-from compile.kernels.common.tiling import divisors, pixels_per_task, shares_of_pixels
+from compile.kernels.common.tiling import divisors, pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.arm_smmla import GROUP, SIDE, smmla_intrinsic
 from compile.kernels.cpu.int8.int8_loops import MOST_BYTES
 from compile.kernels.family import KernelFamily
@@ -104,7 +104,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     return [
         Configuration(*tile, *block)
         for tile in _tiles(pairs, vectors, core.registers)
-        for block in shares_of_pixels(rows, pairs * SIDE, tile[0] * SIDE, core)
+        for block in pixel_blocks(rows, pairs * SIDE, tile[0] * SIDE, core)
     ]
 
 

@@ -1,1 +1,1 @@
-"""An inverted residual block as one kernel, strip by strip in a core's caches."""
+"""An inverted residual block as one kernel, row block by row block in a core's caches."""

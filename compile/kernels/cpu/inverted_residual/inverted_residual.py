@@ -1,12 +1,12 @@
 """An inverted residual block of int8 as one kernel, NHWC: expand, depthwise and project.
 
 The expanded tensor has several times the channels of what comes in and goes out, and never is
-whole: a task computes a strip of rows, and for these one share of the expanded channels after the
-other. A share's rows are expanded into a buffer that fits the level 2 cache, convolved row by row,
-and added to the strip's int32 sums of the projection. Integer sums may be taken in any order, and
-everything else is computed element by element as in the three kernels that this one stands for, so
-the result is the same, bit for bit. What it costs is that rows at the edge of two strips are
-expanded for both.
+whole: a task computes a block of rows, and for these one block of the expanded channels after the
+other. A channel block's rows are expanded into a buffer that fits the level 2 cache, convolved row
+by row, and added to the row block's int32 sums of the projection. Integer sums may be taken in any
+order, and everything else is computed element by element as in the three kernels that this one
+stands for, so the result is the same, bit for bit. What it costs is that rows at the edge of two
+row blocks are expanded for both.
 
 The data may be concat(upsample(low), data): see
 :mod:`compile.kernels.cpu.int8.int8_concat_pointwise`.
@@ -50,7 +50,7 @@ from compile.kernels.family import KernelFamily
 #: results that are narrowed to one vector of bytes.
 _CHANNELS = 16
 
-#: Blocks that bring a feature map into the instruction's type, or multiply it by a gate.
+#: Blocks that bring a feature map into the instruction's type, or scale its channels.
 _OPERANDS = ("data_operand", "low_operand")
 
 
@@ -69,8 +69,7 @@ class Configuration:
     Attributes:
         pixels, vectors, steps: of the expansion's register tile.
         low_pixels, low_steps: of the smaller feature map's, which has as many vectors; 0 where
-        there
-            is no smaller feature map.
+            there is none.
         columns, channels: of the depthwise convolution's.
         project_pixels, project_vectors, project_steps: of the projection's.
     """
@@ -103,7 +102,7 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     accumulators."""
     sizes = _sizes(sch, core)
     lanes = sizes.depthwise_lanes
-    run = even_lanes(sizes.share, max(_CHANNELS, lanes))
+    run = even_lanes(sizes.channel_block, max(_CHANNELS, lanes))
     limit = min(core.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
     columns = largest_divisor(sizes.project.columns, limit)
     return _configuration(sizes, core, dot_product_tile(sizes.expand, core), columns, run)
@@ -135,8 +134,8 @@ def _configuration(
 def schedule(
     sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
 ) -> None:
-    """Strips to threads; in a strip, one share after the other; cut by the default configuration
-    unless another one is given."""
+    """Row blocks to threads; in each, one channel block after the other; cut by the default
+    configuration unless another one is given."""
     configuration = configuration or default_configuration(sch, core)
     sizes = _sizes(sch, core)
     dot = sizes.expand.dot
@@ -150,12 +149,12 @@ def schedule(
 
     expand, low, project = _tiles(sizes, configuration)
     sums, epilogue = blocks["project_sum"], blocks["epilogue"]
-    strip, row, column, channel, share = sch.get_loops(sums)
+    row_block, row, column, channel, channel_block = sch.get_loops(sums)
     column, pixel = sch.split(column, [None, project.pixels])
     outer, channel = sch.split(channel, [None, project.vectors * project.lanes])
-    sch.reorder(strip, share, row, outer, column, pixel, channel)
-    sch.reverse_compute_at(epilogue, strip, preserve_unit_loops=True)
-    sch.parallel(strip)
+    sch.reorder(row_block, channel_block, row, outer, column, pixel, channel)
+    sch.reverse_compute_at(epilogue, row_block, preserve_unit_loops=True)
+    sch.parallel(row_block)
     *_, result_column, _ = sch.get_loops(epilogue)
     sch.split(result_column, [None, project.pixels])
     sch.compute_at(project_conv, column, preserve_unit_loops=True)
@@ -164,17 +163,17 @@ def schedule(
     sch.compute_at(depthwise_conv, tile, preserve_unit_loops=True)
     sch.compute_at(words, tile, preserve_unit_loops=True)
     unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2)
-    sch.compute_at(blocks["pad"], share, preserve_unit_loops=True)
+    sch.compute_at(blocks["pad"], channel_block, preserve_unit_loops=True)
     *_, padded_row, _, _ = sch.get_loops(blocks["pad"])
     vectorize_copy(sch, blocks["pad"], core)
-    # A single strip has no rows to expand beyond the feature map, where padding has some: row by
-    # row, TVM would guard the rows by a condition that it cannot tensorize under.
-    at = padded_row if sizes.strips > 1 else share
+    # A single row block has no rows to expand beyond the feature map, where padding has some: row
+    # by row, TVM would guard the rows by a condition that it cannot tensorize under.
+    at = padded_row if sizes.row_blocks > 1 else channel_block
     sch.compute_at(blocks["expand"], at, preserve_unit_loops=True)
     tiled = [(blocks["expand"], conv, expand)]
     if low is not None:
         take_annotations(sch, blocks["low_conv"])
-        sch.compute_at(blocks["low_sum"], share, preserve_unit_loops=True)
+        sch.compute_at(blocks["low_sum"], channel_block, preserve_unit_loops=True)
         tiled.append((blocks["low_sum"], blocks["low_conv"], low))
     for result, inner, cut in tiled:
         at = _tile_loops(sch, result, cut.pixels, cut.vectors * cut.lanes)
@@ -182,7 +181,7 @@ def schedule(
         finish_in_registers(sch, result, cut.lanes)
     for name in _OPERANDS:
         if name in blocks:
-            sch.compute_at(blocks[name], strip, preserve_unit_loops=True)
+            sch.compute_at(blocks[name], row_block, preserve_unit_loops=True)
             vectorize_operand(sch, blocks[name], core)
     for result, lanes in (
         (blocks["depthwise"], sizes.depthwise_lanes),
@@ -196,7 +195,7 @@ def schedule(
     for inner, cut in ((project_conv, project), *((inner, cut) for _, inner, cut in tiled)):
         *_, pixel, channel, _ = sch.get_loops(inner)
         accumulate_dot_products(sch, inner, dot, cut, pixel, channel)
-    *_, lane = sch.get_loops(sch.decompose_reduction(sums, share))
+    *_, lane = sch.get_loops(sch.decompose_reduction(sums, channel_block))
     sch.vectorize(lane)
 
 
@@ -212,7 +211,7 @@ def _tile_loops(sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int
 def _tiles(sizes: _Sizes, configuration: Configuration) -> tuple[DotTile, DotTile | None, DotTile]:
     """The register tiles of the expansion, the smaller feature map's and the projection."""
     dot = sizes.expand.dot
-    lanes, project_lanes = dot.lanes_for(sizes.share), dot.lanes_for(sizes.project.channels)
+    lanes, project_lanes = dot.lanes_for(sizes.channel_block), dot.lanes_for(sizes.project.channels)
     expand = DotTile(
         configuration.pixels,
         configuration.vectors,
@@ -237,20 +236,20 @@ def _tiles(sizes: _Sizes, configuration: Configuration) -> tuple[DotTile, DotTil
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Of one share: its three convolutions, and the smaller feature map's where there is one."""
+    """Of one channel block: its three convolutions, and the smaller feature map's, if any."""
 
-    strips: int
+    row_blocks: int
     expand: PackedExtents
     low: PackedExtents | None
     project: PackedExtents
-    share: int
+    channel_block: int
     kernel_columns: int
     words: int
     stride: int
 
     @property
     def depthwise_lanes(self) -> int:
-        return self.expand.dot.dividing_lanes(self.share)
+        return self.expand.dot.dividing_lanes(self.channel_block)
 
     def most_columns(self, run: int) -> int:
         """Of a depthwise tile of ``run`` channels, whose words TVM leaves in registers."""
@@ -269,13 +268,13 @@ def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
         _, _, rows, columns, _, k = extents[name]
         return PackedExtents(rows, columns, channels, k // dot.group, dot, stride=1)
 
-    share = extents["expand"][-1]
+    channel_block = extents["expand"][-1]
     return _Sizes(
-        strips=extents["expand"][0],
-        expand=packed("conv", share),
-        low=packed("low_conv", share) if "low_conv" in blocks else None,
+        row_blocks=extents["expand"][0],
+        expand=packed("conv", channel_block),
+        low=packed("low_conv", channel_block) if "low_conv" in blocks else None,
         project=packed("project_conv", extents["epilogue"][-1]),
-        share=share,
+        channel_block=channel_block,
         kernel_columns=extents["depthwise_conv"][-2],
         words=extents["depthwise_conv"][-3],
         stride=int(blocks["depthwise_conv"].annotations[STRIDE_ATTR]),
@@ -291,7 +290,7 @@ def _depthwise_tiles(sizes: _Sizes, core: CpuCore) -> list[tuple[int, int]]:
     lanes = sizes.depthwise_lanes
     return [
         (columns, run)
-        for run in (lanes * n for n in (1, 2, 4) if sizes.share % (lanes * n) == 0)
+        for run in (lanes * n for n in (1, 2, 4) if sizes.channel_block % (lanes * n) == 0)
         for columns in divisors(
             sizes.project.columns,
             min(core.registers * lanes // run, sizes.most_columns(run), 2 * MOST_PIXELS),

@@ -1,8 +1,8 @@
-"""What an inverted residual block computes, stage by stage, over strips of rows: see
+"""What an inverted residual block computes, stage by stage, over blocks of rows: see
 :mod:`compile.kernels.cpu.inverted_residual.inverted_residual`.
 
-A stage's first two axes are the strip and the share of the expanded channels that it belongs to, so
-that a schedule can put all stages of one strip and share into one place, where a few rows by a few
+A stage's first two axes are the block of rows and the block of expanded channels that it belongs
+to, so that a schedule can put all stages of one of each into one place, where a few rows by a few
 channels are all that exists of the expanded tensor.
 """
 
@@ -23,7 +23,7 @@ from compile.kernels.cpu.int8.packed_weight import packed_shape
 from compile.kernels.cpu.plain.channel_scale import ChannelScale
 from compile.kernels.cpu.plain.elementwise import requantized_sum
 
-#: (strip, row, column, channel) -> number.
+#: (row block, row, column, channel) -> number.
 _Rows = Callable[[tirx.Expr, tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]
 
 _EPILOGUE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -36,18 +36,17 @@ class InvertedResidual:
     Attributes:
         height, width, channels_in: of the data.
         low_channels: of a smaller feature map that stands upsampled before the data's channels; 0
-        where
-            there is none.
+            where there is none.
         factor: of its upsampling.
         expanded: channels between the first and the last convolution.
         window: of the depthwise convolution.
         channels_out: of the result.
         adds_data: whether the data is added to the projection.
-        has_channel_scale: whether the smaller feature map, or else the data, is multiplied by a
-        gate first. strip: rows of the result that are computed in one go. Where there is a smaller
-        feature map, a
-            strip's rows of the data are a multiple of ``factor``.
-        share: expanded channels that are.
+        has_channel_scale: whether the channels of the smaller feature map, or else of the data, are
+            scaled first.
+        row_block: rows of the result that are computed in one go. Where there is a smaller feature
+            map, a row block's rows of the data are a multiple of ``factor``.
+        channel_block: expanded channels that are.
     """
 
     height: int
@@ -60,8 +59,8 @@ class InvertedResidual:
     channels_out: int
     adds_data: bool
     has_channel_scale: bool
-    strip: int
-    share: int
+    row_block: int
+    channel_block: int
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -69,35 +68,35 @@ class InvertedResidual:
         return self.window.output_size(self.height, self.width)
 
     @property
-    def strips(self) -> int:
+    def row_blocks(self) -> int:
         """How many there are."""
-        return self.output_size[0] // self.strip
+        return self.output_size[0] // self.row_block
 
     @property
-    def shares(self) -> int:
+    def channel_blocks(self) -> int:
         """How many there are."""
-        return self.expanded // self.share
+        return self.expanded // self.channel_block
 
     @property
-    def strip_step(self) -> int:
-        """Rows of the data from one strip to the next."""
-        return self.strip * self.window.stride[0]
+    def row_block_step(self) -> int:
+        """Rows of the data from one row block to the next."""
+        return self.row_block * self.window.stride[0]
 
     @property
-    def strip_rows(self) -> int:
-        """Rows of the data that the windows of a strip lie in."""
-        return (self.strip - 1) * self.window.stride[0] + self.window.kernel[0]
+    def window_rows(self) -> int:
+        """Rows of the data that the windows of a row block lie in."""
+        return (self.row_block - 1) * self.window.stride[0] + self.window.kernel[0]
 
     @property
     def first_row(self) -> int:
-        """The first row that is expanded for a strip, from the strip's first."""
-        return 0 if self.strips == 1 else -self.window.padding[0]
+        """The first row that is expanded for a row block, from the row block's first."""
+        return 0 if self.row_blocks == 1 else -self.window.padding[0]
 
     @property
     def expanded_rows(self) -> int:
-        """Rows that are expanded for a strip. Of several strips, the first and the last also have
-        some beyond the feature map."""
-        return self.height if self.strips == 1 else self.strip_rows
+        """Rows that are expanded for a row block. Of several row blocks, the first and the last
+        also have some beyond the feature map."""
+        return self.height if self.row_blocks == 1 else self.window_rows
 
     @property
     def low_rows(self) -> int:
@@ -134,7 +133,7 @@ class Stages:
             quant; weight, bias, multiplier and quant of the depthwise convolution, and of the
             projection; where the data is added, float32[2] and int32[5] as
             :func:`compile.kernels.cpu.plain.elementwise.create_add` takes them, the projection on
-            the left; where there is a gate, the operands of
+            the left; where channels are scaled, the operands of
             :class:`compile.kernels.cpu.plain.channel_scale.ChannelScale`.
         result: int8 [1,OH,OW,O].
     """
@@ -145,12 +144,12 @@ class Stages:
         size = (1, block.height, block.width)
         self._data = te.placeholder((*size, block.channels_in), "int8", name="data")
         self._weight = self._weights(block.channels_in, block.expanded, "weight")
-        pictures, weights = [self._data], [self._weight]
+        feature_maps, weights = [self._data], [self._weight]
         if block.low_channels:
             low_size = (1, block.height // block.factor, block.width // block.factor)
             low = te.placeholder((*low_size, block.low_channels), "int8", name="low")
             self._low_weight = self._weights(block.low_channels, block.expanded, "low_weight")
-            pictures, weights = [low, self._data], [self._low_weight, self._weight]
+            feature_maps, weights = [low, self._data], [self._low_weight, self._weight]
         self._expansion = _EPILOGUE.operands(block.expanded, "int32")
         columns = block.window.kernel[1]
         shape = (block.words(dot), columns, block.expanded, dot.group)
@@ -159,7 +158,7 @@ class Stages:
         self._project_weight = self._weights(block.expanded, block.channels_out, "project_weight")
         self._projection = _EPILOGUE.operands(block.channels_out, "int32")
         self.operands = [
-            *pictures,
+            *feature_maps,
             *weights,
             *self._expansion,
             self._depthwise_weight,
@@ -167,22 +166,22 @@ class Stages:
             self._project_weight,
             *self._projection,
         ]
-        gate = ChannelScale(int(pictures[0].shape[3])) if block.has_channel_scale else None
-        self._data_gate = None if block.low_channels else gate
-        self._data_rows = self._rows(self._data, 1, block.expanded_rows, self._data_gate)
+        scale = ChannelScale(int(feature_maps[0].shape[3])) if block.has_channel_scale else None
+        self._data_scale = None if block.low_channels else scale
+        self._data_rows = self._rows(self._data, 1, block.expanded_rows, self._data_scale)
         if block.low_channels:
-            self._low_rows = self._rows(low, block.factor, block.low_rows, gate)
+            self._low_rows = self._rows(low, block.factor, block.low_rows, scale)
         sums = self._project(self._convolve(self._pad(self._expand())))
         self.result = self._finish(sums)
-        self.operands += gate.operands if gate is not None else []
+        self.operands += scale.operands if scale is not None else []
 
     def _weights(self, channels_in: int, channels_out: int, name: str) -> te.Tensor:
         shape = packed_shape(channels_out, (1, 1), channels_in, self._dot)
         return te.placeholder(shape, self._dot.weight_dtype, name=name)
 
     def _expand(self) -> te.Tensor:
-        """int8 [strips,shares,expanded rows,W,share]; in rows beyond the feature map, any
-        numbers."""
+        """int8 [row blocks,channel blocks,expanded rows,W,channels]; in rows beyond the feature
+        map, any numbers."""
         block = self._block
         size = block.expanded_rows, block.width
         conv = self._pointwise(self._data_rows, size, self._weight, block.channels_in, "conv")
@@ -196,7 +195,7 @@ class Stages:
             if low_sum is not None:
                 low = low_sum[s, b, (r + offset) // block.factor, x // block.factor, c]
                 total = total + low
-            return finish(total, b * block.share + c)
+            return finish(total, b * block.channel_block + c)
 
         return te.compute(conv.shape, expanded, name="expand")
 
@@ -210,56 +209,61 @@ class Stages:
         )
         return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
 
-    def _rows(self, picture: te.Tensor, factor: int, rows: int, gate: ChannelScale | None) -> _Rows:
-        """Those of the ``feature map``, or of its product with the ``gate``, that a strip reads, as
-        the instruction takes them."""
+    def _rows(
+        self, feature_map: te.Tensor, factor: int, rows: int, scale: ChannelScale | None
+    ) -> _Rows:
+        """Those of the ``feature_map``, or of its product with the ``scale``, that a row block
+        reads, as the instruction takes them."""
         block = self._block
-        _, height, width, channels = (int(extent) for extent in picture.shape)
-        first, step = block.first_row // factor, block.strip_step // factor
+        _, height, width, channels = (int(extent) for extent in feature_map.shape)
+        first, step = block.first_row // factor, block.row_block_step // factor
 
         def value(s, r, x, k) -> tirx.Expr:
-            # At the edges of the feature map, strips have rows beyond: any number will do.
+            # At the edges of the feature map, row blocks have rows beyond: any number will do.
             row = tirx.max(tirx.min(s * step + r + first, height - 1), 0)
-            return picture[0, row, x, k]
+            return feature_map[0, row, x, k]
 
-        if gate is None and self._dot.takes_int8:
+        if scale is None and self._dot.takes_int8:
             return value
 
         def operand(*index: tirx.Expr) -> tirx.Expr:
-            number = value(*index) if gate is None else gate.apply(value(*index), index[-1])
+            number = value(*index) if scale is None else scale.apply(value(*index), index[-1])
             return number if self._dot.takes_int8 else self._dot.widened(number)
 
         made = te.compute(
-            (block.strips, rows, width, channels), operand, name=f"{picture.op.name}_operand"
+            (block.row_blocks, rows, width, channels),
+            operand,
+            name=f"{feature_map.op.name}_operand",
         )
         return lambda *index: made[index]
 
     def _pointwise(
         self, data: _Rows, size: tuple[int, int], weight: te.Tensor, channels: int, name: str
     ) -> te.Tensor:
-        """int32 [strips,shares,rows,columns,share], (rows, columns) being the ``size``."""
+        """int32 [row blocks,channel blocks,rows,columns,channels], (rows, columns) being the
+        ``size``."""
         block, dot = self._block, self._dot
         lanes = int(weight.shape[4])
         k = te.reduce_axis((0, channels), name="k")
 
         def multiply(s, b, r, x, n) -> tirx.Expr:
-            vector = b * (block.share // lanes) + n // lanes
+            vector = b * (block.channel_block // lanes) + n // lanes
             by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
             return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k)
 
-        shape = (block.strips, block.shares, *size, block.share)
+        shape = (block.row_blocks, block.channel_blocks, *size, block.channel_block)
         return te.compute(shape, multiply, name=name, attrs=self._attrs)
 
     def _pad(self, expanded: te.Tensor) -> te.Tensor:
-        """The bytes of [strips,shares,strip_rows,padded columns,share], with what the instruction
-        adds to them."""
+        """The bytes of [row blocks,channel blocks,window rows,padded columns,channels], with what
+        the instruction adds to them."""
         block = self._block
         top, left, _, _ = block.window.padding
         outside = padding_value("int8", self._depthwise)
         offset = top + block.first_row
 
         def padded(s, b, r, x, c) -> tirx.Expr:
-            y = s * block.strip_step + r
+            y = s * block.row_block_step + r
             is_inside = tirx.all(
                 y >= top, y < block.height + top, x >= left, x < block.width + left
             )
@@ -267,18 +271,25 @@ class Stages:
             value = tirx.if_then_else(is_inside, value, outside)
             return self._dot.shifted_byte(value)
 
-        shape = (block.strips, block.shares, block.strip_rows, block.padded_columns, block.share)
+        shape = (
+            block.row_blocks,
+            block.channel_blocks,
+            block.window_rows,
+            block.padded_columns,
+            block.channel_block,
+        )
         return te.compute(shape, padded, name="pad")
 
     def _convolve(self, padded: te.Tensor) -> te.Tensor:
-        """[strips,shares,strip,OW,share] in the instruction's type: what the projection takes."""
+        """[row blocks,channel blocks,rows,OW,channels] in the instruction's type: what the
+        projection takes."""
         block, dot = self._block, self._dot
         window, weight = block.window, self._depthwise_weight
         rows, columns = window.kernel
 
         # TVM does not move a tensorized block that has an axis of one iteration.
         words = block.words(dot)
-        axes = block.strips, block.shares, words
+        axes = block.row_blocks, block.channel_blocks, words
 
         def word(*index: tirx.Expr) -> tirx.Expr:
             which = list(index)
@@ -289,45 +300,54 @@ class Stages:
             return column_word(dot, rows, w, lambda row: padded[s, b, first + row, x, c])
 
         outer, inner = ([n for n in part if n > 1] for part in (axes[:2], axes[2:]))
-        shape = (*outer, block.strip, block.padded_columns, *inner, block.share)
+        shape = (*outer, block.row_block, block.padded_columns, *inner, block.channel_block)
         columns_words = te.compute(shape, word, name="words")
         w = te.reduce_axis((0, words), name="w")
         kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
 
         def multiply(s, b, r, x, c) -> tirx.Expr:
-            which = (i for i, n in ((s, block.strips), (b, block.shares)) if n > 1)
+            which = (i for i, n in ((s, block.row_blocks), (b, block.channel_blocks)) if n > 1)
             last = (w, c) if words > 1 else (c,)
             value = columns_words[(*which, r, x * window.stride[1] + kx, *last)]
-            by = weight[w, kx, b * block.share + c, g]
+            by = weight[w, kx, b * block.channel_block + c, g]
             return te.sum(dot.product(dot.member(value, g), by, dot.data_dtype), axis=[w, kx, g])
 
-        shape = (block.strips, block.shares, block.strip, block.output_size[1], block.share)
+        shape = (
+            block.row_blocks,
+            block.channel_blocks,
+            block.row_block,
+            block.output_size[1],
+            block.channel_block,
+        )
         attrs = {**self._attrs, STRIDE_ATTR: window.stride[1]}
         conv = te.compute(shape, multiply, name="depthwise_conv", attrs=attrs)
         finish = _EPILOGUE.apply(self._depthwise)
         return te.compute(
             shape,
-            lambda s, b, r, x, c: dot.widened(finish(conv[s, b, r, x, c], b * block.share + c)),
+            lambda s, b, r, x, c: dot.widened(
+                finish(conv[s, b, r, x, c], b * block.channel_block + c)
+            ),
             name="depthwise",
         )
 
     def _project(self, data: te.Tensor) -> te.Tensor:
-        """int32 [strips,strip,OW,O], behind O up to whole vectors: sums over the shares."""
+        """int32 [row blocks,rows,OW,O], behind O up to whole vectors: sums over the channel
+        blocks."""
         block, dot, weight = self._block, self._dot, self._project_weight
         vectors, _, _, _, lanes, _ = (int(extent) for extent in weight.shape)
-        columns, groups = block.output_size[1], block.share // dot.group
-        k = te.reduce_axis((0, block.share), name="k")
+        columns, groups = block.output_size[1], block.channel_block // dot.group
+        k = te.reduce_axis((0, block.channel_block), name="k")
 
         def multiply(s, b, r, x, n) -> tirx.Expr:
             group = b * groups + k // dot.group
             by = weight[n // lanes, 0, 0, group, n % lanes, k % dot.group]
             return te.sum(dot.product(data[s, b, r, x, k], by, dot.data_dtype), axis=k)
 
-        shape = (block.strips, block.shares, block.strip, columns, vectors * lanes)
+        shape = (block.row_blocks, block.channel_blocks, block.row_block, columns, vectors * lanes)
         conv = te.compute(shape, multiply, name="project_conv", attrs=self._attrs)
-        b = te.reduce_axis((0, block.shares), name="b")
+        b = te.reduce_axis((0, block.channel_blocks), name="b")
         return te.compute(
-            (block.strips, *shape[2:]),
+            (block.row_blocks, *shape[2:]),
             lambda s, r, x, n: te.sum(conv[s, b, r, x, n], axis=b),
             name="project_sum",
         )
@@ -341,11 +361,11 @@ class Stages:
             self.operands += [multiplier, quant]
 
         def result(_, y, x, n) -> tirx.Expr:
-            value = finish(sums[y // block.strip, y % block.strip, x, n], n)
+            value = finish(sums[y // block.row_block, y % block.row_block, x, n], n)
             if block.adds_data:
                 data = self._data[0, y, x, n]
-                if self._data_gate is not None:
-                    data = self._data_gate.apply(data, n)
+                if self._data_scale is not None:
+                    data = self._data_scale.apply(data, n)
                 value = requantized_sum(value, data, multiplier, quant)
             return value
 

@@ -28,6 +28,6 @@ class ChannelScale:
         ]
 
     def apply(self, value: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
-        """int8: the feature map's int8 ``value`` under the gate."""
-        gate, multiplier, quant = self.operands
-        return requantized_product(value, gate[0, 0, 0, channel], multiplier, quant)
+        """int8: the feature map's int8 ``value`` times its channel's scale."""
+        scale, multiplier, quant = self.operands
+        return requantized_product(value, scale[0, 0, 0, channel], multiplier, quant)

@@ -16,8 +16,8 @@ from compile.kernels.common.tiling import (
     largest_divisor,
     register_tile,
     register_tiles,
+    row_blocks,
     rows_per_task,
-    shares_of_rows,
 )
 from compile.kernels.common.window import (
     Window,
@@ -76,10 +76,10 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     rows, columns, channels = _extents(sch)
     return [
-        Configuration(tile.pixels, tile.vectors, tile.lanes, share)
+        Configuration(tile.pixels, tile.vectors, tile.lanes, block)
         for tile in register_tiles(columns, channels, core)
         if _is_whole(sch, tile)
-        for share in shares_of_rows(rows, core)
+        for block in row_blocks(rows, core)
     ]
 
 

@@ -18,7 +18,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
-from compile.kernels.common.tiling import divisors, rows_per_task, shares_of_rows
+from compile.kernels.common.tiling import divisors, row_blocks, rows_per_task
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -142,7 +142,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     return [
         Configuration(*tile, rows)
         for tile in _tiles(sizes, core.registers)
-        for rows in shares_of_rows(sizes.rows, core)
+        for rows in row_blocks(sizes.rows, core)
     ]
 
 

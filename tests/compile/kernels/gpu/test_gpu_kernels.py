@@ -41,8 +41,8 @@ from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.gpu import gpu_norm
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
-from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_words
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
+from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_int8x4
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import create_concat, create_upsample
 from compile.passes.apply_default_schedule import apply_default_schedule
@@ -91,10 +91,10 @@ def run_conv(
     quant = np.array([zero_point, output.zero_point, output.low, output.high], np.int32)
     shape = (1, *conv.data)
     if conv.channels_out is None:
-        packed = pack_depthwise_words(weight)
+        packed = pack_depthwise_int8x4(weight)
         arguments = create_dp4a_depthwise, shape, conv.window, REQUANTIZE
     else:
-        packed = pack_words(weight)
+        packed = pack_int8x4(weight)
         arguments = create_dp4a_conv, shape, conv.channels_out, conv.window, REQUANTIZE
     return built_kernel(core, *arguments)(data, packed, folded, multiplier, quant)
 
@@ -153,7 +153,7 @@ def test_convolution_over_a_concat(
     limits = output.zero_point, output.low, output.high
     expected = ops.requantize(accumulator, multiplier, *limits)
     folded = bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    parts = (pack_words(weight[:, : low[2]])[0, 0], pack_words(weight[:, low[2] :])[0, 0])
+    parts = (pack_int8x4(weight[:, : low[2]])[0, 0], pack_int8x4(weight[:, low[2] :])[0, 0])
     kernel = built_kernel(
         core, create_dp4a_concat_pointwise, (1, *low), high, factor, channels, REQUANTIZE
     )
@@ -374,7 +374,7 @@ def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
     data, weight = draw_int8(random, (1, 8, 8, 16)), draw_int8(random, (8, 16, 3, 3))
     bias, by = np.zeros(8, np.int32), np.full(8, 1e-3, np.float32)
     quant, out = np.array([0, 3, -128, 127], np.int32), np.zeros((1, 8, 8, 8), np.int8)
-    operands = (data, pack_words(weight), bias, by, quant, out)
+    operands = (data, pack_int8x4(weight), bias, by, quant, out)
     tensors = [tvm.runtime.tensor(array, opencl) for array in operands]
     library["kernel"](*tensors)
     expected = ops.requantize(ops.conv2d(data, 0, weight, bias, (1, 1), SAME_3X3), by, 3)

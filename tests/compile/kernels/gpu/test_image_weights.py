@@ -20,7 +20,7 @@ from compile.codegen.opencl.image_reads import read_images
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain import pointwise
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
-from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_words
+from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
 from compile.kernels.gpu.image_weights import image_operands
 from targets.load_target import tvm_target
 
@@ -71,7 +71,7 @@ def test_other_weights_stay_in_buffers() -> None:
 def test_an_image_has_what_the_buffer_has(opencl: tvm.runtime.Device, channels: int) -> None:
     convolution = Convolution(opencl, channels)
     weight = draw_weight(channels, 0)
-    found = convolution(tvm.runtime.tensor(pack_words(weight), opencl))
+    found = convolution(tvm.runtime.tensor(pack_int8x4(weight), opencl))
     np.testing.assert_array_equal(found, convolution.expected(weight))
 
 
@@ -79,7 +79,7 @@ def test_an_image_follows_its_buffer(opencl: tvm.runtime.Device) -> None:
     """Written from the host, from another buffer, and by a kernel."""
     convolution = Convolution(opencl, 8)
     weights = [draw_weight(8, seed) for seed in range(4)]
-    first, second, third, fourth = (pack_words(weight) for weight in weights)
+    first, second, third, fourth = (pack_int8x4(weight) for weight in weights)
     on_device = tvm.runtime.tensor(first, opencl)
     np.testing.assert_array_equal(convolution(on_device), convolution.expected(weights[0]))
     on_device.copyfrom(second)
@@ -102,7 +102,7 @@ def copy_kernel(shape: tuple[int, ...]):
 
 def test_images_go_with_their_buffers(opencl: tvm.runtime.Device) -> None:
     convolution = Convolution(opencl, 1024)
-    weight = pack_words(draw_weight(1024, 0))
+    weight = pack_int8x4(draw_weight(1024, 0))
     process = psutil.Process()
 
     def runs(count: int) -> int:
@@ -121,10 +121,10 @@ def test_a_device_without_images(opencl: tvm.runtime.Device, tmp_path: Path) -> 
         """
 from opencl_kernels import add_module, check_add
 from image_convolution import Convolution, draw_weight
-from compile.kernels.gpu.dp4a_conv import pack_words
+from compile.kernels.gpu.dp4a_conv import pack_int8x4
 device = tvm.opencl(0)
 try:
-    Convolution(device, 8)(tvm.runtime.tensor(pack_words(draw_weight(8, 0)), device))
+    Convolution(device, 8)(tvm.runtime.tensor(pack_int8x4(draw_weight(8, 0)), device))
 except RuntimeError as error:
     print(error)
 check_add(device, add_module())

@@ -97,36 +97,36 @@ def _type(param: tirx.Var) -> tuple[list[int], str]:
 UNIT = CpuCore(512, 32, 1, l2_bytes=1 << 20)
 LARGE = replace(
     PLAIN, height=192, width=320, channels_in=48, low_channels=16, factor=2, expanded=384,
-    strip=192, share=384,
+    row_block=192, channel_block=384,
 )  # fmt: skip
 
 
 def cut(block: InvertedResidual, **core: int) -> tuple[int, int] | None:
-    """(strip, share), checked to cover the block in whole parts."""
+    """(row block, channel block), checked to cover the block in whole parts."""
     found = cut_inverted_residual(block, vnni(512), replace(UNIT, **core))
     if found is None:
         return None
-    assert found == replace(block, strip=found.strip, share=found.share)
-    assert found.output_size[0] % found.strip == found.expanded % found.share == 0
-    return found.strip, found.share
+    assert found == replace(block, row_block=found.row_block, channel_block=found.channel_block)
+    assert found.output_size[0] % found.row_block == found.expanded % found.channel_block == 0
+    return found.row_block, found.channel_block
 
 
-def test_a_block_that_fits_is_one_strip() -> None:
+def test_a_block_that_fits_is_one_row_block() -> None:
     assert cut(replace(LARGE, height=16, width=16)) == (16, 48)
 
 
-def test_shares_are_whole_vectors_and_no_more_than_enough() -> None:
+def test_channel_blocks_are_whole_vectors_and_no_more_than_enough() -> None:
     assert cut(replace(PLAIN, expanded=240)) == (12, 48)
     assert cut(replace(PLAIN, expanded=112)) == (12, 112)
     assert cut(replace(PLAIN, expanded=32)) == (12, 32)
 
 
-def test_strips_are_as_tall_as_the_cache_has_room() -> None:
-    strips = [cut(LARGE, l2_bytes=1 << bits)[0] for bits in (20, 21, 24)]
-    assert strips == [16, 48, 192]
+def test_row_blocks_are_as_tall_as_the_cache_has_room() -> None:
+    row_blocks = [cut(LARGE, l2_bytes=1 << bits)[0] for bits in (20, 21, 24)]
+    assert row_blocks == [16, 48, 192]
 
 
-def test_where_tall_strips_do_not_fit_shares_are_smaller() -> None:
+def test_where_tall_row_blocks_do_not_fit_channel_blocks_are_smaller() -> None:
     assert cut(LARGE, l2_bytes=1 << 19) == (12, 32)
 
 
@@ -144,14 +144,14 @@ def test_not_where_much_would_be_computed_twice() -> None:
     assert cut(LARGE, l2_bytes=1 << 16) is None
 
 
-def test_strips_begin_at_rows_of_the_smaller_picture() -> None:
+def test_row_blocks_begin_at_rows_of_the_smaller_picture() -> None:
     odd = replace(LARGE, height=27, width=27, factor=3)
-    strip, _ = cut(odd, l2_bytes=1 << 17)
-    assert strip % 3 == 0
+    row_block, _ = cut(odd, l2_bytes=1 << 17)
+    assert row_block % 3 == 0
 
 
 def test_overlap_counts_for_windows_without_one() -> None:
     """Windows that do not overlap may be cut as finely as the cache asks for."""
     apart = replace(LARGE, window=Window((2, 2), (2, 2), (0, 0, 0, 0)), low_channels=0, factor=1)
-    strip, share = cut(replace(apart, strip=96), l2_bytes=1 << 16)
-    assert strip < 12 and share == 48
+    row_block, channel_block = cut(replace(apart, row_block=96), l2_bytes=1 << 16)
+    assert row_block < 12 and channel_block == 48
