@@ -87,7 +87,7 @@ def _count_targets(options: Options) -> list[TargetInstructions]:
     specs = [load_target(name) for name in dict.fromkeys(options.target or ("cortex-a76",))]
     for spec in specs:
         check_is_arm64(spec)
-    cores = {spec.name: board_core(spec.cpu) for spec in specs}
+    cores = {spec.name: board_core(spec.processor.cpu) for spec in specs}
     root = default_root(os.environ)
     check_board(root)
     network = peer_file(litert_name(_SCHEME, size))

@@ -55,7 +55,9 @@ from compile.support.checksum import sha256_of
 from compile.support.errors import GraphError, MqnetError
 from compile.support.progress import Progress
 from compile.support.scratch_space import check_scratch_space
-from targets.load_target import TargetSpec, describe_target, load_target
+from targets.describe_target import describe_target
+from targets.load_target import load_target
+from targets.spec import TargetSpec
 
 #: Where records of tuning sessions are.
 TUNING_LOGS = Path(__file__).parent.parent / "tuning_logs"

@@ -61,7 +61,8 @@ from compile.passes.narrow_head import NarrowHead
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
 from compile.quantize.schemes import Precision, Scheme
-from targets.load_target import TargetSpec, tvm_target
+from targets.describe_target import tvm_target
+from targets.spec import TargetSpec
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, MAIN
 from compile.pipeline import PipelineOptions
 from compile.records.log_folder import records_name
 from compile.support.errors import MqnetError
-from targets.load_target import TargetSpec, load_target
+from targets.load_target import load_target
+from targets.spec import TargetSpec
 
 
 @dataclass(frozen=True)
@@ -66,4 +67,4 @@ def place_network(
 
 def processor_beside(spec: TargetSpec) -> TargetSpec:
     """The target of the processor that starts the kernels of ``spec``'s GPU."""
-    return load_target(spec.gpu.processor)
+    return load_target(spec.processor.name)

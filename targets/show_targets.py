@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from targets.load_target import TargetSpec, describe_target, list_targets, load_target
+from targets.describe_target import describe_target
+from targets.load_target import list_targets, load_target
+from targets.spec import TargetSpec
 
 
 def describe_targets() -> list[dict[str, Any]]:
@@ -51,4 +53,4 @@ def _vector(spec: TargetSpec) -> str:
     if spec.gpu is not None:
         dot = "dot product" if spec.gpu.integer_dot_product else "none"
         return f"{8 * spec.gpu.vector_bytes} bit\n{dot}"
-    return f"{spec.vector_bits} bit\n{spec.dot_product}"
+    return f"{spec.processor.vector_bits} bit\n{spec.processor.dot_product}"

@@ -10,38 +10,62 @@ busiest pipe alone ranked candidates worse, against llvm-mca and against a clock
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compile.support.errors import TargetError
+import msgspec
 
-#: What costs alike. The order is the one of `device/emulated/arm64/instruction_classes.h`. A load
-#: or store counts once for each register: "quad" for 128 bits (in the model of an x86 core, 256),
-#: without it for less.
-INSTRUCTION_CLASSES = (
-    "dot_product",
-    "simd",
-    "load",
-    "load_quad",
-    "store",
-    "store_quad",
-    "other",
-)
-_KEYS = ("issue_width", "cycles", "line_bytes", "l1d", "l2")
-_LEVEL_KEYS = ("ways", "miss_cycles")
+from compile.support.errors import TargetError
+from targets.tables import Positive, PositiveNumber, Table
+
 # Cycles are whole numbers of this part, so that they add up to the same in any order.
 _PARTS = 1000
 
 
-@dataclass(frozen=True)
-class CacheLevel:
+class InstructionCycles(Table, frozen=True):
+    """Cycles that an instruction of each class keeps its pipes busy: 0.5 where there are two.
+
+    A load or store counts once for each register: "quad" for 128 bits (in the model of an x86
+    core, 256), without it for less. The order of the classes is the one of
+    `device/emulated/arm64/instruction_classes.h`.
+
+    Attributes:
+        dot_product: int8 dot products and matrix products.
+        simd: Other instructions on vector registers.
+        load: A register that is loaded, unless it is a whole vector.
+        load_quad: A whole vector that is loaded.
+        store: A register that is stored, unless it is a whole vector.
+        store_quad: A whole vector that is stored.
+        other: The rest: integers, addresses, branches.
+    """
+
+    dot_product: PositiveNumber
+    simd: PositiveNumber
+    load: PositiveNumber
+    load_quad: PositiveNumber
+    store: PositiveNumber
+    store_quad: PositiveNumber
+    other: PositiveNumber
+
+
+#: What costs alike.
+INSTRUCTION_CLASSES = InstructionCycles.__struct_fields__
+
+
+class CacheTiming(Table, frozen=True):
+    """A data cache in a target file, which has its size elsewhere; see `CacheLevel`."""
+
+    ways: Positive
+    miss_cycles: PositiveNumber
+
+
+class CacheLevel(msgspec.Struct, frozen=True):
     """A data cache, set-associative; of a set, the line that was used last of all is replaced.
 
     Attributes:
-        size_bytes: of the whole cache.
-        ways: lines of a set.
-        miss_cycles: that a line costs which is not there nor follows one that is, as far as nothing
-            hides it.
+        size_bytes: Of the whole cache.
+        ways: Lines of a set, by the core's technical reference manual.
+        miss_cycles: Cycles that a line costs which is not there nor follows one that is, as far as
+            nothing hides it.
     """
 
     size_bytes: int
@@ -49,27 +73,49 @@ class CacheLevel:
     miss_cycles: float
 
 
-@dataclass(frozen=True)
-class TimingModel:
-    """What `[timing]` of a target file holds.
+class _CoreTiming(Table, frozen=True):
+    """What `TimingTable` and `TimingModel` have in common.
 
     Attributes:
-        issue_width: instructions that begin in a cycle at most.
-        cycles: of each of :data:`INSTRUCTION_CLASSES`, that one keeps its pipes busy: half a cycle
-            where there are two.
-        line_bytes: of both caches.
-        l1d, l2: the caches; a miss of the first one is looked up in the second.
+        issue_width: Instructions that begin in a cycle at most.
+        cycles: What an instruction costs, by its class.
+        line_bytes: A line of both caches, in bytes.
     """
 
-    issue_width: float
-    cycles: dict[str, float] = field(hash=False)
-    line_bytes: int
+    issue_width: PositiveNumber
+    cycles: InstructionCycles
+    line_bytes: Positive
+
+
+class TimingTable(_CoreTiming, frozen=True):
+    """Table `timing` of a target file, all of it by the core's software optimization guide.
+
+    Attributes:
+        issue_width: Instructions that begin in a cycle at most.
+        cycles: What an instruction costs, by its class.
+        line_bytes: A line of both caches, in bytes.
+        l1d, l2: The caches, whose sizes are the file's `l1d_bytes` and `l2_bytes`.
+    """
+
+    l1d: CacheTiming
+    l2: CacheTiming
+
+
+class TimingModel(_CoreTiming, frozen=True):
+    """A `TimingTable` with the sizes of its caches.
+
+    Attributes:
+        issue_width, cycles, line_bytes: As in the table.
+        l1d, l2: The caches; a miss of the first one is looked up in the second.
+    """
+
     l1d: CacheLevel
     l2: CacheLevel
 
     def plugin_options(self) -> tuple[str, ...]:
         """For `device/emulated/arm64/count_instructions.c`: cycles in thousandths."""
-        costs = [f"{name}={round(self.cycles[name] * _PARTS)}" for name in INSTRUCTION_CLASSES]
+        cycles = msgspec.structs.asdict(self.cycles)
+        costs = [f"{name}={round(cost * _PARTS)}" for name, cost in cycles.items()]
         levels = [
             f"{name}={level.size_bytes // self.line_bytes // level.ways}:{level.ways}"
             for name, level in (("l1d", self.l1d), ("l2", self.l2))
@@ -91,44 +137,29 @@ class TimingModel:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, equal where two models are."""
-        return asdict(self)
+        return msgspec.to_builtins(self)
 
 
-def read_timing(table: Any, l1d_bytes: int, l2_bytes: int, where: str) -> TimingModel:
+def timing_model(table: TimingTable, l1d_bytes: int, l2_bytes: int, where: str) -> TimingModel:
     """The model of a target file's table, of caches of such sizes in bytes.
 
     Raises:
-        TargetError: a key that is missing or unknown, or a value out of range.
+        TargetError: The caches of the file ``where`` cannot be divided into ways and lines so.
     """
-    where = f"{where}, timing"
-    _check_names(table, _KEYS, where)
-    _check_names(table["cycles"], INSTRUCTION_CLASSES, f"{where}.cycles")
-    for name in ("issue_width", "line_bytes"):
-        _check_positive(table[name], f"{where}: '{name}'")
-    for name, value in table["cycles"].items():
-        _check_positive(value, f"{where}.cycles: '{name}'")
-    line_bytes, levels = table["line_bytes"], []
-    for name, size in (("l1d", l1d_bytes), ("l2", l2_bytes)):
-        level = table[name]
-        _check_names(level, _LEVEL_KEYS, f"{where}.{name}")
-        for key in _LEVEL_KEYS:
-            _check_positive(level[key], f"{where}.{name}: '{key}'")
-        sets, rest = divmod(size, line_bytes * level["ways"])
-        if rest or sets & (sets - 1):
-            raise TargetError(
-                f"{where}.{name}: {size} bytes in {level['ways']} ways of lines of {line_bytes} "
-                "bytes are no power of two of sets: mend 'ways', or the cache's size above"
-            )
-        levels.append(CacheLevel(size, level["ways"], float(level["miss_cycles"])))
-    cycles = {name: float(table["cycles"][name]) for name in INSTRUCTION_CLASSES}
-    return TimingModel(float(table["issue_width"]), cycles, line_bytes, *levels)
+    return TimingModel(
+        table.issue_width,
+        table.cycles,
+        table.line_bytes,
+        _cache_level(table.l1d, l1d_bytes, table.line_bytes, f"{where}, timing.l1d"),
+        _cache_level(table.l2, l2_bytes, table.line_bytes, f"{where}, timing.l2"),
+    )
 
 
-def _check_names(table: Any, names: tuple[str, ...], where: str) -> None:
-    if not isinstance(table, dict) or set(table) != set(names):
-        raise TargetError(f"{where} must be a table of {', '.join(names)}")
-
-
-def _check_positive(value: Any, what: str) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-        raise TargetError(f"{what} must be a positive number, not {value!r}")
+def _cache_level(cache: CacheTiming, size: int, line_bytes: int, where: str) -> CacheLevel:
+    sets, rest = divmod(size, line_bytes * cache.ways)
+    if rest or sets & (sets - 1):
+        raise TargetError(
+            f"{where}: {size} bytes in {cache.ways} ways of lines of {line_bytes} "
+            "bytes are no power of two of sets: mend 'ways', or the cache's size above"
+        )
+    return CacheLevel(size, cache.ways, cache.miss_cycles)

@@ -15,7 +15,7 @@ from compile.artefact.reader import Artefact
 from compile.support.errors import TargetError
 from device.emulated.arm64.board_core import BoardCore
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from compile.support.errors import TargetError
 from compile.support.progress import Progress
 from device.emulated.mali.compile_kernels import compile_kernels
 from device.emulated.mali.shader_text import Counts, Shader
-from targets.load_target import TargetSpec, tvm_target
+from targets.describe_target import tvm_target
+from targets.spec import TargetSpec
 
 
 @dataclass(frozen=True)

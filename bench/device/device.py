@@ -18,7 +18,7 @@ from compile.artefact.compatibility import MachineFacts, TargetNeeds, why_not
 from compile.support.errors import ArtefactError, TargetError
 from device.client.request import DeviceAddress
 from device.server.kernel_calls import TimedCall
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 
 class Device:

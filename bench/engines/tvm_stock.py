@@ -16,7 +16,8 @@ from compile.frontend.instance_norm import INSTANCE_NORM
 from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.quantize.fold import fold_batch_norms
 from device.runtime.run_artefact import use_threads
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 
 class TvmStock:

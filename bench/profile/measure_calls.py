@@ -27,7 +27,8 @@ from compile.support.progress import Progress
 from device.client.request import DeviceAddress
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import TimedCall, time_calls
-from targets.load_target import TargetSpec, load_target
+from targets.load_target import load_target
+from targets.spec import TargetSpec
 
 # Frames that are not timed.
 _WARM_UP = 3

@@ -26,14 +26,22 @@ from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_calls import CallJob, count_calls_as_x86, count_calls_on_board
 from targets.detect_host import read_host_machine
-from targets.load_target import TARGET_FOLDER, TargetSpec, load_target, read_host_file
-from targets.timing_model import TimingModel, read_timing
+from targets.load_target import TARGET_FOLDER, load_target, read_host_file
+from targets.spec import TargetSpec
+from targets.tables import Positive, Table, convert_table
+from targets.timing_model import TimingModel, TimingTable, timing_model
 
 _X86_CORE = Path(__file__).with_name("zen5.toml")
 # LLVM has no model of the Cortex-A76's own (it takes the Cortex-A57's): its twin for servers has.
 _MODELS = {"cortex-a76": "neoverse-n1"}
 # Measured again and again in turns, because a machine's clock changes within seconds.
 _TURNS = 5
+
+
+class _CoreFile(Table, frozen=True):
+    l1d_bytes: Positive
+    l2_bytes: Positive
+    timing: TimingTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +72,12 @@ def rank_against_llvm_mca(
     spec, analyzer = load_target(target), find_analyzer()
     if spec.timing is None:
         raise TargetError(f"targets/{target}.toml has no 'timing' that could be held against it")
-    cpu = _MODELS.get(spec.cpu, spec.cpu)
+    core = spec.processor.cpu
+    cpu = _MODELS.get(core, core)
     with _built(spec, request, phases, program) as candidates:
         with phases.phase("count"):
             counted = count_calls_on_board(
-                _jobs(candidates), request.emulated_root, board_core(spec.cpu), spec.timing
+                _jobs(candidates), request.emulated_root, board_core(core), spec.timing
             )
         with phases.phase("llvm-mca"):
             rows = []
@@ -102,8 +111,8 @@ def rank_against_this_machine(
 
 def x86_timing() -> TimingModel:
     """Of the core that the method is held against a clock on."""
-    table = tomllib.loads(_X86_CORE.read_text())
-    return read_timing(table["timing"], table["l1d_bytes"], table["l2_bytes"], _X86_CORE.name)
+    core = convert_table(tomllib.loads(_X86_CORE.read_text()), _CoreFile, _X86_CORE.name)
+    return timing_model(core.timing, core.l1d_bytes, core.l2_bytes, _X86_CORE.name)
 
 
 def _avx2() -> TargetSpec:
@@ -113,7 +122,7 @@ def _avx2() -> TargetSpec:
     spec = read_host_file(
         TARGET_FOLDER / "host.toml", dataclasses.replace(machine, flags=frozenset(flags))
     )
-    if spec.variant not in ("avx2", "avx2-amd"):
+    if spec.variant != "avx2":
         raise TargetError(f"this machine ({spec.variant}) is no x86-64 with AVX2")
     return spec
 

@@ -11,7 +11,8 @@ import tvm
 from tvm.script import tirx as T
 
 from compile.codegen.link.link import ExportLinker
-from targets.load_target import TargetSpec, tvm_target
+from targets.describe_target import tvm_target
+from targets.spec import TargetSpec
 
 _STEPS = 10_000_000
 # An add and a xor of registers have a latency of one cycle each on every x86-64 and Arm core (Agner

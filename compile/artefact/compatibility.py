@@ -12,7 +12,7 @@ from typing import Any
 
 from compile.codegen.opencl.dot_product import EXTENSIONS
 from targets.detect_host import read_host_machine
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 _ARCHITECTURES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 

@@ -33,7 +33,7 @@ class CheckpointFacts(msgspec.Struct, frozen=True):
 
 
 class OpenClFacts(msgspec.Struct, frozen=True):
-    """The GPU that a build is for; see :class:`targets.load_target.OpenClSpec`."""
+    """The GPU that a build is for; see :class:`targets.spec.OpenClSpec`."""
 
     processor: str
     work_group: int
@@ -52,7 +52,7 @@ class CoreFacts(msgspec.Struct, frozen=True):
 
 
 class TargetFacts(msgspec.Struct, frozen=True):
-    """The target as it was at the time of the build; see :class:`targets.load_target.TargetSpec`.
+    """The target as it was at the time of the build; see :class:`targets.spec.TargetSpec`.
 
     ``opencl`` is None where the processor runs the kernels.
     """

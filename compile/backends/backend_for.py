@@ -8,7 +8,7 @@ from compile.backends.gpu import GpuBackend
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
 from compile.kernels.gpu.gpu_core import GpuCore
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 
 def backend_for(spec: TargetSpec, threads: int, image_weights: bool = False) -> Backend:
@@ -18,16 +18,12 @@ def backend_for(spec: TargetSpec, threads: int, image_weights: bool = False) -> 
     """
     if (gpu := spec.gpu) is not None:
         return GpuBackend(GpuCore(gpu.work_group, gpu.registers, gpu.vector_bytes, image_weights))
-    return CpuBackend(
-        cpu_core(spec, threads), dot_product_named(spec.dot_product, spec.vector_bits)
-    )
+    core = spec.processor
+    dot_product = dot_product_named(core.dot_product, core.vector_bits)
+    return CpuBackend(cpu_core(spec, threads), dot_product)
 
 
 def cpu_core(spec: TargetSpec, threads: int) -> CpuCore:
-    """Return what schedules know of the target's processor.
-
-    AVX-512 and NEON have 32 vector registers, the other x86 instruction sets 16.
-    """
-    is_wide_file = spec.vector_bits == 512 or spec.machine == "EM_AARCH64"
-    registers = 32 if is_wide_file else 16
-    return CpuCore(spec.vector_bits, registers, threads, spec.l1d_bytes, spec.l2_bytes)
+    """Return what schedules know of the target's processor."""
+    core = spec.processor
+    return CpuCore(core.vector_bits, core.vector_registers, threads, core.l1d_bytes, core.l2_bytes)

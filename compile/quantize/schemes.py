@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
-    from targets.load_target import TargetSpec
+    from targets.spec import TargetSpec
 
 SchemeName = Literal["mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"]
 """The names of :data:`SCHEMES` as a type, for options of a command line."""

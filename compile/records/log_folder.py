@@ -18,7 +18,7 @@ from compile.records.json_lines import repair
 from compile.records.records import RECORDS, WORKLOADS, finish_writing
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import OutputError, TargetError
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 SESSION = "session.json"
 

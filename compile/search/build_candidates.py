@@ -21,7 +21,8 @@ from compile.search.candidate import scheduled
 from compile.search.kernel_task import KernelTask
 from compile.search.worker_pool import WorkerPool
 from compile.support.scratch_space import check_scratch_space
-from targets.load_target import TargetSpec, tvm_target
+from targets.describe_target import tvm_target
+from targets.spec import TargetSpec
 
 _SECONDS = 30.0
 # LLVM keeps what it has ever compiled.

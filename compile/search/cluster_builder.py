@@ -21,7 +21,7 @@ from compile.kernels.common.core_model import CoreModel, CpuCore
 from compile.search.build_candidates import Build, build_library
 from compile.search.kernel_task import KernelTask
 from compile.support.errors import MqnetError, TargetError
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 if TYPE_CHECKING:
     from distributed import Client, Future

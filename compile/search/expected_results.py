@@ -15,7 +15,8 @@ from compile.search.build_candidates import FUNCTION
 from compile.search.kernel_task import KernelTask, TaskArguments
 from compile.search.worker_pool import WorkerPool
 from device.runtime.run_artefact import use_threads
-from targets.load_target import HOST_NAME, load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import HOST_NAME, load_target
 
 # A scalar loop takes about a second for a billion multiply-accumulates.
 _SECONDS = 600.0

@@ -12,7 +12,7 @@ from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
 from device.client.request import DeviceAddress, count_devices
 from device.server.tracker import tracker_address
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 from targets.timing_model import TimingModel
 
 

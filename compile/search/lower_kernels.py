@@ -12,7 +12,7 @@ from compile.pipeline import PipelineOptions, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.search.kernel_task import NetworkKernels, network_kernels
 from compile.support.progress import Progress
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 
 def tunable_kernels(

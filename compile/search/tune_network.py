@@ -50,7 +50,9 @@ from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.emulated_farm import KEY, emulated_farm
-from targets.load_target import TargetSpec, load_target, tvm_target
+from targets.describe_target import describe_instructions, tvm_target
+from targets.load_target import load_target
+from targets.spec import TargetSpec
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _tune(
     if log is None:
         log = {
             "target": records_name(spec),
-            "instructions": _instructions(spec),
+            "instructions": describe_instructions(spec),
             "device": device,
             "reference_seconds": runner.reference(),
             "kernels": {},
@@ -281,7 +283,7 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
     """What measures, where it is not this machine."""
     if request.emulated_root is not None:
         check_can_be_emulated(spec)
-        core = board_core(spec.cpu)
+        core = board_core(spec.processor.cpu)
         boards = len(os.sched_getaffinity(0))
         with ExitStack() as stack:
             with Progress(console).phase(f"{boards} emulated boards start"):
@@ -346,19 +348,11 @@ class _Measurer:
         return open_last
 
 
-def _instructions(spec: TargetSpec) -> str:
-    """Targets of which this is equal teach each other's cost models."""
-    if spec.gpu is not None:
-        dot = "dot product" if spec.gpu.integer_dot_product else "none"
-        return f"OpenCL {dot} {8 * spec.gpu.vector_bytes}"
-    return f"{spec.machine} {spec.dot_product} {spec.vector_bits}"
-
-
 def _tell_earlier(model: CostModel, logs: Path, spec: TargetSpec) -> None:
     """Tell what was measured with the same instructions, at any size and on any device."""
     for path in sorted(logs.glob(f"*/{SESSION}")):
         session = read_session(path.parent)
-        if session is None or session.get("instructions") != _instructions(spec):
+        if session is None or session.get("instructions") != describe_instructions(spec):
             continue
         log = read_log(path.parent)
         for workload in log.workloads:

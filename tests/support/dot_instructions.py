@@ -15,8 +15,9 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
+from targets.describe_target import tvm_target
 from targets.detect_host import read_host_machine
-from targets.load_target import load_target, tvm_target
+from targets.load_target import load_target
 
 
 def runnable() -> list[tuple[DotProduct, CpuCore]]:
@@ -27,11 +28,10 @@ def runnable() -> list[tuple[DotProduct, CpuCore]]:
         found.append((pmaddwd(128), CpuCore(128, 16, 1)))
     if "avx2" in flags:
         found.append((pmaddwd(256), CpuCore(256, 16, 2)))
-    spec = load_target("host")
-    dot = dot_product_named(spec.dot_product, spec.vector_bits)
+    core = load_target("host").processor
+    dot = dot_product_named(core.dot_product, core.vector_bits)
     if dot is not None:
-        registers = 32 if spec.vector_bits == 512 else 16
-        found.append((dot, CpuCore(spec.vector_bits, registers, 1, l1d_bytes=4096)))
+        found.append((dot, CpuCore(core.vector_bits, core.vector_registers, 1, l1d_bytes=4096)))
     return found
 
 

@@ -14,7 +14,7 @@ from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_convolution
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv
 from compile.kernels.gpu.gpu_core import GpuCore
-from targets.load_target import tvm_target
+from targets.describe_target import tvm_target
 
 UNIT = GpuCore(64, 64, image_weights=True)
 

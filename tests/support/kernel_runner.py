@@ -17,7 +17,8 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.passes.apply_default_schedule import apply_default_schedule
 from device.runtime.run_artefact import use_threads
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 #: Whatever this machine has: LLVM takes vectors apart that are wider than its registers.
 UNITS = (CpuCore(256, 16, 1), CpuCore(512, 32, 2), CpuCore(128, 32, 2))

@@ -6,13 +6,13 @@ longer to compile than a single backbone.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import tvm
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch.export import ExportedProgram
@@ -26,7 +26,8 @@ from compile.networks.mqnet.entry import MQNetEntry
 from compile.pipeline import PipelineOptions, emit, phases
 from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
-from targets.load_target import TargetSpec, load_target
+from targets.load_target import load_target
+from targets.spec import TargetSpec
 
 #: Calibration crops: scales that are good for the picture do not matter here.
 _CROPS = 2
@@ -55,12 +56,13 @@ def _with_vectors(bits: int) -> TargetSpec:
     """Instructions are never taken apart: a wider machine has no dot product here, a narrower one
     of x86 is AVX2's."""
     host = load_target("host")
-    if bits > host.vector_bits:
-        return replace(host, vector_bits=bits, dot_product="none")
-    if bits < host.vector_bits and host.machine == "EM_X86_64":
-        avx2 = {"cpu": "x86-64-v3", "features": (), "dot_product": "pmaddwd"}
-        return replace(host, vector_bits=bits, **avx2)
-    return replace(host, vector_bits=bits)
+    core, changed = host.processor, {}
+    if bits > core.vector_bits:
+        changed = {"vector_registers": 32, "dot_product": "none"}
+    elif bits < core.vector_bits and core.machine == "EM_X86_64":
+        changed = {"vector_registers": 16, "dot_product": "pmaddwd"}
+        changed |= {"cpu": "x86-64-v3", "features": ()}
+    return replace(host, processor=replace(core, vector_bits=bits, **changed))
 
 
 @cache

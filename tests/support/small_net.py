@@ -15,7 +15,8 @@ from tvm.script import relax as R
 from tvm.script import tirx as T
 
 from compile.codegen.link.link import ExportLinker, LinkOptions
-from targets.load_target import TargetSpec, tvm_target
+from targets.describe_target import tvm_target
+from targets.spec import TargetSpec
 
 INPUT_SHAPE = (1, 5, 13, 11)
 _DOT_BYTES = 16

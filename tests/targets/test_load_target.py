@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -13,19 +12,18 @@ from rich.console import Console
 from tvm.target import Target, codegen
 
 from compile.support.errors import TargetError
+from targets.describe_target import describe_instructions, describe_target, tvm_target
 from targets.detect_host import HostMachine, parse_cpuinfo
 from targets.load_target import (
     HOST_NAME,
-    LINKERS,
     TARGET_FOLDER,
-    describe_target,
     list_targets,
     load_target,
     read_host_file,
     read_target_file,
-    tvm_target,
 )
 from targets.show_targets import describe_targets, print_targets
+from targets.spec import Processor
 
 GPU_TARGETS = [name for name in list_targets() if load_target(name).gpu is not None]
 CROSS_TARGETS = [name for name in list_targets() if name not in (HOST_NAME, *GPU_TARGETS)]
@@ -46,6 +44,10 @@ def llvm_features(cpu: str, triple: str, mattr: tuple[str, ...] = ()) -> set[str
     return {str(feature) for feature in codegen.llvm_get_cpu_features(target)}
 
 
+def features_of(processor: Processor) -> set[str]:
+    return llvm_features(processor.cpu, processor.triple, processor.features)
+
+
 def test_the_targets_that_the_project_promises_are_there():
     promised = {"host", "linux-arm64", "cortex-a55", "cortex-a76", "rpi4", "rk3588"}
     promised |= {"android-arm64", "snapdragon-888", "exynos-990"}
@@ -59,12 +61,11 @@ def test_tvm_takes_every_target(name: str):
     spec = load_target(name)
     whole = tvm_target(spec)
     target = whole if spec.gpu is None else whole.host
-    assert target.attrs["mcpu"] == spec.cpu
+    assert target.attrs["mcpu"] == spec.processor.cpu
     assert target.attrs["num-cores"] == spec.threads
     three = tvm_target(spec, threads=3)
     assert (three if spec.gpu is None else three.host).attrs["num-cores"] == 3
-    assert codegen.llvm_is_valid_cpu(spec.cpu, spec.triple)
-    assert spec.linker in LINKERS
+    assert codegen.llvm_is_valid_cpu(spec.processor.cpu, spec.processor.triple)
     assert 1 <= spec.threads <= sum(core.count for core in spec.cores)
 
 
@@ -106,8 +107,7 @@ def test_a_gpu_has_the_processor_of_another_target(name: str):
     assert target.attrs["max_num_threads"] == spec.gpu.work_group
     processor = {"linux-mali": "rk3588", "android-mali": "android-arm64", "host-opencl": "host"}
     other = load_target(processor[name])
-    same = ("triple", "cpu", "features", "linker", "machine", "requires")
-    assert all(getattr(spec, field) == getattr(other, field) for field in same)
+    assert spec.processor == other.processor
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,14 @@ def test_a_gpu_has_the_processor_of_another_target(name: str):
     [
         ("work_group = 256", "work_groups = 256", "opencl: unknown key 'work_groups'; did you"),
         ("registers = 64\n", "", "opencl: missing key 'registers'"),
-        ("registers = 64", "registers = 0", "'registers' must be positive"),
-        ("fp16 = true", "fp16 = 1", "'fp16' must be true or false, not an integer"),
+        (
+            "registers = 64",
+            "registers = 0",
+            "'registers' must be a positive integer, not 0",
+        ),
+        ("fp16 = true", "fp16 = 1", "'fp16' must be true or false, not 1"),
         ("product = true", 'product = "arm"', "'integer_dot_product' must be true or false"),
-        ("mesa_gpu = 0xa867", 'mesa_gpu = "G610"', "'mesa_gpu' must be an integer, not a string"),
+        ("mesa_gpu = 0xa867", 'mesa_gpu = "G610"', 'must be a positive integer, not "G610"'),
         ('"rk3588"', '"rk3589"', "unknown target 'rk3589'; did you mean rk3588"),
         ('"rk3588"', '"android-mali"', "'processor' android-mali is a GPU"),
         ("[opencl]", "threads = 4\n[opencl]", "unknown key 'threads'"),
@@ -139,25 +143,25 @@ def test_mistake_in_a_gpus_file_is_named(tmp_path: Path, old: str, new: str, mes
 @pytest.mark.parametrize("name", CROSS_TARGETS)
 def test_dot_product_is_what_llvm_will_emit(name: str):
     spec = load_target(name)
-    features = llvm_features(spec.cpu, spec.triple, spec.features)
-    assert ("dotprod" in features) == (spec.dot_product in ("sdot", "smmla"))
-    assert ("i8mm" in features) == (spec.dot_product == "smmla")
+    features = features_of(spec.processor)
+    assert ("dotprod" in features) == (spec.processor.dot_product in ("sdot", "smmla"))
+    assert ("i8mm" in features) == (spec.processor.dot_product == "smmla")
 
 
 @pytest.mark.parametrize("name", CROSS_TARGETS)
 def test_every_core_of_the_chip_runs_the_code(name: str):
     """One library runs on all clusters: the scheduled core may not promise what another lacks."""
     spec = load_target(name)
-    promised = llvm_features(spec.cpu, spec.triple, spec.features) & CODE_FEATURES
+    promised = features_of(spec.processor) & CODE_FEATURES
     for core in spec.cores:
         if core.name != "armv8-a":
-            assert promised <= llvm_features(core.name, spec.triple), core.name
+            assert promised <= llvm_features(core.name, spec.processor.triple), core.name
 
 
 @pytest.mark.parametrize("name", ["linux-arm64", "android-arm64"])
 def test_generic_targets_promise_nothing_beyond_armv8(name: str):
     spec = load_target(name)
-    promised = llvm_features(spec.cpu, spec.triple, spec.features) & CODE_FEATURES
+    promised = features_of(spec.processor) & CODE_FEATURES
     assert promised == {"neon"}
 
 
@@ -187,17 +191,25 @@ def test_unknown_target_names_the_nearest(name: str, message: str):
     [
         ("vector_bits", "vector_bit", "unknown key 'vector_bit'; did you mean 'vector_bits'"),
         ("threads = 4\n", "", "missing key 'threads'"),
-        ("threads = 4", 'threads = "4"', "'threads' must be an integer, not a string"),
-        ("threads = 4", "threads = true", "'threads' must be an integer, not a bool"),
-        ("threads = 4", "threads = 0", "'threads' must be positive"),
-        ("threads = 4", "threads = 4.0", "'threads' must be an integer, not a float"),
+        ("threads = 4", 'threads = "4"', 'must be a positive integer, not "4"'),
+        ("threads = 4", "threads = true", "'threads' must be a positive integer, not true"),
+        ("threads = 4", "threads = 0", "'threads' must be a positive integer, not 0"),
+        ("threads = 4", "threads = 4.0", "'threads' must be a positive integer, not 4.0"),
         ('"sdot"', '"sdott"', "'dot_product' must be one of none, pmaddwd"),
         ('"linux-arm64"', '"linux"', "'linker' must be one of"),
-        ('["+neon", "+dotprod"]', '["+neon", 1]', "'features' must be a list of strings"),
-        ('["+neon", "+dotprod"]', '"+neon"', "'features' must be a list, not a string"),
-        (", count = 4 }]", " }]", "cores: missing key 'count'"),
-        ('[{ name = "cortex-a76", count = 4 }]', '["cortex-a76"]', "'cores' must be a list of"),
-        ('[{ name = "cortex-a76", count = 4 }]', "[]", "'cores' must not be empty"),
+        ('["+neon", "+dotprod"]', '["+neon", 1]', "'features[1]' must be a string, not 1"),
+        ('["+neon", "+dotprod"]', '"+neon"', "'features' must be a list of strings, not"),
+        (", count = 4 }]", " }]", "cores[0]: missing key 'count'"),
+        (
+            '[{ name = "cortex-a76", count = 4 }]',
+            '["cortex-a76"]',
+            "'cores[0]' must be a table",
+        ),
+        (
+            '[{ name = "cortex-a76", count = 4 }]',
+            "[]",
+            "must be a list of one or more tables",
+        ),
         ("threads = 4", "threads = ", "cannot be read"),
         ("threads = 4", "threads = 4\nthreads = 5", "cannot be read"),
     ],
@@ -219,7 +231,7 @@ def test_mistake_in_a_file_is_named(tmp_path: Path, old: str, new: str, message:
     ("old", "new", "message"),
     [
         ("requires = ", "require = ", "unknown key 'require'; did you mean 'requires'"),
-        ('"fma"]', "3]", "'requires' must be a list of strings"),
+        ('"fma"]', "3]", "variant[0]: 'requires[6]' must be a string, not 3"),
         ('summary = "', 'sumary = "', "unknown key 'sumary'"),
     ],
 )
@@ -252,13 +264,15 @@ def test_host_variant_follows_the_flags(
 ):
     machine = HostMachine(arch=arch, flags=frozenset(flags.split()), cpu_family=family, cores=3)
     spec = read_host_file(HOST_FILE, machine)
-    assert (spec.variant, spec.dot_product) == (variant, dot_product)
+    assert (spec.variant, spec.processor.dot_product) == (variant, dot_product)
     assert spec.threads == 3
     assert spec.machine == {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}[arch]
+    has_many = arch == "aarch64" or "avx512f" in flags
+    assert spec.processor.vector_registers == (32 if has_many else 16)
     # The caches of the variant stand in where the machine does not tell.
-    assert spec.l1d_bytes > 0 and spec.l2_bytes > spec.l1d_bytes
+    assert 0 < spec.processor.l1d_bytes < spec.processor.l2_bytes
     if arch == "aarch64":
-        features = llvm_features(spec.cpu, spec.triple, spec.features)
+        features = features_of(spec.processor)
         assert ("dotprod" in features) == ("asimddp" in flags)
         assert ("i8mm" in features) == ("i8mm" in flags)
 
@@ -272,7 +286,7 @@ def test_host_without_any_variant():
 def test_features_that_a_hypervisor_hides_are_not_used():
     """LLVM names the CPU by its family; what the machine does not show must not be emitted."""
     machine = HostMachine(arch="x86_64", flags=frozenset(AVX2.split()), cores=1)
-    features = llvm_features(read_host_file(HOST_FILE, machine).cpu, "x86_64-linux-gnu")
+    features = llvm_features(read_host_file(HOST_FILE, machine).processor.cpu, "x86_64-linux-gnu")
     assert not {feature for feature in features if feature.startswith("avx512")}
 
 
@@ -308,5 +322,13 @@ def test_table_and_json_hold_every_target():
 
 
 def test_spec_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        load_target("rpi4").threads = 1
+    for part in (load_target("rpi4"), load_target("rpi4").processor):
+        with pytest.raises(AttributeError, match="immutable"):
+            part.name = "rpi5"
+
+
+def test_instructions_are_those_that_the_shipped_logs_name():
+    for name in ("rk3588", "cortex-a76"):
+        assert describe_instructions(load_target(name)) == "EM_AARCH64 sdot 128"
+    assert describe_instructions(load_target("linux-mali")) == "OpenCL dot product 128"
+    assert describe_instructions(load_target("android-mali")) == "OpenCL none 128"

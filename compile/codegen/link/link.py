@@ -20,7 +20,7 @@ from compile.codegen.link.linkers import Linker, find_compiler, find_lld
 from compile.codegen.link.stubs import sort_symbols
 from compile.support.atomic import atomic_path
 from compile.support.errors import OutputError, TargetError
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from compile.codegen.opencl.image_reads import read_images
 from compile.codegen.opencl.joined_loads import join_loads
 from compile.kernels.gpu.image_weights import image_operands
 from compile.support.errors import TargetError
-from targets.load_target import TargetSpec
+from targets.spec import TargetSpec
 
 #: What TVM calls, if there is such a function, with the source of each kernel.
 _HOOK = "tvm_callback_opencl_postproc"

@@ -16,7 +16,8 @@ from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.support.errors import TargetError
 from device.emulated.mali.compile_kernels import compile_kernels
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 SPEC = load_target("linux-mali")
 

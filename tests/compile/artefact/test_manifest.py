@@ -13,7 +13,8 @@ from compile.artefact.reader import read_manifest
 from compile.artefact.writer import describe_files, write_manifest
 from compile.graph.parts import HEAD_LIBRARY
 from compile.support.checksum import sha256_of
-from targets.load_target import describe_target, list_targets, load_target
+from targets.describe_target import describe_target
+from targets.load_target import list_targets, load_target
 
 # Written before the manifest was typed; most of their kernels and calls are left out.
 OLD = Path(__file__).parent / "manifests"

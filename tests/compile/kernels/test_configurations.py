@@ -40,11 +40,12 @@ from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.families import families_of
 from compile.kernels.family import KernelFamily
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 HOST = load_target("host")
 UNIT = cpu_core(HOST, 2)
-DOT = dot_product_named(HOST.dot_product, HOST.vector_bits)
+DOT = dot_product_named(HOST.processor.dot_product, HOST.processor.vector_bits)
 BIAS, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.BIAS, EpilogueKind.SCALE))
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 SAME, HALF = (Window((3, 3), (stride, stride), SAME_3X3) for stride in (1, 2))

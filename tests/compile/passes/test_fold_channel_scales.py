@@ -22,7 +22,8 @@ from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.plain.elementwise import create_multiply
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.fold_channel_scales import FoldChannelScales
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 LOW, HIGH, CHANNELS_OUT = (1, 3, 5, 7), (1, 6, 10, 9), 16

@@ -22,7 +22,8 @@ from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_po
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 ZERO_POINT, OUTPUT_ZERO_POINT = 3, -20
 SCALE, WEIGHT_SCALE, OUTPUT_SCALE = 0.5, 0.25, 4.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from compile.records.log_folder import (
     SESSION,
@@ -35,8 +35,12 @@ SESSION_FACTS = {
 
 def test_folder_is_named_by_the_instruction_set() -> None:
     host = load_target("host")
-    assert records_name(replace(host, machine="EM_X86_64", variant="avx2")) == "host-x86-avx2"
-    assert records_name(replace(host, machine="EM_AARCH64", variant="neon")) == "host-arm64-neon"
+    for machine, variant, folder in (
+        ("EM_X86_64", "avx2", "host-x86-avx2"),
+        ("EM_AARCH64", "neon", "host-arm64-neon"),
+    ):
+        processor = replace(host.processor, machine=machine)
+        assert records_name(replace(host, processor=processor, variant=variant)) == folder
     assert records_name(load_target("cortex-a76")) == "cortex-a76"
 
 

@@ -29,7 +29,8 @@ from compile.search.candidate import (
 from compile.search.kernel_task import KernelTask, kernel_task
 from compile.search.record_writer import RecordWriter
 from compile.support.errors import TargetError
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 HOST = load_target("host")
 UNIT = cpu_core(HOST, 2)

@@ -40,7 +40,8 @@ from compile.search.kernel_task import kernel_task
 from compile.search.tune_network import TuneRequest, tune_network
 from compile.support.errors import TargetError
 from device.runtime.gpu_name import POCL_WARNING
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 SPEC = load_target("host-opencl")
 UNIT = GpuCore(64, 64)

@@ -28,7 +28,8 @@ from compile.search.reference_kernel import reference_task
 from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
 from device.client.request import DeviceAddress, count_devices
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 HOST = load_target("host")
 UNIT: CpuCore = cpu_core(HOST, 1)

@@ -14,7 +14,8 @@ from tvm.script import tirx as T
 from compile.codegen.link.link import ExportLinker
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_calls import CallJob, CountedCall, count_calls_on_board
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 SPEC = load_target("cortex-a76")
 LINE_BYTES = SPEC.timing.line_bytes
@@ -48,7 +49,7 @@ def counted(arm64_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     jobs = [
         CallJob(library(folder, size), "main", [np.zeros(size, np.float32)]) for size in SIZES
     ] * 2
-    return count_calls_on_board(jobs, arm64_root, board_core(SPEC.cpu), SPEC.timing)
+    return count_calls_on_board(jobs, arm64_root, board_core(SPEC.processor.cpu), SPEC.timing)
 
 
 @needs_lld

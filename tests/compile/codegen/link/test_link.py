@@ -22,7 +22,8 @@ from compile.codegen.link.elf import read_machine, read_symbols
 from compile.codegen.link.link import ExportLinker, LinkOptions, choose_linker, link_library
 from compile.codegen.link.linkers import ANDROID_CLANG, find_lld, find_ndk
 from compile.support.errors import ArtefactError, OutputError, TargetError
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 LLD = find_lld()
 

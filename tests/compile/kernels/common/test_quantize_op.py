@@ -16,7 +16,8 @@ from tvm import relax, te
 
 from compile.kernels.common.quantize_op import quantize_int8
 from device.emulated.arm64.run_module import run_on_board
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 #: Ties, what is next to them, and numbers that int32 or int16 cannot hold.
 HARD = [0.5, -0.5, 1.5, -1.5, 2.5, 126.5, -127.5, 0.49999997, -0.0, 127.4, 200.0, -200.0]

@@ -46,7 +46,8 @@ from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depth
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import create_concat, create_upsample
 from compile.passes.apply_default_schedule import apply_default_schedule
-from targets.load_target import load_target, tvm_target
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 pytestmark = pytest.mark.usefixtures("opencl")
 

@@ -22,7 +22,7 @@ from compile.kernels.cpu.plain import pointwise
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
 from compile.kernels.gpu.image_weights import image_operands
-from targets.load_target import tvm_target
+from targets.describe_target import tvm_target
 
 _HEAD = "__kernel void k(__global char* restrict a_ptr, {} w_ptr, int n) {{\n  x = {};\n}}\n"
 _BUFFER, _IMAGE = "__global int* restrict", "__read_only image2d_t"
