@@ -12,6 +12,7 @@ from fixtures_mali import mali_compiler
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_vulkan import software_vulkan
 from hypothesis import settings
+from toy_network import toy
 
 from device.runtime.run_artefact import use_threads
 
@@ -30,6 +31,7 @@ __all__ = [
     "serve",
     "shared_folder",
     "software_vulkan",
+    "toy",
     "tracker",
 ]
 
