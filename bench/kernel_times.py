@@ -62,7 +62,6 @@ def main() -> None:
 
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
-    from bench.device.choose_device import device_address
     from bench.peers.peer_files import peer_file
     from bench.profile.describe_calls import describe_calls
     from bench.profile.families import litert_families, seconds_by_family
@@ -71,6 +70,7 @@ def _time(options: Options) -> None:
     from bench.profile.measure_calls import measure_here, measure_there
     from compile.artefact.artefact import open_artefact
     from compile.support.errors import MqnetError
+    from device.client.address import device_address
 
     if options.frames < 1:
         raise MqnetError(f"frames {options.frames} is not a positive number")

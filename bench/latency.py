@@ -15,11 +15,11 @@ import tyro
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
-    from bench.device.device import Device
     from bench.engines.engine import Job
+    from bench.session.device import Device
     from bench.session.session import Measured
     from compile.artefact.artefact import Artefact
-    from device.client.request import DeviceAddress
+    from device.client.address import DeviceAddress
 
 _FORMAT = 1
 
@@ -82,14 +82,14 @@ def _measure(options: Options) -> None:
     set_up_logging(verbose=False)
     import os
 
-    from bench.device.choose_device import device_address, open_device
-    from bench.device.device import device_environment
+    from bench.session.device import device_environment, open_device
     from bench.session.environment import describe_environment, describe_repository
     from bench.session.print_rows import print_rows
     from bench.session.rows import make_rows, size_text
     from compile.artefact.artefact import open_artefact
     from compile.support.atomic import make_folder, write_atomically
     from compile.support.errors import MqnetError
+    from device.client.address import device_address
 
     if options.seconds <= 0:
         raise MqnetError(f"seconds {options.seconds:g} is not a positive number")
@@ -218,7 +218,6 @@ def _check_threads(options: Options, cores: int | None) -> None:
 
 def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Device | None) -> None:
     """Raise where what is to be timed cannot run there: before it is built."""
-    from bench.device.device import check_runs_there
     from compile.artefact.artefact import check_runs_here
     from compile.artefact.compatibility import TargetNeeds
     from targets.load_target import load_target
@@ -227,10 +226,10 @@ def _check_builds(options: Options, artefacts: Sequence[Artefact], device: Devic
         if device is None:
             check_runs_here(artefact)
         else:
-            check_runs_there(artefact.manifest.target.name, artefact.needs, device)
+            device.check_runs(artefact.manifest.target.name, artefact.needs)
     if not artefacts and device is not None:
         spec = load_target(options.target)
-        check_runs_there(spec.name, TargetNeeds.of(spec), device)
+        device.check_runs(spec.name, TargetNeeds.of(spec))
 
 
 def _jobs(
@@ -295,7 +294,7 @@ def _session(
         KeyboardInterrupt: Ctrl-C.
         TargetError: the device cannot be had, or went away.
     """
-    from bench.device.choose_device import open_device
+    from bench.session.device import open_device
     from bench.session.rows import size_text
     from bench.session.session import measure
     from compile.imaging.bundled import bundled_photos

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.device.choose_device import open_device
-from bench.device.device import check_runs_there, device_environment
 from bench.engines.tvm_artefact import version_here
 from bench.profile.describe_calls import kernels_of
-from bench.session.asked_process import WorkerError
 from bench.session.clock import CoreLimits, measure_this_core
+from bench.session.device import device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
 from compile.artefact.artefact import Artefact
 from compile.imaging.bundled import bundled_photos
@@ -24,7 +22,8 @@ from compile.place_network import processor_beside
 from compile.support.cli import stderr
 from compile.support.errors import TargetError
 from compile.support.progress import Progress
-from device.client.request import DeviceAddress
+from compile.support.worker_pool import WorkerError
+from device.client.address import DeviceAddress
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import TimedCall, time_calls
 from targets.load_target import load_target
@@ -75,7 +74,7 @@ def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> Me
     """
     asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
     with open_device(address) as device, Progress(stderr).phase(f"{frames} frames on {address}"):
-        check_runs_there(artefact.manifest.target.name, artefact.needs, device)
+        device.check_runs(artefact.manifest.target.name, artefact.needs)
         environment = device_environment(device) | describe_repository()
         try:
             version, calls = device.time_calls(*asked)

@@ -1,4 +1,4 @@
-"""Where a session's engines run: this machine, or a device (``bench/device/``)."""
+"""Where a session's engines run: this machine, or a device (:mod:`bench.session.device`)."""
 
 from __future__ import annotations
 

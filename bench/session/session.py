@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.engines.engine import Job
-from bench.session.asked_process import WorkerError
 from bench.session.place import Location, StartedEngine, ThisMachine
 from bench.session.worker import Memory
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
+from compile.support.worker_pool import WorkerError
 
 _SEED = 0
 # Long enough that the caches are the engine's own again, short enough for many turns.

@@ -6,12 +6,12 @@ would take time from the engine whose turn it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from bench.engines import engine_class
 from bench.engines.engine import Engine, Job
-from bench.session.asked_process import AskedProcess, WorkerError
-from compile.support.errors import MqnetError
+from compile.support.worker_pool import WorkerError, WorkerProcess
+
+# Some engines compile the network when they start, or with their first frame.
+_LONGEST_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class Memory:
     activations: int | None
 
 
-class Worker(AskedProcess):
-    """A job's process, pinned to ``cores``.
+class Worker:
+    """A job's process, pinned to ``cores``; it is fresh, and never replaced by another one.
 
     Attributes:
+        job: what it computes.
         version: of the engine.
 
     Raises:
@@ -49,29 +52,26 @@ class Worker(AskedProcess):
     """
 
     def __init__(self, job: Job, cores: Sequence[int]) -> None:
-        super().__init__(_serve, job, tuple(cores))
         self.job = job
-        self.version: str = self.greeting
+        self._process = WorkerProcess(_prepare, (job, tuple(cores)))
+        try:
+            self.version: str = self._process.run(_version, seconds=_LONGEST_SECONDS).get()
+        except BaseException:
+            self._process.kill()
+            raise
         self.sleep()
 
     def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
-        return self.ask("output", photo)
+        return self._ask(_output, photo)
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock and process CPU seconds of each of ``count`` frames, after one untimed."""
-        return self.ask("time", count)
+        return self._ask(_time, count)
 
     def memory(self) -> Memory:
         """What the process has needed so far."""
-        return self.ask("memory", None)
-
-    def ask(self, question: str, value: object) -> Any:
-        """The answer of the process, which works while it is waited for and only then."""
-        os.kill(self._process.pid, signal.SIGCONT)
-        answer = super().ask(question, value)
-        self.sleep()
-        return answer
+        return self._ask(_needed_memory)
 
     def sleep(self) -> None:
         """Stop the process until it is asked again; it has stopped when this returns."""
@@ -79,46 +79,68 @@ class Worker(AskedProcess):
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def close(self) -> None:
-        """End the process, which is stopped and could not do so itself."""
-        self.kill()
+        """End the process."""
+        self._process.kill()
+
+    def _ask(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """What ``function`` returns there; the process works while it is waited for, only then."""
+        with contextlib.suppress(ProcessLookupError):  # It tells itself how it ended.
+            os.kill(self._process.pid, signal.SIGCONT)
+        value = self._process.run(function, *arguments, seconds=_LONGEST_SECONDS).get()
+        self.sleep()
+        return value
 
 
-def _serve(job: Job, cores: tuple[int, ...], pipe: Connection) -> None:
+@dataclass
+class _Loaded:
+    """The engine of a worker's process.
+
+    Attributes:
+        job: what it computes.
+        engine: with its network loaded.
+        peak, resident: bytes of the process until then, and at that moment.
+        activations: bytes that the first frame has added; 0 before it.
+    """
+
+    job: Job
+    engine: Engine
+    peak: int
+    resident: int
+    activations: int = 0
+
+
+def _prepare(job: Job, cores: tuple[int, ...]) -> None:
+    global _loaded
     # Before anything is imported: libraries count the cores that they may use when they load.
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = str(job.threads)
     try:
         engine = engine_class(job.engine)(job)
     except ModuleNotFoundError as error:
-        pipe.send((WorkerError, f"not installed ({error.name})"))
-        return
-    except MqnetError as error:
-        pipe.send((WorkerError, str(error)))
-        return
-    pipe.send((None, engine.version))
-    peak, loaded, activations = _memory("VmHWM"), _memory("VmRSS"), 0
+        raise WorkerError(f"not installed ({error.name})") from None
+    _loaded = _Loaded(job, engine, _memory("VmHWM"), _memory("VmRSS"))
     # Counts the peak anew (proc_pid_clear_refs(5)).
     Path("/proc/self/clear_refs").write_text("5")
-    while True:
-        try:
-            question, value = pipe.recv()
-        except EOFError:
-            return
-        if question == "output":
-            engine.set_photo(value)
-            engine.run()
-            activations = activations or _memory("VmHWM") - loaded
-            answer: object = engine.output()
-        elif question == "time":
-            answer = _time(engine, value)
-        else:
-            peak = max(peak, _memory("VmHWM"))
-            answer = Memory(peak, None if job.on_gpu else activations)
-        pipe.send((None, answer))
 
 
-def _time(engine: Engine, count: int) -> tuple[list[float], list[float]]:
-    wall, cpu = [], []
+def _version() -> str:
+    return _loaded.engine.version
+
+
+def _output(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    _loaded.engine.set_photo(photo)
+    _loaded.engine.run()
+    _loaded.activations = _loaded.activations or _memory("VmHWM") - _loaded.resident
+    return _loaded.engine.output()
+
+
+def _needed_memory() -> Memory:
+    _loaded.peak = max(_loaded.peak, _memory("VmHWM"))
+    return Memory(_loaded.peak, None if _loaded.job.on_gpu else _loaded.activations)
+
+
+def _time(count: int) -> tuple[list[float], list[float]]:
+    engine, wall, cpu = _loaded.engine, [], []
     engine.run()
     for _ in range(count):
         start, cpu_start = time.perf_counter(), time.process_time()

@@ -88,11 +88,10 @@ def why_not(target: TargetNeeds, machine: MachineFacts) -> str | None:
         return f"it needs the CPU features {', '.join(missing)}, which {machine.name} lacks"
     if target.gpu is None or machine.gpu is None:
         return None
-    return why_not_on_gpu(target.gpu, machine.gpu)
+    return _why_not_on_gpu(target.gpu, machine.gpu)
 
 
-def why_not_on_gpu(needs: GpuNeeds, gpu: Mapping[str, Any]) -> str | None:
-    """Say the same of a ``gpu`` alone."""
+def _why_not_on_gpu(needs: GpuNeeds, gpu: Mapping[str, Any]) -> str | None:
     if "error" in gpu:
         return f"it runs through OpenCL: {gpu['error']}"
     if gpu["work_group"] < needs.work_group:

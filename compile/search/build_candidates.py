@@ -19,8 +19,8 @@ from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.kernels.common.core_model import CoreModel
 from compile.search.candidate import scheduled
 from compile.search.kernel_task import KernelTask
-from compile.search.worker_pool import WorkerPool
 from compile.support.scratch_space import check_scratch_space
+from compile.support.worker_pool import WorkerPool
 from targets.describe_target import tvm_target
 from targets.spec import TargetSpec
 

@@ -13,7 +13,7 @@ import tvm
 
 from compile.search.build_candidates import FUNCTION
 from compile.search.kernel_task import KernelTask, TaskArguments
-from compile.search.worker_pool import WorkerPool
+from compile.support.worker_pool import WorkerPool
 from device.runtime.run_artefact import use_threads
 from targets.describe_target import tvm_target
 from targets.load_target import HOST_NAME, load_target

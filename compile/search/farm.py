@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compile.artefact.compatibility import MachineFacts, TargetNeeds, why_not
-from compile.records.log_folder import DEVICE_FACTS
-from compile.search.board import BoardOptions
+from compile.search.measuring_device import DeviceOptions
 from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
-from device.client.request import DeviceAddress, count_devices
+from device.client.address import DeviceAddress
+from device.client.request import count_devices
 from device.server.tracker import tracker_address
 from targets.spec import TargetSpec
 from targets.timing_model import TimingModel
@@ -25,7 +24,7 @@ class Farm:
         count: how many there are.
     """
 
-    options: BoardOptions
+    options: DeviceOptions
     count: int
 
     def with_threads(self, threads: int) -> Farm:
@@ -38,26 +37,14 @@ class Farm:
         Raises:
             TargetError: none can be used, or they cannot execute what is built for ``spec``.
         """
-        runner = RpcRunner(self.options, self.count, reference, expected, DEVICE_FACTS)
-        facts = runner.device
-        machine = MachineFacts(
-            facts["machine"], frozenset(facts["features"]), facts.get("opencl"), "the device"
-        )
-        reason = why_not(TargetNeeds.of(spec), machine)
-        if reason is not None:
-            runner.close()
-            raise TargetError(
-                f"what is built for target {spec.name} does not run on {self.options.address}: "
-                f"{reason}; name the device's target (python compile/build.py --target help)"
-            )
-        return runner
+        return RpcRunner(self.options, self.count, spec, reference, expected)
 
 
 def check_can_be_emulated(spec: TargetSpec) -> None:
     """Raise where there is no emulated board for ``spec``.
 
     Raises:
-        TargetError: so.
+        TargetError: its code is not arm64's, or its file has no model of the core's timing.
     """
     if spec.machine != "EM_AARCH64":
         raise TargetError(
@@ -77,7 +64,7 @@ def open_farm(
     threads: int,
     cooldown: float,
     timing: TimingModel | None = None,
-    opencl: bool = False,
+    on_gpu: bool = False,
 ) -> Farm:
     """The devices of ``key`` at ``tracker``, HOST:PORT, or their GPUs through OpenCL.
 
@@ -85,4 +72,4 @@ def open_farm(
         TargetError: no tracker there, or no device of that key.
     """
     address = DeviceAddress(*tracker_address(tracker), key)
-    return Farm(BoardOptions(address, threads, cooldown, timing, opencl), count_devices(address))
+    return Farm(DeviceOptions(address, threads, cooldown, timing, on_gpu), count_devices(address))

@@ -20,8 +20,8 @@ from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import TaskArguments
 from compile.search.runner import Measurement, wrong_result
 from compile.search.time_calls import time_library
-from compile.search.worker_pool import WorkerPool
 from compile.support.errors import TargetError
+from compile.support.worker_pool import WorkerPool
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.run_artefact import use_threads
 from device.server.machine import describe_machine, fastest_cores

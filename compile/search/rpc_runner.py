@@ -18,12 +18,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from compile.search.board import Board, BoardOptions
+from compile.artefact.compatibility import TargetNeeds
+from compile.records.log_folder import DEVICE_FACTS
 from compile.search.kernel_task import TaskArguments
+from compile.search.measuring_device import DeviceOptions, MeasuringDevice
 from compile.search.runner import Measurement, has_drifted
-from compile.search.worker_pool import Outcome
 from compile.support.errors import TargetError
+from compile.support.worker_pool import Outcome
+from device.client.device_session import wrong_target
 from device.client.request import count_devices
+from targets.spec import TargetSpec
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +49,20 @@ class _Member:
 
     Attributes:
         name: for sentences.
-        board: the device.
+        device: that measures.
         facts: what it says of itself; {} until it is known.
         reference: seconds of its reference kernel, at first.
         losses: sessions lost since the last measurement.
+        unfit: why it cannot execute what is built for the target, or "".
         quarantined: why it is used no more, or "".
     """
 
     name: str
-    board: Board
+    device: MeasuringDevice
     facts: dict[str, Any] = field(default_factory=dict)
     reference: float = 0.0
     losses: int = 0
+    unfit: str = ""
     quarantined: str = ""
 
 
@@ -70,25 +76,33 @@ class _Pending:
 
 
 class RpcRunner:
-    """See :class:`compile.search.runner.Runner`.
+    """See :class:`compile.search.runner.Runner`; on ``count`` devices, each used by ``options``,
+    of what is built for the target ``spec``.
 
     Raises:
         TargetError: no device can be used, and why not.
     """
 
     def __init__(
-        self, options: BoardOptions, count: int, reference: Job, expected: Path, same: Sequence[str]
+        self,
+        options: DeviceOptions,
+        count: int,
+        spec: TargetSpec,
+        reference: Job,
+        expected: Path,
     ) -> None:
         self.trouble: list[str] = []
         self._reference, self._expected = reference, expected
-        self._address = options.address
-        self._members = [_Member(f"device {n + 1}", Board(options)) for n in range(count)]
+        self._address, self._needs = options.address, TargetNeeds.of(spec)
+        self._members = [_Member(f"device {n + 1}", MeasuringDevice(options)) for n in range(count)]
         self._threads = ThreadPoolExecutor(count)
         try:
             list(self._threads.map(self._admit, self._members))
+            if all(member.unfit for member in self._members):
+                raise wrong_target(spec.name, self._address, self._members[0].unfit)
             self.device: dict[str, Any] = self._well()[0].facts
             for member in self._well():
-                for name in same:
+                for name in DEVICE_FACTS:
                     if member.facts.get(name) != self.device.get(name):
                         self._quarantine(member, f"is another kind of device ({name} differs)")
         except BaseException:
@@ -125,7 +139,7 @@ class RpcRunner:
         crashes = 0
         while True:
             member = self._well()[0]
-            outcome = member.board.check(arguments, library, expected)
+            outcome = member.device.check(arguments, library, expected)
             if outcome.crashed:
                 crashes += 1
                 if self._is_well(member, outcome.error) and crashes >= _MOST_CRASHES:
@@ -140,7 +154,7 @@ class RpcRunner:
     def close(self) -> None:
         """End all sessions."""
         for member in self._members:
-            member.board.close()
+            member.device.close()
         self._threads.shutdown()
 
     def _well(self) -> list[_Member]:
@@ -159,11 +173,16 @@ class RpcRunner:
         log.warning(self.trouble[-1])
 
     def _admit(self, member: _Member) -> None:
-        outcome = member.board.facts()
+        outcome = member.device.facts()
         if outcome.error:
             self._quarantine(member, f"cannot be used ({outcome.error})")
             return
         member.facts = outcome.value
+        fits = member.device.why_not(self._needs)
+        member.unfit = fits.error or fits.value or ""
+        if member.unfit:
+            self._quarantine(member, f"does not run what is built for it ({member.unfit})")
+            return
         self._is_well(member)
 
     def _is_well(self, member: _Member, lost: str = "") -> bool:
@@ -173,12 +192,12 @@ class RpcRunner:
             if lost and self._is_gone():
                 self._quarantine(member, f"is gone ({lost})")
                 return False
-            outcome = member.board.check(self._reference[0], self._reference[1], self._expected)
+            outcome = member.device.check(self._reference[0], self._reference[1], self._expected)
             if not outcome.error and outcome.value:
                 self._quarantine(member, f"computes wrong results ({outcome.value})")
                 return False
             if not outcome.error:
-                outcome = member.board.measure(*self._reference)
+                outcome = member.device.measure(*self._reference)
             if not outcome.error:
                 break
             lost = outcome.error if outcome.crashed else ""
@@ -210,7 +229,7 @@ class RpcRunner:
         """After some more looks; quarantines where it does."""
         for _ in range(_LOOKS):
             time.sleep(_SECONDS_TO_CALM)
-            outcome = member.board.measure(*self._reference)
+            outcome = member.device.measure(*self._reference)
             if not outcome.error and not self._drifts(member, outcome):
                 return False
         how = outcome.error or f"{min(outcome.value) / member.reference - 1:+.0%}"
@@ -226,7 +245,7 @@ class RpcRunner:
         with suppress(Empty):
             while True:
                 pending = queue.get_nowait()
-                outcome = member.board.measure(*pending.job)
+                outcome = member.device.measure(*pending.job)
                 if not outcome.crashed:
                     done.append((pending, Measurement(tuple(outcome.value or ()), outcome.error)))
                     continue

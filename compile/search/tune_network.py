@@ -297,7 +297,7 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
             request.key,
             request.threads,
             request.cooldown,
-            opencl=spec.gpu is not None,
+            on_gpu=spec.gpu is not None,
         )
     else:
         yield None

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from tvm import rpc
 
 from compile.support.errors import TargetError
+from device.client.address import DeviceAddress
 
 # A device has to be free again between two sessions of one run, which takes it some seconds.
 _WAIT_SECONDS, _POLL_SECONDS = 60.0, 0.5
-
-
-@dataclass(frozen=True)
-class DeviceAddress:
-    """Where a device is found.
-
-    Attributes:
-        host, port: of the tracker.
-        key: that the tracker knows the device by.
-    """
-
-    host: str
-    port: int
-    key: str
-
-    def __str__(self) -> str:
-        """As sentences name it."""
-        return f"device {self.key!r} of tracker {self.host}:{self.port}"
 
 
 def count_devices(address: DeviceAddress) -> int:

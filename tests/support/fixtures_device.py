@@ -17,7 +17,7 @@ import pytest
 from command_line import REPOSITORY
 from tvm import rpc
 
-from device.client.request import DeviceAddress
+from device.client.address import DeviceAddress
 
 _SECONDS_TO_START = 60
 

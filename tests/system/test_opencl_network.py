@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from photographs import PHOTOS, scaled
 from rich.console import Console
 
-from bench.device.device import Device
 from bench.engines.engine import Job
-from bench.session.asked_process import WorkerError
+from bench.session.device import open_device
 from compile.artefact.artefact import Artefact, open_artefact
 from compile.build_network import BuildRequest, build_network
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.support.errors import ArtefactError, MqnetError
 from compile.support.progress import Progress
+from compile.support.worker_pool import WorkerError
 from device.runtime.artefact_device import network_layout
 from device.runtime.run_artefact import Session
 from device.runtime.tvm_network import LoadedPart
@@ -175,14 +175,11 @@ def test_over_rpc(gpu_board: Served, on_gpu: Session) -> None:
     """Several sessions, each a process that opens the driver anew."""
     job = Job("tvm", "mixed", SIZE, 1, on_gpu.artefact.library.parent)
     for seed in range(2):
-        device = Device(gpu_board.address, 1)
-        try:
+        with open_device(gpu_board.address) as device:
             engine = device.start(job)
             np.testing.assert_array_equal(engine.output(noise(seed)), on_gpu.run(noise(seed))[0])
             wall, _ = engine.time_frames(3)
             assert len(wall) == 3 and all(0 < seconds < 5 for seconds in wall)
-        finally:
-            device.close()
 
 
 def _renamed(artefact: Artefact, folder: Path, **opencl: object) -> Path:
@@ -206,15 +203,12 @@ def test_a_device_that_has_too_little(
     folder = _renamed(on_gpu.artefact, tmp_path / "asks", **needs)
     with pytest.raises(ArtefactError, match=message):
         Session(open_artefact(folder))
-    device = Device(gpu_board.address, 1)
-    try:
+    with open_device(gpu_board.address) as device:
         with pytest.raises(WorkerError, match=message):
             device.start(Job("tvm", "mixed", SIZE, 1, folder))
         # The session goes on.
         engine = device.start(Job("tvm", "mixed", SIZE, 1, on_gpu.artefact.library.parent))
         assert engine.output(noise()).shape == (*SIZE, 3)
-    finally:
-        device.close()
 
 
 def test_a_device_whose_memory_is_full(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,17 @@ from fixtures_device import Served
 from photographs import PHOTOS, scaled
 from rich.console import Console
 
-from bench.device.choose_device import open_device
-from bench.device.engines import start_engine
 from bench.engines.engine import Job
 from bench.profile.describe_calls import describe_calls, kernels_of
 from bench.profile.kernel_call import KernelCall
-from bench.session.asked_process import WorkerError
+from bench.session.device import open_device
 from compile.artefact.manifest import SplitFacts
 from compile.build_network import BuildRequest, build_network
 from compile.graph.parts import COPY
-from compile.support.errors import MqnetError
+from compile.support.errors import MqnetError, TargetError
 from compile.support.progress import Progress
+from device.client.connection import Connection
+from device.client.networks import load_artefact
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import time_calls
 
@@ -120,9 +121,12 @@ def test_over_rpc(split: Session, gpu_board: Served, artefact: ArtefactFactory) 
 
 
 def test_not_over_another_server(split: Session) -> None:
-    class NoSession:
-        def get_function(self, name: str) -> None:
-            raise AttributeError(name)
+    class NoFunctions:
+        def get_function(self, name: str) -> Callable:
+            if name.startswith("mqnet."):
+                raise AttributeError(name)
+            return lambda *_: None
 
-    with pytest.raises(WorkerError, match=r"not served by device/serve\.py"):
-        start_engine(NoSession(), Job("tvm", "mixed", SIZE, 1, split.artefact.library.parent), {})
+    connection = Connection(NoFunctions(), 1)
+    with pytest.raises(TargetError, match=r"not served by device/serve\.py"):
+        load_artefact(connection, split.artefact)

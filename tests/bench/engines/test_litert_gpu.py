@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from fixtures_device import Served
 
-from bench.device.device import Device
 from bench.engines.engine import Job
-from bench.session.asked_process import WorkerError
+from bench.session.device import Device
 from bench.session.environment import describe_environment
 from bench.session.rows import make_rows
 from bench.session.session import measure
@@ -19,6 +18,7 @@ from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
+from compile.support.worker_pool import WorkerError
 from device.runtime.gpu_name import SOFTWARE_WARNING
 
 SIZE = (256, 256)

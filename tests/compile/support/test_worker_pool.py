@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 from command_line import REPOSITORY
-from pool_tasks import answer, any_of, hang, prepare
+from pool_tasks import answer, any_of, crash, fail, hang, prepare, unsendable
 
-from compile.search.worker_pool import WorkerPool
+from compile.support.worker_pool import (
+    NoAnswer,
+    Outcome,
+    WorkerError,
+    WorkerPool,
+    WorkerProcess,
+)
 
 
 @pytest.fixture
@@ -57,16 +65,64 @@ def test_workers_start_anew_after_so_many_tasks() -> None:
 def test_close_ends_what_hangs() -> None:
     pool = WorkerPool(1, prepare, ("yes",))
     _, worker, _ = pool.run(answer, [(1,)], 30)[0].value
-    pool._pool.schedule(hang)
-    began = time.monotonic()
-    pool.close()
-    assert time.monotonic() - began < 20
+    with ThreadPoolExecutor(1) as other:
+        hung = other.submit(pool.run, hang, [(), ()], 600)
+        time.sleep(0.5)
+        pool.close()
+        with pytest.raises(RuntimeError, match="the pool is closed"):
+            hung.result(20)
     assert not psutil.pid_exists(worker)
+
+
+def test_a_pool_that_cannot_start() -> None:
+    pool = WorkerPool(1, fail)
+    try:
+        outcomes = pool.run(answer, [(1,), (2,)], 30)
+        assert [outcome.error for outcome in outcomes] == ["ValueError: last line"] * 2
+    finally:
+        pool.close()
+
+
+@pytest.fixture
+def process() -> Iterator[WorkerProcess]:
+    process = WorkerProcess(prepare, ("yes",))
+    yield process
+    process.kill()
+
+
+def test_a_process_stays_the_same(process: WorkerProcess) -> None:
+    for value in range(3):
+        assert process.run(answer, value, seconds=30).get() == (value, process.pid, "yes")
+    with pytest.raises(WorkerError, match="ValueError: last line") as failed:
+        process.run(fail, seconds=30).get()
+    assert not isinstance(failed.value, NoAnswer)
+    assert process.run(answer, 1, seconds=30).get()[1] == process.pid
+
+
+@pytest.mark.parametrize(
+    ("task", "error"), [(crash, "crashed (SIGSEGV)"), (hang, "no end within 1 s")]
+)
+def test_a_process_is_not_replaced(
+    process: WorkerProcess, task: Callable[[], None], error: str
+) -> None:
+    assert process.run(task, seconds=1) == Outcome(error=error, crashed=True)
+    with pytest.raises(NoAnswer, match=re.escape(error)):
+        process.run(answer, 1, seconds=30).get()
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_a_process_that_cannot_start() -> None:
+    assert WorkerProcess(fail).run(answer, 1, seconds=30).error == "ValueError: last line"
+
+
+def test_what_cannot_be_sent_back_is_an_error(process: WorkerProcess) -> None:
+    assert "pickle" in process.run(unsendable, seconds=30).error
+    assert process.run(answer, 1, seconds=30).get()[1] == process.pid
 
 
 _PARENT = """
 import time
-from compile.search.worker_pool import WorkerPool
+from compile.support.worker_pool import WorkerPool
 from pool_tasks import answer, prepare
 if __name__ == "__main__":
     pool = WorkerPool(2, prepare, ("yes",))

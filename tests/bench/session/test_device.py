@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +20,18 @@ from fixtures_artefacts import ArtefactFactory
 from fixtures_device import Served, free_port
 from tunnel import tunnel
 from tvm import rpc
-from tvm.rpc import base
 
-from bench.device.device import Device, check_runs_there, device_environment
 from bench.engines.engine import Job
 from bench.engines.litert import LiteRT
-from bench.session.asked_process import NoAnswer, WorkerError
+from bench.session.device import device_environment, open_device
 from bench.session.rows import make_rows
 from bench.session.session import measure
 from compile.artefact.compatibility import TargetNeeds
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from compile.support.errors import ArtefactError, TargetError
-from device.client.request import DeviceAddress, request_device
+from compile.support.errors import TargetError
+from compile.support.worker_pool import NoAnswer, WorkerError
+from device.client.address import DeviceAddress
 from device.runtime.run_artefact import Session
 
 SIZE = (64, 96)
@@ -43,21 +42,12 @@ def photo(size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(read_photo(bundled_photos("test")[0])[: size[0], : size[1]])
 
 
-@contextmanager
-def opened(address: DeviceAddress, threads: int = 1) -> Iterator[Device]:
-    device = Device(address, threads)
-    try:
-        yield device
-    finally:
-        device.close()
-
-
 def ours(artefact: ArtefactFactory) -> Job:
     return Job("tvm", "mixed", SIZE, 1, artefact().library.parent)
 
 
 def test_our_build_computes_there_what_it_does_here(board: Served, artefact: ArtefactFactory):
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         engine = device.start(ours(artefact))
         got = engine.output(photo(SIZE))
         wall, cpu = engine.time_frames(3)
@@ -72,7 +62,7 @@ def test_our_build_computes_there_what_it_does_here(board: Served, artefact: Art
 def test_two_builds_of_one_scheme(board: Served, artefact: ArtefactFactory):
     """Each is what it is, though the loader of the device goes by names."""
     builds = [artefact(), artefact(attention="none")]
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         engines = [
             device.start(Job("tvm", "mixed", SIZE, 1, built.library.parent)) for built in builds
         ]
@@ -87,7 +77,7 @@ def test_litert_computes_there_what_it_does_here(board: Served, scheme: str):
     here = LiteRT(job)
     here.set_photo(photo(LITERT_SIZE))
     here.run()
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         engine = device.start(job)
         got = engine.output(photo(LITERT_SIZE))
         wall, cpu = engine.time_frames(2)
@@ -105,7 +95,7 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
         Job("onnxruntime", "mixed", SIZE, 1),
     ]
     reference = Session(artefact()).run(photo(SIZE))[0]
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         results = measure(jobs, [photo(SIZE)], [reference], 0.5, lambda _: None, device)
         environment = device_environment(device)
     timed, no_file, no_way = make_rows(results, environment)
@@ -123,7 +113,7 @@ def test_a_device_that_vanishes(own_board: Served, artefact: ArtefactFactory):
             own_board.vanish()
 
     jobs, reference = [ours(artefact), ours(artefact)], Session(artefact()).run(photo(SIZE))[0]
-    with opened(own_board.address) as device:
+    with open_device(own_board.address) as device:
         results = measure(jobs, [photo(SIZE)], [reference], 600, vanish, device)
         for result in results:
             assert "the device went away" in result.problem
@@ -139,20 +129,20 @@ def test_ctrl_c_leaves_the_device_free(board: Served, artefact: ArtefactFactory)
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     reference = Session(artefact()).run(photo(SIZE))[0]
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         (result,) = measure([ours(artefact)], [photo(SIZE)], [reference], 600, interrupt, device)
     assert result.problem == "interrupted" and len(result.wall) >= 2
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         assert device.facts["machine"] == os.uname().machine
 
 
 def test_a_session_that_crashes_leaves_the_server_running(board: Served, artefact: ArtefactFactory):
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         engine = device.start(ours(artefact))
         board.sessions()[0].send_signal(signal.SIGILL)
         with pytest.raises(NoAnswer, match="or what ran there crashed"):
             engine.time_frames(1)
-    with opened(board.address) as device:
+    with open_device(board.address) as device:
         engine = device.start(ours(artefact))
         with pytest.raises(WorkerError, match="failed on the device: No inputs set"):
             engine.time_frames(1)
@@ -162,7 +152,7 @@ def test_a_session_that_crashes_leaves_the_server_running(board: Served, artefac
 
 
 def test_the_server_ends_with_its_sessions(own_board: Served):
-    with opened(own_board.address):
+    with open_device(own_board.address):
         (session,) = own_board.sessions()
         folder = Path(session.cwd())
         assert folder.is_dir()
@@ -186,8 +176,8 @@ def test_a_device_without_our_server(tracker: tuple[str, int], artefact: Artefac
             pass
         jobs = [ours(artefact), Job("litert", "mixed", LITERT_SIZE, 1)]
         reference = Session(artefact()).run(photo(SIZE))[0]
-        with opened(address) as device:
-            check_runs_there("linux-arm64", TargetNeeds("EM_AARCH64", (), "linux-arm64"), device)
+        with open_device(address) as device:
+            device.check_runs("linux-arm64", TargetNeeds("EM_AARCH64", (), "linux-arm64"))
             results = measure(jobs, [photo(SIZE)], [reference], 0.2, lambda _: None, device)
             environment = device_environment(device)
     finally:
@@ -202,22 +192,22 @@ def test_a_device_without_our_server(tracker: tuple[str, int], artefact: Artefac
 
 def test_builds_for_another_machine(board: Served, artefact: ArtefactFactory):
     other = {"x86_64": "EM_AARCH64", "aarch64": "EM_X86_64"}[os.uname().machine]
-    with opened(board.address) as device:
-        with pytest.raises(ArtefactError, match=f"{other}.*the device is .*linux-arm64"):
-            check_runs_there("other", TargetNeeds(other, (), "host"), device)
+    with open_device(board.address) as device:
+        with pytest.raises(TargetError, match=f"{other}.*the device is .*linux-arm64"):
+            device.check_runs("other", TargetNeeds(other, (), "host"))
         needs = artefact().needs
-        check_runs_there("host", needs, device)
-        with pytest.raises(ArtefactError, match="amx_int8000, which the device lacks"):
-            check_runs_there("host", replace(needs, requires=("amx_int8000",)), device)
+        device.check_runs("host", needs)
+        with pytest.raises(TargetError, match="amx_int8000, which the device lacks"):
+            device.check_runs("host", replace(needs, requires=("amx_int8000",)))
 
 
 @needs_lld
 @x86_only
-def test_a_library_that_does_not_load_there(board: Served, artefact: ArtefactFactory):
+def test_a_library_of_another_architecture(board: Served, artefact: ArtefactFactory):
     foreign = artefact("linux-arm64").library.parent
     with (
-        opened(board.address) as device,
-        pytest.raises(WorkerError, match="linux-arm64, does not load on the device"),
+        open_device(board.address) as device,
+        pytest.raises(WorkerError, match="linux-arm64 does not run there: it holds EM_AARCH64"),
     ):
         device.start(Job("tvm", "mixed", SIZE, 1, foreign))
 
@@ -235,40 +225,16 @@ def test_a_device_at_the_end_of_a_tunnel(
         tunnel((inside, near), tracker),
         tunnel(("127.0.0.1", port), (inside, port)),
         serve("tunnelled", extra=there) as served,
-        opened(served.address) as device,
+        open_device(served.address) as device,
     ):
         engine = device.start(ours(artefact))
         assert engine.output(photo(SIZE)).shape == (*SIZE, 3)
         assert len(engine.time_frames(2)[0]) == 2
 
 
-def test_a_key_that_is_not_known(board: Served):
-    address = DeviceAddress(board.address.host, board.address.port, "rpi5")
-    with pytest.raises(TargetError, match=r"no device of key 'rpi5' .*'board'.*serve\.py --key"):
-        request_device(address)
-
-
-def test_a_device_that_stays_in_use(board: Served):
-    with opened(board.address), pytest.raises(TargetError, match="in use for 0.5 s"):
-        request_device(board.address, wait_seconds=0.5)
-
-
-def test_a_device_that_is_registered_and_cannot_be_reached(tracker: tuple[str, int]):
-    """As one behind a tunnel that is missing."""
-    with base.connect_with_retry(tracker) as connection:
-        connection.sendall(base.RPC_TRACKER_MAGIC.to_bytes(4, "little"))
-        base.recvall(connection, 4)
-        there = ("127.0.0.1", free_port())
-        for message in (
-            [base.TrackerCode.UPDATE_INFO, {"key": "server:far", "addr": there}],
-            [base.TrackerCode.PUT, "far", (there[1], "far:0.5"), there[0]],
-        ):
-            base.sendjson(connection, message)
-            assert base.recvjson(connection) == base.TrackerCode.SUCCESS
-        with pytest.raises(TargetError, match="'far'.*cannot be reached.*open the tunnel"):
-            request_device(DeviceAddress(*tracker, "far"))
-
-
 def test_more_threads_than_cores(board: Served):
-    with pytest.raises(TargetError, match="threads 999 is more than the"):
-        Device(board.address, 999)
+    with (
+        pytest.raises(TargetError, match="threads 999 is more than the"),
+        open_device(board.address, 999),
+    ):
+        pass

@@ -1,0 +1,151 @@
+"""A device as the place of a latency session: its engines share the one session there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.engines import OURS
+from bench.engines.engine import Job
+from bench.peers.peer_files import litert_name, peer_file
+from bench.session.clock import CoreLimits, measure_core
+from compile.artefact.reader import Artefact, open_artefact
+from compile.support.cli import stderr
+from compile.support.errors import TargetError
+from device.client.address import DeviceAddress
+from device.client.connection import Connection
+from device.client.device_session import DeviceSession
+from device.client.networks import (
+    RemoteNetwork,
+    ServerLiteRT,
+    ServerTvmNetwork,
+    load_artefact,
+)
+from device.server.kernel_calls import TimedCall
+from targets.spec import TargetSpec
+
+
+class Device(DeviceSession):
+    """A session on a device that starts engines; see :class:`bench.session.place.Location`."""
+
+    def start(self, job: Job) -> RemoteEngine:
+        """Upload and load the network of ``job``."""
+        number, version = self.run(_start, job).get()
+        return RemoteEngine(self, number, version)
+
+    def time_calls(
+        self,
+        artefact: Artefact,
+        photo: NDArray[np.uint8],
+        kernels: Collection[str],
+        frames: int,
+        warm_up: int,
+    ) -> tuple[str | None, list[TimedCall]]:
+        """Version of TVM there, with the GPU's name, and what
+        :func:`device.server.kernel_calls.time_calls` says of the network of ``artefact``."""
+        asked = photo, list(kernels), frames, warm_up
+        return self.run(_time_calls, artefact.library.parent, *asked).get()
+
+    def measure_core(self, spec: TargetSpec) -> CoreLimits:
+        """See :func:`bench.session.clock.measure_core`."""
+        return self.run(_measure_core, spec).get()
+
+    def doubts(self) -> list[str]:
+        """None that is not to be seen in the times themselves."""
+        return []
+
+
+@dataclass(frozen=True)
+class RemoteEngine:
+    """An engine on ``device``; see :class:`bench.session.place.StartedEngine`."""
+
+    device: Device
+    number: int
+    version: str | None
+
+    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
+        return self.device.run(_output, self.number, photo).get()
+
+    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
+        """Wall-clock and CPU seconds, as the device's clocks have them."""
+        return self.device.run(_time_frames, self.number, count).get()
+
+    def memory(self) -> None:
+        """Not known: all engines share one process of the device."""
+
+    def close(self) -> None:
+        """Nothing: it ends with the session."""
+
+
+@contextmanager
+def open_device(address: DeviceAddress, threads: int = 1) -> Iterator[Device]:
+    """Hold a session on the device, which waits while it is in use.
+
+    Raises:
+        TargetError: no such device, or it cannot be reached.
+    """
+    stderr.print(f"asking for {address}", highlight=False)
+    device = Device(address, threads)
+    try:
+        opened = device.open()
+        if opened.error:
+            raise TargetError(opened.error)
+        yield device
+    finally:
+        device.close()
+
+
+def device_environment(device: DeviceSession) -> dict[str, Any]:
+    """What a run's file says of the device; null for what it does not tell."""
+    names = ("cpu", "emulated", "machine", "cores", "memory_mb", "kernel", "governor")
+    told = {name: device.facts.get(name) for name in (*names, "busy_cores", "python")}
+    return told | {"device": {"key": device.address.key} | device.facts.get("versions", {})}
+
+
+def _load(connection: Connection, job: Job) -> RemoteNetwork:
+    """Load the network of ``job`` on the device.
+
+    Raises:
+        TargetError: the engine cannot be timed there, and why.
+        MqnetError: its file is missing or damaged.
+    """
+    if job.engine in OURS:
+        return load_artefact(connection, open_artefact(job.artefact))
+    if job.engine in ("litert", "litert-gpu"):
+        file = peer_file(litert_name(job.scheme, job.size))
+        return ServerLiteRT(connection, file, job.threads, job.engine == "litert-gpu")
+    raise TargetError("has no way onto a device: only ours, litert and litert-gpu have")
+
+
+def _start(connection: Connection, job: Job) -> tuple[int, str | None]:
+    networks: list[RemoteNetwork] = connection.kept.setdefault("networks", [])
+    networks.append(_load(connection, job))
+    return len(networks) - 1, networks[-1].version
+
+
+def _output(connection: Connection, number: int, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return connection.kept["networks"][number].output(photo)
+
+
+def _time_frames(
+    connection: Connection, number: int, count: int
+) -> tuple[list[float], list[float]]:
+    return connection.kept["networks"][number].time_frames(count)
+
+
+def _time_calls(
+    connection: Connection, folder: Path, *asked: Any
+) -> tuple[str | None, list[TimedCall]]:
+    network = ServerTvmNetwork(connection, open_artefact(folder))
+    return network.version, network.time_calls(*asked)
+
+
+def _measure_core(connection: Connection, spec: TargetSpec) -> CoreLimits:
+    return measure_core(spec, connection.load_library, connection.device(on_gpu=False))

@@ -1,0 +1,200 @@
+"""Networks on a device: ours through TVM's virtual machine, and LiteRT's files.
+
+They live in the session's process, beside the connection. What is uploaded is loaded and removed
+again at once: what is loaded stays, until the session ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import relax
+from tvm.error import RPCError
+
+from compile.artefact.manifest import LIBRARY
+from compile.artefact.reader import Artefact
+from compile.support.errors import ArtefactError, TargetError
+from device.client.connection import Connection, last_line
+from device.runtime.artefact_device import network_layout
+from device.runtime.gpu_name import gpu_name
+from device.server.kernel_calls import TimedCall
+
+
+class RemoteNetwork(Protocol):
+    """A network that is loaded on a device.
+
+    Attributes:
+        version: of what runs it there, with the GPU's name; None where it is not known.
+    """
+
+    version: str | None
+
+    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
+
+    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
+        """Wall-clock and CPU seconds on the device's own clocks."""
+
+
+class VirtualMachine:
+    """An artefact of ``compile/build.py`` for one device; any TVM RPC server will do."""
+
+    def __init__(self, connection: Connection, artefact: Artefact) -> None:
+        self._cpu_seconds = connection.get_function("mqnet.cpu_seconds")
+        self._device = connection.device(artefact.manifest.on_gpu)
+        self.version = _tvm_version(connection, artefact)
+        with _uploaded_libraries(connection, artefact) as names:
+            try:
+                module = connection.rpc.load_module(names[LIBRARY])
+                self._vm = relax.VirtualMachine(module, self._device)
+            except RPCError as error:
+                raise _does_not_load(artefact, last_line(error)) from None
+
+    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H of one frame, which is copied from the device."""
+        self._vm.set_input("main", tvm.runtime.tensor(photo[None], self._device))
+        self._vm.invoke_stateful("main")
+        return self._vm.get_outputs("main").numpy()[0]
+
+    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
+        """TVM's evaluator, which computes one untimed frame first as everything here does; of CPU
+        time only the mean over these frames can be had."""
+        evaluate = self._vm.time_evaluator("invoke_stateful", self._device, number=1, repeat=count)
+        begin = self._cpu_seconds() if self._cpu_seconds else None
+        wall = list(evaluate("main").results)
+        if begin is None:
+            return wall, []
+        return wall, [(self._cpu_seconds() - begin) / (count + 1)]
+
+
+class ServerNetwork:
+    """A network that the Python of ``device/serve.py`` keeps by ``name``."""
+
+    version: str | None
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection, self._name = connection, name
+
+    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H of one frame, which is copied from the device."""
+        rpc = self._connection.rpc
+        with self._uploaded_photo(photo) as name:
+            self._call("mqnet.network.frame", name, "output.npy")
+        try:
+            return np.load(io.BytesIO(rpc.download("output.npy")))
+        finally:
+            rpc.remove("output.npy")
+
+    def time_frames(self, count: int) -> tuple[list[float], list[float]]:
+        """Of each frame, after one untimed, by the clocks of the device's Python."""
+        wall, cpu = json.loads(self._call("mqnet.network.time", count))
+        return wall, cpu
+
+    def _call(self, function: str, *arguments: object) -> Any:
+        return self._connection.need_function(function)(self._name, *arguments)
+
+    @contextlib.contextmanager
+    def _uploaded_photo(self, photo: NDArray[np.uint8]) -> Iterator[str]:
+        file = io.BytesIO()
+        np.save(file, photo)
+        with self._connection.uploaded(file.getvalue(), "photo.npy") as name:
+            yield name
+
+
+class ServerTvmNetwork(ServerNetwork):
+    """An artefact for one device or two, whose calls can be timed by themselves."""
+
+    def __init__(self, connection: Connection, artefact: Artefact) -> None:
+        super().__init__(connection, f"tvm-{artefact.manifest.files[LIBRARY].sha256}")
+        load = connection.need_function("mqnet.tvm.load")
+        self.version = _tvm_version(connection, artefact)
+        layout = network_layout(artefact)
+        with _uploaded_libraries(connection, artefact) as names:
+            parts = {part: (names[file], kind) for part, (file, kind) in layout["parts"].items()}
+            answer = json.loads(load(self._name, json.dumps(layout | {"parts": parts})))
+        if "error" in answer:
+            raise _does_not_load(artefact, answer["error"])
+
+    def time_calls(
+        self, photo: NDArray[np.uint8], kernels: Collection[str], frames: int, warm_up: int
+    ) -> list[TimedCall]:
+        """See :func:`device.server.kernel_calls.time_calls`."""
+        request = {"kernels": list(kernels), "frames": frames, "warm_up": warm_up}
+        with self._uploaded_photo(photo) as uploaded:
+            calls = json.loads(
+                self._call("mqnet.network.time_calls", uploaded, json.dumps(request))
+            )
+        return [TimedCall.from_json(call) for call in calls]
+
+
+class ServerLiteRT(ServerNetwork):
+    """A .tflite ``file``, on ``threads`` threads of the processor or on the GPU."""
+
+    def __init__(self, connection: Connection, file: Path, threads: int, on_gpu: bool) -> None:
+        # One session may time the same file both ways.
+        super().__init__(connection, f"gpu-{file.name}" if on_gpu else file.name)
+        load = connection.need_function("mqnet.litert_gpu.load" if on_gpu else "mqnet.litert.load")
+        with connection.uploaded(file.read_bytes(), self._name):
+            if on_gpu:
+                answer = json.loads(load(self._name))
+                if "error" in answer:
+                    raise TargetError(answer["error"])
+                self.version = answer["version"]
+            else:
+                self.version = load(self._name, threads)
+        if not self.version:
+            raise TargetError("not installed (ai_edge_litert) on the device")
+
+
+def load_artefact(connection: Connection, artefact: Artefact) -> RemoteNetwork:
+    """Load the network of ``artefact`` on the device.
+
+    Raises:
+        ArtefactError: it cannot run there, or does not load.
+        TargetError: it is for two devices, and the server is not ``device/serve.py``.
+    """
+    kind = VirtualMachine if artefact.manifest.split is None else ServerTvmNetwork
+    return kind(connection, artefact)
+
+
+def _tvm_version(connection: Connection, artefact: Artefact) -> str | None:
+    """Version of TVM, and the GPU that it runs on, as far as they are told.
+
+    Raises:
+        ArtefactError: the ``artefact`` cannot run there.
+    """
+    reason = connection.why_not(artefact.needs)
+    if reason is not None:
+        target = artefact.manifest.target.name
+        raise ArtefactError(f"what is built for target {target} does not run there: {reason}")
+    version = connection.tvm_version
+    if not artefact.manifest.on_gpu:
+        return version
+    gpu = connection.describe_gpu()
+    return f"{version} on {gpu_name(gpu) if gpu else 'an unknown GPU'}"
+
+
+def _does_not_load(artefact: Artefact, reason: str) -> ArtefactError:
+    return ArtefactError(
+        f"{artefact.library}, built for target {artefact.manifest.target.name}, does not "
+        f"load on the device ({reason}): build it for the device by --target"
+    )
+
+
+@contextlib.contextmanager
+def _uploaded_libraries(connection: Connection, artefact: Artefact) -> Iterator[dict[str, str]]:
+    """Names on the device of the artefact's libraries, for as long as they are being loaded."""
+    with contextlib.ExitStack() as stack:
+        names = {}
+        for file in artefact.manifest.files:
+            data = artefact.library.with_name(file).read_bytes()
+            names[file] = stack.enter_context(connection.uploaded(data, suffix=".so"))
+        yield names
