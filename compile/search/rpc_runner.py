@@ -173,13 +173,12 @@ class RpcRunner:
         log.warning(self.trouble[-1])
 
     def _admit(self, member: _Member) -> None:
-        outcome = member.device.facts()
-        if outcome.error:
-            self._quarantine(member, f"cannot be used ({outcome.error})")
+        told = member.device.facts()
+        fits = told if told.error else member.device.why_not(self._needs)
+        if fits.error:
+            self._quarantine(member, f"cannot be used ({fits.error})")
             return
-        member.facts = outcome.value
-        fits = member.device.why_not(self._needs)
-        member.unfit = fits.error or fits.value or ""
+        member.facts, member.unfit = told.value, fits.value or ""
         if member.unfit:
             self._quarantine(member, f"does not run what is built for it ({member.unfit})")
             return
