@@ -26,7 +26,7 @@ from compile.support.errors import MqnetError
 _PR_SET_PDEATHSIG = 1
 # A new process imports TVM, or an engine that compiles the network, beside other work.
 SECONDS_TO_START = 600.0
-_SECONDS_TO_END = 5.0
+_SECONDS_TO_END, _SECONDS_TO_CLOSE = 5.0, 2.0
 
 
 class WorkerError(MqnetError):
@@ -131,6 +131,13 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self._process.is_alive()
+
+    def close(self) -> None:
+        """Let the process end by itself behind its task, or end it where that takes long."""
+        with contextlib.suppress(OSError):
+            self.connection.send(None)
+        self._process.join(_SECONDS_TO_CLOSE)
+        self.kill()
 
     def kill(self, why: str = "its process was ended") -> None:
         """End the process at once; ``why`` is what later tasks are told."""
@@ -259,11 +266,13 @@ def _work(prepare: Callable[..., None], arguments: tuple[Any, ...], pipe: Connec
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             try:
-                function, arguments = pipe.recv()
+                task = pipe.recv()
             except (ImportError, AttributeError) as error:  # What cannot be imported here.
                 pipe.send(Outcome(error=_sentence(error)))
                 continue
-            outcome = _outcome(function, arguments)
+            if task is None:
+                return
+            outcome = _outcome(*task)
             try:
                 pipe.send(outcome)
             except (TypeError, AttributeError, PicklingError) as error:

@@ -15,6 +15,10 @@ def answer(value: int) -> tuple[int, int, str]:
     return value, os.getpid(), os.environ["PREPARED"]
 
 
+def answer_later() -> None:
+    time.sleep(0.5)
+
+
 def crash() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 from command_line import REPOSITORY
-from pool_tasks import answer, any_of, crash, fail, hang, prepare, unsendable
+from pool_tasks import answer, answer_later, any_of, crash, fail, hang, prepare, unsendable
 
 from compile.support.worker_pool import (
     NoAnswer,
@@ -108,6 +108,16 @@ def test_a_process_is_not_replaced(
     assert process.run(task, seconds=1) == Outcome(error=error, crashed=True)
     with pytest.raises(NoAnswer, match=re.escape(error)):
         process.run(answer, 1, seconds=30).get()
+    assert not psutil.pid_exists(process.pid)
+
+
+@pytest.mark.parametrize("task", [answer_later, hang])
+def test_a_process_is_closed(process: WorkerProcess, task: Callable[[], None]) -> None:
+    process.started().get()
+    process.send(task, ())
+    began = time.monotonic()
+    process.close()
+    assert time.monotonic() - began < 20
     assert not psutil.pid_exists(process.pid)
 
 
