@@ -238,7 +238,8 @@ class WorkerPool:
                 outcome = worker.give_up(seconds if worker.is_ready else SECONDS_TO_START)
             else:
                 continue
-            del self._busy[connection]
+            self._check_open()
+            self._busy.pop(connection, None)
             self._put_back(worker)
             yield busy.place, outcome
 
