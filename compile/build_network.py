@@ -30,7 +30,6 @@ from compile.artefact.manifest import (
     Manifest,
     PartSummary,
     SplitFacts,
-    TargetFacts,
 )
 from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
@@ -264,7 +263,7 @@ def describe_build(
         network=request.network.name,
         attention=request.network.parameters.get("attention", "none"),
         checkpoint=CheckpointFacts(checkpoint.name, sha256_of(checkpoint)),
-        target=msgspec.convert(describe_target(spec), TargetFacts),
+        target=describe_target(spec),
         threads=max(planned.part.options.threads for planned in plan.parts),
         input=interface.input,
         output=interface.output,

@@ -11,13 +11,53 @@ from targets.spec import TargetSpec
 if TYPE_CHECKING:
     import tvm
 
-#: Of a description, in order. Artefacts, run files and tuning logs of other versions are read by
-#: them.
-_KEYS = (
-    *("name", "title", "summary", "triple", "cpu", "features", "cores", "threads"),
-    *("vector_bits", "dot_product", "peak_int8_macs", "peak_fp32_macs", "l1d_bytes", "l2_bytes"),
-    *("linker", "machine", "variant", "requires", "timing", "opencl"),
-)
+
+class OpenClFacts(msgspec.Struct, frozen=True):
+    """The GPU that a build is for; see `targets.spec.OpenClSpec`."""
+
+    processor: str
+    work_group: int
+    registers: int
+    vector_bytes: int
+    integer_dot_product: bool
+    fp16: bool
+    mesa_gpu: int | None = None
+
+
+class CoreFacts(msgspec.Struct, frozen=True):
+    """``count`` equal cores."""
+
+    name: str
+    count: int
+
+
+class TargetFacts(msgspec.Struct, frozen=True):
+    """A target in a manifest or a run file, as it was then; see `targets.spec.TargetSpec`.
+
+    Processor and target are one table here. ``opencl`` is None where the processor runs the
+    kernels. Files of other versions are read by it: a new attribute needs a default.
+    """
+
+    name: str
+    title: str
+    summary: str
+    triple: str
+    cpu: str
+    features: tuple[str, ...]
+    cores: tuple[CoreFacts, ...]
+    threads: int
+    vector_bits: int
+    dot_product: str
+    peak_int8_macs: int
+    peak_fp32_macs: int
+    l1d_bytes: int
+    l2_bytes: int
+    linker: str
+    machine: str
+    variant: str = ""
+    requires: tuple[str, ...] = ()
+    timing: dict[str, Any] | None = None
+    opencl: OpenClFacts | None = None
 
 
 def tvm_target(spec: TargetSpec, threads: int | None = None) -> tvm.target.Target:
@@ -53,11 +93,9 @@ def describe_instructions(spec: TargetSpec) -> str:
     return f"{spec.machine} {spec.processor.dot_product} {spec.processor.vector_bits}"
 
 
-def describe_target(spec: TargetSpec) -> dict[str, Any]:
-    """Describe the target as plain data for JSON: processor and target in one table, a GPU in
-    table `opencl`."""
+def describe_target(spec: TargetSpec) -> TargetFacts:
+    """Describe the target for manifests, run files and `--target help --json`."""
     plain = msgspec.to_builtins(spec)
     processor, gpu = plain.pop("processor"), plain.pop("gpu")
-    described = processor | plain
-    described["opencl"] = gpu and {"processor": processor["name"], **gpu}
-    return {key: described[key] for key in _KEYS}
+    opencl = gpu and {"processor": processor["name"], **gpu}
+    return msgspec.convert({**processor, **plain, "opencl": opencl}, TargetFacts)

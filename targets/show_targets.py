@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ def describe_targets() -> list[dict[str, Any]]:
     Raises:
         TargetError: A target file has a mistake.
     """
-    return [describe_target(load_target(name)) for name in list_targets()]
+    return [msgspec.to_builtins(describe_target(load_target(name))) for name in list_targets()]
 
 
 def print_targets(console: Console) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from compile.codegen.link.link import LinkReport
 from compile.graph.parts import HEAD_LIBRARY, MAIN
+from targets.describe_target import TargetFacts
 
 LIBRARY = "mqnet.so"
 MANIFEST = "manifest.json"
@@ -30,53 +31,6 @@ class CheckpointFacts(msgspec.Struct, frozen=True):
 
     name: str
     sha256: str
-
-
-class OpenClFacts(msgspec.Struct, frozen=True):
-    """The GPU that a build is for; see :class:`targets.spec.OpenClSpec`."""
-
-    processor: str
-    work_group: int
-    registers: int
-    vector_bytes: int
-    integer_dot_product: bool
-    fp16: bool
-    mesa_gpu: int | None = None
-
-
-class CoreFacts(msgspec.Struct, frozen=True):
-    """``count`` equal cores."""
-
-    name: str
-    count: int
-
-
-class TargetFacts(msgspec.Struct, frozen=True):
-    """The target as it was at the time of the build; see :class:`targets.spec.TargetSpec`.
-
-    ``opencl`` is None where the processor runs the kernels.
-    """
-
-    name: str
-    title: str
-    summary: str
-    triple: str
-    cpu: str
-    features: tuple[str, ...]
-    cores: tuple[CoreFacts, ...]
-    threads: int
-    vector_bits: int
-    dot_product: str
-    peak_int8_macs: int
-    peak_fp32_macs: int
-    l1d_bytes: int
-    l2_bytes: int
-    linker: str
-    machine: str
-    variant: str = ""
-    requires: tuple[str, ...] = ()
-    timing: dict[str, Any] | None = None
-    opencl: OpenClFacts | None = None
 
 
 class NetworkTensor(msgspec.Struct, frozen=True):

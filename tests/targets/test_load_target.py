@@ -91,9 +91,9 @@ def test_what_manifests_hold_of_a_target_keeps_its_keys():
         assert list(described) == plain
         assert described["opencl"] is None or list(described["opencl"]) == gpu
     mali = describe_target(load_target("linux-mali"))
-    assert mali["opencl"]["processor"] == "rk3588" and mali["cpu"] == "cortex-a76"
-    assert mali["variant"] == "" and mali["timing"] is None and mali["threads"] == 1
-    timing = describe_target(load_target("cortex-a76"))["timing"]
+    assert mali.opencl.processor == "rk3588" and mali.cpu == "cortex-a76"
+    assert mali.variant == "" and mali.timing is None and mali.threads == 1
+    timing = describe_target(load_target("cortex-a76")).timing
     assert list(timing) == ["issue_width", "cycles", "line_bytes", "l1d", "l2"]
     assert timing["l2"] == {"size_bytes": 524288, "ways": 8, "miss_cycles": 14.0}
 

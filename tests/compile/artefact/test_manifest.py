@@ -42,7 +42,7 @@ def test_what_the_attributes_are() -> None:
 @pytest.mark.parametrize("name", list_targets())
 def test_every_target_can_be_described(name: str) -> None:
     manifest = read_manifest(OLD / "fp32.json")
-    target = describe_target(load_target(name))
+    target = msgspec.to_builtins(describe_target(load_target(name)))
     described = msgspec.convert(manifest.as_json() | {"target": target}, Manifest)
     assert json.dumps(described.as_json()["target"]) == json.dumps(target)
 
