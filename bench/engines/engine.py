@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,24 +34,51 @@ class Job:
     on_gpu: bool = False
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """A network in an engine, in a process of its own that is pinned to ``job.threads`` cores.
 
     What each engine would do once per photograph anyway (bytes to its input format) happens in
     ``set_photo`` and is not timed.
+
+    Attributes:
+        name: what a command line and a file call it.
+        schemes: the quantization schemes that it has of the network.
+        runs_on_gpu: whether it computes on a GPU only; it is timed beside GPUs then. Our own build
+            computes where its target does.
+        runs_on_device: whether ``bench/device/engines.py`` knows how to run it on a device.
+        is_ours: whether it runs a build of this project, which is made for the session.
+        image_weights: of ours, whether the build reads its int8 weights from images.
+        marker: matplotlib's, of its points in a figure.
+        version: of the engine's package, once a network is loaded.
     """
 
+    name: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]]
+    runs_on_gpu: ClassVar[bool] = False
+    runs_on_device: ClassVar[bool] = False
+    is_ours: ClassVar[bool] = False
+    image_weights: ClassVar[bool] = False
+    marker: ClassVar[str] = "x"
+
     version: str
-    """Of the engine's package."""
 
-    def __init__(self, job: Job) -> None:
-        """Load the network; raise MqnetError where its file is missing or damaged."""
+    @abstractmethod
+    def load(self, job: Job) -> None:
+        """Load the network of ``job``.
 
+        Raises:
+            MqnetError: its file is missing or damaged.
+            ModuleNotFoundError: the engine is not installed.
+        """
+
+    @abstractmethod
     def set_photo(self, photo: NDArray[np.uint8]) -> None:
         """Take ``photo``, uint8 [H,W,3], as the input of the runs that follow."""
 
+    @abstractmethod
     def run(self) -> None:
         """Compute one frame: this is timed."""
 
+    @abstractmethod
     def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
+        """Return H of the last frame, float32 [H,W,3]."""

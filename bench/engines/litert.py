@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from bench.engines.engine import Job
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.engines.engine import Engine, Job
 from bench.peers.peer_files import litert_name, peer_file
-from device.server.litert_file import LiteRTFile
 
 
-class LiteRT(LiteRTFile):
+class LiteRT(Engine):
     """A file of ``bench/peers/convert_litert.py``."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(peer_file(litert_name(job.scheme, job.size)), job.threads)
+    name: ClassVar = "litert"
+    schemes: ClassVar = ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8")
+    runs_on_device: ClassVar = True
+    marker: ClassVar = "s"
+
+    def load(self, job: Job) -> None:
+        """Load the network's .tflite."""
+        from device.server.litert_file import LiteRTFile
+
+        self._file = LiteRTFile(peer_file(litert_name(job.scheme, job.size)), job.threads)
+        self.version = self._file.version
+
+    def set_photo(self, photo: NDArray[np.uint8]) -> None:
+        """Take ``photo``, uint8 [H,W,3]."""
+        self._file.set_photo(photo)
+
+    def run(self) -> None:
+        """Compute one frame."""
+        self._file.run()
+
+    def output(self) -> NDArray[np.float32]:
+        """Return H of the last frame, float32 [H,W,3]."""
+        return self._file.output()

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import ClassVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from bench.engines.engine import Job
+from bench.engines.engine import Engine, Job
 from bench.peers.peer_files import peer_file
 
 
-class OnnxRuntime:
+class OnnxRuntime(Engine):
     """A file of ``bench/peers/convert_onnx.py``; its layout (NCHW) is made untimed."""
 
-    def __init__(self, job: Job) -> None:
+    name: ClassVar = "onnxruntime"
+    schemes: ClassVar = ("mixed", "fp32", "int8")
+    marker: ClassVar = "^"
+
+    def load(self, job: Job) -> None:
+        """Load the network's .onnx at its height and width."""
+        import onnxruntime
+
         self.version = version("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = job.threads
@@ -35,5 +42,5 @@ class OnnxRuntime:
         (self._y,) = self._session.run(None, {"x": self._x})
 
     def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
+        """Return H of the last frame, float32 [H,W,3]."""
         return self._y[0].transpose(1, 2, 0)

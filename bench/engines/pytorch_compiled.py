@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch._inductor import config
 
 from bench.engines.engine import Job
 from bench.engines.pytorch_eager import PyTorchEager
@@ -14,12 +14,18 @@ from bench.engines.pytorch_eager import PyTorchEager
 class PyTorchCompiled(PyTorchEager):
     """As eager, with its weights frozen into what inductor compiles with the first photograph."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job)
+    name: ClassVar = "pytorch-compiled"
+    marker: ClassVar = "<"
+
+    def load(self, job: Job) -> None:
+        """Load the bundled weights, to be compiled with the first photograph."""
+        super().load(job)
+        from torch._inductor import config
+
         config.freezing = True
         # More would be processes that outlive this one, which is killed.
         config.compile_threads = 1
-        self._net = torch.compile(self._net)
+        self._net = self._torch.compile(self._net)
         self._compiled = False
 
     def set_photo(self, photo: NDArray[np.uint8]) -> None:

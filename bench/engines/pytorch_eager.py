@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from bench.engines.engine import Job
-from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.quantize.fold import fold_batch_norms
+from bench.engines.engine import Engine, Job
 
 
-class PyTorchEager:
+class PyTorchEager(Engine):
     """The network with its batch norms folded, channels last: what is fastest there."""
 
-    def __init__(self, job: Job) -> None:
+    name: ClassVar = "pytorch"
+    schemes: ClassVar = ("fp32",)
+    marker: ClassVar = "v"
+
+    def load(self, job: Job) -> None:
+        """Load the bundled weights."""
+        import torch
+
+        from compile.networks.mqnet.checkpoints import load_checkpoint
+        from compile.quantize.fold import fold_batch_norms
+
+        self._torch = torch
         self.version = version("torch")
         torch.set_num_threads(job.threads)
         net = fold_batch_norms(load_checkpoint(None, "ca"))
@@ -24,14 +33,15 @@ class PyTorchEager:
 
     def set_photo(self, photo: NDArray[np.uint8]) -> None:
         """Take ``photo``, uint8 [H,W,3]."""
+        torch = self._torch
         x = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None] / 255
         self._x = x.contiguous(memory_format=torch.channels_last)
 
     def run(self) -> None:
         """Compute one frame."""
-        with torch.inference_mode():
+        with self._torch.inference_mode():
             self._y = self._net(self._x)
 
     def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
+        """Return H of the last frame, float32 [H,W,3]."""
         return self._y[0].permute(1, 2, 0).contiguous().numpy()

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engines.engine import Job
-from compile.artefact.artefact import Artefact, open_artefact
+from bench.engines.engine import Engine, Job
 from device.runtime.gpu_name import gpu_name
-from device.runtime.opencl_device import describe_opencl
-from device.runtime.run_artefact import Session
+
+if TYPE_CHECKING:
+    from compile.artefact.reader import Artefact
 
 
-class TvmArtefact:
+class TvmArtefact(Engine):
     """An artefact of ``compile/build.py``; bytes go in as they are."""
 
-    def __init__(self, job: Job) -> None:
+    name: ClassVar = "tvm"
+    schemes: ClassVar = ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8")
+    runs_on_device: ClassVar = True
+    is_ours: ClassVar = True
+    marker: ClassVar = "o"
+
+    def load(self, job: Job) -> None:
+        """Load the build in ``job.artefact``."""
+        from compile.artefact.reader import open_artefact
+        from device.runtime.run_artefact import Session
+
         assert job.artefact is not None
         artefact = open_artefact(job.artefact)
         self._session = Session(artefact, job.threads)
@@ -33,12 +44,24 @@ class TvmArtefact:
         self._output, _ = self._session.run(self._photo)
 
     def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
+        """Return H of the last frame, float32 [H,W,3]."""
         return self._output
 
 
+class TvmImages(TvmArtefact):
+    """As our build for a GPU, but with its int8 weights in images."""
+
+    name: ClassVar = "tvm-images"
+    schemes: ClassVar = ("mixed", "mixed-fp16", "int8")
+    runs_on_gpu: ClassVar = True
+    image_weights: ClassVar = True
+    marker: ClassVar = "P"
+
+
 def version_here(artefact: Artefact) -> str:
-    """Of TVM, and which GPU the ``artefact`` runs on."""
+    """Return TVM's version, and which GPU the ``artefact`` runs on."""
+    from device.runtime.opencl_device import describe_opencl
+
     if not artefact.manifest.on_gpu:
         return version("apache-tvm")
     return f"{version('apache-tvm')} on {gpu_name(json.loads(describe_opencl()))}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from compile.networks.mqnet.checkpoints import bundled_weights
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError
@@ -35,7 +34,7 @@ def peer_file(name: str) -> Path:
         raise MqnetError(f"{path} is not there: {remedy}")
     if sha256_of(path) != known["files"][name]:
         raise MqnetError(f"{path} is damaged: {remedy}")
-    if sha256_of(bundled_weights("ca")) != known["weights"]:
+    if _weights_sha256() != known["weights"]:
         raise MqnetError(f"{path} is of other weights than the bundled ones: {remedy}")
     return path
 
@@ -50,9 +49,17 @@ def write_checksums() -> None:
     names = sorted(path.name for path in PEER_FILES.iterdir() if path != _CHECKSUMS)
     lines = [
         "# Made by `make peers`: the bundled weights and what was converted from them.",
-        f'weights = "{sha256_of(bundled_weights("ca"))}"',
+        f'weights = "{_weights_sha256()}"',
         "",
         "[files]",
         *(f'"{name}" = "{sha256_of(PEER_FILES / name)}"' for name in names),
     ]
     write_atomically(_CHECKSUMS, ("\n".join(lines) + "\n").encode())
+
+
+def _weights_sha256() -> str:
+    """Checksum of the weights that the files have to be of."""
+    # It imports torch, and an engine's process must not before it is pinned to its cores.
+    from compile.networks.mqnet.checkpoints import bundled_weights
+
+    return sha256_of(bundled_weights("ca"))

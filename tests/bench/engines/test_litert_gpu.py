@@ -12,8 +12,8 @@ from fixtures_device import Served
 from bench.engines.engine import Job
 from bench.session.device import Device
 from bench.session.environment import describe_environment
+from bench.session.interleave import measure
 from bench.session.rows import make_rows
-from bench.session.session import measure
 from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
