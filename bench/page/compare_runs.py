@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.page.run_file import RunFile
+from bench.session.run_file import BASELINE, RunFile
 from compile.support.errors import MqnetError
 
 _KEYS = ["engine", "scheme", "size", "threads"]
@@ -21,7 +21,7 @@ def compare_runs(old: RunFile, new: RunFile) -> pd.DataFrame:
     Raises:
         MqnetError: the two are of different CPUs, or have no ratio in common.
     """
-    cpus = [run.environment["cpu"] for run in (old, new)]
+    cpus = [run.cpu for run in (old, new)]
     if None in cpus:
         raise MqnetError(
             "a run does not say what CPU it was measured on: compare sessions of one machine, and "
@@ -33,9 +33,10 @@ def compare_runs(old: RunFile, new: RunFile) -> pd.DataFrame:
             "sessions of one machine"
         )
     columns = [*_KEYS, _RATIO, "ratio_interval"]
-    before, after = (run.measured.dropna(subset=[_RATIO])[columns] for run in (old, new))
+    before, after = (run.measured().dropna(subset=[_RATIO])[columns] for run in (old, new))
     both = before.merge(after, on=_KEYS, suffixes=("_old", "_new"))
-    both = both[~((both["engine"] == "litert") & (both["scheme"] == "mixed"))]
+    engine, scheme = BASELINE
+    both = both[(both["engine"] != engine) | (both["scheme"] != scheme)]
     if both.empty:
         raise MqnetError(
             "the two sessions have no ratio in common: let both run --against litert at one size"
@@ -50,7 +51,7 @@ def compare_runs(old: RunFile, new: RunFile) -> pd.DataFrame:
     return table
 
 
-def _verdict(old: list[float], new: list[float]) -> str:
+def _verdict(old: tuple[float, float], new: tuple[float, float]) -> str:
     if new[0] > old[1]:
         return "faster"
     return "slower" if new[1] < old[0] else "within noise"

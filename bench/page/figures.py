@@ -9,24 +9,25 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.page.run_file import RunFile
+from bench.engines.registry import ENGINES, is_ours
+from bench.session.run_file import RunFile
 
 _OURS, _OTHERS = "tab:orange", "tab:blue"
-_MARKERS = {"tvm": "o", "litert": "s", "onnxruntime": "^", "openvino": "D", "pytorch": "v"}
 
 
 def latency(run: RunFile) -> Figure:
     """Median of every row, a panel per size and number of threads, with the 10th and 90th
     percentile."""
-    groups = list(run.measured.groupby(["size", "threads"], sort=False))
-    figure = Figure(figsize=(10, 1 + 0.27 * len(run.measured)), layout="constrained")
+    measured = run.measured()
+    groups = list(measured.groupby(["size", "threads"], sort=False))
+    figure = Figure(figsize=(10, 1 + 0.27 * len(measured)), layout="constrained")
     heights = [len(rows) for _, rows in groups]
     panels = figure.subplots(len(groups), squeeze=False, height_ratios=heights)[:, 0]
     for panel, ((size, threads), rows) in zip(panels, groups, strict=True):
         rows = rows.sort_values("p50_ms", ascending=False)
         names = rows["engine"] + " " + rows["scheme"]
         errors = [rows["p50_ms"] - rows["p10_ms"], rows["p90_ms"] - rows["p50_ms"]]
-        colors = [_OURS if engine == "tvm" else _OTHERS for engine in rows["engine"]]
+        colors = [_color(engine) for engine in rows["engine"]]
         panel.barh(names, rows["p50_ms"], xerr=errors, color=colors, height=0.7)
         panel.set(title=f"{size}, {_threads(threads)}", xscale="log")
         panel.set_xlim(rows["p10_ms"].min() / 2, rows["p90_ms"].max() * 1.3)
@@ -39,16 +40,15 @@ def latency(run: RunFile) -> Figure:
 
 def accuracy(run: RunFile) -> Figure:
     """Latency against agreement with PyTorch float32: down and to the right is better."""
-    groups = list(run.measured.groupby(["size", "threads"], sort=False))
+    groups = list(run.measured().groupby(["size", "threads"], sort=False))
     figure = Figure(figsize=(10, 4.2 * ((len(groups) + 1) // 2)), layout="constrained")
     panels = figure.subplots((len(groups) + 1) // 2, 2, squeeze=False).ravel()
     for panel in panels[len(groups) :]:
         panel.set_axis_off()
     for panel, ((size, threads), rows) in zip(panels, groups, strict=False):
         for engine, points in rows.groupby("engine"):
-            color = _OURS if engine == "tvm" else _OTHERS
             x, y = points["psnr_db"].clip(upper=100), points["p50_ms"]
-            panel.plot(x, y, _MARKERS.get(engine, "x"), color=color, label=engine)
+            panel.plot(x, y, _marker(engine), color=_color(engine), label=engine)
             for scheme, at in zip(points["scheme"], zip(x, y, strict=True), strict=True):
                 panel.annotate(scheme, at, (4, 3), textcoords="offset points", fontsize=7)
         panel.set(title=f"{size}, {_threads(threads)}", yscale="log")
@@ -61,16 +61,16 @@ def accuracy(run: RunFile) -> Figure:
 def memory(run: RunFile) -> Figure | None:
     """Memory that activations take, by size, one thread or the fewest there are: measured, and of
     our builds as planned; None where it is not measured, as of a device."""
-    rows = run.measured[run.measured["threads"] == run.measured["threads"].min()]
+    rows = run.measured()
+    rows = rows[rows["threads"] == rows["threads"].min()]
     if rows["activation_mb"].isna().all():
         return None
     rows = rows.assign(name=rows["engine"] + " " + rows["scheme"])
-    if "planned_activation_mb" in rows:
-        planned = rows.dropna(subset="planned_activation_mb")
-        planned = planned.assign(
-            name=planned["name"] + ", as planned", activation_mb=planned["planned_activation_mb"]
-        )
-        rows = pd.concat([rows, planned])
+    planned = rows.dropna(subset="planned_activation_mb")
+    planned = planned.assign(
+        name=planned["name"] + ", as planned", activation_mb=planned["planned_activation_mb"]
+    )
+    rows = pd.concat([rows, planned])
     # Of a GPU beside processors.
     rows = rows.dropna(subset="activation_mb")
     table = rows.pivot(index="name", columns="size", values="activation_mb")
@@ -84,7 +84,7 @@ def memory(run: RunFile) -> Figure | None:
 
 def scaling(run: RunFile) -> Figure | None:
     """Time per pixel over the number of pixels; None where there is one size only."""
-    rows = run.measured
+    rows = run.measured()
     if rows["size"].nunique() < 2:
         return None
     height_width = rows["size"].str.split("x", expand=True).astype(int)
@@ -98,9 +98,9 @@ def scaling(run: RunFile) -> Figure | None:
         panel.loglog(
             points["pixels"] / 1e6,
             points["p50_ms"] * 1e6 / points["pixels"],
-            marker=_MARKERS.get(engine, "x"),
+            marker=_marker(engine),
             linestyle="-" if threads == 1 else "dashed",
-            color=_OURS if engine == "tvm" else _OTHERS,
+            color=_color(engine),
             label=f"{engine} {scheme}, {_threads(threads)}",
         )
     panel.set(xlabel="megapixels", ylabel="nanoseconds per pixel (median)")
@@ -117,6 +117,15 @@ FIGURES: dict[str, tuple[str, Callable[[RunFile], Figure | None]]] = {
     "memory": ("Memory of activations", memory),
 }
 """File name -> title and how it is drawn, in the report's order."""
+
+
+def _color(engine: str) -> str:
+    return _OURS if is_ours(engine) else _OTHERS
+
+
+def _marker(engine: str) -> str:
+    """Of an engine, also of one that there is no more."""
+    return ENGINES[engine].marker if engine in ENGINES else "x"
 
 
 def _plain_numbers(axis: Axis) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.profile.kernels_file import KernelsFile
+from bench.profiling.kernels_file import KernelsFile
 
 
 def layer_table(kernels: KernelsFile) -> pd.DataFrame:
     """A row for each call in the network's order, all as text; "" where nothing is multiplied."""
-    peak = kernels.machine["peak_macs_per_second"]["int8"]
+    peak = kernels.machine.peak_macs_per_second["int8"]
     return pd.DataFrame(
         {
             "layer": ", ".join(call.layers),

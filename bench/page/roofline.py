@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.profile.kernels_file import KernelsFile
+from bench.profiling.kernels_file import KernelsFile
+from compile.support.atomic import atomic_path
 
 
 def roofline(kernels: KernelsFile) -> Figure:
     """Each kernel call that multiplies, under what the machine can do at most."""
     calls = [call for call in kernels.calls if call.macs]
-    bandwidth = kernels.machine["copy_bytes_per_second"]
+    bandwidth = kernels.machine.copy_bytes_per_second
     intensity = np.array([call.macs / call.moved_bytes for call in calls])
     speed = np.array([call.macs_per_second for call in calls]) / 1e9
     area = np.array([call.seconds for call in calls])
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     panel = figure.subplots()
     x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
-    for kind, peak in kernels.machine["peak_macs_per_second"].items():
+    for kind, peak in kernels.machine.peak_macs_per_second.items():
         if not peak:
             continue  # Of a GPU, whose clock is not known.
         roof = np.minimum(peak, x * bandwidth) / 1e9
@@ -34,3 +37,13 @@ def roofline(kernels: KernelsFile) -> Figure:
         if hasattr(handle, "set_sizes"):
             handle.set_sizes([40])
     return figure
+
+
+def write_roofline(kernels: KernelsFile, path: Path) -> None:
+    """Write the roofline of ``kernels`` as the picture ``path``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic_path(path) as beside:
+        roofline(kernels).savefig(beside, dpi=110)

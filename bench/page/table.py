@@ -20,13 +20,11 @@ _FIGURES = {
 
 
 def table_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """``rows`` (of :class:`bench.page.run_file.RunFile`), all as text; "" where there is no
+    """``rows`` (of :meth:`bench.session.run_file.RunFile.table`), all as text; "" where there is no
     figure."""
     table = rows[["engine", "scheme", "size", "threads"]].astype(str)
     for name, (heading, decimals) in _FIGURES.items():
-        values = rows.get(name, pd.Series(index=rows.index, dtype=float))
-        table[heading] = values.map(lambda v, d=decimals: "" if pd.isna(v) else f"{v:.{d}f}")
-    intervals = rows.get("ratio_interval", pd.Series(index=rows.index, dtype=object))
-    table["95 %"] = intervals.map(lambda v: f"{v[0]:.2f}-{v[1]:.2f}" if isinstance(v, list) else "")
+        table[heading] = rows[name].map(lambda v, d=decimals: "" if pd.isna(v) else f"{v:.{d}f}")
+    table["95 %"] = [f"{v[0]:.2f}-{v[1]:.2f}" if v else "" for v in rows["ratio_interval"]]
     table["flags"] = rows["flags"].map(", ".join)
     return table

@@ -10,13 +10,14 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.engines.registry import is_ours
 from bench.page.compare_runs import compare_runs
 from bench.page.figures import FIGURES
 from bench.page.kernel_table import kind_table, layer_table
 from bench.page.roofline import roofline
-from bench.page.run_file import RunFile
 from bench.page.table import table_of
-from bench.profile.kernels_file import KernelsFile
+from bench.profiling.kernels_file import KernelsFile
+from bench.session.run_file import RunFile
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import MqnetError
 
@@ -46,24 +47,25 @@ def write_report(
             # Figures are passed on without their page.
             figure.suptitle(label, color="tab:red")
         pictures.append((title, _write_figure(figure, folder / f"{name}.png")))
-    write_atomically(folder / "latency.csv", run.rows.to_csv(index=False).encode())
+    write_atomically(folder / "latency.csv", run.table().to_csv(index=False).encode())
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
     page = template.render(
         headlines=headlines(run),
-        flagged=int(run.rows["flags"].map(bool).sum()),
+        flagged=sum(bool(row.flags) for row in run.rows),
         count=len(run.rows),
         comparison=None if comparison is None else _as_html(comparison),
         pictures=pictures,
-        table=table_of(run.rows),
+        table=table_of(run.table()),
         kernels=None if kernels is None else _kernels_section(kernels, folder),
         environment=run.environment,
+        is_ours=is_ours,
     )
     write_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
 def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
-    timed, session = kernels.environment["cpu"], run.environment["cpu"]
+    timed, session = kernels.environment["cpu"], run.cpu
     if timed != session:
         raise MqnetError(
             f"the kernels were timed on {timed!r} and the session on {session!r}: time both on "
@@ -97,10 +99,10 @@ def headlines(run: RunFile) -> list[str]:
     if label := _label(run):
         return [f"{label}: its times say nothing about any device"]
     lines = []
-    for (size, threads), rows in run.measured.groupby(["size", "threads"], sort=False):
+    for (size, threads), rows in run.measured().groupby(["size", "threads"], sort=False):
         ours = rows[(rows["engine"] == "tvm") & (rows["scheme"] == "mixed")]
         where = f"{size}, {threads} thread{'s' if threads > 1 else ''}: "
-        if ours.empty or ours.get("ratio_to_litert_mixed", pd.Series([None])).isna().any():
+        if ours.empty or ours["ratio_to_litert_mixed"].isna().any():
             fastest = rows.loc[rows["p50_ms"].idxmin()]
             lines.append(f"{where}{fastest['engine']} {fastest['scheme']} is the fastest")
             continue
@@ -116,8 +118,7 @@ def headlines(run: RunFile) -> list[str]:
 
 def _label(run: RunFile) -> str:
     """What must stand on all that is drawn and said of ``run``; "" where that is nothing."""
-    emulator = run.environment.get("emulated")
-    return f"EMULATED by {emulator}" if emulator else ""
+    return f"EMULATED by {run.emulator}" if run.emulator else ""
 
 
 def _as_html(comparison: pd.DataFrame) -> jinja2.utils.markupsafe.Markup:

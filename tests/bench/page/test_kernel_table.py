@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from report_session import session
 
-from bench.page.run_file import RunFile, read_run
 from bench.page.write_report import write_report
-from bench.profile.kernel_call import KernelCall
-from bench.profile.kernels_file import KernelsFile, read_kernels
+from bench.profiling.kernel_call import KernelCall
+from bench.profiling.kernels_file import BuiltNetwork, KernelsFile, MachineLimits, read_kernels
+from bench.session.run_file import RunFile, read_run
 from compile.support.errors import MqnetError
 
 CALLS = (
@@ -29,19 +29,23 @@ CALLS = (
     ),
 )
 KERNELS = KernelsFile(
-    network={"scheme": "mixed", "size": "64x64", "target": "host", "sha256": "0123456789abcdef01"},
+    network=BuiltNetwork("mixed", "64x64", "host", "0123456789abcdef01"),
     calls=CALLS,
     families={
         "tvm": {"3x3 convolution": 0.0001, "1x1 convolution": 0.00005, "elementwise": 5e-5},
         "litert": {"3x3 convolution": 0.0003, "copies": 0.0001},
     },
-    machine={
-        "clock_hz": 2e9,
-        "copy_bytes_per_second": 1e10,
-        "peak_macs_per_second": {"int8": 1e11, "fp32": 2.5e10},
-    },
+    machine=MachineLimits(2e9, 1e10, {"int8": 1e11, "fp32": 2.5e10}),
     environment={"cpu": "Some CPU <b>", "commit": "1234567"},
 )
+
+
+def changed(name: str, value: object = None) -> str:
+    """The file with another ``value`` of the first call, or without it."""
+    file = json.loads(KERNELS.as_json())
+    del file["calls"][0][name]
+    file["calls"][0] |= {} if value is None else {name: value}
+    return json.dumps(file)
 
 
 @pytest.fixture
@@ -97,9 +101,11 @@ def test_kernels_of_another_machine(run: RunFile, tmp_path: Path):
         (KERNELS.as_json()[:-30], "truncated or not JSON"),
         ("[1, 2]", "has format None, not 1"),
         ('{"format": 0}', "has format 0, not 1"),
-        ('{"format": 1, "calls": 3}', "holds no kernel calls"),
-        ('{"format": 1, "calls": [{"name": "conv2d"}]}', "holds no kernel calls"),
-        ('{"format": 1, "calls": []}', "holds no kernel calls"),
+        ('{"format": 1, "calls": 3}', r"damaged at calls \(expected `array`"),
+        (changed("seconds", "fast"), r"damaged at calls\[0\]\.seconds \(expected `float`"),
+        (changed("seconds", 0), r"damaged at calls\[0\]\.seconds"),
+        (json.dumps(json.loads(KERNELS.as_json()) | {"calls": []}), r"damaged at calls \(expected"),
+        (changed("name"), r"damaged at calls\[0\] \(object missing required field `name`"),
     ],
 )
 def test_files_that_are_no_kernels(tmp_path: Path, content: str | None, message: str):

@@ -11,16 +11,24 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_line import REPOSITORY
 from report_session import row, session
 
 from bench.page.compare_runs import compare_runs
 from bench.page.figures import memory
-from bench.page.run_file import read_run
 from bench.page.table import table_of
 from bench.page.write_report import headlines, write_report
+from bench.session.run_file import read_run
 from compile.support.errors import MqnetError
 
 CHROMIUM = shutil.which("chromium")
+
+
+def changed(**fields: object) -> str:
+    """A session whose fourth row is damaged."""
+    run = session()
+    run["rows"][3] |= fields
+    return json.dumps(run)
 
 
 @pytest.fixture
@@ -28,6 +36,21 @@ def run_json(tmp_path: Path) -> Path:
     path = tmp_path / "run.json"
     path.write_text(json.dumps(session()))
     return path
+
+
+def test_a_session_is_read_as_it_was_written(run_json: Path, tmp_path: Path):
+    run = read_run(run_json)
+    (tmp_path / "again.json").write_text(run.as_json())
+    assert read_run(tmp_path / "again.json") == run
+    assert [row.is_measured for row in run.rows] == [True] * 12 + [False]
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("bench/reports/*/run.json")), ids=str)
+def test_the_sessions_of_the_repository_are_read(path: Path):
+    """Written by versions before this one."""
+    run, rows = read_run(path), json.loads(path.read_text())["rows"]
+    assert [row.p50_ms for row in run.rows] == [row.get("p50_ms") for row in rows]
+    assert headlines(run) and len(run.samples) == len(rows)
 
 
 def test_every_figure_of_the_page_is_of_the_file(run_json: Path, tmp_path: Path):
@@ -86,7 +109,7 @@ def test_a_session_without_litert_has_no_ratios(tmp_path: Path):
     run = session()
     run["rows"] = [r | {"ratio_to_litert_mixed": None, "ratio_interval": None} for r in run["rows"]]
     (tmp_path / "run.json").write_text(json.dumps(run))
-    assert set(table_of(read_run(tmp_path / "run.json").rows)["ratio"]) == {""}
+    assert set(table_of(read_run(tmp_path / "run.json").table())["ratio"]) == {""}
     write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
 
 
@@ -116,7 +139,7 @@ def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
         r.pop("planned_activation_mb", None)
     (tmp_path / "run.json").write_text(json.dumps(run))
     write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
-    assert set(table_of(read_run(tmp_path / "run.json").rows)["plan MB"]) == {""}
+    assert set(table_of(read_run(tmp_path / "run.json").table())["plan MB"]) == {""}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +149,14 @@ def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
         (json.dumps(session())[:-300], "truncated or not JSON"),
         (json.dumps(session() | {"format": 0}), "has format 0, not 1"),
         ("[1, 2]", "has format None, not 1"),
-        (json.dumps({"format": 1, "rows": []}), "has no 'environment'"),
+        (json.dumps({"format": 1, "rows": []}), "missing required field `environment`"),
+        (changed(p50_ms="fast"), r"run\.json is damaged at rows\[3\]\.p50_ms \(expected `float"),
+        (changed(p50_ms=-1), r"damaged at rows\[3\]\.p50_ms"),
+        (changed(p90_ms=None), r"damaged at rows\[3\] \(only some of p10_ms"),
+        (changed(ratio_interval=[1.0]), r"damaged at rows\[3\]\.ratio_interval"),
+        (changed(ratio_interval=None), r"damaged at rows\[3\] \(a ratio and its interval"),
+        (changed(size="large"), r"damaged at rows\[3\]\.size"),
+        (changed(flags=None), r"damaged at rows\[3\]\.flags"),
         (json.dumps(session() | {"rows": session()["rows"][-1:]}), "has no row with a figure"),
     ],
 )
