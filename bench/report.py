@@ -40,9 +40,9 @@ def main() -> None:
 
 def _report(options: Options) -> None:
     set_up_logging(verbose=False)
-    from bench.page.run_file import read_run
     from bench.page.write_report import write_report
-    from bench.profile.kernels_file import read_kernels
+    from bench.profiling.kernels_file import read_kernels
+    from bench.session.run_file import read_run
 
     run = read_run(options.run)
     baseline = None if options.baseline is None else read_run(options.baseline)

@@ -45,7 +45,7 @@ class Engine(ABC):
         schemes: the quantization schemes that it has of the network.
         runs_on_gpu: whether it computes on a GPU only; it is timed beside GPUs then. Our own build
             computes where its target does.
-        runs_on_device: whether ``bench/device/engines.py`` knows how to run it on a device.
+        runs_on_device: whether ``bench/session/device.py`` knows how to run it on a device.
         is_ours: whether it runs a build of this project, which is made for the session.
         image_weights: of ours, whether the build reads its int8 weights from images.
         marker: matplotlib's, of its points in a figure.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engines import OURS
 from bench.engines.engine import Job
+from bench.engines.registry import ENGINES
 from bench.peers.peer_files import litert_name, peer_file
 from bench.session.clock import CoreLimits, measure_core
 from compile.artefact.reader import Artefact, open_artefact
@@ -32,7 +32,7 @@ from targets.spec import TargetSpec
 
 
 class Device(DeviceSession):
-    """A session on a device that starts engines; see :class:`bench.session.place.Location`."""
+    """A session on a device that starts engines; see :class:`bench.session.location.Location`."""
 
     def start(self, job: Job) -> RemoteEngine:
         """Upload and load the network of ``job``."""
@@ -56,14 +56,14 @@ class Device(DeviceSession):
         """See :func:`bench.session.clock.measure_core`."""
         return self.run(_measure_core, spec).get()
 
-    def doubts(self) -> list[str]:
-        """None that is not to be seen in the times themselves."""
+    def flags(self) -> list[str]:
+        """Return none that is not to be seen in the times themselves."""
         return []
 
 
 @dataclass(frozen=True)
 class RemoteEngine:
-    """An engine on ``device``; see :class:`bench.session.place.StartedEngine`."""
+    """An engine on ``device``; see :class:`bench.session.location.StartedEngine`."""
 
     device: Device
     number: int
@@ -116,12 +116,14 @@ def _load(connection: Connection, job: Job) -> RemoteNetwork:
         TargetError: the engine cannot be timed there, and why.
         MqnetError: its file is missing or damaged.
     """
-    if job.engine in OURS:
+    engine = ENGINES[job.engine]
+    if not engine.runs_on_device:
+        *names, last = [name for name, one in ENGINES.items() if one.runs_on_device]
+        raise TargetError(f"cannot be run on a device: only {', '.join(names)} and {last} can")
+    if engine.is_ours:
         return load_artefact(connection, open_artefact(job.artefact))
-    if job.engine in ("litert", "litert-gpu"):
-        file = peer_file(litert_name(job.scheme, job.size))
-        return ServerLiteRT(connection, file, job.threads, job.engine == "litert-gpu")
-    raise TargetError("has no way onto a device: only ours, litert and litert-gpu have")
+    file = peer_file(litert_name(job.scheme, job.size))
+    return ServerLiteRT(connection, file, job.threads, engine.runs_on_gpu)
 
 
 def _start(connection: Connection, job: Job) -> tuple[int, str | None]:

@@ -35,8 +35,8 @@ class MachineTimes:
     def __init__(self) -> None:
         self._begin = machine_times()
 
-    def doubts(self) -> list[str]:
-        """Flags for everything that was measured since."""
+    def flags(self) -> list[str]:
+        """Return flags for everything that was measured since."""
         passed = {name: after - self._begin[name] for name, after in machine_times().items()}
         total = sum(passed.values())
         if total and passed["steal"] / total > 0.02:
@@ -44,8 +44,8 @@ class MachineTimes:
         return []
 
 
-def load_doubts(busy_cores: float | None) -> list[str]:
-    """A flag where other work ran before the session began; none where that is not known."""
+def load_flags(busy_cores: float | None) -> list[str]:
+    """Return a flag where other work ran before the session began; none where that is not known."""
     busy = busy_cores is not None and busy_cores > _MOST_BUSY_CORES
     return [f"{busy_cores:.1f} cores busy at the start"] if busy else []
 

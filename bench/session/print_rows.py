@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 
+from bench.session.run_file import Row, RunFile
 
-def print_rows(rows: list[dict[str, Any]], environment: dict[str, Any]) -> None:
-    """Print ``rows`` of a session that ran in ``environment`` to stdout."""
+
+def print_rows(run: RunFile) -> None:
+    """Print the rows of ``run`` to stdout."""
     table = Table(
-        title=environment["cpu"] if "device" in environment else None,
+        title=run.cpu if "device" in run.environment else None,
         caption="ratio: time of LiteRT mixed / time of the row, with its 95 % interval",
     )
     for column in ("engine", "scheme", "size", "threads"):
@@ -20,22 +20,28 @@ def print_rows(rows: list[dict[str, Any]], environment: dict[str, Any]) -> None:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("flags", overflow="fold")
-    for row in rows:
-        names = [row["engine"], row["scheme"], row["size"], str(row["threads"])]
-        figures = [""] * len(columns)
-        if "p50_ms" in row:
-            figures = [
-                *(_text(row[name], 1) for name in ("p50_ms", "p90_ms", "min_ms", "cpu_ms")),
-                _text(row["activation_mb"], 0),
-                _text(row["planned_activation_mb"], 1),
-                _text(row["psnr_db"], 1),
-                "",
-            ]
-            if row["ratio_to_litert_mixed"] is not None:
-                low, high = row["ratio_interval"]
-                figures[-1] = f"{row['ratio_to_litert_mixed']:.2f} ({low:.2f}-{high:.2f})"
-        table.add_row(*names, *figures, ", ".join(row["flags"]))
+    for row in run.rows:
+        names = [row.engine, row.scheme, row.size, str(row.threads)]
+        figures = _figures(row) if row.is_measured else [""] * len(columns)
+        table.add_row(*names, *figures, ", ".join(row.flags))
     Console(width=140).print(table)
+
+
+def _figures(row: Row) -> list[str]:
+    ratio = ""
+    if row.ratio_interval is not None:
+        low, high = row.ratio_interval
+        ratio = f"{row.ratio_to_litert_mixed:.2f} ({low:.2f}-{high:.2f})"
+    return [
+        _text(row.p50_ms, 1),
+        _text(row.p90_ms, 1),
+        _text(row.min_ms, 1),
+        _text(row.cpu_ms, 1),
+        _text(row.activation_mb, 0),
+        _text(row.planned_activation_mb, 1),
+        _text(row.psnr_db, 1),
+        ratio,
+    ]
 
 
 def _text(figure: float | None, decimals: int) -> str:

@@ -2,60 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from bench.session.environment import load_doubts
-from bench.session.session import Measured
-from bench.session.statistics import doubts, percentile_ms, ratio_interval
+from bench.session.environment import load_flags
+from bench.session.interleave import Measured
+from bench.session.run_file import BASELINE, Row, RunFile, Sample
+from bench.session.statistics import flags_of_times, percentile_ms, ratio_interval
 from device.runtime.gpu_name import POCL_WARNING, SOFTWARE_WARNING
 
-_BASELINE = ("litert", "mixed")
+
+def make_run(results: Sequence[Measured], environment: dict[str, Any]) -> RunFile:
+    """Return the file of a session that found ``results`` in ``environment``."""
+    samples = tuple(
+        Sample(
+            result.job.engine,
+            result.job.scheme,
+            size_text(result.job.size),
+            result.job.threads,
+            tuple(map(tuple, result.wall)),
+        )
+        for result in results
+    )
+    return RunFile(make_rows(results, environment), environment, samples)
 
 
-def make_rows(results: list[Measured], environment: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row for each job; ratios are of one session only, and below 1 where LiteRT is ahead."""
-    rows = []
-    for result in results:
-        job = result.job
-        row: dict[str, Any] = {
-            "engine": job.engine,
-            "scheme": job.scheme,
-            "size": size_text(job.size),
-            "threads": job.threads,
-            "version": result.version,
-        }
-        flags = _labels(environment) + ([result.problem] if result.problem else [])
-        warnings = POCL_WARNING, SOFTWARE_WARNING
-        flags += [warning for warning in warnings if warning in (result.version or "")]
-        if result.wall:
-            session = (r for r in results if (r.job.size, r.job.threads) == (job.size, job.threads))
-            base = next((r for r in session if (r.job.engine, r.job.scheme) == _BASELINE), None)
-            has_base = base is not None and bool(base.wall)
-            row |= {
-                "p10_ms": percentile_ms(result.wall, 10),
-                "p50_ms": percentile_ms(result.wall, 50),
-                "p90_ms": percentile_ms(result.wall, 90),
-                "min_ms": percentile_ms(result.wall, 0),
-                "cpu_ms": percentile_ms(result.cpu, 50) if any(result.cpu) else None,
-                "peak_rss_mb": _megabytes(result.memory and result.memory.peak),
-                "activation_mb": _megabytes(result.memory and result.memory.activations),
-                "planned_activation_mb": _megabytes(job.planned_bytes),
-                "psnr_db": result.psnr_db,
-                "ratio_to_litert_mixed": percentile_ms(base.wall, 50)
-                / percentile_ms(result.wall, 50)
-                if has_base
-                else None,
-                "ratio_interval": ratio_interval(result.wall, base.wall) if has_base else None,
-                "frames": sum(map(len, result.wall)),
-            }
-            flags += doubts(result.wall) + result.doubts + load_doubts(environment["busy_cores"])
-        rows.append(row | {"flags": flags})
-    return rows
+def make_rows(results: Sequence[Measured], environment: dict[str, Any]) -> tuple[Row, ...]:
+    """Return a row for each job; ratios are of one session only, and below 1 where LiteRT is
+    ahead."""
+    return tuple(_row(result, _baseline(result, results), environment) for result in results)
 
 
 def size_text(size: tuple[int, int]) -> str:
     """Height and width as "256x256"."""
     return f"{size[0]}x{size[1]}"
+
+
+def _baseline(result: Measured, results: Sequence[Measured]) -> Measured | None:
+    """What ``result`` is compared with: of the same size and number of threads, and measured."""
+    for other in results:
+        is_baseline = (other.job.engine, other.job.scheme) == BASELINE
+        is_beside = (other.job.size, other.job.threads) == (result.job.size, result.job.threads)
+        if is_baseline and is_beside and other.wall:
+            return other
+    return None
+
+
+def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any]) -> Row:
+    job, wall, memory = result.job, result.wall, result.memory
+    network = {
+        "engine": job.engine,
+        "scheme": job.scheme,
+        "size": size_text(job.size),
+        "threads": job.threads,
+        "version": result.version,
+    }
+    flags = _labels(environment) + ([result.problem] if result.problem else [])
+    warnings = POCL_WARNING, SOFTWARE_WARNING
+    flags += [warning for warning in warnings if warning in (result.version or "")]
+    if not wall:
+        return Row(**network, flags=tuple(flags))
+    flags += flags_of_times(wall) + result.flags + load_flags(environment["busy_cores"])
+    ratio = interval = None
+    if baseline is not None:
+        ratio = percentile_ms(baseline.wall, 50) / percentile_ms(wall, 50)
+        interval = ratio_interval(wall, baseline.wall)
+    return Row(
+        **network,
+        p10_ms=percentile_ms(wall, 10),
+        p50_ms=percentile_ms(wall, 50),
+        p90_ms=percentile_ms(wall, 90),
+        min_ms=percentile_ms(wall, 0),
+        cpu_ms=percentile_ms(result.cpu, 50) if any(result.cpu) else None,
+        peak_rss_mb=_megabytes(memory and memory.peak),
+        activation_mb=_megabytes(memory and memory.activations),
+        planned_activation_mb=_megabytes(job.planned_bytes),
+        psnr_db=result.psnr_db,
+        ratio_to_litert_mixed=ratio,
+        ratio_interval=interval,
+        frames=sum(map(len, wall)),
+        flags=tuple(flags),
+    )
 
 
 def _labels(environment: dict[str, Any]) -> list[str]:

@@ -42,8 +42,9 @@ def _resampled_medians(
     return np.median(times[drawn].reshape(_RESAMPLES, -1), axis=1)
 
 
-def doubts(visits: Sequence[Sequence[float]]) -> list[str]:
-    """Why the times of an engine should not be relied on; empty where nothing speaks against it."""
+def flags_of_times(visits: Sequence[Sequence[float]]) -> list[str]:
+    """Return why the times of an engine should not be relied on; empty where nothing speaks against
+    it."""
     times = np.concatenate(visits)
     found = []
     if len(times) < _FEWEST_FRAMES:

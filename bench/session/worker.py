@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engines import engine_class
 from bench.engines.engine import Engine, Job
+from bench.engines.registry import ENGINES
 from compile.support.worker_pool import WorkerError, WorkerProcess
 
 # Some engines compile the network when they start, or with their first frame.
@@ -111,11 +111,12 @@ class _Loaded:
 
 def _prepare(job: Job, cores: tuple[int, ...]) -> None:
     global _loaded
-    # Before anything is imported: libraries count the cores that they may use when they load.
+    # Before an engine's runtime is imported: libraries count the cores when they load.
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = str(job.threads)
     try:
-        engine = engine_class(job.engine)(job)
+        engine = ENGINES[job.engine]()
+        engine.load(job)
     except ModuleNotFoundError as error:
         raise WorkerError(f"not installed ({error.name})") from None
     _loaded = _Loaded(job, engine, _memory("VmHWM"), _memory("VmRSS"))

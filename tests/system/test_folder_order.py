@@ -111,6 +111,19 @@ def test_files_are_short(folder: str) -> None:
     assert not long
 
 
+def test_no_folder_hides_another_package() -> None:
+    """``python bench/latency.py`` looks into bench/ first: a folder there that is called as a
+    module of Python's library, or as one of ours, would be taken for it."""
+    known = {*sys.stdlib_module_names, *FOLDERS}
+    hidden = {
+        f"{folder}/{path.name}"
+        for folder in FOLDERS
+        for path in (REPOSITORY / folder).iterdir()
+        if path.name.removesuffix(".py") in known and (path.is_dir() or path.suffix == ".py")
+    }
+    assert not hidden
+
+
 def test_tests_are_where_their_modules_are() -> None:
     """Every folder of tests is a folder of the project, or one of the two that are not."""
     tests = REPOSITORY / "tests"

@@ -16,8 +16,8 @@ from photographs import PHOTOS, scaled
 from rich.console import Console
 
 from bench.engines.engine import Job
-from bench.profile.describe_calls import describe_calls, kernels_of
-from bench.profile.kernel_call import KernelCall
+from bench.profiling.join_calls import join_calls, kernels_of
+from bench.profiling.kernel_call import KernelCall
 from bench.session.device import open_device
 from compile.artefact.manifest import SplitFacts
 from compile.build_network import BuildRequest, build_network
@@ -74,7 +74,7 @@ def check_profile(calls: list[KernelCall]) -> None:
 def test_the_profile_shows_the_copy(split: Session) -> None:
     split.network.set_photo(scaled(PHOTOS[0], *SIZE))
     timed = time_calls(split.network, kernels_of(split.artefact), frames=2, warm_up=1)
-    check_profile(describe_calls(split.artefact, timed))
+    check_profile(join_calls(split.artefact, timed))
 
 
 def test_a_head_that_is_damaged(split: Session, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_over_rpc(split: Session, gpu_board: Served, artefact: ArtefactFactory) 
     np.testing.assert_array_equal(found, split.run(image)[0])
     assert len(wall) == len(cpu) == 3 and min(wall) > 0
     assert "PoCL" in engine.version and version == engine.version
-    check_profile(describe_calls(split.artefact, timed))
+    check_profile(join_calls(split.artefact, timed))
 
 
 def test_not_over_another_server(split: Session) -> None:

@@ -24,8 +24,8 @@ from tvm import rpc
 from bench.engines.engine import Job
 from bench.engines.litert import LiteRT
 from bench.session.device import device_environment, open_device
+from bench.session.interleave import measure
 from bench.session.rows import make_rows
-from bench.session.session import measure
 from compile.artefact.compatibility import TargetNeeds
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
@@ -74,7 +74,8 @@ def test_two_builds_of_one_scheme(board: Served, artefact: ArtefactFactory):
 @pytest.mark.parametrize("scheme", ["mixed", "int8"])
 def test_litert_computes_there_what_it_does_here(board: Served, scheme: str):
     job = Job("litert", scheme, LITERT_SIZE, 1)
-    here = LiteRT(job)
+    here = LiteRT()
+    here.load(job)
     here.set_photo(photo(LITERT_SIZE))
     here.run()
     with open_device(board.address) as device:
@@ -99,10 +100,12 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
         results = measure(jobs, [photo(SIZE)], [reference], 0.5, lambda _: None, device)
         environment = device_environment(device)
     timed, no_file, no_way = make_rows(results, environment)
-    assert timed["p10_ms"] <= timed["p50_ms"] <= timed["p90_ms"] and timed["cpu_ms"] > 0
-    assert timed["peak_rss_mb"] is timed["activation_mb"] is None
-    assert "litert-mixed-64x96.tflite is not there" in no_file["flags"][0]
-    assert no_way["flags"] == ["has no way onto a device: only ours, litert and litert-gpu have"]
+    assert timed.p10_ms <= timed.p50_ms <= timed.p90_ms and timed.cpu_ms > 0
+    assert timed.peak_rss_mb is timed.activation_mb is None
+    assert "litert-mixed-64x96.tflite is not there" in no_file.flags[0]
+    assert no_way.flags == (
+        "cannot be run on a device: only tvm, tvm-images, litert and litert-gpu can",
+    )
     assert environment["device"]["key"] == "board" and environment["device"]["apache-tvm"]
     assert environment["cpu"] and environment["emulated"] == ""
 
@@ -183,9 +186,9 @@ def test_a_device_without_our_server(tracker: tuple[str, int], artefact: Artefac
     finally:
         stock.terminate()
     timed, untimed = make_rows(results, environment)
-    assert timed["p50_ms"] > 0 and timed["cpu_ms"] is None and timed["version"] is None
-    assert timed["flags"][0] == "the device does not say what it is"
-    assert "has no Python" in untimed["flags"][1]
+    assert timed.p50_ms > 0 and timed.cpu_ms is None and timed.version is None
+    assert timed.flags[0] == "the device does not say what it is"
+    assert "has no Python" in untimed.flags[1]
     assert environment["cpu"] is environment["emulated"] is environment["cores"] is None
     json.dumps(environment)
 

@@ -14,16 +14,16 @@ from fixtures_artefacts import ArtefactFactory
 
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES
-from bench.session.asked_process import WorkerError
 from bench.session.interleave import measure
 from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.networks.mqnet.export_wrapper import ExportWrapper
 from compile.networks.mqnet.run_pytorch import run_module
+from compile.support.worker_pool import WorkerError
 
 SIZE = (64, 96)
 PYTORCH = Job("pytorch", "fp32", SIZE, 1)
@@ -141,7 +141,7 @@ def test_an_engine_that_dies_leaves_the_others_running(monkeypatch: pytest.Monke
     monkeypatch.setattr(Worker, "time_frames", killed_in_a_turn)
     results = measure([PYTORCH, PYTORCH], [photo(SIZE)], [reference(SIZE)], 0.5, lambda _: None)
     dead, alive = sorted(results, key=lambda result: not result.problem)
-    assert dead.problem == "its process ended with code -9"
+    assert dead.problem == "crashed (SIGKILL)"
     assert alive.problem == "" and len(alive.wall) > len(dead.wall)
 
 

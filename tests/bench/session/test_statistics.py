@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.session.statistics import doubts, percentile_ms, ratio_interval
+from bench.session.statistics import flags_of_times, percentile_ms, ratio_interval
 
 
 def visits(median: float, spread: float, count: int = 12, seed: int = 0) -> list[list[float]]:
@@ -39,17 +39,17 @@ def test_frames_of_one_visit_count_as_one():
     assert (low, high) == pytest.approx((1, 2))
 
 
-def test_good_times_raise_no_doubt():
-    assert doubts(visits(0.01, 0.02)) == []
+def test_good_times_have_no_flag():
+    assert flags_of_times(visits(0.01, 0.02)) == []
 
 
 @pytest.mark.parametrize(
-    ("times", "doubt"),
+    ("times", "flag"),
     [
         (visits(0.01, 0.02, 4), "only 16 frames"),
         (visits(0.01, 0.2), "spread"),
         ([[0.01 * (1 + 0.02 * index)] * 4 for index in range(12)], "slowed down by 16%"),
     ],
 )
-def test_doubts(times: list[list[float]], doubt: str):
-    assert any(doubt in found for found in doubts(times))
+def test_flags(times: list[list[float]], flag: str):
+    assert any(flag in found for found in flags_of_times(times))

@@ -17,9 +17,9 @@ from fixtures_artefacts import ArtefactFactory
 from fixtures_device import Served, free_port
 from tvm import rpc
 
-from bench.page.run_file import read_run
 from bench.page.write_report import headlines, write_report
 from bench.session.device import RemoteEngine
+from bench.session.run_file import read_run
 from device.server.tracker import tracker_address
 
 

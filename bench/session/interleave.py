@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.engines.engine import Job
-from bench.session.place import Location, StartedEngine, ThisMachine
+from bench.session.location import Location, StartedEngine, ThisMachine
 from bench.session.worker import Memory
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
@@ -39,7 +39,7 @@ class Measured:
         memory: of the process; None where it is not known.
         psnr_db: mean over the photographs against PyTorch float32, in mu-law light.
         problem: why there is nothing, or nothing more; "" where all went well.
-        doubts: of the machine while it was measured.
+        flags: of the machine while it was measured.
     """
 
     job: Job
@@ -49,7 +49,7 @@ class Measured:
     memory: Memory | None = None
     psnr_db: float | None = None
     problem: str = ""
-    doubts: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
 
 
 def measure(
@@ -58,16 +58,15 @@ def measure(
     references: Sequence[NDArray[np.float32]],
     seconds: float,
     report: Callable[[str], None],
-    place: Location | None = None,
+    location: Location | None = None,
 ) -> list[Measured]:
     """Time ``jobs``, all of one size and number of threads, about ``seconds`` each.
 
     ``photos`` are uint8 [H,W,3] of that size and ``references`` what PyTorch makes of them, H
-    float32. ``report`` is told what happens. They run on this machine unless another ``place`` is
-    given. Ctrl-C ends the session; what there is by then is
-    returned, and marked.
+    float32. ``report`` is told what happens. They run on this machine unless another
+    ``location`` is given. Ctrl-C ends the session; what there is by then is returned, and marked.
     """
-    place = place or ThisMachine(jobs[0].threads)
+    location = location or ThisMachine(jobs[0].threads)
     results = [Measured(job) for job in jobs]
     workers: dict[int, StartedEngine] = {}
     frames: dict[int, int] = {}
@@ -75,7 +74,7 @@ def measure(
         for index, result in enumerate(results):
             report(f"{result.job.engine} {result.job.scheme} starts")
             try:
-                workers[index] = place.start(result.job)
+                workers[index] = location.start(result.job)
                 _prepare(workers[index], result, photos, references)
                 frames[index] = _frames_per_visit(workers[index])
             except WorkerError as error:
@@ -88,7 +87,7 @@ def measure(
         for worker in workers.values():
             worker.close()
     for result in results:
-        result.doubts = place.doubts()
+        result.flags = location.flags()
     return results
 
 

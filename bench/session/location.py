@@ -39,8 +39,8 @@ class Location(Protocol):
     def start(self, job: Job) -> StartedEngine:
         """Load the network of ``job``; raise WorkerError where that cannot be."""
 
-    def doubts(self) -> list[str]:
-        """Flags for everything that was measured so far."""
+    def flags(self) -> list[str]:
+        """Return flags for everything that was measured so far."""
 
 
 class ThisMachine:
@@ -54,6 +54,6 @@ class ThisMachine:
         """Load the network of ``job`` in a new process."""
         return Worker(job, self._cores)
 
-    def doubts(self) -> list[str]:
+    def flags(self) -> list[str]:
         """Whether the host of a virtual machine took time from it."""
-        return self._times.doubts()
+        return self._times.flags()

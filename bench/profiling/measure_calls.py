@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.engines.tvm_artefact import version_here
-from bench.profile.describe_calls import kernels_of
+from bench.profiling.join_calls import kernels_of
 from bench.session.clock import CoreLimits, measure_this_core
 from bench.session.device import device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
-from compile.artefact.artefact import Artefact
+from compile.artefact.reader import Artefact
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
 from compile.place_network import processor_beside
-from compile.support.cli import stderr
 from compile.support.errors import TargetError
 from compile.support.progress import Progress
 from compile.support.worker_pool import WorkerError
@@ -50,30 +49,35 @@ class MeasuredCalls:
     version: str | None
 
 
-def measure_here(artefact: Artefact, frames: int) -> MeasuredCalls:
-    """On this machine, whose first core this process keeps to from now on.
+def measure_here(artefact: Artefact, frames: int, progress: Progress) -> MeasuredCalls:
+    """Measure ``artefact`` on this machine, whose first core this process keeps to from now on.
 
     Raises:
         ArtefactError: it does not run here.
     """
     environment = describe_environment()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    network = Session(artefact, 1).network
-    network.set_photo(_photo(artefact))
-    calls = time_calls(network, kernels_of(artefact), frames, _WARM_UP)
-    limits = measure_this_core(_core(artefact))
+    with progress.phase(f"{frames} frames"):
+        network = Session(artefact, 1).network
+        network.set_photo(_photo(artefact))
+        calls = time_calls(network, kernels_of(artefact), frames, _WARM_UP)
+    with progress.phase("limits of the core"):
+        limits = measure_this_core(_core(artefact))
     return MeasuredCalls(calls, limits, environment, version_here(artefact))
 
 
-def measure_there(artefact: Artefact, frames: int, address: DeviceAddress) -> MeasuredCalls:
-    """On the fastest core of a device that is served by ``device/serve.py``, or its GPU.
+def measure_there(
+    artefact: Artefact, frames: int, address: DeviceAddress, progress: Progress
+) -> MeasuredCalls:
+    """Measure ``artefact`` on the fastest core of a device that is served by
+    ``device/serve.py``, or its GPU.
 
     Raises:
         TargetError: no such device, or it cannot be reached.
         ArtefactError: it does not run there.
     """
     asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
-    with open_device(address) as device, Progress(stderr).phase(f"{frames} frames on {address}"):
+    with progress.phase(f"{frames} frames on {address}"), open_device(address) as device:
         device.check_runs(artefact.manifest.target.name, artefact.needs)
         environment = device_environment(device) | describe_repository()
         try:

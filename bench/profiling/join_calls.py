@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.profile.kernel_call import KernelCall
+from bench.profiling.kernel_call import KernelCall
 from compile.artefact.manifest import KernelSummary
 from compile.artefact.reader import Artefact
 from compile.graph.parts import COPY
@@ -21,7 +21,7 @@ def kernels_of(artefact: Artefact) -> dict[str, KernelSummary]:
     return {kernel.name: kernel for kernel in artefact.manifest.kernels} | {COPY: _COPY}
 
 
-def describe_calls(artefact: Artefact, timed: Sequence[TimedCall]) -> list[KernelCall]:
+def join_calls(artefact: Artefact, timed: Sequence[TimedCall]) -> list[KernelCall]:
     """Return the calls of a frame of ``artefact``, in order."""
     kernels = kernels_of(artefact)
     return [

@@ -10,9 +10,9 @@ from command_line import x86_only
 from fixtures_artefacts import SIZE, ArtefactFactory
 
 from bench.peers.peer_files import peer_file
-from bench.profile.describe_calls import describe_calls, kernels_of
-from bench.profile.families import litert_families, seconds_by_family
-from bench.profile.litert_profile import profile_litert, seconds_by_type
+from bench.profiling.families import litert_families, seconds_by_family
+from bench.profiling.join_calls import join_calls, kernels_of
+from bench.profiling.litert_profile import profile_litert, seconds_by_type
 from bench.session.clock import measure_this_core
 from compile.kernels.families import kinds_by_family
 from device.runtime.run_artefact import Session
@@ -26,7 +26,7 @@ def test_every_call_of_a_frame(artefact: ArtefactFactory):
     built = artefact()
     network = Session(built, 1).network
     network.set_photo(np.zeros((*SIZE, 3), np.uint8))
-    calls = describe_calls(built, time_calls(network, kernels_of(built), frames=3, warm_up=1))
+    calls = join_calls(built, time_calls(network, kernels_of(built), frames=3, warm_up=1))
     whole = built.manifest.whole
     assert len(calls) == whole.ops
     assert sum(call.macs for call in calls) == whole.macs

@@ -1,0 +1,266 @@
+"""Everything that ``bench/latency.py`` does once its options are read."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.engines.engine import Job
+from bench.engines.registry import ENGINES, engine_named
+from bench.session.device import Device, device_environment, open_device
+from bench.session.environment import describe_environment, describe_repository
+from bench.session.interleave import Measured, measure
+from bench.session.rows import make_run, size_text
+from bench.session.run_file import RunFile
+from compile.artefact.compatibility import TargetNeeds
+from compile.artefact.reader import Artefact, check_runs_here, open_artefact
+from compile.build_network import BuildRequest, build_network, parse_size
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.fit_size import fit_photo
+from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ExportWrapper
+from compile.networks.mqnet.checkpoints import load_checkpoint
+from compile.networks.mqnet.run_pytorch import run_module
+from compile.quantize.schemes import SCHEMES
+from compile.support.atomic import make_folder
+from compile.support.errors import MqnetError, TargetError
+from compile.support.progress import Progress
+from device.client.address import DeviceAddress
+from targets.load_target import load_target
+
+ALL = "all"
+"""Every engine that the target has a use for, or every scheme that an engine has."""
+
+_OUR_ENGINE = "tvm"
+
+
+@dataclass(frozen=True)
+class LatencyRequest:
+    """What to time.
+
+    Attributes:
+        target: that our builds are made for, by name.
+        artefacts: folders of builds that are timed as they are, instead of making some.
+        sizes: height x width in pixels, such as "256x256"; of the builds where these are given.
+        threads: per frame; each is a session of its own.
+        against: names of other engines by commas, or :data:`ALL`.
+        schemes: names by commas, or :data:`ALL`.
+        seconds: that each engine is measured for in each session.
+        device: that computes; None where this machine does.
+        out: file of the results; builds are made beside it.
+    """
+
+    target: str
+    artefacts: tuple[Path, ...]
+    sizes: tuple[str, ...]
+    threads: tuple[int, ...]
+    against: str
+    schemes: str
+    seconds: float
+    device: DeviceAddress | None
+    out: Path
+
+
+def measure_latency(
+    request: LatencyRequest, keep: Callable[[RunFile], None], progress: Progress
+) -> None:
+    """Time everything that ``request`` names, and hand the results to ``keep``: also those of a
+    session that is cut short, before the error is raised.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    if request.seconds <= 0:
+        raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
+    artefacts = [open_artefact(folder) for folder in request.artefacts]
+    sizes = _sizes(request, artefacts)
+    networks = choose_networks(request)
+    environment = _checked_environment(request, artefacts)
+    make_folder(request.out.parent)
+    results: list[Measured] = []
+    try:
+        for size, threads in itertools.product(sizes, request.threads):
+            jobs = make_jobs(request, networks, artefacts, size, threads, progress)
+            _session(jobs, request, results, progress)
+    finally:
+        if results:
+            keep(make_run(results, environment))
+
+
+def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
+    """Return (engine, scheme) of everything that is asked for, ours first.
+
+    Raises:
+        MqnetError: an unknown engine or scheme, or one that the target has no use for.
+    """
+    spec = load_target(request.target)
+    # LiteRT's GPU is no peer of a processor.
+    beside = [name for name, engine in ENGINES.items() if spec.gpu or not engine.runs_on_gpu]
+    names = beside
+    if request.against != ALL:
+        names = [_OUR_ENGINE, *request.against.split(",")]
+        for name in names[1:]:
+            _check_engine(name, request, beside)
+    known = {scheme for engine in ENGINES.values() for scheme in engine.schemes}
+    wanted = known if request.schemes == ALL else set(request.schemes.split(","))
+    for scheme in wanted - known:
+        raise MqnetError(f"unknown scheme {scheme!r}: choose of {', '.join(sorted(known))}, or all")
+    lacking = set()
+    if request.schemes == ALL:
+        lacking = {name for name, scheme in SCHEMES.items() if not scheme.runs_on(spec)}
+    return [
+        (name, scheme)
+        for name in dict.fromkeys(names)
+        for scheme in ENGINES[name].schemes
+        if scheme in wanted and not (ENGINES[name].is_ours and scheme in lacking)
+    ]
+
+
+def make_jobs(
+    request: LatencyRequest,
+    networks: Sequence[tuple[str, str]],
+    artefacts: Sequence[Artefact],
+    size: tuple[int, int],
+    threads: int,
+    progress: Progress,
+) -> list[Job]:
+    """Return what is timed together; our own networks are built first, unless they are given."""
+    ours = [(_OUR_ENGINE, artefact) for artefact in artefacts if artefact.size == size]
+    if not artefacts:
+        ours = [
+            (name, _build(request, name, scheme, size, threads, progress))
+            for name, scheme in networks
+            if ENGINES[name].is_ours
+        ]
+    jobs = [
+        Job(
+            name,
+            artefact.manifest.scheme,
+            size,
+            threads,
+            artefact.library.parent,
+            planned_bytes=artefact.manifest.whole.activation_bytes,
+            on_gpu=artefact.manifest.on_gpu,
+        )
+        for name, artefact in ours
+    ]
+    return jobs + [
+        Job(name, scheme, size, threads, on_gpu=ENGINES[name].runs_on_gpu)
+        for name, scheme in networks
+        if not ENGINES[name].is_ours
+    ]
+
+
+def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> None:
+    engine = engine_named(name)
+    if not engine.image_weights:
+        return
+    if request.artefacts:
+        raise MqnetError(
+            f"{name} is built by the session, and --artefact names builds instead: leave one of "
+            "them out"
+        )
+    if name not in beside:
+        raise MqnetError(
+            f"target {request.target} is no GPU, so it has no images for {name}: leave that engine "
+            "out, or name a GPU, such as linux-mali"
+        )
+
+
+def _sizes(request: LatencyRequest, artefacts: Sequence[Artefact]) -> list[tuple[int, int]]:
+    if not artefacts:
+        return [parse_size(size) for size in request.sizes or ("256x256",)]
+    if request.sizes:
+        raise MqnetError(
+            f"size {request.sizes[0]} cannot be given with --artefact, whose build has a size: "
+            "leave one of them out"
+        )
+    return list(dict.fromkeys(artefact.size for artefact in artefacts))
+
+
+def _checked_environment(request: LatencyRequest, artefacts: Sequence[Artefact]) -> dict[str, Any]:
+    """What the machine says of itself that computes; MqnetError where it cannot run all of it,
+    before anything is built."""
+    if request.device is None:
+        _check_threads(request.threads, len(os.sched_getaffinity(0)))
+        for artefact in artefacts:
+            check_runs_here(artefact)
+        return describe_environment()
+    with open_device(request.device) as device:
+        _check_threads(request.threads, device.facts.get("cores"))
+        _check_builds_run_there(request, artefacts, device)
+        return device_environment(device) | describe_repository()
+
+
+def _check_threads(wanted: Sequence[int], cores: int | None) -> None:
+    for threads in wanted:
+        if threads < 1 or (cores is not None and threads > cores):
+            most = f"the {cores} cores there are" if cores else "the device's cores"
+            raise MqnetError(f"threads {threads} is not between 1 and {most}")
+
+
+def _check_builds_run_there(
+    request: LatencyRequest, artefacts: Sequence[Artefact], device: Device
+) -> None:
+    for artefact in artefacts:
+        device.check_runs(artefact.manifest.target.name, artefact.needs)
+    if not artefacts:
+        spec = load_target(request.target)
+        device.check_runs(spec.name, TargetNeeds.of(spec))
+
+
+def _build(
+    request: LatencyRequest,
+    engine: str,
+    scheme: str,
+    size: tuple[int, int],
+    threads: int,
+    progress: Progress,
+) -> Artefact:
+    images = ENGINES[engine].image_weights
+    name = f"{request.target}-{scheme}-{size_text(size)}-{threads}{'-images' if images else ''}"
+    progress.say(f"{engine} {scheme}, {size_text(size)}, {threads} threads")
+    build = BuildRequest(
+        request.target,
+        scheme,
+        size=size,
+        threads=threads,
+        out=request.out.parent / name,
+        image_weights=images,
+    )
+    return build_network(build, progress)
+
+
+def _session(
+    jobs: Sequence[Job], request: LatencyRequest, results: list[Measured], progress: Progress
+) -> None:
+    """Time ``jobs`` and add what was found to ``results``, also where the session was cut short.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        TargetError: the device cannot be had, or went away.
+    """
+    size, threads = jobs[0].size, jobs[0].threads
+    photos = [fit_photo(read_photo(path), *size, "resize")[0] for path in bundled_photos("test")]
+    with contextlib.ExitStack() as stack:
+        step = stack.enter_context(progress.phase(f"{size_text(size)}, {threads} threads"))
+        step.describe("PyTorch")
+        network = ExportWrapper(load_checkpoint(None, "ca")).eval()
+        references = [run_module(network, photo) for photo in photos]
+        device = None
+        if request.device is not None:
+            device = stack.enter_context(open_device(request.device, threads))
+        results += measure(jobs, photos, references, request.seconds, step.describe, device)
+    if any(result.problem == "interrupted" for result in results):
+        raise KeyboardInterrupt
+    if device is not None and device.gone:
+        raise TargetError(
+            f"{request.device} was lost in the middle ({device.gone}): what was measured before is "
+            f"in {request.out}, and marked; see what device/serve.py says there, or start it again"
+        )
