@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tyro
 
 from compile.support.cli import run_command, set_up_logging, stderr
-
-if TYPE_CHECKING:
-    from bench.ranking.ranked import Ranking
-
-_NOTE = "cycles of an EMULATED board: a model of a core, not times of any"
 
 
 @dataclass(frozen=True)
@@ -56,99 +51,25 @@ def main() -> None:
 
 def _rank(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.support.errors import MqnetError
-
-    if not options.target and not options.host:
-        raise MqnetError("nothing to rank: give --target, such as cortex-a76, or --host")
-    if options.kernels < 1:
-        raise MqnetError(f"kernels {options.kernels} is not a positive number")
-    if options.candidates < 5:
-        raise MqnetError(f"candidates {options.candidates} are too few to rank: give 5 or more")
-    rankings = _rankings(options)
-    if options.out is not None:
-        _write(rankings, options.out)
-    if options.json:
-        print(
-            json.dumps({"note": _NOTE, "rankings": [one.as_json() for one in rankings]}, indent=1)
-        )
-    else:
-        _print(rankings)
-
-
-def _rankings(options: Options) -> list[Ranking]:
-    import os
-
-    from bench.ranking.measure import (
-        RankingRequest,
-        rank_against_llvm_mca,
-        rank_against_this_machine,
-    )
-    from compile.build_network import BuildRequest, parse_size, quantized_program
+    # torch and TVM take seconds to import: only once the options are known to be sound.
+    from bench.ranking.measure import RankingRequest
+    from bench.ranking.print_rankings import print_rankings
+    from bench.ranking.rank_targets import NOTE, rank_targets, write_rankings
+    from compile.build_network import parse_size
     from compile.support.progress import Progress
-    from device.emulated.arm64.command import check_board
     from device.emulated.arm64.make_root import default_root
-    from targets.load_target import load_target
 
-    root, size = default_root(os.environ), parse_size(options.size)
-    for name in options.target:
-        load_target(name)
-        check_board(root)
-    request = RankingRequest(size, options.kernels, options.candidates, root)
-    phases = Progress(stderr)
-    with phases.phase("quantize"):
-        program = quantized_program(BuildRequest("host", size=size))
-    rankings = []
-    for name in dict.fromkeys(options.target):
-        phases.say(name)
-        rankings.append(rank_against_llvm_mca(name, request, phases, program))
-    if options.host:
-        phases.say("host")
-        rankings.append(rank_against_this_machine(request, phases, program))
-    return rankings
-
-
-def _write(rankings: list[Ranking], folder: Path) -> None:
-    import pandas as pd
-
-    from bench.ranking.plot import ranking_figure
-    from compile.support.atomic import atomic_path, make_folder
-
-    make_folder(folder)
-    rows = [row for one in rankings for row in one.as_json()["rows"]]
-    with atomic_path(folder / "ranking.csv") as path:
-        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
-    with atomic_path(folder / "ranking.png") as path:
-        ranking_figure(rankings).savefig(path, dpi=90)
-
-
-def _print(rankings: list[Ranking]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    for ranking in rankings:
-        summary, by_count = ranking.summary(), ranking.spearman("instructions")
-        table = Table(
-            title=f"{ranking.target} against {ranking.reference}: {_NOTE}",
-            caption=f"median {summary['spearman_median']:.2f}, of instructions alone "
-            f"{summary['spearman_of_instructions_median']:.2f}; what the model would choose takes "
-            f"{summary['regret_median']:.2f} times as long as the best (median)",
-            title_justify="left",
-        )
-        table.add_column("kernel")
-        table.add_column("family")
-        for column in ("candidates", "Spearman", "of instructions", "chosen / best"):
-            table.add_column(column, justify="right")
-        regret, by_model = ranking.regret(), ranking.spearman()
-        for kernel, candidates in ranking.kernels().items():
-            table.add_row(
-                kernel,
-                candidates[0].family,
-                str(len(candidates)),
-                f"{by_model[kernel]:.2f}" if kernel in by_model else "",
-                f"{by_count[kernel]:.2f}" if kernel in by_count else "",
-                f"{regret[kernel]:.2f}",
-            )
-        Console(width=120).print(table)
+    request = RankingRequest(
+        parse_size(options.size), options.kernels, options.candidates, default_root(os.environ)
+    )
+    rankings = rank_targets(options.target, options.host, request, Progress(stderr))
+    if options.out is not None:
+        write_rankings(rankings, options.out)
+    if options.json:
+        told = {"note": NOTE, "rankings": [one.as_json() for one in rankings]}
+        print(json.dumps(told, indent=1))
+    else:
+        print_rankings(rankings)
 
 
 if __name__ == "__main__":

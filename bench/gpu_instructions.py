@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import tyro
 
 from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
-
-if TYPE_CHECKING:
-    from bench.counts.gpu_target import GpuFrame, GpuKernel
-
-# The longest name of a layer does not break.
-_LAYER_WIDTH = 48
-_NOTE = "counts by Mesa's compiler, not times"
 
 
 @dataclass(frozen=True)
@@ -57,101 +50,36 @@ def main() -> None:
 
 def _count(options: Options) -> None:
     set_up_logging(verbose=False)
-    frame = _count_frame(options)
-    if options.json:
-        print(
-            json.dumps(
-                {
-                    "note": _NOTE,
-                    "target": frame.target,
-                    "device": frame.device,
-                    "size": options.size,
-                    "scheme": options.scheme,
-                    "image_weights": options.image_weights,
-                    "of_a_frame": asdict(frame.total),
-                    "kernels": [kernel.as_json() for kernel in frame.kernels],
-                },
-                indent=1,
-            )
-        )
-        return
-    _print(frame, options.rows)
-
-
-def _count_frame(options: Options) -> GpuFrame:
-    import os
-
-    from bench.counts.gpu_target import check_has_compiler, count_gpu_frame
+    # torch and TVM take seconds to import: only once the options are known to be sound.
+    from bench.counts.gpu_target import NOTE, count_gpu_frame
+    from bench.counts.print_gpu_frame import print_gpu_frame
     from compile.build_network import BuildRequest, parse_size
     from compile.support.progress import Progress
-    from device.emulated.mali.compile_kernels import check_compiler
     from device.emulated.mali.make_compiler import default_compiler
-    from targets.load_target import load_target
 
-    size, spec = parse_size(options.size), load_target(options.target)
-    check_has_compiler(spec)
-    root = default_compiler(os.environ)
-    check_compiler(root)
     request = BuildRequest(
-        *(spec.name, options.scheme), size=size, threads=1, image_weights=options.image_weights
+        options.target,
+        options.scheme,
+        size=parse_size(options.size),
+        threads=1,
+        image_weights=options.image_weights,
     )
-    return count_gpu_frame(root, spec, request, options.family, Progress(stderr))
-
-
-def _print(frame: GpuFrame, rows: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    total = frame.total
-    table = Table(
-        title=f"{frame.target} on a {frame.device}: {_NOTE}",
-        caption=f"A frame: {_millions(total.instructions)} million instructions of work items, "
-        f"{_millions(total.accesses)} million loads and stores, {_millions(total.fetches)} million "
-        "pixels of images. With more than 32 registers half as many work items run at once. Both "
-        "sides of a condition are counted.",
-    )
-    table.add_column("first layer", min_width=_LAYER_WIDTH)
-    table.add_column("kernel", overflow="fold")
-    for column in (
-        "calls",
-        "work items",
-        "registers",
-        "spills",
-        "instructions of an item",
-        "loads, stores",
-        "million instructions",
-        "million loads, stores",
-        "million pixels",
-        "MAC / load, store",
-    ):
-        table.add_column(column, justify="right")
-    table.add_column("schedule")
-    for kernel in frame.kernels[:rows]:
-        table.add_row(*_cells(kernel))
-    Console(width=200).print(table)
-
-
-def _cells(kernel: GpuKernel) -> list[str]:
-    total, item = kernel.total, kernel.counts
-    return [
-        next(iter(kernel.layers), ""),
-        kernel.launch.name.removesuffix("_kernel"),
-        str(kernel.calls),
-        f"{kernel.launch.work_items:,}",
-        str(kernel.shader.registers),
-        str(kernel.shader.spills + kernel.shader.fills or ""),
-        str(item.instructions),
-        str(item.accesses),
-        _millions(total.instructions),
-        _millions(total.accesses),
-        _millions(total.fetches) if total.fetches else "",
-        f"{kernel.macs / total.accesses:.1f}" if kernel.macs else "",
-        kernel.schedule,
-    ]
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.2f}"
+    root = default_compiler(os.environ)
+    frame = count_gpu_frame(root, request, options.family, Progress(stderr))
+    if not options.json:
+        print_gpu_frame(frame, options.rows)
+        return
+    told = {
+        "note": NOTE,
+        "target": frame.target,
+        "device": frame.device,
+        "size": options.size,
+        "scheme": options.scheme,
+        "image_weights": options.image_weights,
+        "of_a_frame": asdict(frame.total),
+        "kernels": [kernel.as_json() for kernel in frame.kernels],
+    }
+    print(json.dumps(told, indent=1))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,13 @@ from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import records_name
 from compile.support.errors import TargetError
 from compile.support.progress import Progress
-from device.emulated.mali.compile_kernels import compile_kernels
+from device.emulated.mali.compile_kernels import check_compiler, compile_kernels
 from device.emulated.mali.shader_text import Counts, Shader
 from targets.describe_target import tvm_target
+from targets.load_target import load_target
 from targets.spec import TargetSpec
+
+NOTE = "counts by Mesa's compiler, not times"
 
 
 @dataclass(frozen=True)
@@ -105,17 +108,19 @@ def check_has_compiler(spec: TargetSpec) -> None:
 
 def count_gpu_frame(
     root: Path,
-    spec: TargetSpec,
     request: BuildRequest,
     families: Collection[str],
     phases: Progress,
 ) -> GpuFrame:
-    """Build the network of ``request`` for ``spec`` and compile its kernels of ``families`` (all,
+    """Build the network of ``request`` and compile its kernels of ``families`` (all,
     where that is empty) by the compiler of ``root``, and report each phase to ``phases``.
 
     Raises:
         MqnetError: one of its kinds, for a mistake that a user can mend.
     """
+    spec = load_target(request.target)
+    check_has_compiler(spec)
+    check_compiler(root)
     with phases.phase("quantize"):
         program = quantized_program(request)
     records = TUNING_LOGS / records_name(spec)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.metrics import METRICS
+from bench.quality.quality_metrics import METRICS
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_network import BuildRequest, build_network, quantized_program
 from compile.imaging.decode_hdr import mu_law

@@ -185,7 +185,3 @@ def make_shown(
 
         made = make(begin)
     progress.say(f"{'made' if made else 'is current'}: {folder}")
-
-
-#: What it was called before it could count; to be removed when nobody says it any more.
-PhaseProgress = Progress

@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from bench.quality.jod import GaussianBlur
-from bench.quality.metrics import METRICS, mu_psnr, pu21, pu_psnr
+from bench.quality.quality_metrics import METRICS, mu_psnr, pu21, pu_psnr
 from compile.imaging.decode_hdr import PEAK, mu_law
 from compile.training.held_out import held_out_pairs
 

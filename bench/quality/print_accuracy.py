@@ -1,0 +1,35 @@
+"""The means of all metrics as a table on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.quality.quality_metrics import METRICS
+
+
+def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
+    """Print ``rows`` of :func:`bench.quality.measure_accuracy.measure_accuracy` to stdout."""
+    table = Table()
+    for column in ("engine", "scheme", "attention"):
+        table.add_column(column, no_wrap=True)
+    for column in (
+        *(m.title for m in METRICS.values()),
+        "clipped mu-PSNR dB",
+        "against fp32 dB",
+        "weights kB",
+    ):
+        table.add_column(column, justify="right")
+    for row in rows:
+        size, agreement = row["weight_bytes"], row["fp32_psnr_db"]
+        table.add_row(
+            *(row[name] for name in ("engine", "scheme", "attention")),
+            *(f"{row[name]:.{metric.decimals}f}" for name, metric in METRICS.items()),
+            f"{row['clipped_mu_psnr_db']:.2f}",
+            "" if agreement is None else f"{agreement:.1f}",
+            "" if size is None else f"{size / 1e3:,.0f}",
+        )
+    Console(width=130).print(table)
