@@ -49,7 +49,7 @@ class CandidateBuilder(Protocol):
     """Builds libraries, here (:class:`Builder`) or elsewhere (cluster_builder.py)."""
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
-        """Each kernel cut by the choice beside it."""
+        """Each kernel cut by the configuration beside it."""
 
     def close(self) -> None:
         """End what builds."""
@@ -71,16 +71,16 @@ class Builder:
         self._pool = WorkerPool(workers, _prepare, (spec, link), _BUILDS_PER_WORKER)
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
-        """Each kernel cut by the choice beside it.
+        """Each kernel cut by the configuration beside it.
 
         Raises:
             OutputError: there is no room for temporary files; no candidate is to blame.
         """
         jobs = []
-        for task, choice in candidates:
+        for task, configuration in candidates:
             self._count += 1
             path = self._folder / f"candidate{self._count}.so"
-            jobs.append((task.family, task.module, self._core, choice, path))
+            jobs.append((task.family, task.module, self._core, configuration, path))
         outcomes = self._pool.run(_build, jobs, _SECONDS)
         check_scratch_space()
         return [
@@ -100,21 +100,21 @@ def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
     os.nice(1)
 
 
-def _build(family: str, module: str, core: CoreModel, choice: str, path: Path) -> None:
-    build_library(family, module, core, choice, path, _spec, _linker)
+def _build(family: str, module: str, core: CoreModel, configuration: str, path: Path) -> None:
+    build_library(family, module, core, configuration, path, _spec, _linker)
 
 
 def build_library(
     family: str,
     module: str,
     core: CoreModel,
-    choice: str,
+    configuration: str,
     path: Path,
     spec: TargetSpec,
     linker: ExportLinker,
 ) -> None:
-    """Write the library of a kernel (its module as JSON), cut by ``choice``, to ``path``."""
-    schedule = scheduled(family, tvm.ir.load_json(module), core, choice)
+    """Write the library of a kernel (its module as JSON), cut by ``configuration``, to ``path``."""
+    schedule = scheduled(family, tvm.ir.load_json(module), core, configuration)
     with kernel_sources(spec, schedule.mod):
         library = tvm.compile(schedule.mod, target=tvm_target(spec, 1))
     library.export_library(str(path), fcompile=linker)

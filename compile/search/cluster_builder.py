@@ -70,14 +70,16 @@ class ClusterBuilder:
         self._what = spec, LinkOptions(ndk_compiler=ndk_compiler), core
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
-        """Each kernel cut by the choice beside it.
+        """Each kernel cut by the configuration beside it.
 
         Raises:
             TargetError: the scheduler went away, or its last worker.
         """
         futures = [
-            self._client.submit(_build, *self._what, task.family, task.module, choice, pure=False)
-            for task, choice in candidates
+            self._client.submit(
+                _build, *self._what, task.family, task.module, configuration, pure=False
+            )
+            for task, configuration in candidates
         ]
         rounds = ceil(len(futures) / max(1, self._threads()))
         deadline = time.monotonic() + _SECONDS_TO_START + rounds * _SECONDS_PER_BUILD
@@ -176,10 +178,10 @@ def _build(
     core: CoreModel,
     family: str,
     module: str,
-    choice: str,
+    configuration: str,
 ) -> bytes:
     """The library's bytes; runs on a worker."""
     with tempfile.TemporaryDirectory(prefix="mqnet-build-") as folder:
         path = Path(folder) / "candidate.so"
-        build_library(family, module, core, choice, path, spec, ExportLinker(spec, link))
+        build_library(family, module, core, configuration, path, spec, ExportLinker(spec, link))
         return path.read_bytes()

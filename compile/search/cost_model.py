@@ -1,8 +1,8 @@
-"""Predicts how fast a choice will be, from what was measured so far.
+"""Predicts how fast a configuration will be, from what was measured so far.
 
-Gradient-boosted trees over the choice's numbers and the kernel's extents. They learn each time
-relative to the kernel's other ones, so that kernels of any size teach each other, and so do the
-logs of other targets with the same instructions.
+Gradient-boosted trees over the configuration's numbers and the kernel's extents. They learn each
+time relative to the kernel's other ones, so that kernels of any size teach each other, and so do
+the logs of other targets with the same instructions.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def kernel_features(module: tvm.IRModule) -> list[float]:
     ]
 
 
-def _features(kernel: Sequence[float], choice: str) -> list[float]:
-    numbers = configuration_numbers(choice)
+def _features(kernel: Sequence[float], configuration: str) -> list[float]:
+    numbers = configuration_numbers(configuration)
     chosen = [float(numbers.get(name, "nan")) for name in _FIELDS]
     tile = prod(numbers.get(name, 1) for name in ("pixels", "vectors"))
     block = prod(numbers.get(name, 1) for name in ("rows", "columns"))
@@ -72,7 +72,7 @@ class CostModel:
         self._trees: xgboost.Booster | None = None
 
     def tell(self, key: str, kernel: list[float], seconds: Mapping[str, float]) -> None:
-        """Seconds of choices of the kernel with the hash ``key``, which has the features
+        """Seconds of configurations of the kernel with the hash ``key``, which has the features
         ``kernel``."""
         self._kernels[key] = kernel
         self._seconds.setdefault(key, {}).update(seconds)
@@ -84,16 +84,18 @@ class CostModel:
             if len(seconds) < 2:
                 continue
             times = np.log(list(seconds.values()))
-            rows += [_features(self._kernels[key], choice) for choice in seconds]
+            rows += [_features(self._kernels[key], configuration) for configuration in seconds]
             targets += list(times - np.median(times))
         if len(rows) >= _FEWEST:
             data = xgboost.DMatrix(np.array(rows), label=np.array(targets))
             self._trees = xgboost.train(_TREES, data, _ROUNDS)
 
-    def predict(self, kernel: list[float], choices: Iterable[str]) -> NDArray[np.float64] | None:
-        """Logarithm of the time of each choice, up to a constant of the kernel; None while too
-        little is known."""
+    def predict(
+        self, kernel: list[float], configurations: Iterable[str]
+    ) -> NDArray[np.float64] | None:
+        """Logarithm of the time of each configuration, up to a constant of the kernel; None while
+        too little is known."""
         if self._trees is None:
             return None
-        rows = np.array([_features(kernel, choice) for choice in choices])
+        rows = np.array([_features(kernel, configuration) for configuration in configurations])
         return self._trees.predict(xgboost.DMatrix(rows)).astype(np.float64)

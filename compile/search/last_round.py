@@ -1,9 +1,10 @@
-"""The end of a session: what the search liked best, and the built-in choice, measured in turns.
+"""The end of a session: what the search liked best, and the default configuration, measured in
+turns.
 
 Of hundreds of candidates the fastest is likely to have been measured at a lucky moment, on one
-thread, minutes after the built-in choice. So here a kernel's contestants follow each other again
-and again, on as many threads as builds for the target use, and one that does not beat the built-in
-choice there is not kept.
+thread, minutes after the default configuration. So here a kernel's contestants follow each other
+again and again, on as many threads as builds for the target use, and one that does not beat the
+default configuration there is not kept.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from compile.search.build_candidates import CandidateBuilder
 from compile.search.runner import Runner
 from compile.search.task_state import TaskState
 
-# Beside the built-in choice.
+# Beside the default configuration.
 _CONTESTANTS = 2
 _TURNS = 5
-# Part of the built-in choice's time by which another one has to be faster.
+# Part of the default configuration's time by which another one has to be faster.
 _LEAST_GAIN = 0.01
 
 
@@ -30,8 +31,8 @@ class Verdict:
 
     Attributes:
         state: of the kernel.
-        winner: the choice to be used.
-        unproven: choices that are faster than it by the search's measurements only.
+        winner: the configuration to be used.
+        unproven: configurations that are faster than it by the search's measurements only.
     """
 
     state: TaskState
@@ -42,46 +43,51 @@ class Verdict:
 def last_round(
     states: Sequence[TaskState], builder: CandidateBuilder, runner: Runner
 ) -> list[Verdict]:
-    """A verdict on each kernel; none where its built-in choice can no longer be measured."""
-    candidates = [(state, choice) for state in states for choice in _contestants(state)]
-    builds = builder.build([(state.task, choice) for state, choice in candidates])
+    """A verdict on each kernel; none where its default configuration can no longer be measured."""
+    candidates = [
+        (state, configuration) for state in states for configuration in _contestants(state)
+    ]
+    builds = builder.build([(state.task, configuration) for state, configuration in candidates])
     libraries: dict[str, dict[str, Path]] = {state.task.key: {} for state in states}
-    for (state, choice), build in zip(candidates, builds, strict=True):
+    for (state, configuration), build in zip(candidates, builds, strict=True):
         if build.library is not None:
-            libraries[state.task.key][choice] = build.library
+            libraries[state.task.key][configuration] = build.library
     verdicts = []
     for state in states:
         built = libraries[state.task.key]
         seconds = _in_turns(state, built, runner)
         for library in built.values():
             library.unlink()
-        if state.builtin in seconds:
+        if state.default in seconds:
             verdicts.append(_verdict(state, seconds))
     return verdicts
 
 
 def _contestants(state: TaskState) -> list[str]:
-    others = sorted((c for c in state.seconds if c != state.builtin), key=state.seconds.get)
-    return [state.builtin, *others[:_CONTESTANTS]]
+    others = sorted((c for c in state.seconds if c != state.default), key=state.seconds.get)
+    return [state.default, *others[:_CONTESTANTS]]
 
 
 def _in_turns(state: TaskState, libraries: dict[str, Path], runner: Runner) -> dict[str, float]:
-    """Median seconds of each choice that never failed."""
-    choices = list(libraries)
-    jobs = [(state.task.arguments, libraries[choice]) for choice in choices]
+    """Median seconds of each configuration that never failed."""
+    configurations = list(libraries)
+    jobs = [(state.task.arguments, libraries[configuration]) for configuration in configurations]
     found = runner.measure(jobs * _TURNS)
-    by_choice = {choice: found[place :: len(choices)] for place, choice in enumerate(choices)}
+    by_configuration = {
+        configuration: found[place :: len(configurations)]
+        for place, configuration in enumerate(configurations)
+    }
     return {
-        choice: median(one.mean for one in measurements)
-        for choice, measurements in by_choice.items()
+        configuration: median(one.mean for one in measurements)
+        for configuration, measurements in by_configuration.items()
         if not any(one.error for one in measurements)
     }
 
 
 def _verdict(state: TaskState, seconds: dict[str, float]) -> Verdict:
     winner = min(seconds, key=seconds.__getitem__)
-    if seconds[winner] > seconds[state.builtin] * (1 - _LEAST_GAIN):
-        winner = state.builtin
+    if seconds[winner] > seconds[state.default] * (1 - _LEAST_GAIN):
+        winner = state.default
     limit = state.seconds[winner]
     unproven = [c for c, measured in state.seconds.items() if c != winner and measured <= limit]
     return Verdict(state, winner, unproven)

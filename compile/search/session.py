@@ -1,4 +1,5 @@
-"""A tuning session: measure the built-in choices, then whatever promises most, until little does.
+"""A tuning session: measure the default configurations, then whatever promises most, until little
+does.
 
 The next batch always goes to the kernel where it can be expected to save most of a frame: calls
 times seconds times the part of them that its last batches have saved. Within a kernel, the cost
@@ -51,7 +52,7 @@ class SessionResources:
 #: Called with the session behind every batch, for a table.
 Observer = Callable[["TuningSession"], None]
 
-#: Called with a kernel, a choice and why it failed, to be remembered.
+#: Called with a kernel, a configuration and why it failed, to be remembered.
 FailureWriter = Callable[[KernelTask, str, str], None]
 
 
@@ -64,11 +65,11 @@ class TuningSession:
         most_trials: at which the session ends.
         repeated: batches measured again because the reference kernel had drifted.
         notes: what went wrong and was dealt with, in sentences.
-        dropped: by kernel, choices that the last round has found to be no better: to be taken out
-            of the log.
+        dropped: by kernel, configurations that the last round has found to be no better: to be
+            taken out of the log.
         stopped: why the session ended: "gain", "trials" or "space"; "" while it runs.
         started: of the clock :func:`time.monotonic`.
-        confirmed: by kernel, the choice that won its last round, in this session or before.
+        confirmed: by kernel, the configuration that won its last round, in this session or before.
     """
 
     def __init__(
@@ -97,16 +98,24 @@ class TuningSession:
         self.confirmed = dict(confirmed or {})
         self.states = []
         for task in tasks:
-            builtin, choices = all_configurations(task.family, task.load(), core)
+            default, configurations = all_configurations(task.family, task.load(), core)
             measured = records.known(task)
-            known = {choice: seconds for choice, seconds in measured.items() if choice in choices}
+            known = {
+                configuration: seconds
+                for configuration, seconds in measured.items()
+                if configuration in configurations
+            }
             features = kernel_features(task.load())
             failures = dict(failed.get(task.key, {}))
             slow = set(dropped.get(task.key, ()))
-            left = [choice for choice in choices if choice not in slow or choice == builtin]
-            state = TaskState(task, features, builtin, left, known, failures)
-            if builtin in failures:
-                state.broken = failures[builtin]
+            left = [
+                configuration
+                for configuration in configurations
+                if configuration not in slow or configuration == default
+            ]
+            state = TaskState(task, features, default, left, known, failures)
+            if default in failures:
+                state.broken = failures[default]
             self.states.append(state)
             model.tell(task.key, features, known)
         model.learn()
@@ -117,14 +126,14 @@ class TuningSession:
         Raises:
             OutputError: a record cannot be written.
         """
-        unmeasured = [s for s in self.states if s.builtin not in s.seconds and not s.broken]
+        unmeasured = [s for s in self.states if s.default not in s.seconds and not s.broken]
         # All of a frame has to be known before it can be said where most is to be gained.
         for begin in range(0, len(unmeasured), _BATCH):
             count = min(_BATCH, self.most_trials - self.trials)
             some = unmeasured[begin : begin + count]
             if not some:
                 break
-            self._try([(state, state.builtin) for state in some])
+            self._try([(state, state.default) for state in some])
         while not self.stopped:
             self._step()
         if self._tools.last_runner is not None:
@@ -133,21 +142,21 @@ class TuningSession:
 
     @property
     def frame_seconds(self) -> float:
-        """Of all kernels that are tuned, with the best choices so far."""
+        """Of all kernels that are tuned, with the best configurations so far."""
         return sum(state.frame_seconds for state in self.states)
 
     @property
-    def builtin_seconds(self) -> float:
-        """The same with the built-in choices."""
+    def default_seconds(self) -> float:
+        """The same with the default configurations."""
         return sum(state.frame_seconds * state.gain for state in self.states)
 
     def _last_round(self, open_runner: Callable[[], AbstractContextManager[Runner]]) -> None:
-        """Keep nothing that does not beat the built-in choice in turns with it."""
+        """Keep nothing that does not beat the default configuration in turns with it."""
         states = [
             state
             for state in self.states
-            if state.builtin in state.seconds
-            and state.best not in (state.builtin, self.confirmed.get(state.task.key))
+            if state.default in state.seconds
+            and state.best not in (state.default, self.confirmed.get(state.task.key))
         ]
         if not states:
             return
@@ -156,13 +165,13 @@ class TuningSession:
         for verdict in verdicts:
             key = verdict.state.task.key
             self.confirmed[key] = verdict.winner
-            for choice in verdict.unproven:
-                del verdict.state.seconds[choice]
-                self.dropped.setdefault(key, []).append(choice)
-        lost = sum(verdict.winner == verdict.state.builtin for verdict in verdicts)
+            for configuration in verdict.unproven:
+                del verdict.state.seconds[configuration]
+                self.dropped.setdefault(key, []).append(configuration)
+        lost = sum(verdict.winner == verdict.state.default for verdict in verdicts)
         self.notes.append(
             f"last round: of {len(verdicts)} kernels with a faster candidate, {lost} keep the "
-            "built-in schedule, which is as fast in turns with it"
+            "default configuration, which is as fast in turns with it"
         )
 
     def _step(self) -> None:
@@ -177,28 +186,30 @@ class TuningSession:
             count = min(_BATCH, self.most_trials - self.trials)
             before = state.best_seconds
             batch = state.next_batch(count, self._model, self._random)
-            self._try([(state, choice) for choice in batch])
+            self._try([(state, configuration) for configuration in batch])
             state.learn_from_batch(before)
             self._model.learn()
 
     def _try(self, candidates: list[tuple[TaskState, str]]) -> None:
         """Build, measure and record."""
-        builds = self._tools.builder.build([(state.task, choice) for state, choice in candidates])
+        builds = self._tools.builder.build(
+            [(state.task, configuration) for state, configuration in candidates]
+        )
         built = []
-        for (state, choice), build in zip(candidates, builds, strict=True):
+        for (state, configuration), build in zip(candidates, builds, strict=True):
             self.trials += 1
             state.trials += 1
             if build.library is None:
-                self._fail(state, choice, build.error)
+                self._fail(state, configuration, build.error)
             else:
-                built.append((state, choice, build.library))
+                built.append((state, configuration, build.library))
         measurements = self._measure(built)
         timed = sorted(zip(built, measurements, strict=True), key=lambda pair: pair[1].rank)
-        for (state, choice, library), measurement in timed:
+        for (state, configuration, library), measurement in timed:
             if measurement.error:
-                self._fail(state, choice, measurement.error)
+                self._fail(state, configuration, measurement.error)
             else:
-                self._take(state, choice, library, measurement)
+                self._take(state, configuration, library, measurement)
             library.unlink()
         self._observe(self)
 
@@ -228,7 +239,9 @@ class TuningSession:
             self._reference = now
         return has_drifted(now, self._reference)
 
-    def _take(self, state: TaskState, choice: str, library: Path, measurement: Measurement) -> None:
+    def _take(
+        self, state: TaskState, configuration: str, library: Path, measurement: Measurement
+    ) -> None:
         """Record a measured candidate, a new best one only after a second look."""
         seconds = measurement.seconds
         if not state.seconds or measurement.mean < state.best_seconds:
@@ -239,16 +252,18 @@ class TuningSession:
                 *job, self._tools.expected.of(state.task)
             )
             if wrong:
-                self._fail(state, choice, wrong)
+                self._fail(state, configuration, wrong)
                 return
             seconds = max(measurement, again, key=lambda one: one.mean).seconds
-        self._records.add(state.task, choice, seconds)
-        state.seconds[choice] = sum(seconds) / len(seconds)
-        self._model.tell(state.task.key, state.features, {choice: state.seconds[choice]})
+        self._records.add(state.task, configuration, seconds)
+        state.seconds[configuration] = sum(seconds) / len(seconds)
+        self._model.tell(
+            state.task.key, state.features, {configuration: state.seconds[configuration]}
+        )
 
-    def _fail(self, state: TaskState, choice: str, why: str) -> None:
-        state.failed[choice] = why
-        self._write_failure(state.task, choice, why)
-        if choice == state.builtin:
+    def _fail(self, state: TaskState, configuration: str, why: str) -> None:
+        state.failed[configuration] = why
+        self._write_failure(state.task, configuration, why)
+        if configuration == state.default:
             state.broken = why
-            self.notes.append(f"{state.task.name} is left alone: its built-in schedule {why}")
+            self.notes.append(f"{state.task.name} is left alone: its default configuration {why}")

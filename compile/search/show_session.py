@@ -62,7 +62,7 @@ def session_line(session: TuningSession) -> str:
     text = f"{session.trials} of at most {session.most_trials} trials in {passed:.0f} s"
     if session.frame_seconds:
         text += (
-            f": frame {session.builtin_seconds * 1e3:.2f} ms built-in, "
+            f": frame {session.default_seconds * 1e3:.2f} ms default, "
             f"{session.frame_seconds * 1e3:.2f} ms now"
         )
     return text
@@ -73,8 +73,8 @@ def session_table(session: TuningSession, title: str, rows: int) -> Table:
     passed = time.monotonic() - session.started
     total = session.frame_seconds or 1.0
     caption = (
-        f"frame {session.builtin_seconds * 1e3:.2f} ms built-in, {total * 1e3:.2f} ms now, "
-        f"{session.builtin_seconds / total:.2f} times as fast; {session.trials} trials in "
+        f"frame {session.default_seconds * 1e3:.2f} ms default, {total * 1e3:.2f} ms now, "
+        f"{session.default_seconds / total:.2f} times as fast; {session.trials} trials in "
         f"{passed:.0f} s"
     )
     if not session.stopped and session.trials:
@@ -87,21 +87,21 @@ def session_table(session: TuningSession, title: str, rows: int) -> Table:
     table = Table(title=escape(title), caption=caption, title_justify="left")
     table.add_column("kernel", overflow="fold")
     table.add_column("family")
-    for column in ("calls", "share", "built-in ms", "best ms", "gain", "trials", "errors"):
+    for column in ("calls", "share", "default ms", "best ms", "gain", "trials", "errors"):
         table.add_column(column, justify="right")
-    table.add_column("best choice", overflow="fold")
+    table.add_column("best configuration", overflow="fold")
     for state in sorted(session.states, key=lambda state: -state.frame_seconds)[:rows]:
-        known = state.builtin in state.seconds
+        known = state.default in state.seconds
         table.add_row(
             state.task.name,
             state.task.family,
             str(state.task.calls),
             f"{state.frame_seconds / total:.1%}",
-            f"{state.seconds[state.builtin] * 1e3:.3f}" if known else "",
+            f"{state.seconds[state.default] * 1e3:.3f}" if known else "",
             f"{state.best_seconds * 1e3:.3f}" if known else "",
             f"{state.gain:.2f}" if known else "",
             str(len(state.seconds)),
             str(len(state.failed)),
-            ("built-in" if state.best == state.builtin else state.best) if known else "",
+            ("default" if state.best == state.default else state.best) if known else "",
         )
     return table

@@ -10,7 +10,8 @@ import numpy as np
 from compile.search.cost_model import CostModel
 from compile.search.kernel_task import KernelTask
 
-# Before a kernel's first batch: by how much the best of a few choices usually beats the built-in.
+# Before a kernel's first batch: by how much the best of a few configurations usually beats the
+# default.
 _FIRST_PROMISE = 0.15
 # Part of a batch that is drawn at random, so that the model also sees what it thinks little of.
 _RANDOM_SHARE = 0.25
@@ -23,10 +24,10 @@ class TaskState:
     Attributes:
         task: the kernel.
         features: of the kernel, for the cost model.
-        builtin: the built-in choice.
-        choices: all, the built-in one too.
-        seconds: of each measured choice.
-        failed: choices that did not build, crashed, or computed something else; and why.
+        default: the default configuration.
+        configurations: all, the default one too.
+        seconds: of each measured configuration.
+        failed: configurations that did not build, crashed, or computed something else; and why.
         promise: part of its time that the next batch can be expected to save.
         trials: candidates tried in this session.
         broken: why it is not tuned at all, or "".
@@ -34,8 +35,8 @@ class TaskState:
 
     task: KernelTask
     features: list[float]
-    builtin: str
-    choices: list[str]
+    default: str
+    configurations: list[str]
     seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     promise: float = _FIRST_PROMISE
@@ -44,7 +45,7 @@ class TaskState:
 
     @property
     def best(self) -> str:
-        """The fastest measured choice, which was checked."""
+        """The fastest measured configuration, which was checked."""
         return min(self.seconds, key=self.seconds.__getitem__)
 
     @property
@@ -59,8 +60,8 @@ class TaskState:
 
     @property
     def gain(self) -> float:
-        """The built-in choice's time over the best one's."""
-        return self.seconds[self.builtin] / self.best_seconds if self.builtin in self.seconds else 1
+        """The default configuration's time over the best one's."""
+        return self.seconds[self.default] / self.best_seconds if self.default in self.seconds else 1
 
     @property
     def expected_gain(self) -> float:
@@ -68,11 +69,12 @@ class TaskState:
         return 0.0 if self.broken or not self.untried() else self.promise * self.frame_seconds
 
     def untried(self) -> list[str]:
-        """Choices that were neither measured nor failed."""
-        return [c for c in self.choices if c not in self.seconds and c not in self.failed]
+        """Configurations that were neither measured nor failed."""
+        return [c for c in self.configurations if c not in self.seconds and c not in self.failed]
 
     def next_batch(self, count: int, model: CostModel, random: Random) -> list[str]:
-        """Up to ``count`` untried choices: those the model thinks most of, and a few others."""
+        """Up to ``count`` untried configurations: those the model thinks most of, and a few
+        others."""
         untried = self.untried()
         random.shuffle(untried)
         predicted = model.predict(self.features, untried) if untried else None
@@ -86,6 +88,6 @@ class TaskState:
 
     def learn_from_batch(self, before: float) -> None:
         """Expect half as much again of what the last batch gave and of what was expected of it;
-        ``before`` are the best choice's seconds before the batch."""
+        ``before`` are the best configuration's seconds before the batch."""
         saved = 1 - self.best_seconds / before
         self.promise = (self.promise + saved) / 2

@@ -223,10 +223,10 @@ def _tune(
             log["kernels"][state.task.key] = {
                 "name": state.task.name,
                 "family": state.task.family,
-                "builtin": state.builtin,
+                "builtin": state.default,
             }
-            if state.builtin in settled.get(state.task.key, {}):
-                log["kernels"][state.task.key]["seconds"] = settled[state.task.key][state.builtin]
+            if state.default in settled.get(state.task.key, {}):
+                log["kernels"][state.task.key]["seconds"] = settled[state.task.key][state.default]
         write_session(folder, log)
         began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         try:
@@ -245,7 +245,7 @@ def _tune(
                     "trials": session.trials,
                     "stopped": session.stopped or "interrupted",
                     "frame_seconds": {
-                        "builtin": session.builtin_seconds,
+                        "builtin": session.default_seconds,
                         "best": session.frame_seconds,
                     },
                 }
@@ -372,18 +372,18 @@ def _summary(
         "seconds": round(time.monotonic() - session.started, 1),
         "repeated_batches": session.repeated,
         "notes": session.notes,
-        "frame_seconds": {"builtin": session.builtin_seconds, "best": session.frame_seconds},
+        "frame_seconds": {"builtin": session.default_seconds, "best": session.frame_seconds},
         "kernels": [
             {
                 "name": state.task.name,
                 "family": state.task.family,
                 "calls": state.task.calls,
-                "builtin_seconds": state.seconds.get(state.builtin),
+                "builtin_seconds": state.seconds.get(state.default),
                 "best_seconds": state.best_seconds if state.seconds else None,
                 "best": state.best if state.seconds else None,
                 "measured": len(state.seconds),
                 "failed": len(state.failed),
-                "choices": len(state.choices),
+                "choices": len(state.configurations),
             }
             for state in session.states
         ],

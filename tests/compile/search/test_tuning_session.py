@@ -30,9 +30,9 @@ def conv(width: int, calls: int = 1) -> KernelTask:
     return kernel_task(f"conv{width}", "pointwise", kernel, 3, calls)
 
 
-def formula(key: str, choice: str) -> float:
+def formula(key: str, configuration: str) -> float:
     """Best where six pixels by two vectors are."""
-    numbers = configuration_numbers(choice)
+    numbers = configuration_numbers(configuration)
     away = abs(numbers["pixels"] - 6) + abs(numbers["vectors"] - 2) + (numbers["lanes"] != 8)
     return 1e-3 * (1 + 0.05 * away)
 
@@ -58,25 +58,25 @@ class Device:
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
         builds = []
-        for task, choice in candidates:
-            self.tried.append((task.name, choice))
+        for task, configuration in candidates:
+            self.tried.append((task.name, configuration))
             path = self.folder / f"{len(self._libraries)}.so"
             path.touch()
-            self._libraries[path] = choice
-            broken = choice in self.breaks
+            self._libraries[path] = configuration
+            broken = configuration in self.breaks
             builds.append(Build(None, "does not build") if broken else Build(path))
         return builds
 
     def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
         found = []
         for arguments, library in jobs:
-            choice = self._libraries[library]
-            self.measured.append(choice)
-            seconds = 1e-3 if self.flat else formula(arguments.key, choice)
+            configuration = self._libraries[library]
+            self.measured.append(configuration)
+            seconds = 1e-3 if self.flat else formula(arguments.key, configuration)
             # The search's two measurements of a candidate that it takes for the best.
-            is_lucky = self.measured.count(choice) <= 2
-            seconds *= self.slowdown * (self.lucky.get(choice, 1.0) if is_lucky else 1.0)
-            crashed = choice in self.crashes
+            is_lucky = self.measured.count(configuration) <= 2
+            seconds *= self.slowdown * (self.lucky.get(configuration, 1.0) if is_lucky else 1.0)
+            crashed = configuration in self.crashes
             found.append(Measurement(error="crashed") if crashed else Measurement((seconds,)))
         return found
 
@@ -90,14 +90,18 @@ class Device:
         return self.folder / "expected"
 
     def measured_of(self, key: str) -> dict[str, float]:
-        return {choice: s for (kernel, choice), s in self.recorded.items() if kernel == key}
+        return {
+            configuration: s
+            for (kernel, configuration), s in self.recorded.items()
+            if kernel == key
+        }
 
-    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
-        assert (task.key, choice) not in self.recorded
-        self.recorded[task.key, choice] = seconds[0]
+    def add(self, task: KernelTask, configuration: str, seconds: tuple[float, ...]) -> None:
+        assert (task.key, configuration) not in self.recorded
+        self.recorded[task.key, configuration] = seconds[0]
 
-    def fail(self, task: KernelTask, choice: str, why: str) -> None:
-        self.failures.setdefault(task.key, {})[choice] = why
+    def fail(self, task: KernelTask, configuration: str, why: str) -> None:
+        self.failures.setdefault(task.key, {})[configuration] = why
 
 
 @dataclass
@@ -109,8 +113,8 @@ class Records:
     def known(self, task: KernelTask) -> dict[str, float]:
         return self.device.measured_of(task.key)
 
-    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
-        self.device.add(task, choice, seconds)
+    def add(self, task: KernelTask, configuration: str, seconds: tuple[float, ...]) -> None:
+        self.device.add(task, configuration, seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +140,7 @@ def session(
     return made
 
 
-def builtin(task: KernelTask) -> str:
+def default(task: KernelTask) -> str:
     return all_configurations(task.family, task.load(), UNIT)[0]
 
 
@@ -144,12 +148,12 @@ def test_finds_the_best_of_a_space(tmp_path: Path) -> None:
     device, task = Device(tmp_path), conv(24)
     found = session(device, [task])
     (state,) = found.states
-    best = min(state.choices, key=lambda choice: formula(task.key, choice))
+    best = min(state.configurations, key=lambda configuration: formula(task.key, configuration))
     assert state.seconds[best] == state.best_seconds
     assert found.stopped in ("gain", "space")
     assert state.gain > 1
-    assert found.builtin_seconds / found.frame_seconds == pytest.approx(state.gain)
-    assert device.tried[0] == (task.name, builtin(task))
+    assert found.default_seconds / found.frame_seconds == pytest.approx(state.gain)
+    assert device.tried[0] == (task.name, default(task))
     assert len(set(device.tried)) == len(device.tried) == found.trials
     assert not list(tmp_path.glob("*.so")), "libraries are not kept"
 
@@ -163,15 +167,16 @@ def test_trials_go_where_a_frame_spends_its_time(tmp_path: Path) -> None:
 
 
 def test_ends_where_little_is_to_be_gained(tmp_path: Path) -> None:
-    """Fewer trials than choices, on a kernel whose built-in choice cannot be beaten."""
+    """Fewer trials than configurations, on a kernel whose default configuration cannot be
+    beaten."""
     task = conv(240)
-    fast = formula(task.key, builtin(task)) / 2
+    fast = formula(task.key, default(task)) / 2
     device = Device(tmp_path)
-    device.recorded[task.key, builtin(task)] = fast
+    device.recorded[task.key, default(task)] = fast
     found = session(device, [task])
     assert found.stopped == "gain"
-    assert found.states[0].best == builtin(task)
-    assert found.trials < len(found.states[0].choices)
+    assert found.states[0].best == default(task)
+    assert found.trials < len(found.states[0].configurations)
 
 
 def test_goes_on_where_another_session_stopped(tmp_path: Path) -> None:
@@ -207,23 +212,27 @@ def test_wrong_results_do_not_count(tmp_path: Path) -> None:
 
 def test_bad_candidates_are_remembered(tmp_path: Path) -> None:
     task = conv(24)
-    choices = all_configurations(task.family, task.load(), UNIT)[1]
-    device = Device(tmp_path, breaks=frozenset(choices[1::3]), crashes=frozenset(choices[2::3]))
+    configurations = all_configurations(task.family, task.load(), UNIT)[1]
+    device = Device(
+        tmp_path, breaks=frozenset(configurations[1::3]), crashes=frozenset(configurations[2::3])
+    )
     found = session(device, [task])
     failed = device.failures[task.key]
     assert failed and set(failed.values()) == {"does not build", "crashed"}
-    assert not set(failed) & {choice for _, choice in device.recorded}
+    assert not set(failed) & {configuration for _, configuration in device.recorded}
     assert len(failed) == len(found.states[0].failed)
 
 
-def test_kernel_whose_builtin_choice_is_wrong_is_left_alone(tmp_path: Path) -> None:
+def test_kernel_whose_default_configuration_is_wrong_is_left_alone(tmp_path: Path) -> None:
     bad, good = conv(24), conv(21)
-    assert builtin(bad) != builtin(good)
-    device = Device(tmp_path, lies_about=frozenset({builtin(bad)}))
+    assert default(bad) != default(good)
+    device = Device(tmp_path, lies_about=frozenset({default(bad)}))
     found = session(device, [bad, good])
     assert not device.measured_of(bad.key) and device.measured_of(good.key)
     (note,) = found.notes
-    assert note.startswith("conv24 is left alone: its built-in schedule 3 of 4 numbers are wrong")
+    assert note.startswith(
+        "conv24 is left alone: its default configuration 3 of 4 numbers are wrong"
+    )
     # And in the next session.
     count = len(device.tried)
     again = session(device, [bad, good])
@@ -253,7 +262,7 @@ def test_session_ends_where_no_gain_is_to_be_expected(tmp_path: Path) -> None:
     found = session(device, [conv(240)])
     (state,) = found.states
     assert found.stopped == "gain"
-    assert found.trials < len(state.choices)
+    assert found.trials < len(state.configurations)
     table = session_table(found, "x", 5)
     assert "ended: no batch can be expected to save 1 % of a frame" in table.caption
 
@@ -262,29 +271,29 @@ def test_last_round_keeps_what_is_faster_in_turns(tmp_path: Path) -> None:
     device, task = Device(tmp_path), conv(24)
     found = session(device, [task], has_last_round=True)
     (state,) = found.states
-    assert state.best != state.builtin and not found.dropped
+    assert state.best != state.default and not found.dropped
     assert found.confirmed == {task.key: state.best}
     turns = device.measured[-15:]
-    assert turns == turns[:3] * 5 and turns[:2] == [state.builtin, state.best]
+    assert turns == turns[:3] * 5 and turns[:2] == [state.default, state.best]
     assert "of 1 kernels with a faster candidate, 0 keep" in found.notes[-1]
     assert not list(tmp_path.glob("*.so")), "libraries are not kept"
 
 
 def test_last_round_drops_what_was_measured_at_a_lucky_moment(tmp_path: Path) -> None:
     task = conv(24)
-    choices = all_configurations(task.family, task.load(), UNIT)[1]
-    lucky = choices[-1]
-    others = frozenset(choices) - {lucky, builtin(task)}
+    configurations = all_configurations(task.family, task.load(), UNIT)[1]
+    lucky = configurations[-1]
+    others = frozenset(configurations) - {lucky, default(task)}
     device = Device(tmp_path, flat=True, lucky={lucky: 0.5}, breaks=others)
     without = session(device, [task])
     assert without.states[0].best == lucky
     device = Device(tmp_path, flat=True, lucky={lucky: 0.5}, breaks=others)
     found = session(device, [task], has_last_round=True)
     (state,) = found.states
-    assert state.best == state.builtin and state.gain == 1
+    assert state.best == state.default and state.gain == 1
     assert found.dropped == {task.key: [lucky]}
-    assert found.confirmed == {task.key: state.builtin}
-    assert "1 keep the built-in schedule" in found.notes[-1]
+    assert found.confirmed == {task.key: state.default}
+    assert "1 keep the default configuration" in found.notes[-1]
 
 
 def test_last_round_is_held_once(tmp_path: Path) -> None:
