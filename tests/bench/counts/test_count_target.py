@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fixtures_artefacts import SIZE, ArtefactFactory
 
 from bench.counts.count_target import _by_kernel, check_is_arm64, count_target
 from bench.peers.peer_files import peer_file
+from compile.artefact.manifest import CallSummary, KernelSummary
 from compile.support.errors import TargetError
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
@@ -24,17 +26,17 @@ _MACS_PER_SDOT = 16
 def test_a_kernel_that_is_called_twice_counts_twice():
     add, conv = Counts(10, 4, 3, 0), Counts(100, 60, 20, 16)
     counts = FrameCounts(Counts(260, 140, 60, 32), (("conv", conv), ("add", add), ("conv", conv)))
-    manifest = {
-        "kernels": [
-            {"name": "conv", "family": "packed_conv", "schedule": "record", "macs": 256},
-            {"name": "add", "family": "elementwise", "schedule": "built-in", "macs": 0},
-        ],
-        "calls": [
-            {"kernel": "conv", "layers": ["net.a.conv"]},
-            {"kernel": "add", "layers": ["net.a"]},
-            {"kernel": "conv", "layers": ["net.b.conv"]},
-        ],
-    }
+    manifest = SimpleNamespace(
+        kernels=(
+            KernelSummary("conv", "packed_conv", "record", 256),
+            KernelSummary("add", "elementwise", "built-in", 0),
+        ),
+        calls=(
+            CallSummary("conv", ("net.a.conv",)),
+            CallSummary("add", ("net.a",)),
+            CallSummary("conv", ("net.b.conv",)),
+        ),
+    )
     first, second = _by_kernel(counts, manifest)
     assert (first.name, first.family, first.schedule) == ("conv", "packed_conv", "record")
     assert (first.calls, first.macs) == (2, 512)
