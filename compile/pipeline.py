@@ -42,6 +42,7 @@ from torch.export import ExportedProgram
 from tvm import relax
 
 from compile.backends.backend_for import backend_for
+from compile.codegen.kernel_objects import EmittedCode, emit_objects
 from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.frontend.import_program import import_program
 from compile.graph.parts import MAIN
@@ -61,6 +62,7 @@ from compile.passes.narrow_head import NarrowHead
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
 from compile.quantize.schemes import Precision, Scheme
+from compile.support.build_cache import BuildCache
 from targets.describe_target import tvm_target
 from targets.spec import TargetSpec
 
@@ -230,3 +232,11 @@ def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     target = tvm_target(options.spec, options.threads)
     with kernel_sources(options.spec, planned):
         return relax.build(planned, target, relax_pipeline=lower_to_vm())
+
+
+def emit_code(planned: tvm.IRModule, options: PipelineOptions, cache: BuildCache) -> EmittedCode:
+    """Generate the same for a library: a processor's kernels one by one, those in ``cache`` not
+    again."""
+    if options.spec.gpu is not None:
+        return EmittedCode(emit(planned, options))
+    return emit_objects(planned, tvm_target(options.spec, options.threads), cache)
