@@ -6,13 +6,19 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.errors import MqnetError
+
+if TYPE_CHECKING:
+    from compile.artefact.reader import Artefact
+    from compile.support.build_cache import BuildCache
+    from compile.support.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Options:
     Example: python compile/build.py --target android-arm64 --size 768x1280
     """
 
-    target: str
+    target: str | None = None
     """Machine to build for; `help` lists them all."""
 
     scheme: SchemeName = "mixed"
@@ -47,6 +53,12 @@ class Options:
     out: Path | None = None
     """Folder to write to; build/TARGET-SCHEME-ATTENTION-SIZE unless given."""
 
+    no_cache: bool = False
+    """Make everything anew: take nothing from the build cache and put nothing into it."""
+
+    clear_cache: bool = False
+    """Only delete the build cache: ~/.cache/mqnet-tvm/builds, or what MQNET_BUILD_CACHE names."""
+
     dump_ir: Path | None = None
     """Folder for the module behind each phase, as TVMScript."""
 
@@ -67,12 +79,50 @@ def _build(options: Options) -> None:
     if options.target == "help":
         _show_targets(options.json)
         return
-    # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.artefact.show_build import show_build
+    from compile.support.build_cache import NO_CACHE, user_cache
+    from compile.support.progress import Progress
+
+    if options.clear_cache:
+        entries, size = user_cache(os.environ).clear()
+        stderr.print(f"deleted {entries} entries, {size / 1e6:.0f} MB", highlight=False)
+        return
+    if options.target is None:
+        raise MqnetError("which machine to build for is missing: give --target, such as host")
+    cache = NO_CACHE if options.no_cache else user_cache(os.environ)
+    progress = Progress(stderr)
+    artefact = _kept(options, cache, progress) or _built(options, cache, progress)
+    show_build(artefact, stderr)
+    if options.json:
+        print(json.dumps(artefact.manifest.as_json(), indent=2))
+
+
+def _kept(options: Options, cache: BuildCache, progress: Progress) -> Artefact | None:
+    """The same build as before, without torch and TVM, which take seconds to import."""
+    from compile.artefact.keep_artefact import artefact_key, request_facts, restore_artefact
+    from compile.codegen.link.linkers import find_ndk
+    from compile.records import TUNING_LOGS
+
+    if not cache.is_on or options.dump_ir is not None:
+        return None
+    facts = request_facts(
+        target=options.target,
+        scheme=options.scheme,
+        network="mqnet",
+        parameters={"attention": options.attention},
+        size=options.size,
+        threads=options.threads,
+        ndk_compiler=find_ndk(os.environ),
+        on_processor=options.on_processor,
+    )
+    key = artefact_key(facts, options.checkpoint, TUNING_LOGS)
+    return restore_artefact(cache, key, options.out, progress)
+
+
+def _built(options: Options, cache: BuildCache, progress: Progress) -> Artefact:
     from compile.build_network import BuildRequest, build_network, parse_size
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import network_named
-    from compile.support.progress import Progress
 
     network = network_named("mqnet", attention=options.attention)
     request = BuildRequest(
@@ -87,10 +137,7 @@ def _build(options: Options) -> None:
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
     )
-    artefact = build_network(request, Progress(stderr))
-    show_build(artefact, stderr)
-    if options.json:
-        print(json.dumps(artefact.manifest.as_json(), indent=2))
+    return build_network(request, progress, cache=cache)
 
 
 def _show_targets(as_json: bool) -> None:

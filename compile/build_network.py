@@ -16,13 +16,19 @@ from pathlib import Path
 import msgspec
 import tvm
 from torch.export import ExportedProgram
-from tvm import relax
 
 from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_interface import Interface, describe_interface
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
+from compile.artefact.keep_artefact import (
+    artefact_key,
+    keep_artefact,
+    request_facts,
+    restore_artefact,
+)
 from compile.artefact.manifest import (
     FORMAT,
+    MANIFEST,
     CallSummary,
     CheckpointFacts,
     FileFacts,
@@ -33,6 +39,7 @@ from compile.artefact.manifest import (
 )
 from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
+from compile.codegen.kernel_objects import EmittedCode
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
 from compile.networks.network import Network
@@ -41,15 +48,18 @@ from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
     PipelineOptions,
-    emit,
+    emit_code,
     partition_network,
     plan_part,
 )
 from compile.place_network import Part, place_network
+from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
+from compile.records import TUNING_LOGS
 from compile.records.log_folder import records_name
 from compile.support.atomic import make_folder, write_atomically
+from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.checksum import sha256_of
 from compile.support.errors import GraphError, MqnetError
 from compile.support.progress import Progress
@@ -57,9 +67,6 @@ from compile.support.scratch_space import check_scratch_space
 from targets.describe_target import describe_target
 from targets.load_target import load_target
 from targets.spec import TargetSpec
-
-#: Where records of tuning sessions are.
-TUNING_LOGS = Path(__file__).parent.parent / "tuning_logs"
 
 # A tensor of 16 channels has to stay within 32-bit indices.
 _MAX_PIXELS = 1 << 26
@@ -96,6 +103,20 @@ class BuildRequest:
     ndk_compiler: Path | None = None
     on_processor: str | None = None
     image_weights: bool = False
+
+    def facts(self) -> dict[str, object]:
+        """All of it that decides what is built, but for the checkpoint, as plain data."""
+        return request_facts(
+            target=self.target,
+            scheme=self.scheme,
+            network=self.network.name,
+            parameters=self.network.parameters,
+            size="{}x{}".format(*self.size),
+            threads=self.threads,
+            ndk_compiler=self.ndk_compiler,
+            on_processor=self.on_processor,
+            image_weights=self.image_weights,
+        )
 
 
 def parse_size(text: str, network: Network | None = None) -> tuple[int, int]:
@@ -143,13 +164,17 @@ class NetworkPlan:
 
 
 def build_network(
-    request: BuildRequest, progress: Progress, program: ExportedProgram | None = None
+    request: BuildRequest,
+    progress: Progress,
+    program: ExportedProgram | None = None,
+    cache: BuildCache = NO_CACHE,
 ) -> Artefact:
     """Quantize, plan, emit, link and describe the network of ``request``; the folder that results,
     opened again.
 
     ``program`` is what :func:`quantized_program` has given for ``request``, where the caller has it
-    already: calibration takes as long as the rest.
+    already: calibration takes as long as the rest. What ``cache`` holds of an earlier build is not
+    made again.
 
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
@@ -159,27 +184,45 @@ def build_network(
     placement = place_network(options, request.on_processor, TUNING_LOGS)
     folder = request.out or _default_folder(request)
     check_scratch_space()
+    key = None
+    # Modules that are to be dumped have to be made, and a program of the caller's has no key.
+    if cache.is_on and request.dump_ir is None and program is None:
+        key = artefact_key(request.facts(), request.checkpoint, TUNING_LOGS)
+        if (kept := restore_artefact(cache, key, folder, progress)) is not None:
+            return kept
     with staged_artefact(folder) as work:
         with progress.phase("quantize"):
-            program = program or quantized_program(request)
+            program = program or quantized_program(request, cache)
         plan = plan_parts(program, placement, progress.phase, _observer(request.dump_ir))
-        executables = emit_parts(plan, progress.phase)
+        executables = emit_parts(plan, cache, progress.phase)
         link = LinkOptions(ndk_compiler=request.ndk_compiler)
         report = link_parts(executables, spec, link, work, progress.phase)
         files = describe_files(work, executables)
         write_manifest(work, describe_build(request, spec, plan, report, files))
+        if key is not None:
+            names = (*executables, MANIFEST)
+            keep_artefact(cache, key, _default_folder(request), work, names)
     return open_artefact(folder)
 
 
-def quantized_program(request: BuildRequest) -> ExportedProgram:
-    """The network of ``request``, quantized by its scheme: what is compiled.
+def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> ExportedProgram:
+    """The network of ``request``, quantized by its scheme: what is compiled. It is not calibrated
+    again where ``cache`` has it, for whatever size.
 
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
     """
     network, scheme = request.network, scheme_named(request.scheme)
-    net = network.load(_weights_of(request))
-    return quantize_network(network, net, scheme, network.calibration_photos(), *request.size)
+    weights = _weights_of(request)
+    net = network.load(weights)
+    network.check_size(*request.size)
+    key = program_key(network, scheme, weights.read_bytes())
+    found = find_program(cache, key, network.example_inputs(*request.size))
+    if found is not None:
+        return found
+    program = quantize_network(network, net, scheme, network.calibration_photos(), *request.size)
+    keep_program(cache, key, program)
+    return program
 
 
 def plan_parts(
@@ -208,18 +251,20 @@ def plan_parts(
 
 
 def emit_parts(
-    plan: NetworkPlan, report: PhaseReporter = lambda name: nullcontext()
-) -> dict[str, relax.VMExecutable]:
-    """Generate the code of each part of ``plan``, by the file name of its library."""
+    plan: NetworkPlan, cache: BuildCache, report: PhaseReporter = lambda name: nullcontext()
+) -> dict[str, EmittedCode]:
+    """Generate the code of each part of ``plan``, by the file name of its library. Kernels that
+    ``cache`` holds are not compiled again."""
     executables = {}
     for planned in plan.parts:
         with report(_phase_name("emit", planned.part)):
-            executables[planned.part.library] = emit(planned.module, planned.part.options)
+            code = emit_code(planned.module, planned.part.options, cache)
+            executables[planned.part.library] = code
     return executables
 
 
 def link_parts(
-    executables: Mapping[str, relax.VMExecutable],
+    executables: Mapping[str, EmittedCode],
     spec: TargetSpec,
     options: LinkOptions,
     folder: Path,
@@ -235,7 +280,7 @@ def link_parts(
     linker = ExportLinker(spec, options)
     for library, executable in executables.items():
         with report(f"link {library}"):
-            executable.export_library(str(folder / library), fcompile=linker)
+            executable.export(folder / library, linker)
     return linker.report
 
 

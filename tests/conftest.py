@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from fixtures_artefacts import artefact, quantized_program, shared_folder
+from fixtures_artefacts import artefact, build_cache, quantized_program, shared_folder
 from fixtures_device import board, noise_is_no_drift, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
@@ -20,6 +20,7 @@ __all__ = [
     "arm64_root",
     "artefact",
     "board",
+    "build_cache",
     "gpu_board",
     "mali_compiler",
     "noise_is_no_drift",

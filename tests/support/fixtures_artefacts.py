@@ -1,25 +1,25 @@
 """Fixtures that build artefacts and quantized programs, each once per test run.
 
-A build costs a quarter of a minute and calibration half of that, so both are kept by their
-arguments: programs in this process, artefacts on disk, where parallel test workers share them.
+A build costs a quarter of a minute and calibration half of that, so both are kept, where parallel
+test workers share them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import filelock
 import pytest
 from rich.console import Console
 from torch.export import ExportedProgram
-from torch.fx import GraphModule
 
 from compile import build_network as building
 from compile.artefact.artefact import MANIFEST, Artefact, open_artefact
 from compile.networks.registry import network_named
-from compile.quantize import quantize
+from compile.support.build_cache import FOLDER_VARIABLE, BuildCache, user_cache
 from compile.support.progress import Progress
 
 SIZE = (64, 96)
@@ -36,48 +36,34 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@pytest.fixture(scope="session")
-def quantized_program() -> ProgramFactory:
-    """``quantized_program(scheme, attention, size)``: what a build of that request compiles."""
-    converted: dict[tuple[str, str], GraphModule] = {}
-    programs: dict[tuple[str, str, tuple[int, int]], ExportedProgram] = {}
+@pytest.fixture(scope="session", autouse=True)
+def build_cache(shared_folder: Path) -> Iterator[BuildCache]:
+    """What this test run has built, for all of its worker processes and all commands that they
+    start: a network is calibrated once and a kernel compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(shared_folder / "builds"))
+        yield user_cache(os.environ)
 
+
+@pytest.fixture(scope="session")
+def quantized_program(build_cache: BuildCache) -> ProgramFactory:
+    """``quantized_program(scheme, attention, size)``: what a build of that request compiles."""
+
+    @cache
     def make(
         scheme: str = "mixed", attention: str = "ca", size: tuple[int, int] = SIZE
     ) -> ExportedProgram:
-        key = scheme, attention
-        if (*key, size) not in programs:
-            network = network_named("mqnet", attention=attention)
-            request = building.BuildRequest("host", scheme, network, size)
-            with pytest.MonkeyPatch.context() as patch:
-                _calibrate_once(patch, converted, key)
-                programs[(*key, size)] = building.quantized_program(request)
-        return programs[(*key, size)]
+        network = network_named("mqnet", attention=attention)
+        request = building.BuildRequest("host", scheme, network, size)
+        return building.quantized_program(request, build_cache)
 
     return make
-
-
-def _calibrate_once(
-    patch: pytest.MonkeyPatch, converted: dict[tuple[str, str], GraphModule], key: tuple[str, str]
-) -> None:
-    """Calibration does not depend on the size: a second size exports the same graph again."""
-    if key in converted:
-        patch.setattr(quantize, "equalize_concats", lambda *args: None)
-        patch.setattr(quantize, "_quantize", lambda *args: converted[key])
-        return
-    calibrate = quantize._quantize
-
-    def calibrate_and_keep(*args: object) -> GraphModule:
-        converted[key] = calibrate(*args)
-        return converted[key]
-
-    patch.setattr(quantize, "_quantize", calibrate_and_keep)
 
 
 @pytest.fixture(scope="session")
 def artefact(
     shared_folder: Path,
-    quantized_program: ProgramFactory,
+    build_cache: BuildCache,
 ) -> ArtefactFactory:
     """``artefact(target, scheme, attention, size, image_weights)``: a build. Do not write into its
     folder."""
@@ -99,8 +85,7 @@ def artefact(
                 request = building.BuildRequest(
                     target, scheme, network, size, out=folder, image_weights=image_weights
                 )
-                program = quantized_program(scheme, attention, size)
-                building.build_network(request, Progress(Console(quiet=True)), program)
+                building.build_network(request, Progress(Console(quiet=True)), cache=build_cache)
         return open_artefact(folder)
 
     return make

@@ -1,0 +1,62 @@
+"""A program from the build cache is the one that calibration gives, at every size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tvm
+from torch.export import ExportedProgram
+
+from compile import build_network as building
+from compile.build_network import BuildRequest
+from compile.frontend.import_program import import_program
+from compile.networks.registry import network_named
+from compile.quantize import keep_program
+from compile.quantize.keep_program import program_key
+from compile.quantize.schemes import scheme_named
+from compile.support.build_cache import BuildCache
+
+
+def imported(mod: tvm.IRModule) -> str:
+    """All of a module, layers and constants included."""
+    return tvm.ir.save_json(mod)
+
+
+@pytest.mark.parametrize("scheme", ["w8a32", "mixed"])
+@pytest.mark.parametrize("size", [(64, 96), (96, 32)])
+def test_program_is_the_same(
+    scheme: str,
+    size: tuple[int, int],
+    tmp_path: Path,
+    quantized_program: Callable[..., ExportedProgram],
+) -> None:
+    """Kept at one size, found at the same and at another one."""
+    network, cache = network_named("mqnet"), BuildCache(tmp_path / "cache")
+    key = program_key(network, scheme_named(scheme), b"weights")
+    keep_program.keep_program(cache, key, quantized_program(scheme))
+    found = keep_program.find_program(cache, key, network.example_inputs(*size))
+    expected = quantized_program(scheme, size=size)
+    assert imported(import_program(found)) == imported(import_program(expected))
+
+
+def test_nothing_is_calibrated_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = BuildCache(tmp_path / "cache")
+    request = BuildRequest("host", "w8a32", size=(32, 32))
+    first = building.quantized_program(request, cache)
+    monkeypatch.setattr("compile.build_network.quantize_network", lambda *_: pytest.fail("again"))
+    again = building.quantized_program(request, cache)
+    assert imported(import_program(first)) == imported(import_program(again))
+
+
+def test_what_has_another_key() -> None:
+    mqnet, mixed = network_named("mqnet"), scheme_named("mixed")
+    keys = {
+        program_key(mqnet, mixed, b"weights"),
+        program_key(mqnet, mixed, b"other weights"),
+        program_key(mqnet, scheme_named("int8"), b"weights"),
+        program_key(network_named("mqnet", attention="sa"), mixed, b"weights"),
+    }
+    assert len(keys) == 4
+    assert program_key(mqnet, mixed, b"weights") in keys

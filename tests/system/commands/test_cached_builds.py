@@ -1,0 +1,49 @@
+"""`compile/build.py` and its cache, by command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from command_line import QUICK, Command, as_user, check_sentence, contents
+
+FOUND = "from the build cache"
+
+
+def test_the_same_build_again(tmp_path: Path) -> None:
+    cache = {"MQNET_BUILD_CACHE": str(tmp_path / "cache")}
+    folders = [tmp_path / name for name in ("first", "again", "anew", "cleared")]
+
+    def build(folder: Path, *options: str) -> str:
+        outcome = as_user("compile/build", *QUICK, "--out", folder, *options, env=cache)
+        assert outcome.code == 0, outcome.err
+        return outcome.err
+
+    assert FOUND not in build(folders[0])
+    assert FOUND in build(folders[1])
+    assert FOUND not in build(folders[2], "--no-cache")
+    cleared = as_user("compile/build", "--clear-cache", env=cache)
+    assert cleared.code == 0 and "deleted" in cleared.err and "deleted 0" not in cleared.err
+    assert FOUND not in build(folders[3])
+    first, *others = [contents(folder) for folder in folders]
+    assert all(other == first for other in others)
+
+
+def test_modules_are_made_to_be_dumped(tmp_path: Path) -> None:
+    for _ in range(2):
+        options = "--out", tmp_path / "built", "--dump-ir", tmp_path / "ir"
+        outcome = as_user("compile/build", *QUICK, *options)
+        assert outcome.code == 0 and FOUND not in outcome.err
+    assert len(list((tmp_path / "ir").glob("*.py"))) > 4
+
+
+def test_a_cache_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache = {"MQNET_BUILD_CACHE": str(tmp_path / "file")}
+    outcome = as_user("compile/build", *QUICK, "--out", tmp_path / "built", env=cache)
+    assert outcome.code == 0
+    said = " ".join(outcome.err.split())
+    assert "the build cache" in said and "is not used" in said
+
+
+def test_no_target(here: Command) -> None:
+    check_sentence(here("compile/build"), "--target")
