@@ -6,13 +6,17 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
+
+if TYPE_CHECKING:
+    from compile.records.compact_log import CompactReport
+    from compile.records.log_status import LogComparison, LogStatus
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ def main() -> None:
 
 def _tune(options: Options) -> None:
     set_up_logging(options.verbose)
+    from msgspec import to_builtins
+
     from compile.support.errors import MqnetError
 
     if options.status:
@@ -100,7 +106,8 @@ def _tune(options: Options) -> None:
     else:
         result = _run(options, options.target)
     if options.json:
-        print(json.dumps(result, indent=1))
+        # Names of kernels are strings of TVM's.
+        print(json.dumps(to_builtins(result, enc_hook=str), indent=1))
 
 
 def _run(options: Options, target: str) -> dict[str, Any]:
@@ -128,7 +135,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     return tune_network(request, stderr)
 
 
-def _show_status(options: Options) -> list[dict[str, Any]]:
+def _show_status(options: Options) -> list[LogStatus]:
     from compile.build_network import TUNING_LOGS
     from compile.records.log_status import log_statuses, print_statuses
 
@@ -137,7 +144,7 @@ def _show_status(options: Options) -> list[dict[str, Any]]:
     return statuses
 
 
-def _compare(old: Path, new: Path) -> dict[str, Any]:
+def _compare(old: Path, new: Path) -> LogComparison:
     from compile.records.log_status import compare_logs, print_comparison
 
     comparison = compare_logs(old, new)
@@ -145,7 +152,7 @@ def _compare(old: Path, new: Path) -> dict[str, Any]:
     return comparison
 
 
-def _compact(options: Options, target: str, keep: int) -> dict[str, Any]:
+def _compact(options: Options, target: str, keep: int) -> CompactReport:
     from compile.build_network import TUNING_LOGS
     from compile.records.compact_log import compact_log
     from compile.records.log_folder import records_name
@@ -153,7 +160,7 @@ def _compact(options: Options, target: str, keep: int) -> dict[str, Any]:
 
     folder = (options.logs or TUNING_LOGS) / records_name(load_target(target))
     result = compact_log(folder, keep)
-    lines = [*result["mended"], f"{folder}: {result['after']} of {result['before']} records kept"]
+    lines = [*result.mended, f"{folder}: {result.after} of {result.before} records kept"]
     stderr.print("\n".join(lines), soft_wrap=True, highlight=False)
     return result
 

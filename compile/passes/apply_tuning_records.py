@@ -10,7 +10,7 @@ from tvm import relax, tirx
 from tvm.s_tir.meta_schedule.database import MemoryDatabase
 
 from compile.graph.schedule_attrs import RECORD, is_scheduled, mark_scheduled
-from compile.records.records import RECORDS, WORKLOADS, read_log, replay
+from compile.records.records import RECORDS, WORKLOADS, read_database, replay
 from compile.records.workload import kernel_of, workload_key
 from compile.support.errors import TargetError
 
@@ -60,7 +60,7 @@ def _best_records(directory: Path, paths: list[Path], keys: set[str]) -> MemoryD
         for path in paths:
             if path.read_bytes()[-1:] not in (b"", b"\n"):
                 raise TargetError(f"{path.name} ends within a line")
-        records = read_log(directory)
+        records = read_database(directory)
     except TargetError as error:
         raise TargetError(
             f"the tuning records in {directory} are damaged ({error}): restore or delete them"

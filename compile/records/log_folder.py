@@ -1,32 +1,32 @@
 """A target's folder of records: who may write to it, and on what device it was measured.
 
-``session.json`` holds the device; times of two devices, or of one device under two versions of TVM,
+Times of two devices, or of one device under two versions of TVM,
 say nothing about each other, so a log never mixes them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
+import msgspec
+from msgspec import structs
 
 from compile.records.json_lines import repair
-from compile.records.records import RECORDS, WORKLOADS, finish_writing
-from compile.support.atomic import make_folder, write_atomically
+from compile.records.records import RECORDS, WORKLOADS, finish_writing, read_database
+from compile.records.session_file import SESSION, DeviceFacts, SessionFile, read_session
+from compile.records.tuning_log import TuningLog
+from compile.support.atomic import make_folder
 from compile.support.errors import OutputError, TargetError
 from targets.spec import TargetSpec
 
-SESSION = "session.json"
-
-#: Raised when a key of session.json changes its meaning.
-FORMAT = 1
-
 #: What a device says of itself that has to be the same for its times to be compared.
-DEVICE_FACTS = ("cpu", "features", "mhz", "governor", "kernel")
+DEVICE_FACTS = tuple(
+    name for name in DeviceFacts.__struct_fields__ if name not in ("tvm", "timing")
+)
 
 _ARCHITECTURES = {"EM_X86_64": "x86", "EM_AARCH64": "arm64"}
 
@@ -38,9 +38,11 @@ def records_name(spec: TargetSpec) -> str:
     return f"{spec.name}-{_ARCHITECTURES[spec.machine]}-{spec.variant}"
 
 
-def fingerprint(facts: Mapping[str, Any], tvm_version: str) -> dict[str, Any]:
-    """What has to be equal for times to be compared, of what a device says of itself."""
-    return {**{name: facts.get(name) for name in DEVICE_FACTS}, "tvm": tvm_version}
+def fingerprint(facts: Mapping[str, Any], tvm_version: str) -> DeviceFacts:
+    """Return what has to be equal for times to be compared, of what a device says of itself."""
+    return msgspec.convert(
+        {**{name: facts.get(name) for name in DEVICE_FACTS}, "tvm": tvm_version}, DeviceFacts
+    )
 
 
 def existing_log(folder: Path) -> Path:
@@ -54,10 +56,10 @@ def existing_log(folder: Path) -> Path:
     return folder
 
 
-def emulated_fingerprint(spec: TargetSpec) -> dict[str, Any]:
-    """What a count of instructions depends on, in the place of what it does not."""
+def emulated_fingerprint(device: DeviceFacts, spec: TargetSpec) -> DeviceFacts:
+    """Return of ``device`` what a count of instructions depends on, and nothing else."""
     timing = spec.timing.as_json() if spec.timing else None
-    return {"mhz": None, "governor": None, "kernel": None, "timing": timing}
+    return structs.replace(device, mhz=None, governor=None, kernel=None, timing=timing)
 
 
 @contextlib.contextmanager
@@ -91,63 +93,55 @@ def locked_log(folder: Path) -> Iterator[list[str]]:
         yield mended
 
 
-def read_session(folder: Path) -> dict[str, Any] | None:
-    """What session.json holds; None where there is none.
+def open_log(
+    folder: Path,
+    target: str,
+    instructions: str,
+    device: DeviceFacts,
+    measure_reference: Callable[[], float],
+) -> TuningLog:
+    """Return the log of ``target`` in ``folder`` for a session on ``device``; before the first
+    session, one that holds nothing.
+
+    Args:
+        folder: which the session has locked.
+        target: by :func:`records_name`.
+        instructions: see :class:`compile.records.session_file.SessionFile`.
+        device: that the session measures on.
+        measure_reference: seconds of the reference kernel there, for a new log.
 
     Raises:
-        TargetError: it cannot be read.
+        TargetError: a file is damaged, or the log is another target's or device's.
     """
-    path = folder / SESSION
-    try:
-        session = json.loads(path.read_text())
-        if session["format"] != FORMAT:
-            raise ValueError(f"format {session['format']}")
-        _ = [session[key] for key in ("target", "device", "kernels", "sessions")]
-        _ = session["failed"].items(), session["dropped"].items()
-        return session
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TargetError(
-            f"{path} cannot be read ({error!r}): restore or delete {folder}"
-        ) from None
+    session = read_session(folder)
+    if session is None:
+        session = SessionFile(
+            target=target,
+            instructions=instructions,
+            device=device,
+            reference_seconds=measure_reference(),
+            kernels={},
+            failed={},
+            dropped={},
+            sessions=[],
+        )
+    check_same_device(folder, session, target, device)
+    return TuningLog(folder, session, read_database(folder))
 
 
-def settled_kernels(session: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """By kernel, its built-in choice with its seconds, where that is the fastest and ``--compact``
-    has therefore left out the kernel's records."""
-    return {
-        key: {kernel["builtin"]: kernel["seconds"]}
-        for key, kernel in session["kernels"].items()
-        if "seconds" in kernel
-    }
-
-
-def write_session(folder: Path, session: Mapping[str, Any]) -> None:
-    """Replace session.json.
-
-    Raises:
-        OutputError: it cannot be written; the older one is still there.
-    """
-    text = json.dumps({"format": FORMAT, **session}, indent=1) + "\n"
-    write_atomically(folder / SESSION, text.encode())
-
-
-def check_same_device(
-    folder: Path, session: Mapping[str, Any], target: str, device: Mapping[str, Any]
-) -> None:
+def check_same_device(folder: Path, session: SessionFile, target: str, device: DeviceFacts) -> None:
     """Raise where the log of ``folder`` is another target's or device's.
 
     Raises:
-        TargetError: so, naming what differs.
+        TargetError: it is; what differs is named.
     """
     remedy = "move that folder away to begin anew, or name another place by --logs"
-    if session["target"] != target:
+    if session.target != target:
         raise TargetError(
-            f"{folder} is the log of target {session['target']}, not of {target}: {remedy}"
+            f"{folder} is the log of target {session.target}, not of {target}: {remedy}"
         )
-    for name, now in device.items():
-        then = session["device"].get(name)
+    for name in device.__struct_fields__:
+        then, now = getattr(session.device, name), getattr(device, name)
         if then != now:
             change = _change(then, now)
             raise TargetError(
@@ -157,7 +151,7 @@ def check_same_device(
 
 
 def _change(then: Any, now: Any) -> str:
-    if isinstance(then, list) and isinstance(now, list):
+    if isinstance(then, tuple) and isinstance(now, tuple):
         gone, new = sorted(set(then) - set(now)), sorted(set(now) - set(then))
         return "".join(f"-{name} " for name in gone) + "".join(f"+{name} " for name in new)
     return f"{then} then, {now} now"

@@ -45,7 +45,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Log:
+class Database:
     """The records of one target.
 
     Attributes:
@@ -64,8 +64,13 @@ class Log:
         """Seconds of each choice that was measured for the kernel, the last time."""
         return {record.choice: record.seconds for record in self.by_kernel.get(key, ())}
 
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        return sum(map(len, self.by_kernel.values()))
 
-def read_log(folder: Path) -> Log:
+
+def read_database(folder: Path) -> Database:
     """What ``folder`` holds; nothing where it holds nothing.
 
     Raises:
@@ -83,7 +88,7 @@ def read_log(folder: Path) -> Log:
                 f"{folder / RECORDS}, line {number} is no record of a kernel in {WORKLOADS}: "
                 "restore both files or delete them"
             ) from None
-    return Log(workloads, dict(by_kernel))
+    return Database(workloads, dict(by_kernel))
 
 
 def replay(record: Record, workload: Workload) -> TuningRecord | None:
@@ -97,38 +102,38 @@ def replay(record: Record, workload: Workload) -> TuningRecord | None:
         return None
 
 
-def fitting(log: Log) -> Log:
+def fitting(database: Database) -> Database:
     """Without the records that no longer fit their kernel: stock TVM reads no log that has one."""
     by_kernel = {}
-    for line in log.workloads:
+    for line in database.workloads:
         workload = Workload.from_json(line)
-        records = log.by_kernel.get(str(line[0]), ())
+        records = database.by_kernel.get(str(line[0]), ())
         by_kernel[str(line[0])] = [one for one in records if replay(one, workload)]
-    return Log(log.workloads, by_kernel)
+    return Database(database.workloads, by_kernel)
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """A smaller log.
+    """A smaller database.
 
     Attributes:
-        log: what is kept.
+        database: what is kept.
         dropped: choices that were left out, by kernel.
         settled: seconds of the built-in choice of each kernel for which it is the fastest: nothing
             of such a kernel is kept, since builds schedule it so without a record.
     """
 
-    log: Log
+    database: Database
     dropped: dict[str, list[str]]
     settled: dict[str, float]
 
 
-def compact(log: Log, keep: int, builtin: Mapping[str, str]) -> Compacted:
+def compact(database: Database, keep: int, builtin: Mapping[str, str]) -> Compacted:
     """The ``keep`` fastest candidates of each kernel, and its choice in ``builtin``."""
     kept: dict[str, list[Record]] = {}
     dropped: dict[str, list[str]] = {}
     settled: dict[str, float] = {}
-    for key, records in log.by_kernel.items():
+    for key, records in database.by_kernel.items():
         ranked = sorted(records, key=lambda record: record.seconds)
         if ranked and ranked[0].choice == builtin.get(key):
             settled[key] = ranked[0].seconds
@@ -141,11 +146,11 @@ def compact(log: Log, keep: int, builtin: Mapping[str, str]) -> Compacted:
         left = {record.choice for record in kept.get(key, ())} | {builtin.get(key), ""}
         if others := sorted({record.choice for record in ranked} - left):
             dropped[key] = others
-    return Compacted(Log(log.workloads, kept), dropped, settled)
+    return Compacted(Database(database.workloads, kept), dropped, settled)
 
 
-def write_log(folder: Path, log: Log) -> None:
-    """Replace both files by what is in ``log``, without the kernels that have no record.
+def write_database(folder: Path, database: Database) -> None:
+    """Replace both files by what is in ``database``, without the kernels that have no record.
 
     Whoever is ended in the middle leaves the old files, or what :func:`finish_writing` makes the
     new ones of.
@@ -153,11 +158,11 @@ def write_log(folder: Path, log: Log) -> None:
     Raises:
         OutputError: they cannot be written; they are as they were.
     """
-    workloads = [line for line in log.workloads if log.by_kernel.get(str(line[0]))]
+    workloads = [line for line in database.workloads if database.by_kernel.get(str(line[0]))]
     lines = [
         [place, record.line[1]]
         for place, line in enumerate(workloads)
-        for record in log.by_kernel[str(line[0])]
+        for record in database.by_kernel[str(line[0])]
     ]
     # In this order: where the second is there, the first was whole.
     shorter = [encode_line(short_line(line)) for line in workloads]
@@ -167,7 +172,7 @@ def write_log(folder: Path, log: Log) -> None:
 
 
 def finish_writing(folder: Path) -> None:
-    """What :func:`write_log` does last, or what is left to do where it was ended."""
+    """What :func:`write_database` does last, or what is left to do where it was ended."""
     workloads, records = folder / _new(WORKLOADS), folder / _new(RECORDS)
     if records.exists():
         if workloads.exists():

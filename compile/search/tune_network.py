@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs, to_builtins
 from rich.console import Console
 from torch.export import ExportedProgram
 
@@ -20,17 +21,22 @@ from compile.build_network import BuildRequest
 from compile.kernels.common.core_model import CoreModel
 from compile.networks.registry import network_named
 from compile.records.log_folder import (
-    SESSION,
-    check_same_device,
     emulated_fingerprint,
     fingerprint,
     locked_log,
-    read_session,
+    open_log,
     records_name,
-    settled_kernels,
-    write_session,
 )
-from compile.records.records import read_log
+from compile.records.records import read_database
+from compile.records.session_file import (
+    SESSION,
+    DeviceFacts,
+    FinishedSession,
+    FrameSeconds,
+    TunedKernel,
+    read_session,
+)
+from compile.records.tuning_log import TuningLog
 from compile.records.workload import kernel_of
 from compile.search.build_candidates import Builder, CandidateBuilder
 from compile.search.candidate import all_configurations
@@ -178,29 +184,18 @@ def _tune(
     folder, runner = request.logs / records_name(spec), tools.runner
     device = fingerprint(runner.device, version("apache-tvm"))
     if request.emulated_root is not None:
-        device |= emulated_fingerprint(spec)
-    log = read_session(folder)
-    if log is None:
-        log = {
-            "target": records_name(spec),
-            "instructions": describe_instructions(spec),
-            "device": device,
-            "reference_seconds": runner.reference(),
-            "kernels": {},
-            "failed": {},
-            "dropped": {},
-            "sessions": [],
-        }
-    check_same_device(folder, log, records_name(spec), device)
-    settled = settled_kernels(log)
-    records = RecordWriter(folder, core, tvm_target(spec), settled)
+        device = emulated_fingerprint(device, spec)
+    instructions = describe_instructions(spec)
+    log = open_log(folder, records_name(spec), instructions, device, runner.reference)
+    settled = log.session.settled
+    records = RecordWriter(log, core, tvm_target(spec))
     model = CostModel()
     with Progress(console).phase("earlier logs"):
         _tell_earlier(model, request.logs, spec)
 
     def write_failure(task: KernelTask, choice: str, why: str) -> None:
-        log["failed"].setdefault(task.key, {})[choice] = why
-        write_session(folder, log)
+        log.session.failed.setdefault(task.key, {})[choice] = why
+        log.write_session()
 
     title = f"{folder}: {runner.device['cpu']}"
     if runner.device["emulated"]:
@@ -213,56 +208,49 @@ def _tune(
             records,
             model,
             request.trials,
-            log["failed"],
-            log["dropped"],
+            log.session.failed,
+            log.session.dropped,
             write_failure,
             observe,
-            {key: one["confirmed"] for key, one in log["kernels"].items() if "confirmed" in one},
+            {key: one.confirmed for key, one in log.session.kernels.items() if one.confirmed},
         )
         for state in session.states:
-            log["kernels"][state.task.key] = {
-                "name": state.task.name,
-                "family": state.task.family,
-                "builtin": state.default,
-            }
-            if state.default in settled.get(state.task.key, {}):
-                log["kernels"][state.task.key]["seconds"] = settled[state.task.key][state.default]
-        write_session(folder, log)
+            task, seconds = state.task, settled.get(state.task.key, {}).get(state.default)
+            log.session.kernels[task.key] = TunedKernel(
+                task.name, task.family, state.default, seconds=seconds
+            )
+        log.write_session()
         began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         try:
             session.run()
         finally:
             session.notes += runner.trouble
             _keep_verdicts(session, log)
-            log["sessions"].append(
-                {
-                    "began": began,
-                    "seconds": round(time.monotonic() - session.started, 1),
-                    "scheme": request.scheme,
-                    "attention": request.attention,
-                    "size": "x".join(map(str, request.size)),
-                    "threads": request.threads,
-                    "trials": session.trials,
-                    "stopped": session.stopped or "interrupted",
-                    "frame_seconds": {
-                        "builtin": session.default_seconds,
-                        "best": session.frame_seconds,
-                    },
-                }
+            log.session.sessions.append(
+                FinishedSession(
+                    began=began,
+                    seconds=round(time.monotonic() - session.started, 1),
+                    scheme=request.scheme,
+                    attention=request.attention,
+                    size="x".join(map(str, request.size)),
+                    threads=request.threads,
+                    trials=session.trials,
+                    stopped=session.stopped or "interrupted",
+                    frame_seconds=FrameSeconds(session.default_seconds, session.frame_seconds),
+                )
             )
-            write_session(folder, log)
+            log.write_session()
         if session.dropped:
             records.take_out(session.dropped)
     return {"emulated": runner.device["emulated"]} | _summary(session, kernels, folder, device)
 
 
-def _keep_verdicts(session: TuningSession, log: dict[str, Any]) -> None:
-    for key, choice in session.confirmed.items():
-        if key in log["kernels"]:
-            log["kernels"][key]["confirmed"] = choice
-    for key, choices in session.dropped.items():
-        before = log["dropped"].get(key, [])
-        log["dropped"][key] = sorted({*before, *choices})
+def _keep_verdicts(session: TuningSession, log: TuningLog) -> None:
+    kernels = log.session.kernels
+    for key, configuration in session.confirmed.items():
+        if key in kernels:
+            kernels[key] = structs.replace(kernels[key], confirmed=configuration)
+    log.session.drop(session.dropped)
 
 
 def _builder(
@@ -352,21 +340,21 @@ def _tell_earlier(model: CostModel, logs: Path, spec: TargetSpec) -> None:
     """Tell what was measured with the same instructions, at any size and on any device."""
     for path in sorted(logs.glob(f"*/{SESSION}")):
         session = read_session(path.parent)
-        if session is None or session.get("instructions") != describe_instructions(spec):
+        if session is None or session.instructions != describe_instructions(spec):
             continue
-        log = read_log(path.parent)
-        for workload in log.workloads:
+        database = read_database(path.parent)
+        for workload in database.workloads:
             key = str(workload[0])
-            if (seconds := log.measured(key)) and "" not in seconds:
+            if (seconds := database.measured(key)) and "" not in seconds:
                 model.tell(key, kernel_features(kernel_of(workload)), seconds)
 
 
 def _summary(
-    session: TuningSession, kernels: NetworkKernels, folder: Path, device: dict[str, Any]
+    session: TuningSession, kernels: NetworkKernels, folder: Path, device: DeviceFacts
 ) -> dict[str, Any]:
     return {
         "log": str(folder),
-        "device": device,
+        "device": to_builtins(device),
         "stopped": session.stopped,
         "trials": session.trials,
         "seconds": round(time.monotonic() - session.started, 1),

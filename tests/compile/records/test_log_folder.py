@@ -8,29 +8,28 @@ import pytest
 from msgspec.structs import replace
 
 from compile.records.log_folder import (
-    SESSION,
     check_same_device,
     existing_log,
     fingerprint,
     locked_log,
-    read_session,
+    open_log,
     records_name,
-    write_session,
 )
 from compile.records.records import RECORDS
+from compile.records.session_file import SESSION, SessionFile
 from compile.support.errors import OutputError, TargetError
 from device.server.machine import describe_machine
 from targets.load_target import load_target
 
 DEVICE = {"cpu": "X", "features": ["avx2", "fma"], "mhz": 3000, "governor": "performance"}
-SESSION_FACTS = {
-    "target": "host-x86-avx2",
-    "device": fingerprint(DEVICE, "0.27"),
-    "kernels": {},
-    "sessions": [],
-    "failed": {},
-    "dropped": {},
-}
+SESSION_FACTS = SessionFile(
+    target="host-x86-avx2",
+    device=fingerprint(DEVICE, "0.27"),
+    kernels={},
+    failed={},
+    dropped={},
+    sessions=[],
+)
 
 
 def test_folder_is_named_by_the_instruction_set() -> None:
@@ -74,20 +73,22 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
         pass
 
 
-def test_session_comes_back(tmp_path: Path) -> None:
-    assert read_session(tmp_path) is None
-    write_session(tmp_path, SESSION_FACTS)
-    session = read_session(tmp_path)
-    assert session == {"format": 1, **SESSION_FACTS}
+def test_a_new_log_and_the_same_again(tmp_path: Path) -> None:
+    device, asked = fingerprint(DEVICE, "0.27"), []
+
+    def reference() -> float:
+        asked.append(True)
+        return 1e-4
+
+    arguments = tmp_path, "host-x86-avx2", "EM_X86_64 avx2 256", device, reference
+    new = open_log(*arguments)
+    assert new.session.reference_seconds == 1e-4 and not new.database.size
+    assert not list(tmp_path.iterdir())
+    new.write_session()
     assert existing_log(tmp_path) == tmp_path
-    check_same_device(tmp_path, session, "host-x86-avx2", fingerprint(DEVICE, "0.27"))
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 1}', '{"format": 9}', "no json"])
-def test_damaged_session_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / SESSION).write_text(text)
-    with pytest.raises(TargetError, match=f"{SESSION} cannot be read .*: restore or delete"):
-        read_session(tmp_path)
+    assert open_log(*arguments) == new and len(asked) == 1
+    with pytest.raises(TargetError, match="is the log of target host-x86-avx2, not of cortex-a76"):
+        open_log(tmp_path, "cortex-a76", *arguments[2:])
 
 
 def test_no_log(tmp_path: Path) -> None:
@@ -118,10 +119,10 @@ def test_versions_of_tvm_are_not_mixed(tmp_path: Path) -> None:
 
 def test_log_of_another_target(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="log of target host-x86-avx2, not of cortex-a76: move"):
-        check_same_device(tmp_path, SESSION_FACTS, "cortex-a76", SESSION_FACTS["device"])
+        check_same_device(tmp_path, SESSION_FACTS, "cortex-a76", SESSION_FACTS.device)
 
 
 def test_this_machine_has_a_fingerprint() -> None:
     facts = fingerprint(describe_machine(), "0.27")
-    assert facts["cpu"] and facts["features"] and facts["kernel"]
+    assert facts.cpu and facts.features and facts.kernel
     assert facts == fingerprint(describe_machine(), "0.27")

@@ -17,7 +17,16 @@ from compile.kernels.families import families_of
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.records.log_folder import locked_log
-from compile.records.records import RECORDS, WORKLOADS, compact, fitting, read_log, write_log
+from compile.records.records import (
+    RECORDS,
+    WORKLOADS,
+    compact,
+    fitting,
+    read_database,
+    write_database,
+)
+from compile.records.session_file import DeviceFacts, SessionFile, TunedKernel
+from compile.records.tuning_log import TuningLog
 from compile.records.workload import kernel_of, short_line
 from compile.search.candidate import (
     all_configurations,
@@ -51,10 +60,23 @@ def choices(task: KernelTask) -> list[str]:
     return all_configurations(task.family, task.load(), UNIT)[1]
 
 
+def writer_of(folder: Path, kernels: dict[str, TunedKernel] | None = None) -> RecordWriter:
+    """What adds to the records in ``folder``."""
+    session = SessionFile(
+        target="host",
+        device=DeviceFacts(None, None, None, None, None, "0.27"),
+        kernels=kernels or {},
+        failed={},
+        dropped={},
+        sessions=[],
+    )
+    return RecordWriter(TuningLog(folder, session, read_database(folder)), UNIT, TARGET)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three choices of one kernel, of which the second is the best, and two of another."""
-    writer = RecordWriter(tmp_path, UNIT, TARGET)
+    writer = writer_of(tmp_path)
     conv, add = conv_task(), add_task()
     for choice, seconds in zip(choices(conv)[:3], (3e-6, 1e-6, 2e-6), strict=True):
         writer.add(conv, choice, (seconds * 0.9, seconds * 1.1))
@@ -73,7 +95,7 @@ def test_choices_are_their_text() -> None:
 
 def test_what_is_written_is_read(folder: Path) -> None:
     conv, add = conv_task(), add_task()
-    log = read_log(folder)
+    log = read_database(folder)
     assert [str(key) for key, _ in log.workloads] == [conv.key, add.key]
     measured = log.measured(conv.key)
     assert list(measured) == choices(conv)[:3]
@@ -123,18 +145,18 @@ def test_records_that_no_longer_fit_are_passed_over(
     assert schedule_origin(after["add"]) == BUILT_IN
     (message,) = caplog.messages
     assert message.startswith("1 kernels in ") and "tune them again" in message
-    writer = RecordWriter(folder, UNIT, TARGET)
+    writer = writer_of(folder)
     assert writer.known(add_task()) == {} and writer.known(conv_task()) == {}
-    left = fitting(read_log(folder)).by_kernel
+    left = fitting(read_database(folder)).by_kernel
     assert [len(records) for records in left.values()] == [2, 0]
 
 
 def test_writer_goes_on_with_what_is_there(folder: Path) -> None:
     conv, wide = conv_task(), conv_task(20)
-    writer = RecordWriter(folder, UNIT, TARGET)
+    writer = writer_of(folder)
     writer.add(conv, choices(conv)[3], (0.5e-6,))
     writer.add(wide, choices(wide)[0], (0.5e-6,))
-    log = read_log(folder)
+    log = read_database(folder)
     assert [str(key) for key, _ in log.workloads] == [conv.key, add_task().key, wide.key]
     assert log.best(conv.key).choice == choices(conv)[3]
     assert log.measured(wide.key) == {choices(wide)[0]: pytest.approx(0.5e-6)}
@@ -142,9 +164,9 @@ def test_writer_goes_on_with_what_is_there(folder: Path) -> None:
 
 def test_compact_keeps_the_best_and_what_has_to_stay(folder: Path) -> None:
     conv, add = conv_task(), add_task()
-    smaller = compact(read_log(folder), 1, {conv.key: choices(conv)[0], add.key: "other"})
-    write_log(folder, smaller.log)
-    again = read_log(folder)
+    smaller = compact(read_database(folder), 1, {conv.key: choices(conv)[0], add.key: "other"})
+    write_database(folder, smaller.database)
+    again = read_database(folder)
     assert set(again.measured(conv.key)) == set(choices(conv)[:2])
     assert set(again.measured(add.key)) == set(choices(add)[:1])
     assert smaller.dropped == {conv.key: [choices(conv)[2]], add.key: [choices(add)[1]]}
@@ -154,17 +176,17 @@ def test_compact_keeps_the_best_and_what_has_to_stay(folder: Path) -> None:
 
 def test_compact_keeps_nothing_of_a_kernel_whose_builtin_choice_is_the_best(folder: Path) -> None:
     conv, add = conv_task(), add_task()
-    smaller = compact(read_log(folder), 1, {conv.key: choices(conv)[1]})
+    smaller = compact(read_database(folder), 1, {conv.key: choices(conv)[1]})
     assert smaller.settled == {conv.key: pytest.approx(1e-6)}
-    write_log(folder, smaller.log)
-    again = read_log(folder)
+    write_database(folder, smaller.database)
+    again = read_database(folder)
     assert [str(key) for key, _ in again.workloads] == [add.key] == list(again.by_kernel)
     assert len(JSONDatabase(str(folder / WORKLOADS), str(folder / RECORDS))) == 1
     # The next session knows it all the same, and its records tell builds so.
-    writer = RecordWriter(folder, UNIT, TARGET, {conv.key: {choices(conv)[1]: 1e-6}})
+    writer = writer_of(folder, {conv.key: TunedKernel("", "", choices(conv)[1], seconds=1e-6)})
     assert writer.known(conv) == {choices(conv)[1]: 1e-6}
     writer.add(conv, choices(conv)[5], (3e-6,))
-    assert read_log(folder).measured(conv.key) == {
+    assert read_database(folder).measured(conv.key) == {
         choices(conv)[1]: pytest.approx(1e-6),
         choices(conv)[5]: pytest.approx(3e-6),
     }
@@ -172,17 +194,17 @@ def test_compact_keeps_nothing_of_a_kernel_whose_builtin_choice_is_the_best(fold
 
 def test_records_can_be_taken_out(folder: Path) -> None:
     conv, add = conv_task(), add_task()
-    writer = RecordWriter(folder, UNIT, TARGET)
+    writer = writer_of(folder)
     writer.take_out({conv.key: choices(conv)[:3], add.key: [choices(add)[1], "other"]})
-    log = read_log(folder)
+    log = read_database(folder)
     assert [str(key) for key, _ in log.workloads] == [add.key]
     assert list(log.measured(add.key)) == choices(add)[:1]
     writer.add(conv, choices(conv)[4], (1e-6,))
-    assert list(read_log(folder).measured(conv.key)) == [choices(conv)[4]]
+    assert list(read_database(folder).measured(conv.key)) == [choices(conv)[4]]
 
 
 def test_kernels_are_written_without_white_space(folder: Path) -> None:
-    for line in read_log(folder).workloads:
+    for line in read_database(folder).workloads:
         text = kernel_of(line)
         whole = Workload(text).as_json()
         assert str(whole[0]) == line[0] and len(str(whole[1])) > 1.5 * len(line[1])
@@ -192,10 +214,10 @@ def test_kernels_are_written_without_white_space(folder: Path) -> None:
 @pytest.mark.parametrize("ended_behind", ["nothing", "kernels", "records", "first name"])
 def test_log_that_is_replaced_is_the_old_or_the_new_one(folder: Path, ended_behind: str) -> None:
     """Whatever moment the one who replaces it is ended at."""
-    old, files = read_log(folder), (WORKLOADS, RECORDS)
+    old, files = read_database(folder), (WORKLOADS, RECORDS)
     before = {name: (folder / name).read_bytes() for name in files}
-    smaller = compact(old, 1, {conv_task().key: choices(conv_task())[1]}).log
-    write_log(folder, smaller)
+    smaller = compact(old, 1, {conv_task().key: choices(conv_task())[1]}).database
+    write_database(folder, smaller)
     after = {name: (folder / name).read_bytes() for name in files}
     is_new = ended_behind in ("records", "first name")
     for name in files:
@@ -217,10 +239,10 @@ def test_line_that_is_no_record_is_named(folder: Path, line: str) -> None:
     with (folder / RECORDS).open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(TargetError, match=f"{RECORDS}, line 6 is no record of a kernel"):
-        read_log(folder)
+        read_database(folder)
 
 
 def test_record_of_another_tuner_has_no_choice(folder: Path) -> None:
     text = (folder / RECORDS).read_text().replace("mqnet.choice", "other.choice")
     (folder / RECORDS).write_text(text)
-    assert {record.choice for record in read_log(folder).by_kernel[conv_task().key]} == {""}
+    assert {record.choice for record in read_database(folder).by_kernel[conv_task().key]} == {""}

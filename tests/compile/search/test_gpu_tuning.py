@@ -33,8 +33,8 @@ from compile.kernels.gpu.dp4a_conv import create_dp4a_conv
 from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.pipeline import PipelineOptions, plan_network
-from compile.records.log_folder import SESSION
-from compile.records.records import read_log
+from compile.records.records import read_database
+from compile.records.session_file import SESSION
 from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import kernel_task
 from compile.search.tune_network import TuneRequest, tune_network
@@ -160,7 +160,7 @@ def test_a_session_over_rpc_and_its_records(
     assert len(measured) == 4 and all(0 < kernel["best_seconds"] < 5 for kernel in measured)
     folder = tmp_path / "host-opencl"
     assert json.loads((folder / SESSION).read_text())["device"]["cpu"].startswith("PoCL")
-    assert len(read_log(folder).by_kernel) == 4
+    assert len(read_database(folder).by_kernel) == 4
     planned = plan_network(program, PipelineOptions(SPEC, 1, partition=False, records=folder))
     kernels = [f for _, f in planned.functions_items() if isinstance(f, tirx.PrimFunc)]
     assert sum(schedule_origin(kernel) == RECORD for kernel in kernels) == 4

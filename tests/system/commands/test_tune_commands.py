@@ -19,8 +19,9 @@ import psutil
 import pytest
 from command_line import QUICK, REPOSITORY, Command, Outcome, as_user, check_sentence, contents
 
-from compile.records.log_folder import SESSION, records_name
-from compile.records.records import RECORDS, WORKLOADS, read_log
+from compile.records.log_folder import records_name
+from compile.records.records import RECORDS, WORKLOADS, read_database
+from compile.records.session_file import SESSION
 from targets.load_target import load_target
 
 NAME = records_name(load_target("host"))
@@ -68,7 +69,7 @@ def check_ended(workers: list[psutil.Process]) -> None:
 
 
 def check_nothing_twice(logs: Path) -> None:
-    log = read_log(logs / NAME)
+    log = read_database(logs / NAME)
     tried = Counter(
         (key, record.choice) for key, records in log.by_kernel.items() for record in records
     )
@@ -187,8 +188,8 @@ def test_compact_and_compare(logs: Path, finished: tuple[Path, dict], here: Comm
         assert kernel["old"] == kernel["new"]
     # What was left out is not measured again.
     found = summary(tune(logs, "--trials", 10, "--json"))
-    tried = read_log(finished[0] / NAME)
-    for key, records in read_log(logs / NAME).by_kernel.items():
+    tried = read_database(finished[0] / NAME)
+    for key, records in read_database(logs / NAME).by_kernel.items():
         new = {r.choice for r in records[-10:]} - set(tried.measured(key))
         assert len(records) <= 2 + len(new)
     assert found["trials"] == 10
@@ -268,4 +269,4 @@ def test_log_that_cannot_be_written(tmp_path: Path) -> None:
     )
     assert outcome.code == 2 and "Traceback" not in outcome.err
     assert "cannot be written" in outcome.err and "raise the limit" in outcome.err
-    read_log(tmp_path / NAME)
+    read_database(tmp_path / NAME)

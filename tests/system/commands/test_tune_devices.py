@@ -10,8 +10,9 @@ import pytest
 from command_line import QUICK, Command, as_user, check_sentence, needs_lld, x86_only
 from fixtures_device import Served, free_port
 
-from compile.records.log_folder import SESSION, records_name
-from compile.records.records import read_log
+from compile.records.log_folder import records_name
+from compile.records.records import read_database
+from compile.records.session_file import SESSION
 from targets.load_target import load_target
 
 pytestmark = [x86_only, needs_lld]
@@ -29,7 +30,7 @@ def test_session_on_a_device(here: Command, board: Served, tmp_path: Path) -> No
     measured = [kernel for kernel in found["kernels"] if kernel["measured"]]
     assert len(measured) >= 20
     assert all(0 < kernel["best_seconds"] < 1 for kernel in measured)
-    log = read_log(tmp_path / HOST)
+    log = read_database(tmp_path / HOST)
     assert sum(map(len, log.by_kernel.values())) >= 20
     assert board.becomes_free()
 
