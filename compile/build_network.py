@@ -17,7 +17,6 @@ import msgspec
 import tvm
 from torch.export import ExportedProgram
 
-from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_interface import Interface, describe_interface
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
 from compile.artefact.keep_artefact import (
@@ -26,6 +25,7 @@ from compile.artefact.keep_artefact import (
     request_facts,
     restore_artefact,
 )
+from compile.artefact.list_calls import list_calls
 from compile.artefact.manifest import (
     FORMAT,
     MANIFEST,
@@ -347,7 +347,7 @@ def _calls_of(plan: NetworkPlan) -> tuple[CallSummary, ...]:
     for planned in plan.parts:
         if planned.part.name == HEAD:
             calls += [CallSummary(COPY, ())] * copies
-        calls += describe_calls(planned.module, planned.part.name)
+        calls += list_calls(planned.module, planned.part.name)
     return tuple(calls)
 
 

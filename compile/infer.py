@@ -48,7 +48,7 @@ def main() -> None:
 
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
-    from compile.artefact.artefact import open_artefact
+    from compile.artefact.reader import open_artefact
     from compile.support.atomic import make_folder
     from device.runtime.infer_photos import infer_photos, plan_outputs
     from device.runtime.run_artefact import Session

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.counts.gpu_launches import GpuLaunch, gpu_launches
-from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_parts import describe_kernels
+from compile.artefact.list_calls import list_calls
 from compile.build_network import TUNING_LOGS, BuildRequest, quantized_program
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
@@ -144,7 +144,7 @@ def count_gpu_frame(
     sources = {launch.name: launch.source for launch in launches}
     with phases.count("Mesa's compiler", len(sources)) as step:
         compiled = compile_kernels(root, spec.gpu.mesa_gpu, sources, lambda kernel: step.advance())
-    calls = describe_calls(planned)
+    calls = list_calls(planned)
     kernels = []
     for launch in launches:
         summary, shader = summaries[launch.function], compiled.shaders[launch.name]

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compile.artefact.artefact import Artefact
+from compile.artefact.reader import Artefact
 
 
 def show_build(artefact: Artefact, console: Console) -> None:

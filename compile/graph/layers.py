@@ -1,6 +1,6 @@
 """Which layers of the network a call computes, kept where TVM keeps where code came from: its span.
 
-The importer names them, rewrites pass them on, and :mod:`compile.artefact.describe_calls` reads
+The importer names them, rewrites pass them on, and :mod:`compile.artefact.list_calls` reads
 them off the planned module. Most passes of TVM keep the spans of calls; those that replace calls by
 new ones bind these to the old variables, by which :func:`keep_layers` finds them again. Not a pass
 itself.

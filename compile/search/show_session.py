@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from compile.search.session import Observer, TuningSession
+from compile.search.tuning_session import Observer, TuningSession
 from compile.support.progress import Progress
 
 _ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
@@ -52,8 +52,8 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
                 console.print(table)
             else:
                 Console(file=console.file, width=_WIDTH).print(table)
-            for note in session.notes:
-                console.print(escape(note), soft_wrap=True)
+            for message in session.messages:
+                console.print(escape(message), soft_wrap=True)
 
 
 def session_line(session: TuningSession) -> str:

@@ -50,8 +50,8 @@ from compile.search.lower_kernels import tunable_kernels
 from compile.search.record_writer import RecordWriter
 from compile.search.reference_kernel import reference_task
 from compile.search.runner import Runner
-from compile.search.session import SessionResources, TuningSession
 from compile.search.show_session import shown_session
+from compile.search.tuning_session import SessionResources, TuningSession
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
@@ -224,7 +224,7 @@ def _tune(
         try:
             session.run()
         finally:
-            session.notes += runner.trouble
+            session.messages += runner.trouble
             _keep_verdicts(session, log)
             log.session.sessions.append(
                 FinishedSession(
@@ -359,7 +359,7 @@ def _summary(
         "trials": session.trials,
         "seconds": round(time.monotonic() - session.started, 1),
         "repeated_batches": session.repeated,
-        "notes": session.notes,
+        "notes": session.messages,
         "frame_seconds": {"builtin": session.default_seconds, "best": session.frame_seconds},
         "kernels": [
             {

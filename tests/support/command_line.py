@@ -26,7 +26,7 @@ from bench import (
 )
 from compile import build, infer, train, tune
 from compile import scenes as data
-from compile.artefact.artefact import MANIFEST
+from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
 from compile.networks.mqnet.checkpoints import BUNDLED
 from device import build_opencl, make_board, make_mali_compiler, serve, serve_board

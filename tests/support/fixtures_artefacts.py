@@ -17,7 +17,8 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile import build_network as building
-from compile.artefact.artefact import MANIFEST, Artefact, open_artefact
+from compile.artefact.manifest import MANIFEST
+from compile.artefact.reader import Artefact, open_artefact
 from compile.networks.registry import network_named
 from compile.support.build_cache import FOLDER_VARIABLE, BuildCache, user_cache
 from compile.support.progress import Progress

@@ -13,7 +13,7 @@ from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from compile.artefact.artefact import Artefact
+from compile.artefact.reader import Artefact
 from compile.codegen.link.elf import read_needed, read_symbols
 from compile.codegen.link.stubs import stub_libraries
 from compile.imaging.bundled import bundled_photos

@@ -19,7 +19,7 @@ _SIZE = (32, 32)
 _RUN = """
 from pathlib import Path
 import numpy as np
-from compile.artefact.artefact import open_artefact
+from compile.artefact.reader import open_artefact
 from device.runtime.run_artefact import Session
 session = Session(open_artefact(Path({folder!r})))
 (code,) = session.network.run_part("backbone", np.load({photo!r})[None])

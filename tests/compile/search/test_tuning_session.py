@@ -12,14 +12,14 @@ import pytest
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.search import session as sessions
+from compile.search import tuning_session
 from compile.search.build_candidates import Build
 from compile.search.candidate import all_configurations, configuration_numbers
 from compile.search.cost_model import CostModel
 from compile.search.kernel_task import KernelTask, TaskArguments, kernel_task
 from compile.search.runner import Measurement
-from compile.search.session import SessionResources, TuningSession
 from compile.search.show_session import session_table
+from compile.search.tuning_session import SessionResources, TuningSession
 
 UNIT = CpuCore(256, 32, 2)
 
@@ -119,7 +119,7 @@ class Records:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "_SECONDS_TO_CALM", 0.0)
+    monkeypatch.setattr(tuning_session, "_SECONDS_TO_CALM", 0.0)
 
 
 def session(
@@ -229,8 +229,8 @@ def test_kernel_whose_default_configuration_is_wrong_is_left_alone(tmp_path: Pat
     device = Device(tmp_path, lies_about=frozenset({default(bad)}))
     found = session(device, [bad, good])
     assert not device.measured_of(bad.key) and device.measured_of(good.key)
-    (note,) = found.notes
-    assert note.startswith(
+    (message,) = found.messages
+    assert message.startswith(
         "conv24 is left alone: its default configuration 3 of 4 numbers are wrong"
     )
     # And in the next session.
@@ -243,7 +243,7 @@ def test_kernel_whose_default_configuration_is_wrong_is_left_alone(tmp_path: Pat
 def test_batch_is_measured_again_where_the_device_has_changed(tmp_path: Path) -> None:
     device = Device(tmp_path, references=[1e-4, 1.2e-4])
     found = session(device, [conv(24)], trials=20)
-    assert found.repeated == 1 and not found.notes
+    assert found.repeated == 1 and not found.messages
     assert len(device.measured) > len(device.tried)
 
 
@@ -251,7 +251,7 @@ def test_device_that_stays_changed_is_said(tmp_path: Path) -> None:
     device = Device(tmp_path, references=[1e-4] + [1.2e-4] * 100)
     found = session(device, [conv(24)], trials=40)
     assert found.repeated == 1
-    assert found.notes == [
+    assert found.messages == [
         "the device's speed has changed by -20%: times before and after differ by that"
     ]
 
@@ -275,7 +275,7 @@ def test_last_round_keeps_what_is_faster_in_turns(tmp_path: Path) -> None:
     assert found.confirmed == {task.key: state.best}
     turns = device.measured[-15:]
     assert turns == turns[:3] * 5 and turns[:2] == [state.default, state.best]
-    assert "of 1 kernels with a faster candidate, 0 keep" in found.notes[-1]
+    assert "of 1 kernels with a faster candidate, 0 keep" in found.messages[-1]
     assert not list(tmp_path.glob("*.so")), "libraries are not kept"
 
 
@@ -293,7 +293,7 @@ def test_last_round_drops_what_was_measured_at_a_lucky_moment(tmp_path: Path) ->
     assert state.best == state.default and state.gain == 1
     assert found.dropped == {task.key: [lucky]}
     assert found.confirmed == {task.key: state.default}
-    assert "1 keep the default configuration" in found.notes[-1]
+    assert "1 keep the default configuration" in found.messages[-1]
 
 
 def test_last_round_is_held_once(tmp_path: Path) -> None:
@@ -302,4 +302,4 @@ def test_last_round_is_held_once(tmp_path: Path) -> None:
     count = len(device.measured)
     again = session(device, [task], has_last_round=True, confirmed=first.confirmed)
     assert again.states[0].best == first.states[0].best
-    assert not again.notes and len(device.measured) - count == again.trials
+    assert not again.messages and len(device.measured) - count == again.trials

@@ -21,7 +21,7 @@ from command_line import (
 from fixtures_artefacts import ArtefactFactory
 from numpy._core import _multiarray_umath
 
-from compile.artefact.artefact import LIBRARY, MANIFEST
+from compile.artefact.manifest import LIBRARY, MANIFEST
 
 
 def test_changed_library(copy: Path, photo: Path, out: Path):

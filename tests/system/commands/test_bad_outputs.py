@@ -19,7 +19,7 @@ from command_line import (
     fill,
 )
 
-from compile.artefact.artefact import LIBRARY, MANIFEST
+from compile.artefact.manifest import LIBRARY, MANIFEST
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.hdr", "x.avif.gz"])

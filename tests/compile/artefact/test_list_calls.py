@@ -10,8 +10,8 @@ from command_line import x86_only
 from fixtures_artefacts import SIZE, ArtefactFactory, ProgramFactory
 from torch import nn
 
-from compile.artefact.describe_calls import describe_calls
 from compile.artefact.describe_parts import describe_kernels, describe_parts
+from compile.artefact.list_calls import list_calls
 from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.pipeline import PipelineOptions, plan_network
@@ -44,7 +44,7 @@ def test_every_convolution_has_its_name(
     split = scheme_named(scheme).backbone is Precision.INT8
     options = PipelineOptions(load_target("host"), 1, split, Path("no records"))
     planned = plan_network(quantized_program(scheme, attention), options)
-    calls = describe_calls(planned)
+    calls = list_calls(planned)
     assert len(calls) == describe_parts(planned)[-1].ops
     expected = convolutions(attention)
     assert len(expected) > 60

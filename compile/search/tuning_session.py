@@ -64,7 +64,7 @@ class TuningSession:
         trials: candidates tried, failed ones too.
         most_trials: at which the session ends.
         repeated: batches measured again because the reference kernel had drifted.
-        notes: what went wrong and was dealt with, in sentences.
+        messages: what went wrong and was dealt with, in sentences.
         dropped: by kernel, configurations that the last round has found to be no better: to be
             taken out of the log.
         stopped: why the session ended: "gain", "trials" or "space"; "" while it runs.
@@ -91,7 +91,7 @@ class TuningSession:
         self._random = Random(0)
         self._reference: float | None = None
         self.most_trials, self.trials, self.repeated = most_trials, 0, 0
-        self.notes: list[str] = []
+        self.messages: list[str] = []
         self.dropped: dict[str, list[str]] = {}
         self.stopped = ""
         self.started = time.monotonic()
@@ -169,7 +169,7 @@ class TuningSession:
                 del verdict.state.seconds[configuration]
                 self.dropped.setdefault(key, []).append(configuration)
         lost = sum(verdict.winner == verdict.state.default for verdict in verdicts)
-        self.notes.append(
+        self.messages.append(
             f"last round: of {len(verdicts)} kernels with a faster candidate, {lost} keep the "
             "default configuration, which is as fast in turns with it"
         )
@@ -227,7 +227,7 @@ class TuningSession:
             if self._drifted():
                 self._reference = self._tools.runner.reference()
                 change = self._reference / before - 1
-                self.notes.append(
+                self.messages.append(
                     f"the device's speed has changed by {-change:+.0%}: times before and after "
                     "differ by that"
                 )
@@ -266,4 +266,6 @@ class TuningSession:
         self._write_failure(state.task, configuration, why)
         if configuration == state.default:
             state.broken = why
-            self.notes.append(f"{state.task.name} is left alone: its default configuration {why}")
+            self.messages.append(
+                f"{state.task.name} is left alone: its default configuration {why}"
+            )

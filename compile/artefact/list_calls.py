@@ -9,8 +9,8 @@ from compile.artefact.manifest import CallSummary
 from compile.graph.layers import layers_of
 
 
-def describe_calls(planned: tvm.IRModule, function: str = "main") -> list[CallSummary]:
-    """The calls of ``function``, of a module from
+def list_calls(planned: tvm.IRModule, function: str = "main") -> list[CallSummary]:
+    """List the calls of ``function``, of a module from
     :func:`compile.passes.plan_memory.plan_memory`."""
     calls = (binding.value for block in planned[function].body.blocks for binding in block.bindings)
     return [
