@@ -13,6 +13,7 @@ from compile.codegen.link.link import LinkReport
 from compile.graph.parts import HEAD_LIBRARY, MAIN
 from targets.describe_target import TargetFacts
 
+#: Of any network: builds of the version before have to be found by this name.
 LIBRARY = "mqnet.so"
 MANIFEST = "manifest.json"
 
