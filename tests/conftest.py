@@ -10,6 +10,7 @@ from fixtures_device import board, noise_is_no_drift, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
+from fixtures_signals import interruptible
 from fixtures_vulkan import software_vulkan
 from hypothesis import settings
 from toy_network import toy
@@ -22,6 +23,7 @@ __all__ = [
     "board",
     "build_cache",
     "gpu_board",
+    "interruptible",
     "mali_compiler",
     "noise_is_no_drift",
     "opencl",

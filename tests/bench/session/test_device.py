@@ -126,6 +126,7 @@ def test_a_device_that_vanishes(own_board: Served, artefact: ArtefactFactory):
             device.start(jobs[0])
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_the_device_free(board: Served, artefact: ArtefactFactory):
     def interrupt(said: str) -> None:
         if said.startswith("round 3 of"):
@@ -133,7 +134,7 @@ def test_ctrl_c_leaves_the_device_free(board: Served, artefact: ArtefactFactory)
 
     reference = Session(artefact()).run(photo(SIZE))[0]
     with open_device(board.address) as device:
-        (result,) = measure([ours(artefact)], [photo(SIZE)], [reference], 600, interrupt, device)
+        (result,) = measure([ours(artefact)], [photo(SIZE)], [reference], 20, interrupt, device)
     assert result.problem == "interrupted" and len(result.wall) >= 2
     with open_device(board.address) as device:
         assert device.facts["machine"] == os.uname().machine

@@ -145,11 +145,13 @@ def test_an_engine_that_dies_leaves_the_others_running(monkeypatch: pytest.Monke
     assert alive.problem == "" and len(alive.wall) > len(dead.wall)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_what_was_measured_before_ctrl_c_is_kept():
     def interrupt(said: str) -> None:
-        if said.startswith("round 3"):
+        if said.startswith("round 3 of"):
             threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT)).start()
-            time.sleep(5)
+            time.sleep(20)
+            pytest.fail("the signal did not come")
 
     (result,) = measure([PYTORCH], [photo(SIZE)], [reference(SIZE)], 600, interrupt)
     assert result.problem == "interrupted"
