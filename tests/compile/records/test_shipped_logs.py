@@ -1,8 +1,9 @@
 """tuning_logs/ still fits the compiler: the network's kernels are those that were tuned.
 
-Records are kept by a hash of a kernel's TIR, so an attribute, an intrinsic or a loop that changes
-loses them without a word. Where a kernel is meant to change, tune again
-and write down here what the log then holds.
+Records are kept by a hash of a kernel's TIR with its attributes, which leaves out the names of
+blocks, buffers and variables, and their traces name intrinsics. So an attribute or an intrinsic
+that is renamed, or a loop that is written in another way, loses records without a word. Where a
+kernel is meant to change, tune again and write down here what the log then holds.
 """
 
 from __future__ import annotations
