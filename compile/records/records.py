@@ -98,7 +98,7 @@ def replay(record: Record, workload: Workload) -> TuningRecord | None:
     register_intrinsics(_intrinsics(content[0]))
     try:
         return TuningRecord.from_json(content, workload)
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # Of a loop, or of an intrinsic that there is no more.
         return None
 
 

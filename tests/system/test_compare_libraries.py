@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.compare_libraries import compare_folders
+from compare_libraries import compare_folders
 
 
 def library(folder: Path, source: str, *options: str) -> Path:
