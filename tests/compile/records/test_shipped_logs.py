@@ -22,8 +22,9 @@ from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.pipeline import PipelineOptions, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.records import TUNING_LOGS
-from compile.records.log_folder import SESSION, read_session, records_name
-from compile.records.records import read_log
+from compile.records.log_folder import records_name
+from compile.records.session_file import SESSION, SessionFile
+from compile.records.tuning_log import TuningLog
 from compile.records.workload import workload_key
 from compile.search.kernel_task import network_kernels
 from targets.describe_target import tvm_target
@@ -65,12 +66,13 @@ def test_every_log_is_held() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOGS)
 def test_log_fits_every_kernel_that_it_was_made_for(name: str) -> None:
-    session, log = read_session(TUNING_LOGS / name), read_log(TUNING_LOGS / name)
+    log = TuningLog.read(TUNING_LOGS / name)
+    session = log.session
     spec = tuned_target(name, session)
     tuned: dict[str, str] = {}
     applied: set[str] = set()
     for scheme, attention, size in sorted(
-        {(one["scheme"], one["attention"], one["size"]) for one in session["sessions"]}
+        {(one.scheme, one.attention, one.size) for one in session.sessions}
     ):
         assert scheme == "mixed"
         lowered = lowered_network(spec, attention, size)
@@ -79,22 +81,22 @@ def test_log_fits_every_kernel_that_it_was_made_for(name: str) -> None:
             for task in network_kernels(lowered, backend_for(spec, spec.threads).families).tasks
         }
         applied |= kernels_with_record(lowered, spec, name)
-    strangers = sorted(kernel for key, kernel in tuned.items() if key not in session["kernels"])
+    strangers = sorted(kernel for key, kernel in tuned.items() if key not in session.kernels)
     assert not strangers, f"of {len(tuned)} kernels the log does not know {len(strangers)}"
     assert len(tuned) == LOGS[name].kernels
     # Short of them where a trace no longer fits its kernel.
-    assert applied == tuned.keys() & log.by_kernel.keys()
+    assert applied == tuned.keys() & log.database.by_kernel.keys()
     assert len(applied) == LOGS[name].records
 
 
-def tuned_target(name: str, session: dict) -> TargetSpec:
+def tuned_target(name: str, session: SessionFile) -> TargetSpec:
     """As the session had it, on whatever machine this is."""
-    if session["target"] in list_targets():
-        return load_target(session["target"])
+    if session.target in list_targets():
+        return load_target(session.target)
     shipped = LOGS[name]
     machine = HostMachine(
         "x86_64",
-        frozenset(session["device"]["features"]),
+        frozenset(session.device.features),
         cores=shipped.cores,
         l1d_bytes=shipped.l1d_bytes,
         l2_bytes=shipped.l2_bytes,
