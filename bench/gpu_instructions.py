@@ -16,7 +16,7 @@ from compile.support.cli import run_command, set_up_logging, stderr
 class Options:
     """Compile every kernel of our build for a Mali by Mesa's compiler, which needs no Mali, and
     count what its work items execute: instructions, loads and stores, registers that did not
-    suffice. The same on every machine; but these are counts, not times: bench/README.md.
+    suffice. The same on every machine; but these are counts, not times: docs/measuring.md.
 
     Example: python bench/gpu_instructions.py --target linux-mali --size 768x1280
     """

@@ -14,7 +14,7 @@ from compile.support.cli import run_command, set_up_logging, stderr
 class Options:
     """Count the instructions of one frame on an emulated arm64 board, one thread: our build and
     LiteRT's network of the same scheme (mixed), with the ratio, and ours kernel by kernel. The same
-    on every machine and at any load; but these are counts, not times: bench/README.md.
+    on every machine and at any load; but these are counts, not times: docs/measuring.md.
 
     Example: python bench/instructions.py --target cortex-a76 --target cortex-a55
     """

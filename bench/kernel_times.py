@@ -19,7 +19,7 @@ class Options:
 
     Example: python bench/kernel_times.py build/host-mixed-ca-768x1280 --plot roofline.png
 
-    On a device (bench/README.md): python bench/kernel_times.py build/linux-mali-mixed-ca-768x1280
+    On a device (docs/devices.md): python bench/kernel_times.py build/linux-mali-mixed-ca-768x1280
     --tracker 127.0.0.1:9190 --key my-board
     """
 

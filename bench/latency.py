@@ -22,7 +22,7 @@ class Options:
 
     Example: python bench/latency.py --against all --size 256x256 --size 768x1280 --threads 2
 
-    On a device (bench/README.md): python bench/latency.py --tracker 127.0.0.1:9190 --key my-board
+    On a device (docs/devices.md): python bench/latency.py --tracker 127.0.0.1:9190 --key my-board
     --target cortex-a76
     """
 

@@ -44,8 +44,8 @@ on a trusted network, without a tunnel (BOARD's own address there):
 """
 
 
-def main() -> None:
-    """Entry point of `python device/serve.py`."""
+def parser() -> argparse.ArgumentParser:
+    """Describe the options. Of the standard library alone, since a board has no more."""
     parser = argparse.ArgumentParser(
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -59,7 +59,12 @@ def main() -> None:
         help="address of this machine to take connections at (default: %(default)s)",
     )
     parser.add_argument("--port", type=int, default=9090, help="port there (default: %(default)s)")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Entry point of `mqnet-serve` and of `python device/serve.py`."""
+    options = parser().parse_args()
     try:
         check_key(options.key)
         tracker = tracker_address(options.tracker)
@@ -80,7 +85,7 @@ def _serve(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
         from device.server.server import serve_until_stopped
     except ModuleNotFoundError as error:
         raise TargetError(
-            f"{error.name} is not installed for {sys.executable}: install what bench/README.md "
+            f"{error.name} is not installed for {sys.executable}: install what docs/devices.md "
             "names for a board"
         ) from None
     serve_until_stopped(tracker, key, host, port)

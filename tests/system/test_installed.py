@@ -1,0 +1,93 @@
+"""`pip install .` into a fresh environment: every command works from any folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+from command_line import REPOSITORY
+
+from compile.imaging.bundled import bundled_photos
+
+SCRIPTS = sorted(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"])
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the scripts of an environment with the project in it, not editable.
+
+    What the project depends on is this environment's: a `.pth` file leads there, and no other one
+    in there is read, so that this environment's own install of the project is not seen.
+    """
+    root = tmp_path_factory.mktemp("installed")
+    source = root / "source"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    for name in tracked.split("\0"):
+        # What pip builds from; tests and reports would only be copied.
+        if name and (REPOSITORY / name).is_file() and not name.startswith(("tests/", "docs/")):
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, target)
+    venv.create(root / "venv", symlinks=True)
+    python = root / "venv/bin/python"
+    inside = sysconfig.get_paths(vars={"base": str(root / "venv")})["purelib"]
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    Path(inside, "dependencies.pth").write_text("\n".join(dependencies) + "\n")
+    command = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, *command, source], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(source)
+    return root / "venv/bin"
+
+
+def run(installed: Path, folder: Path, script: str, *arguments: object) -> str:
+    """What an installed command prints, run in ``folder``; it has to succeed."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [installed / script, *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help(installed: Path, tmp_path: Path, script: str) -> None:
+    said = run(installed, tmp_path, script, "--help")
+    assert "usage" in said.lower()
+
+
+@pytest.mark.slow
+def test_build_and_infer_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    photo = bundled_photos("test")[0]
+    options = "--target", "host", "--scheme", "fp32", "--size", "64x64", "--out", "built", "--json"
+    manifest = json.loads(run(installed, tmp_path, "mqnet-build", *options))
+    assert manifest["versions"]["mqnet-tvm"] == importlib.metadata.version("mqnet-tvm")
+    run(installed, tmp_path, "mqnet-infer", "built", photo, "-o", "photo.avif", "--resize")
+    assert (tmp_path / "photo.avif").stat().st_size > 100
+
+
+@pytest.mark.slow
+def test_tuning_records_are_installed(installed: Path, tmp_path: Path) -> None:
+    logs = json.loads(run(installed, tmp_path, "mqnet-tune", "--status", "--json"))
+    shipped = {path.parent.name for path in REPOSITORY.glob("tuning_logs/*/session.json")}
+    assert shipped and {log["log"] for log in logs} >= shipped
