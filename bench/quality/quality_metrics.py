@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,5 +95,6 @@ METRICS: dict[str, Metric] = {
     "pu_psnr_db": Metric("PU-PSNR dB", pu_psnr, 2),
     "pu_ssim": Metric("PU-SSIM", pu_ssim, 4),
     "jod": Metric("JOD", jod, 2),
-    "flip": Metric("HDR-FLIP", hdr_flip, 3, higher_is_better=False),
 }
+if find_spec("flip_evaluator"):
+    METRICS["flip"] = Metric("HDR-FLIP", hdr_flip, 3, higher_is_better=False)
