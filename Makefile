@@ -1,13 +1,44 @@
 # make demo   build for this machine and send a photograph through it
 # make test   every test, the slow ones too
 # make peers  convert the bundled weights for the other engines (after they have changed)
-# Needs Python 3.11, make and gcc; everything else goes into .venv.
+# Needs Python 3.11 to 3.14 with venv, make and gcc; everything else goes into .venv. That gets the
+# newest such Python that is here, and keeps it until PYTHON names another (PYTHON=python3.12).
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHONS := python3.14 python3.13 python3.12 python3.11
+# Not all that is in requirements-peers.lock has a wheel for Python 3.14.
+PEERS_PYTHONS := python3.13 python3.12 python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 STAMP := $(VENV)/.installed
+
+# The first of the commands $(1) that can run the code $(2): a shim of pyenv's may run nothing.
+first_to_run = $(firstword $(foreach python,$(1),\
+	$(shell $(python) -c '$(2)' >/dev/null 2>&1 && echo $(python))))
+supported := import sys; version = sys.version_info[:3]; \
+	sys.exit(not (3, 11) <= version < (3, 15) or version == (3, 14, 1))
+# PYTHON or the first of $(1) that can make an environment, which Debian has in a package apart.
+find_python = $(or $(call first_to_run,$(or $(PYTHON),$(1)),import ensurepip; $(supported)),\
+	$(error $(call no_python,$(call first_to_run,$(or $(PYTHON),$(1)),$(supported)))))
+no_python = $(or $(without_venv),$(unsupported),no Python from 3.11 to 3.14 is here: \
+	sudo apt-get install python3-venv (Debian 12 or Ubuntu 24.04, or later))
+without_venv = $(if $(1),$(1) is here without venv: sudo apt-get install $(notdir $(1))-venv)
+unsupported = $(if $(PYTHON),PYTHON=$(PYTHON) runs no Python from 3.11 to 3.14)
+# Whatever targets/link.py takes to link for this machine.
+linkers = $(wildcard $(foreach folder,$(subst :, ,$(PATH)),\
+	$(addprefix $(folder)/,cc gcc clang ld.lld*)))
+no_linker = no C compiler is here: sudo apt-get install gcc
+
+# The environment is made anew if it was never finished, its Python has gone or become another one,
+# or PYTHON asks for another one.
+minor := import sys; print("%d.%d" % sys.version_info[:2])
+present := $(shell test -e $(STAMP) && $(BIN)/python -c 'import pip; $(minor)' 2>/dev/null)
+wanted := $(if $(PYTHON),$(shell $(PYTHON) -c '$(minor)' 2>/dev/null),$(present))
+python = $(if $(keep),$(BIN)/python,$(call find_python,$(PYTHONS)))
+keep := $(and $(present),$(filter $(present),$(wanted)))
+ifndef keep
+.PHONY: $(STAMP)
+endif
 
 .PHONY: demo test lint peers clean
 
@@ -30,13 +61,15 @@ clean:
 	rm -rf build demo
 
 $(STAMP): requirements.lock requirements-no-deps.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-no-deps.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(if $(linkers),,$(error $(no_linker)))
+	@echo "installing into $(VENV), by $(python): up to 3 GB to download and 6 GB on disk"
+	$(if $(keep),,$(python) -m venv --clear $(VENV))
+	$(BIN)/python -m pip install --requirement requirements.lock
+	$(BIN)/python -m pip install --no-deps --requirement requirements-no-deps.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(PEERS)/.installed: requirements-peers.lock
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --requirement requirements-peers.lock
+	$(call find_python,$(PEERS_PYTHONS)) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --requirement requirements-peers.lock
 	touch $@
