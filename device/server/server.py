@@ -38,6 +38,8 @@ def serve_until_stopped(tracker: tuple[str, int], key: str, host: str, port: int
     load_opencl()
     register_functions()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What was loaded and registered above is a session's, too: since Python 3.14 not by itself.
+    multiprocessing.set_start_method("fork")
     os.register_at_fork(after_in_child=_end_at_once)
     threading.excepthook = _say_why_it_ended
     folder = os.getcwd()
