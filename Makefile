@@ -24,10 +24,12 @@ no_python = $(or $(without_venv),$(unsupported),no Python from 3.11 to 3.14 is h
 	sudo apt-get install python3-venv (Debian 12 or Ubuntu 24.04, or later))
 without_venv = $(if $(1),$(1) is here without venv: sudo apt-get install $(notdir $(1))-venv)
 unsupported = $(if $(PYTHON),PYTHON=$(PYTHON) runs no Python from 3.11 to 3.14)
-# Whatever targets/link.py takes to link for this machine.
-linkers = $(wildcard $(foreach folder,$(subst :, ,$(PATH)),\
-	$(addprefix $(folder)/,cc gcc clang ld.lld*)))
-no_linker = no C compiler is here: sudo apt-get install gcc
+# What compile/codegen/link/link.py takes to link for this machine; a compiler needs files of the C library's.
+on_path = $(wildcard $(addsuffix /$(1),$(subst :, ,$(PATH))))
+compiler = $(firstword $(foreach name,cc gcc clang,$(call on_path,$(name))))
+linker = $(or $(if $(compiler),$(libc),$(call on_path,ld.lld*)),$(error $(no_linker)))
+libc = $(filter /%,$(shell $(compiler) -print-file-name=crti.o))
+no_linker = no C compiler that links is here: sudo apt-get install gcc libc6-dev
 
 # The environment is made anew if it was never finished, its Python has gone or become another one,
 # or PYTHON asks for another one.
@@ -61,7 +63,7 @@ clean:
 	rm -rf build demo
 
 $(STAMP): requirements.lock requirements-no-deps.lock pyproject.toml
-	$(if $(linkers),,$(error $(no_linker)))
+	$(if $(linker),)
 	@echo "installing into $(VENV), by $(python): up to 3 GB to download and 6 GB on disk"
 	$(if $(keep),,$(python) -m venv --clear $(VENV))
 	$(BIN)/python -m pip install --requirement requirements.lock
