@@ -28,6 +28,7 @@ from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.networks.mqnet.run_pytorch import run_module
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
+from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError, TargetError
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
@@ -234,7 +235,7 @@ def _build(
         out=request.out.parent / name,
         image_weights=images,
     )
-    return build_network(build, progress)
+    return build_network(build, progress, cache=user_cache(os.environ))
 
 
 def _session(

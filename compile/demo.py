@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def _demo(options: Options) -> None:
     from compile.imaging.write_hdr import write_hdr
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.run_pytorch import run_float_network
+    from compile.support.build_cache import user_cache
     from compile.support.progress import Progress
     from device.runtime.infer_photos import run_photo
     from device.runtime.run_artefact import Session
@@ -51,7 +53,7 @@ def _demo(options: Options) -> None:
     progress = Progress(stderr)
     progress.say(f"building mixed MQNet for this machine at {size[0]}x{size[1]}")
     request = BuildRequest(target="host", size=size, out=options.out / "artefact")
-    artefact = build_network(request, progress)
+    artefact = build_network(request, progress, cache=user_cache(os.environ))
     show_build(artefact, stderr)
 
     session = Session(artefact)

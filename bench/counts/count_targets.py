@@ -13,6 +13,7 @@ from compile.build_network import BuildRequest, build_network, parse_size, quant
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
+from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
@@ -56,12 +57,13 @@ def count_targets(
         BuildRequest(spec.name, SCHEME, size=size, threads=1, out=_folder(spec.name, size))
         for spec in specs
     ]
+    cache = user_cache(os.environ)
     with progress.phase("quantize"):
-        program = quantized_program(requests[0])
+        program = quantized_program(requests[0], cache)
     counted = []
     for request in requests:
         progress.say(request.target)
-        artefact = build_network(request, progress, program)
+        artefact = build_network(request, progress, program, cache)
         core = cores[request.target]
         with progress.phase(f"ours on an emulated {core.title}"):
             counted.append(count_target(root, core, artefact, picture, litert[core.name]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from compile.build_network import TUNING_LOGS, BuildRequest, quantized_program
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import records_name
+from compile.support.build_cache import user_cache
 from compile.support.errors import TargetError
 from compile.support.progress import Progress
 from device.emulated.mali.compile_kernels import check_compiler, compile_kernels
@@ -122,7 +124,7 @@ def count_gpu_frame(
     check_has_compiler(spec)
     check_compiler(root)
     with phases.phase("quantize"):
-        program = quantized_program(request)
+        program = quantized_program(request, user_cache(os.environ))
     records = TUNING_LOGS / records_name(spec)
     scheme, images = scheme_named(request.scheme), request.image_weights
     options = PipelineOptions.for_scheme(spec, 1, scheme, records, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from compile.imaging.decode_hdr import mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module
 from compile.networks.registry import network_named
+from compile.support.build_cache import user_cache
 from compile.support.progress import Progress
 from compile.training.held_out import SIZE
 from compile.training.pairs import Pair
@@ -82,8 +84,9 @@ def evaluate_network(
     request: BuildRequest, pairs: Sequence[Pair], phases: Progress
 ) -> Iterator[Result]:
     """The network of ``request`` (its size is that of the pairs), in PyTorch and compiled."""
+    cache = user_cache(os.environ)
     with phases.phase("quantize"):
-        program = quantized_program(request)
+        program = quantized_program(request, cache)
     # PT2E's converted graph is a simulation in float: what its own reference kernels compute.
     module = program.module()
     with phases.phase("PyTorch"):
@@ -96,7 +99,7 @@ def evaluate_network(
             lambda photo: request.network.decode(run_module(module, photo)),
         )
     yield result
-    artefact = build_network(request, phases, program)
+    artefact = build_network(request, phases, program, cache)
     session = Session(artefact)
     with phases.phase("compiled"):
         result = _evaluate(
