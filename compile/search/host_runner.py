@@ -41,7 +41,7 @@ class HostRunner:
         self, threads: int, reference: tuple[TaskArguments, Path], opencl: bool = False
     ) -> None:
         self.device = describe_machine()
-        self.trouble: list[str] = []
+        self.warnings: list[str] = []
         self._reference = reference
         # The last ones: the first core is where most systems serve their interrupts.
         cores = sorted(fastest_cores(len(os.sched_getaffinity(0))))[-threads:]

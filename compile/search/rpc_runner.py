@@ -3,7 +3,7 @@
 A device must compute the reference kernel right before it is believed, and time it alike before and
 behind every share of a batch. One that loses its session again and again, that lies, or whose
 reference kernel's time drifts, is used no more: its share goes to the others. A candidate is to
-blame only where two sessions were lost to it and the device is well without it.
+blame only where two sessions were lost to it and the device is healthy without it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class RpcRunner:
         reference: Job,
         expected: Path,
     ) -> None:
-        self.trouble: list[str] = []
+        self.warnings: list[str] = []
         self._reference, self._expected = reference, expected
         self._address, self._needs = options.address, TargetNeeds.of(spec)
         self._members = [_Member(f"device {n + 1}", MeasuringDevice(options)) for n in range(count)]
@@ -100,8 +100,8 @@ class RpcRunner:
             list(self._threads.map(self._admit, self._members))
             if all(member.unfit for member in self._members):
                 raise wrong_target(spec.name, self._address, self._members[0].unfit)
-            self.device: dict[str, Any] = self._well()[0].facts
-            for member in self._well():
+            self.device: dict[str, Any] = self._healthy()[0].facts
+            for member in self._healthy():
                 for name in DEVICE_FACTS:
                     if member.facts.get(name) != self.device.get(name):
                         self._quarantine(member, f"is another kind of device ({name} differs)")
@@ -121,8 +121,8 @@ class RpcRunner:
             queue: SimpleQueue[_Pending] = SimpleQueue()
             for pending in left:
                 queue.put(pending)
-            well = self._well()
-            shares = list(self._threads.map(self._share, well, [queue] * len(well)))
+            healthy = self._healthy()
+            shares = list(self._threads.map(self._share, healthy, [queue] * len(healthy)))
             for share in shares:
                 for pending, measurement in share:
                     results[pending.place] = measurement
@@ -138,18 +138,18 @@ class RpcRunner:
         """
         crashes = 0
         while True:
-            member = self._well()[0]
+            member = self._healthy()[0]
             outcome = member.device.check(arguments, library, expected)
             if outcome.crashed:
                 crashes += 1
-                if self._is_well(member, outcome.error) and crashes >= _MOST_CRASHES:
+                if self._is_healthy(member, outcome.error) and crashes >= _MOST_CRASHES:
                     return outcome.error
-            elif not (wrong := outcome.error or outcome.value) or self._is_well(member):
+            elif not (wrong := outcome.error or outcome.value) or self._is_healthy(member):
                 return wrong
 
     def reference(self) -> float:
         """Seconds of the first device's reference kernel; each device is watched by itself."""
-        return self._well()[0].reference
+        return self._healthy()[0].reference
 
     def close(self) -> None:
         """End all sessions."""
@@ -157,20 +157,20 @@ class RpcRunner:
             member.device.close()
         self._threads.shutdown()
 
-    def _well(self) -> list[_Member]:
-        well = [member for member in self._members if not member.quarantined]
-        if not well:
+    def _healthy(self) -> list[_Member]:
+        healthy = [member for member in self._members if not member.quarantined]
+        if not healthy:
             reasons = "; ".join(f"{m.name} {m.quarantined}" for m in self._members)
             raise TargetError(
                 f"no device is left ({reasons}): mend them, and the same command goes on where "
                 "this one stopped"
             )
-        return well
+        return healthy
 
     def _quarantine(self, member: _Member, why: str) -> None:
         member.quarantined = why
-        self.trouble.append(f"{member.name} {why}: it is used no more")
-        log.warning(self.trouble[-1])
+        self.warnings.append(f"{member.name} {why}: it is used no more")
+        log.warning(self.warnings[-1])
 
     def _admit(self, member: _Member) -> None:
         told = member.device.facts()
@@ -182,9 +182,9 @@ class RpcRunner:
         if member.unfit:
             self._quarantine(member, f"does not run what is built for it ({member.unfit})")
             return
-        self._is_well(member)
+        self._is_healthy(member)
 
-    def _is_well(self, member: _Member, lost: str = "") -> bool:
+    def _is_healthy(self, member: _Member, lost: str = "") -> bool:
         """Whether the device computes the reference kernel right and as fast as at first; else it
         is quarantined. A ``lost`` session (how, in a few words) is forgiven a few times."""
         while True:
@@ -214,7 +214,7 @@ class RpcRunner:
         deadline = time.monotonic() + _SECONDS_TO_RETURN
         while time.monotonic() < deadline:
             with suppress(TargetError):
-                if count_devices(self._address) >= len(self._well()):
+                if count_devices(self._address) >= len(self._healthy()):
                     return False
             time.sleep(0.5)
         return True
@@ -249,10 +249,10 @@ class RpcRunner:
                     done.append((pending, Measurement(tuple(outcome.value or ()), outcome.error)))
                     continue
                 pending.crashes += 1
-                if not self._is_well(member, outcome.error):
+                if not self._is_healthy(member, outcome.error):
                     return []
                 if pending.crashes >= _MOST_CRASHES:
                     done.append((pending, Measurement(error=outcome.error)))
                 else:
                     queue.put(pending)
-        return done if done and self._is_well(member) else []
+        return done if done and self._is_healthy(member) else []

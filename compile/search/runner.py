@@ -49,11 +49,11 @@ class Runner(Protocol):
 
     Attributes:
         device: what it says of itself (see :func:`device.server.machine.describe_machine`).
-        trouble: sentences on what went wrong with devices, for the session to show.
+        warnings: sentences on what went wrong with devices, for the session to show.
     """
 
     device: dict[str, Any]
-    trouble: list[str]
+    warnings: list[str]
 
     def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
         """Each library with its arguments, timed where nothing else runs."""

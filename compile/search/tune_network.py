@@ -224,7 +224,7 @@ def _tune(
         try:
             session.run()
         finally:
-            session.messages += runner.trouble
+            session.messages += runner.warnings
             _keep_verdicts(session, log)
             log.session.sessions.append(
                 FinishedSession(

@@ -122,7 +122,7 @@ def test_measures_and_checks(board: Served, built: tuple[list[Job], Path]) -> No
         assert made.device["cpu"] and made.device["emulated"] == ""
         (session,) = board.sessions()
         assert os.listdir(session.cwd()) == []
-    assert made.trouble == []
+    assert made.warnings == []
 
 
 def test_cooldown_is_kept(board: Served, built: tuple[list[Job], Path]) -> None:
@@ -140,7 +140,7 @@ def test_wrong_candidate(board: Served, built: tuple[list[Job], Path], tmp_path:
         arguments = built[0][0][0]
         library = bad_library(wrong, tmp_path / "wrong.so")
         assert made.check(arguments, library, built[1]).startswith("off by ")
-        assert made.trouble == [], "the device computes the reference kernel right"
+        assert made.warnings == [], "the device computes the reference kernel right"
 
 
 def test_crashing_candidate(board: Served, built: tuple[list[Job], Path], tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_crashing_candidate(board: Served, built: tuple[list[Job], Path], tmp_pa
         assert [bool(result.error) for result in results] == [False, True, False]
         assert "what ran there crashed" in results[1].error
         assert "what ran there crashed" in made.check(*bad, expected)
-        assert made.trouble == []
+        assert made.warnings == []
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_hanging_candidate(board: Served, built: tuple[list[Job], Path], tmp_pat
     with runner(board, built) as made:
         results = made.measure([bad, jobs[1]])
         assert results[0].error == "no end within 8 s" and not results[1].error
-        assert made.trouble == []
+        assert made.warnings == []
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_many_boards_share_the_work(
             second.vanish()
             results = made.measure(jobs * 3)
             assert len(results) == 9 and all(not m.error for m in results)
-            (trouble,) = made.trouble
+            (trouble,) = made.warnings
             assert "is gone" in trouble and "used no more" in trouble
             first.vanish()
             with pytest.raises(TargetError, match="no device is left .*: mend them, and the same"):

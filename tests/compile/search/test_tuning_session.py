@@ -53,7 +53,7 @@ class Device:
     measured: list[str] = field(default_factory=list)
     recorded: dict[tuple[str, str], float] = field(default_factory=dict)
     failures: dict[str, dict[str, str]] = field(default_factory=dict)
-    trouble: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     _libraries: dict[Path, str] = field(default_factory=dict)
 
     def build(self, candidates: Sequence[tuple[KernelTask, str]]) -> list[Build]:
