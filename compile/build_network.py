@@ -251,7 +251,9 @@ def plan_parts(
 
 
 def emit_parts(
-    plan: NetworkPlan, cache: BuildCache, report: PhaseReporter = lambda name: nullcontext()
+    plan: NetworkPlan,
+    cache: BuildCache = NO_CACHE,
+    report: PhaseReporter = lambda name: nullcontext(),
 ) -> dict[str, EmittedCode]:
     """Generate the code of each part of ``plan``, by the file name of its library. Kernels that
     ``cache`` holds are not compiled again."""

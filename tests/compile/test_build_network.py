@@ -74,7 +74,7 @@ def test_two_parts(toy: Network, program: ExportedProgram) -> None:
     assert [planned.part.name for planned in plan.parts] == [BACKBONE, HEAD]
     assert [planned.part.library for planned in plan.parts] == ["mqnet.so", "head.so"]
     specs = [planned.part.options.spec for planned in plan.parts]
-    assert specs == [gpu, load_target(gpu.gpu.processor)]
+    assert specs == [gpu, load_target(gpu.processor.name)]
     whole = plan_parts(program, place_network(options("linux-mali"), None, NO_LOGS))
     assert plan.interface == whole.interface, "it does not depend on where a part is computed"
 
