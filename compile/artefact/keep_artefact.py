@@ -13,6 +13,7 @@ import msgspec
 from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.writer import staged_artefact
 from compile.codegen.link.linkers import find_compiler, find_lld
+from compile.support.atomic import write_atomically
 from compile.support.build_cache import BuildCache, content_of, key_of
 from compile.support.errors import CheckpointError
 from compile.support.progress import Progress
@@ -65,6 +66,8 @@ def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Pat
     machine = read_host_machine()
     try:
         weights = checkpoint and checkpoint.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"checkpoint {checkpoint} does not exist") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {checkpoint}: {error.strerror}") from None
     linkers = find_lld(), find_compiler(("cc",)), find_compiler(("aarch64-linux-gnu-gcc",))
@@ -107,5 +110,5 @@ def restore_artefact(
     folder = out or Path(kept.folder)
     with progress.phase("from the build cache"), staged_artefact(folder) as work:
         for name, file in kept.files.items():
-            (work / name).write_bytes(file)
+            write_atomically(work / name, file)
     return open_artefact(folder)

@@ -21,7 +21,7 @@ def test_no_compiler(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     outcome = here("bench/gpu_instructions")
-    check_sentence(outcome, str(tmp_path / "mqnet-tvm/mali-compiler"), "make_compiler.py")
+    check_sentence(outcome, str(tmp_path / "mqnet-tvm/mali-compiler"), "make_mali_compiler.py")
     qemu.unlink()
     check_sentence(here("bench/gpu_instructions"), "qemu-aarch64", "apt-get install qemu-user")
 
