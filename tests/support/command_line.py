@@ -109,7 +109,7 @@ def check_sentence(outcome: Outcome, *parts: str) -> None:
     assert "Traceback" not in outcome.err
     *before, sentence = outcome.err.splitlines()
     # A build that fails late has said which phases it finished, and on a busy machine which ran.
-    progress = re.compile(r"  \w+( +\d+\.\d s|: \d+ s so far)")
+    progress = re.compile(r"  [\w., ]+?( +\d+\.\d s|: \d+ s so far)")
     strangers = [line for line in before if not progress.fullmatch(line)]
     assert not strangers, outcome.err
     assert sentence.startswith("error: ") and sentence[7:].strip(), outcome.err
