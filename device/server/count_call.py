@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import json
+import shutil
+import tempfile
 
 import numpy as np
 import tvm
@@ -45,8 +47,13 @@ def count_call(path: str, name: str, *arguments: tvm.runtime.Tensor) -> str:
     Raises:
         RuntimeError: nobody counts, or without a model of the core's timing.
     """
-    module, placed, call = tvm.runtime.load_module(path), _placed(arguments), _Call()
-    entry = ctypes.cast(ctypes.CDLL(path)[_PREFIX + name], ctypes.c_void_p)
+    # QEMU sees the beginning of a function only while it translates it for the first time, and this
+    # process may have run the library before: a copy is loaded to other addresses.
+    with tempfile.NamedTemporaryFile(suffix=".so") as copy:
+        shutil.copyfile(path, copy.name)
+        module = tvm.runtime.load_module(copy.name)
+        entry = ctypes.cast(ctypes.CDLL(copy.name)[_PREFIX + name], ctypes.c_void_p)
+    placed, call = _placed(arguments), _Call()
     device = tvm.cpu()
     # TVM's evaluator calls from C++, so that no interpreter's work falls between two calls.
     kind, number = device.dlpack_device_type(), device.index
