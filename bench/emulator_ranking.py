@@ -55,7 +55,7 @@ def _rank(options: Options) -> None:
     from bench.ranking.measure import RankingRequest
     from bench.ranking.print_rankings import print_rankings
     from bench.ranking.rank_targets import NOTE, rank_targets, write_rankings
-    from compile.build_network import parse_size
+    from compile.build_request import parse_size
     from compile.support.progress import Progress
     from device.emulated.arm64.make_root import default_root
 

@@ -53,7 +53,7 @@ def _count(options: Options) -> None:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from bench.counts.gpu_target import NOTE, count_gpu_frame
     from bench.counts.print_gpu_frame import print_gpu_frame
-    from compile.build_network import BuildRequest, parse_size
+    from compile.build_request import BuildRequest, parse_size
     from compile.support.progress import Progress
     from device.emulated.mali.make_compiler import default_compiler
 

@@ -37,11 +37,13 @@ class Options:
     and 768x1280."""
 
     threads: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Threads per frame, and cores that are used for them, 1 unless given; may be repeated."""
+    """Threads per frame, and cores that are used for them, 1 unless given; may be repeated: the
+    same build runs with each."""
 
     against: str = "litert"
     """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
-    tvm-stock, and for a GPU's target litert-gpu and tvm-images, which is our build with its int8
+    tvm-stock, tvm-exact, which is our build made for each number of threads and not in all, and for
+    a GPU's target litert-gpu and tvm-images, which is our build with its int8
     weights in images. On a device there are these two and litert."""
 
     schemes: str = "all"

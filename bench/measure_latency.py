@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES, engine_named
+from bench.own_builds import OwnBuilds
 from bench.session.device import Device, device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
 from bench.session.interleave import Measured, measure
@@ -19,7 +20,7 @@ from bench.session.rows import make_run, size_text
 from bench.session.run_file import RunFile
 from compile.artefact.compatibility import TargetNeeds
 from compile.artefact.reader import Artefact, check_runs_here, open_artefact
-from compile.build_network import BuildRequest, build_network, parse_size
+from compile.build_request import parse_size
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
@@ -28,10 +29,10 @@ from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.networks.mqnet.run_pytorch import run_module
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
-from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError, TargetError
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
+from device.runtime.run_artefact import check_threads
 from targets.load_target import load_target
 
 ALL = "all"
@@ -84,10 +85,11 @@ def measure_latency(
     networks = choose_networks(request)
     environment = _checked_environment(request, artefacts)
     make_folder(request.out.parent)
+    builds = OwnBuilds(request.target, max(request.threads), request.out.parent, progress)
     results: list[Measured] = []
     try:
         for size, threads in itertools.product(sizes, request.threads):
-            jobs = make_jobs(request, networks, artefacts, size, threads, progress)
+            jobs = make_jobs(networks, artefacts, size, threads, builds)
             _session(jobs, request, results, progress)
     finally:
         if results:
@@ -103,7 +105,7 @@ def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
     spec = load_target(request.target)
     # LiteRT's GPU is no peer of a processor.
     beside = [name for name, engine in ENGINES.items() if spec.gpu or not engine.runs_on_gpu]
-    names = beside
+    names = [name for name in beside if not ENGINES[name].exact_threads]
     if request.against != ALL:
         names = [_OUR_ENGINE, *request.against.split(",")]
         for name in names[1:]:
@@ -124,18 +126,17 @@ def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
 
 
 def make_jobs(
-    request: LatencyRequest,
     networks: Sequence[tuple[str, str]],
     artefacts: Sequence[Artefact],
     size: tuple[int, int],
     threads: int,
-    progress: Progress,
+    builds: OwnBuilds,
 ) -> list[Job]:
     """Return what is timed together; our own networks are built first, unless they are given."""
     ours = [(_OUR_ENGINE, artefact) for artefact in artefacts if artefact.size == size]
     if not artefacts:
         ours = [
-            (name, _build(request, name, scheme, size, threads, progress))
+            (name, builds.get(name, scheme, size, threads))
             for name, scheme in networks
             if ENGINES[name].is_ours
         ]
@@ -160,7 +161,7 @@ def make_jobs(
 
 def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> None:
     engine = engine_named(name)
-    if not engine.image_weights:
+    if not engine.image_weights and not engine.exact_threads:
         return
     if request.artefacts:
         raise MqnetError(
@@ -192,6 +193,7 @@ def _checked_environment(request: LatencyRequest, artefacts: Sequence[Artefact])
         _check_threads(request.threads, len(os.sched_getaffinity(0)))
         for artefact in artefacts:
             check_runs_here(artefact)
+            check_threads(artefact, max(request.threads))
         return describe_environment()
     with open_device(request.device) as device:
         _check_threads(request.threads, device.facts.get("cores"))
@@ -211,31 +213,10 @@ def _check_builds_run_there(
 ) -> None:
     for artefact in artefacts:
         device.check_runs(artefact.manifest.target.name, artefact.needs)
+        check_threads(artefact, max(request.threads))
     if not artefacts:
         spec = load_target(request.target)
         device.check_runs(spec.name, TargetNeeds.of(spec))
-
-
-def _build(
-    request: LatencyRequest,
-    engine: str,
-    scheme: str,
-    size: tuple[int, int],
-    threads: int,
-    progress: Progress,
-) -> Artefact:
-    images = ENGINES[engine].image_weights
-    name = f"{request.target}-{scheme}-{size_text(size)}-{threads}{'-images' if images else ''}"
-    progress.say(f"{engine} {scheme}, {size_text(size)}, {threads} threads")
-    build = BuildRequest(
-        request.target,
-        scheme,
-        size=size,
-        threads=threads,
-        out=request.out.parent / name,
-        image_weights=images,
-    )
-    return build_network(build, progress, cache=user_cache(os.environ))
 
 
 def _session(
@@ -250,7 +231,7 @@ def _session(
     size, threads = jobs[0].size, jobs[0].threads
     photos = [fit_photo(read_photo(path), *size, "resize")[0] for path in bundled_photos("test")]
     with contextlib.ExitStack() as stack:
-        step = stack.enter_context(progress.phase(f"{size_text(size)}, {threads} threads"))
+        step = stack.enter_context(progress.phase(f"{size_text(size)}, threads: {threads}"))
         step.describe("PyTorch")
         network = ExportWrapper(load_checkpoint(None, "ca")).eval()
         references = [run_module(network, photo) for photo in photos]

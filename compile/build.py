@@ -41,7 +41,8 @@ class Options:
     """Height x width of the picture in pixels, rounded up to multiples of 32."""
 
     threads: int | None = None
-    """Threads per frame; the target's own number unless given."""
+    """The most threads that a frame may run on: compile/infer.py and bench/latency.py take any
+    number up to it. The target's own number unless given."""
 
     on_processor: Literal["backbone", "head"] | None = None
     """Part that runs on the processor beside a GPU target; the whole network runs on the GPU unless
@@ -52,6 +53,10 @@ class Options:
 
     out: Path | None = None
     """Folder to write to; build/TARGET-SCHEME-ATTENTION-SIZE unless given."""
+
+    logs: Path | None = None
+    """Folder of the targets' tuning logs, as of compile/tune.py; tuning_logs/ of this repository
+    unless given."""
 
     no_cache: bool = False
     """Make everything anew: take nothing from the build cache and put nothing into it."""
@@ -89,6 +94,8 @@ def _build(options: Options) -> None:
         return
     if options.target is None:
         raise MqnetError("which machine to build for is missing: give --target, such as host")
+    if options.logs is not None and not options.logs.is_dir():
+        raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
     cache = NO_CACHE if options.no_cache else user_cache(os.environ)
     progress = Progress(stderr)
     artefact = _kept(options, cache, progress) or _built(options, cache, progress)
@@ -115,14 +122,16 @@ def _kept(options: Options, cache: BuildCache, progress: Progress) -> Artefact |
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
     )
-    key = artefact_key(facts, options.checkpoint, TUNING_LOGS)
+    key = artefact_key(facts, options.checkpoint, options.logs or TUNING_LOGS)
     return restore_artefact(cache, key, options.out, progress)
 
 
 def _built(options: Options, cache: BuildCache, progress: Progress) -> Artefact:
-    from compile.build_network import BuildRequest, build_network, parse_size
+    from compile.build_network import build_network
+    from compile.build_request import BuildRequest, parse_size
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import network_named
+    from compile.records import TUNING_LOGS
 
     network = network_named("mqnet", attention=options.attention)
     request = BuildRequest(
@@ -136,6 +145,7 @@ def _built(options: Options, cache: BuildCache, progress: Progress) -> Artefact:
         dump_ir=options.dump_ir,
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
+        logs=options.logs or TUNING_LOGS,
     )
     return build_network(request, progress, cache=cache)
 

@@ -6,10 +6,9 @@ result can be kept.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from compile.artefact.describe_parts import describe_kernels, describe_parts, su
 from compile.artefact.keep_artefact import (
     artefact_key,
     keep_artefact,
-    request_facts,
     restore_artefact,
 )
 from compile.artefact.list_calls import list_calls
@@ -39,11 +37,10 @@ from compile.artefact.manifest import (
 )
 from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
+from compile.build_request import BuildRequest
 from compile.codegen.kernel_objects import EmittedCode
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
-from compile.networks.network import Network
-from compile.networks.registry import network_named
 from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
@@ -56,7 +53,6 @@ from compile.place_network import Part, place_network
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
-from compile.records import TUNING_LOGS
 from compile.records.log_folder import records_name
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import NO_CACHE, BuildCache
@@ -68,73 +64,7 @@ from targets.describe_target import describe_target
 from targets.load_target import load_target
 from targets.spec import TargetSpec
 
-# A tensor of 16 channels has to stay within 32-bit indices.
-_MAX_PIXELS = 1 << 26
 _PACKAGES = ("apache-tvm", "apache-tvm-ffi", "torch", "torchao", "numpy", "mqnet-tvm")
-
-
-@dataclass(frozen=True)
-class BuildRequest:
-    """What to build.
-
-    Attributes:
-        target, scheme: by name.
-        network: with its parameters.
-        size: (height, width) of the picture in pixels.
-        threads: per frame, or None for the target's own number.
-        checkpoint: weights, or None for the bundled ones.
-        out: folder to write to, or None for one below build/ that is named after the request.
-        dump_ir: folder for the module behind each phase, or None.
-        ndk_compiler: the Android NDK's clang, or None.
-        on_processor: "backbone" or "head": the part that runs on the processor beside the target's
-            GPU; None for the whole network on one device.
-        image_weights: a GPU's built-in schedules read int8 weights from images, to be measured
-            beside those that read them from buffers.
-    """
-
-    target: str
-    scheme: str = "mixed"
-    network: Network = field(default_factory=lambda: network_named("mqnet"))
-    size: tuple[int, int] = (768, 1280)
-    threads: int | None = None
-    checkpoint: Path | None = None
-    out: Path | None = None
-    dump_ir: Path | None = None
-    ndk_compiler: Path | None = None
-    on_processor: str | None = None
-    image_weights: bool = False
-
-    def facts(self) -> dict[str, object]:
-        """All of it that decides what is built, but for the checkpoint, as plain data."""
-        return request_facts(
-            target=self.target,
-            scheme=self.scheme,
-            network=self.network.name,
-            parameters=self.network.parameters,
-            size="{}x{}".format(*self.size),
-            threads=self.threads,
-            ndk_compiler=self.ndk_compiler,
-            on_processor=self.on_processor,
-            image_weights=self.image_weights,
-        )
-
-
-def parse_size(text: str, network: Network | None = None) -> tuple[int, int]:
-    """(height, width) from "HEIGHTxWIDTH", rounded up to what ``network`` (MQNet unless given)
-    takes.
-
-    Raises:
-        MqnetError: not two whole numbers, or one that is too small or too large.
-    """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if match is None:
-        raise MqnetError(f"size {text!r} is not HEIGHTxWIDTH in pixels, such as 768x1280")
-    height, width = int(match[1]), int(match[2])
-    if height * width > _MAX_PIXELS:
-        raise MqnetError(
-            f"size {text} has more than {_MAX_PIXELS:,} pixels, the most that is built"
-        )
-    return (network or network_named("mqnet")).fitting_size(height, width)
 
 
 @dataclass(frozen=True)
@@ -180,14 +110,14 @@ def build_network(
         MqnetError: one of its kinds, for each mistake that a user can mend.
     """
     spec = load_target(request.target)
-    options = _pipeline_options(request, spec, TUNING_LOGS)
-    placement = place_network(options, request.on_processor, TUNING_LOGS)
-    folder = request.out or _default_folder(request)
+    options = _pipeline_options(request, spec)
+    placement = place_network(options, request.on_processor, request.logs)
+    folder = request.out or request.default_folder
     check_scratch_space()
     key = None
     # Modules that are to be dumped have to be made, and a program of the caller's has no key.
     if cache.is_on and request.dump_ir is None and program is None:
-        key = artefact_key(request.facts(), request.checkpoint, TUNING_LOGS)
+        key = artefact_key(request.facts(), request.checkpoint, request.logs)
         if (kept := restore_artefact(cache, key, folder, progress)) is not None:
             return kept
     with staged_artefact(folder) as work:
@@ -201,7 +131,7 @@ def build_network(
         write_manifest(work, describe_build(request, spec, plan, report, files))
         if key is not None:
             names = (*executables, MANIFEST)
-            keep_artefact(cache, key, _default_folder(request), work, names)
+            keep_artefact(cache, key, request.default_folder, work, names)
     return open_artefact(folder)
 
 
@@ -213,7 +143,7 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
         MqnetError: the checkpoint or the scheme is at fault.
     """
     network, scheme = request.network, scheme_named(request.scheme)
-    weights = _weights_of(request)
+    weights = request.weights
     net = network.load(weights)
     network.check_size(*request.size)
     key = program_key(network, scheme, weights.read_bytes())
@@ -302,7 +232,7 @@ def describe_build(
         linked: of the last library.
         files: the libraries.
     """
-    checkpoint, interface = _weights_of(request), plan.interface
+    checkpoint, interface = request.weights, plan.interface
     split = request.on_processor and SplitFacts(request.on_processor, interface.head_arguments)
     return Manifest(
         format=FORMAT,
@@ -353,7 +283,7 @@ def _calls_of(plan: NetworkPlan) -> tuple[CallSummary, ...]:
     return tuple(calls)
 
 
-def _pipeline_options(request: BuildRequest, spec: TargetSpec, logs: Path) -> PipelineOptions:
+def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOptions:
     """How the network of ``request`` is compiled for its target.
 
     Raises:
@@ -368,25 +298,12 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec, logs: Path) -> Pi
             f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
             "take a scheme with float32, such as mixed"
         )
-    records = logs / records_name(spec)
+    records = request.logs / records_name(spec)
     return PipelineOptions.for_scheme(spec, threads, scheme, records, request.image_weights)
 
 
 def _phase_name(phase: str, part: Part) -> str:
     return phase if part.name == MAIN else f"{part.name}, {phase}"
-
-
-def _weights_of(request: BuildRequest) -> Path:
-    fine_tuned = scheme_named(request.scheme).fine_tuned
-    return request.checkpoint or request.network.weights(fine_tuned)
-
-
-def _default_folder(request: BuildRequest) -> Path:
-    height, width = request.size
-    name = f"{request.target}-{request.scheme}-{request.network.label}-{height}x{width}"
-    if request.on_processor is not None:
-        name += f"-{request.on_processor}-on-processor"
-    return Path("build") / name
 
 
 def _observer(folder: Path | None) -> ModuleObserver:

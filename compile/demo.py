@@ -32,7 +32,8 @@ def _demo(options: Options) -> None:
     import numpy as np
 
     from compile.artefact.show_build import show_build
-    from compile.build_network import BuildRequest, build_network
+    from compile.build_network import build_network
+    from compile.build_request import BuildRequest
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.compare import side_by_side
     from compile.imaging.decode_hdr import mu_law

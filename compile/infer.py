@@ -35,7 +35,7 @@ class Options:
     """Shrink a photograph that is larger than the network was built for; else it is an error."""
 
     threads: int | None = None
-    """Threads per frame; the number that was built for unless given."""
+    """Threads per frame, at most the number that was built for, which it is unless given."""
 
     json: bool = False
     """Print one line of JSON per photograph to stdout."""

@@ -112,8 +112,9 @@ def _tune(options: Options) -> None:
 
 def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from compile.build_network import TUNING_LOGS, parse_size
+    from compile.build_request import parse_size
     from compile.codegen.link.linkers import find_ndk
+    from compile.records import TUNING_LOGS
     from compile.search.tune_network import TuneRequest, tune_network
     from device.emulated.arm64.make_root import default_root
 
@@ -136,7 +137,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
 
 
 def _show_status(options: Options) -> list[LogStatus]:
-    from compile.build_network import TUNING_LOGS
+    from compile.records import TUNING_LOGS
     from compile.records.log_status import log_statuses, print_statuses
 
     statuses = log_statuses(options.logs or TUNING_LOGS)
@@ -153,7 +154,7 @@ def _compare(old: Path, new: Path) -> LogComparison:
 
 
 def _compact(options: Options, target: str, keep: int) -> CompactReport:
-    from compile.build_network import TUNING_LOGS
+    from compile.records import TUNING_LOGS
     from compile.records.compact_log import compact_log
     from compile.records.log_folder import records_name
     from targets.load_target import load_target

@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.counts.count_target import TargetInstructions, check_is_arm64, count_target
 from bench.peers.peer_files import SIZES, litert_name, peer_file
 from bench.session.rows import size_text
-from compile.build_network import BuildRequest, build_network, parse_size, quantized_program
+from compile.build_network import build_network, quantized_program
+from compile.build_request import BuildRequest, parse_size
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo

@@ -11,9 +11,11 @@ from typing import Any
 from bench.counts.gpu_launches import GpuLaunch, gpu_launches
 from compile.artefact.describe_parts import describe_kernels
 from compile.artefact.list_calls import list_calls
-from compile.build_network import TUNING_LOGS, BuildRequest, quantized_program
+from compile.build_network import quantized_program
+from compile.build_request import BuildRequest
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
+from compile.records import TUNING_LOGS
 from compile.records.log_folder import records_name
 from compile.support.build_cache import user_cache
 from compile.support.errors import TargetError

@@ -48,6 +48,8 @@ class Engine(ABC):
         runs_on_device: whether ``bench/session/device.py`` knows how to run it on a device.
         is_ours: whether it runs a build of this project, which is made for the session.
         image_weights: of ours, whether the build reads its int8 weights from images.
+        exact_threads: of ours, whether the build is made for ``job.threads``, and not for the most
+            that are asked for; such an engine is timed only where it is named.
         marker: matplotlib's, of its points in a figure.
         version: of the engine's package, once a network is loaded.
     """
@@ -58,6 +60,7 @@ class Engine(ABC):
     runs_on_device: ClassVar[bool] = False
     is_ours: ClassVar[bool] = False
     image_weights: ClassVar[bool] = False
+    exact_threads: ClassVar[bool] = False
     marker: ClassVar[str] = "x"
 
     version: str

@@ -9,7 +9,7 @@ from bench.engines.onnx_runtime import OnnxRuntime
 from bench.engines.open_vino import OpenVino
 from bench.engines.pytorch_compiled import PyTorchCompiled
 from bench.engines.pytorch_eager import PyTorchEager
-from bench.engines.tvm_artefact import TvmArtefact, TvmImages
+from bench.engines.tvm_artefact import TvmArtefact, TvmExact, TvmImages
 from bench.engines.tvm_stock import TvmStock
 from compile.support.errors import MqnetError
 
@@ -18,6 +18,7 @@ ENGINES: dict[str, type[Engine]] = {
     for engine in (
         TvmArtefact,
         TvmImages,
+        TvmExact,
         LiteRT,
         LiteRTGpu,
         OnnxRuntime,

@@ -58,6 +58,14 @@ class TvmImages(TvmArtefact):
     marker: ClassVar = "P"
 
 
+class TvmExact(TvmArtefact):
+    """As our build, but made for the number of threads that it is timed with, and no more."""
+
+    name: ClassVar = "tvm-exact"
+    exact_threads: ClassVar = True
+    marker: ClassVar = "D"
+
+
 def version_here(artefact: Artefact) -> str:
     """Return TVM's version, and which GPU the ``artefact`` runs on."""
     from device.runtime.opencl_device import describe_opencl

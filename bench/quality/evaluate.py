@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bench.quality.quality_metrics import METRICS
 from bench.quality.tone_mappers import TONE_MAPPERS
-from compile.build_network import BuildRequest, build_network, quantized_program
+from compile.build_network import build_network, quantized_program
+from compile.build_request import BuildRequest
 from compile.imaging.decode_hdr import mu_law
 from compile.imaging.metrics import psnr
 from compile.networks.mqnet.run_pytorch import run_module

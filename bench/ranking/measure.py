@@ -15,7 +15,7 @@ from bench.ranking.candidates import BuiltCandidate, build_some, costly_kernels
 from bench.ranking.llvm_mca import block_cycles, find_analyzer
 from bench.ranking.ranked import RankedCandidate, Ranking
 from compile.backends.backend_for import cpu_core
-from compile.build_network import BuildRequest
+from compile.build_request import BuildRequest
 from compile.search.build_candidates import FUNCTION, Builder
 from compile.search.candidate import all_configurations
 from compile.search.host_runner import HostRunner

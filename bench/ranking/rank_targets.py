@@ -14,7 +14,8 @@ from bench.ranking.measure import (
 )
 from bench.ranking.plot import ranking_figure
 from bench.ranking.ranked import Ranking
-from compile.build_network import BuildRequest, quantized_program
+from compile.build_network import quantized_program
+from compile.build_request import BuildRequest
 from compile.support.atomic import atomic_path, make_folder
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress

@@ -141,7 +141,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         attention: MQNet's, by name; "none" for a network without one.
         checkpoint: the weights.
         target: what it was built for.
-        threads: that run a frame unless the user says otherwise.
+        threads: the most that a frame may run on, and as many as it runs on unless the user names
+            fewer.
         input, output: of the network.
         boundary: what the head reads of the backbone; empty where they are one.
         split: which device computes what; None where one computes all.

@@ -7,7 +7,8 @@ from pathlib import Path
 from torch.export import ExportedProgram
 
 from compile.backends.backend_for import backend_for
-from compile.build_network import BuildRequest, quantized_program
+from compile.build_network import quantized_program
+from compile.build_request import BuildRequest
 from compile.pipeline import PipelineOptions, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.search.kernel_task import NetworkKernels, network_kernels

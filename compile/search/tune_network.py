@@ -17,7 +17,7 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.backends.backend_for import backend_for
-from compile.build_network import BuildRequest
+from compile.build_request import BuildRequest
 from compile.kernels.common.core_model import CoreModel
 from compile.networks.registry import network_named
 from compile.records.log_folder import (

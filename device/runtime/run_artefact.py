@@ -36,14 +36,14 @@ class Session:
         gpu = json.loads(describe_opencl()) if artefact.manifest.on_gpu else None
         check_runs_here(artefact, gpu)
         wanted = artefact.manifest.threads if threads is None else threads
-        if wanted < 1:
-            raise MqnetError(f"threads {wanted} is not a positive number")
-        self.threads = use_threads(wanted)
-        if threads is not None and self.threads < threads:
+        cores = len(os.sched_getaffinity(0))
+        if threads is not None and threads > cores:
             raise MqnetError(
-                f"threads {threads} is more than the {self.threads} cores that this process may "
-                "use: ask for fewer"
+                f"threads {threads} is more than the {cores} cores that this process may use: ask "
+                "for fewer"
             )
+        check_threads(artefact, wanted)
+        self.threads = use_threads(wanted)
         self.artefact = artefact
         self.network = TvmNetwork(artefact.library.parent, network_layout(artefact))
 
@@ -59,6 +59,23 @@ class Session:
         self.network.run()
         seconds = time.perf_counter() - start
         return self.network.output(), seconds
+
+
+def check_threads(artefact: Artefact, threads: int) -> None:
+    """Raise where ``artefact`` was not made for so many ``threads``: the parallel loops of its
+    kernels may have fewer iterations.
+
+    Raises:
+        MqnetError: more than the build's limit, or none.
+    """
+    if threads < 1:
+        raise MqnetError(f"threads {threads} is not a positive number")
+    most, folder = artefact.manifest.threads, artefact.library.parent
+    if threads > most:
+        raise MqnetError(
+            f"threads {threads} is more than the {most} that {folder} was built for: build it "
+            f"again with --threads {threads}"
+        )
 
 
 def use_threads(threads: int) -> int:

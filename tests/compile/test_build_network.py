@@ -9,7 +9,6 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.build_network import (
-    BuildRequest,
     build_network,
     describe_build,
     emit_parts,
@@ -17,6 +16,7 @@ from compile.build_network import (
     plan_parts,
     quantized_program,
 )
+from compile.build_request import BuildRequest
 from compile.codegen.link.link import LinkOptions
 from compile.graph.parts import BACKBONE, HEAD, MAIN
 from compile.networks.network import Network

@@ -31,6 +31,7 @@ ORDER = (
     "device.runtime",
     "compile.pipeline",
     "compile.place_network",
+    "compile.build_request",
     "compile.build_network",
     "device.server",
     "device.client",

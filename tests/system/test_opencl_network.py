@@ -24,7 +24,8 @@ from rich.console import Console
 from bench.engines.engine import Job
 from bench.session.device import open_device
 from compile.artefact.reader import Artefact, open_artefact
-from compile.build_network import BuildRequest, build_network
+from compile.build_network import build_network
+from compile.build_request import BuildRequest
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.support.errors import ArtefactError, MqnetError

@@ -20,7 +20,8 @@ from bench.profiling.join_calls import join_calls, kernels_of
 from bench.profiling.kernel_call import KernelCall
 from bench.session.device import open_device
 from compile.artefact.manifest import SplitFacts
-from compile.build_network import BuildRequest, build_network
+from compile.build_network import build_network
+from compile.build_request import BuildRequest
 from compile.graph.parts import COPY
 from compile.support.errors import MqnetError, TargetError
 from compile.support.progress import Progress

@@ -11,7 +11,8 @@ from fixtures_artefacts import SIZE
 from bench.counts.gpu_launches import GpuLaunch, gpu_launches
 from bench.counts.gpu_target import check_has_compiler
 from compile.artefact.describe_parts import describe_kernels
-from compile.build_network import BuildRequest, quantized_program
+from compile.build_network import quantized_program
+from compile.build_request import BuildRequest
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.support.errors import TargetError

@@ -9,7 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from compile.build_network import BuildRequest, build_network, parse_size, quantized_program
+from compile.build_network import build_network, quantized_program
+from compile.build_request import BuildRequest, parse_size
 from compile.networks.network import Network
 from compile.networks.registry import network_named
 from compile.support.errors import MqnetError

@@ -10,7 +10,7 @@ import tvm
 from torch.export import ExportedProgram
 
 from compile import build_network as building
-from compile.build_network import BuildRequest
+from compile.build_request import BuildRequest
 from compile.frontend.import_program import import_program
 from compile.networks.registry import network_named
 from compile.quantize import keep_program

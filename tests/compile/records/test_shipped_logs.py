@@ -16,7 +16,7 @@ from lowered_backbones import quantized_program
 from tvm import tirx
 
 from compile.backends.backend_for import backend_for
-from compile.build_network import parse_size
+from compile.build_request import parse_size
 from compile.graph.schedule_attrs import is_scheduled
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.pipeline import PipelineOptions, lower_network

@@ -148,3 +148,13 @@ def test_more_threads_than_cores(here: Command, host: Path, photo: Path, out: Pa
     outcome = here("compile/infer", host, photo, "-o", out / "x.avif", "--threads", "4096")
     check_sentence(outcome, "4096", str(len(os.sched_getaffinity(0))), "cores")
     assert contents(out) == {}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this process may use one core")
+def test_more_threads_than_built_for(here: Command, copy: Path, photo: Path, out: Path):
+    edit_manifest(copy, lambda manifest: manifest.update(threads=1))
+    outcome = here("compile/infer", copy, photo, "-o", out / "x.avif", "--threads", "2")
+    check_sentence(outcome, "threads 2", "the 1 that", str(copy), "--threads 2")
+    latency = ("--artefact", copy, "--threads", "1", "--threads", "2", "--out", out / "run.json")
+    check_sentence(here("bench/latency", *latency), "threads 2", "the 1 that", str(copy))
+    assert contents(out) == {}

@@ -19,7 +19,7 @@ from command_line import (
 )
 from safetensors.torch import save_file
 
-from compile.build_network import parse_size
+from compile.build_request import parse_size
 from compile.support.errors import MqnetError
 from targets.load_target import list_targets
 

@@ -115,11 +115,8 @@ def test_next_session_goes_on(logs: Path) -> None:
     assert [one["trials"] for one in session["sessions"]] == [100, 20]
 
 
-def test_builds_use_the_records(
-    logs: Path, here: Command, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("compile.build_network.TUNING_LOGS", logs)
-    outcome = here("compile/build", *QUICK, "--out", out / "new", "--json")
+def test_builds_use_the_records(logs: Path, here: Command, out: Path) -> None:
+    outcome = here("compile/build", *QUICK, "--logs", logs, "--out", out / "new", "--json")
     main = json.loads(outcome.out)["parts"][-1]
     assert main["kernels_with_record"] > 30
     assert main["kernels_without_record"] < main["kernels_with_record"]

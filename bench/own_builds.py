@@ -1,0 +1,52 @@
+"""The builds of ours that a latency session times."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.engines.registry import ENGINES
+from bench.session.rows import size_text
+from compile.artefact.reader import Artefact
+from compile.build_network import build_network
+from compile.build_request import BuildRequest
+from compile.support.build_cache import user_cache
+from compile.support.progress import Progress
+from targets.load_target import load_target
+
+
+class OwnBuilds:
+    """Builds for ``target`` in folders below ``folder``, each made when it is first asked for.
+
+    They are made for as many threads as a build that names none, or for ``most_threads`` where that
+    is more, and one serves every number of threads; only an engine with ``exact_threads`` has one
+    for each.
+    """
+
+    def __init__(self, target: str, most_threads: int, folder: Path, progress: Progress) -> None:
+        self._target, self._folder, self._progress = target, folder, progress
+        self._most_threads = max(load_target(target).threads, most_threads)
+        self._made: dict[str, Artefact] = {}
+
+    def get(self, engine: str, scheme: str, size: tuple[int, int], threads: int) -> Artefact:
+        """Build, or have built already, what ``engine`` runs on so many ``threads``.
+
+        Raises:
+            MqnetError: one of its kinds, for each mistake that a user can mend.
+        """
+        images, exact = ENGINES[engine].image_weights, ENGINES[engine].exact_threads
+        most = threads if exact else self._most_threads
+        name = f"{self._target}-{scheme}-{size_text(size)}-{most}{'-images' if images else ''}"
+        if name not in self._made:
+            self._progress.say(f"{engine} {scheme}, {size_text(size)}, threads: at most {most}")
+            request = BuildRequest(
+                self._target,
+                scheme,
+                size=size,
+                threads=most,
+                out=self._folder / name,
+                image_weights=images,
+            )
+            cache = user_cache(os.environ)
+            self._made[name] = build_network(request, self._progress, cache=cache)
+        return self._made[name]
