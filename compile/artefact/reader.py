@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from compile.artefact.compatibility import GpuNeeds, MachineFacts, TargetNeeds, why_not
 from compile.artefact.manifest import FORMAT, LIBRARY, MANIFEST, Manifest
 from compile.codegen.link.elf import read_machine
 from compile.support.checksum import sha256_of
 from compile.support.errors import ArtefactError
+from compile.support.json_record import read_record
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,6 @@ class Artefact:
         return TargetNeeds(read_machine(self.library), target.requires, target.linker, gpu)
 
 
-class _Header(msgspec.Struct):
-    """What manifests of every format have."""
-
-    format: int
-
-
 def open_artefact(folder: Path) -> Artefact:
     """Open the build in ``folder``, checked to be whole.
 
@@ -73,26 +66,11 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ArtefactError: there is none, it is damaged, or of another format.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         raise ArtefactError(
             f"{path.parent} holds no {MANIFEST}: give a folder that compile/build.py has written"
-        ) from None
-    except OSError as error:
-        raise ArtefactError(f"{path} cannot be read ({error.strerror}): build it again") from None
-    try:
-        found = msgspec.json.decode(data, type=_Header).format
-        if found != FORMAT:
-            age = "an older" if found < FORMAT else "a newer"
-            raise ArtefactError(
-                f"{path} is of format {found}, from {age} version of this project, and this one "
-                f"reads format {FORMAT}: build it again"
-            )
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # msgspec says which key is at fault, or which byte.
-        raise ArtefactError(f"{path} is damaged ({error}): build it again") from None
+        )
+    return read_record(path, Manifest, FORMAT, "build it again", ArtefactError)
 
 
 def check_runs_here(artefact: Artefact, gpu: Mapping[str, Any] | None = None) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from compile.support.atomic import write_atomically
 from compile.support.errors import TargetError
+from compile.support.json_record import read_record
 
 SESSION = "session.json"
 
@@ -135,37 +136,17 @@ class SessionFile(msgspec.Struct, kw_only=True):
             self.dropped[key] = sorted({*self.dropped.get(key, ()), *dropped})
 
 
-class _Header(msgspec.Struct):
-    """What files of every format have."""
-
-    format: int
-
-
 def read_session(folder: Path) -> SessionFile | None:
     """Read session.json; None where there is none.
 
     Raises:
         TargetError: it cannot be read, is damaged, or of another format.
     """
-    path, remedy = folder / SESSION, f"restore or delete {folder}"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    path = folder / SESSION
+    if not path.exists():
         return None
-    except OSError as error:
-        raise TargetError(f"{path} cannot be read ({error.strerror}): {remedy}") from None
-    try:
-        found = msgspec.json.decode(data, type=_Header).format
-        if found != FORMAT:
-            age = "an older" if found < FORMAT else "a newer"
-            raise TargetError(
-                f"{path} cannot be read (it is of format {found}, from {age} version of this "
-                f"project, and this one reads format {FORMAT}): {remedy}"
-            )
-        return msgspec.json.decode(data, type=SessionFile)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # msgspec says which key is at fault, or which byte.
-        raise TargetError(f"{path} cannot be read ({error}): {remedy}") from None
+    remedy = f"restore or delete {folder}"
+    return read_record(path, SessionFile, FORMAT, remedy, TargetError)
 
 
 def write_session(folder: Path, session: SessionFile) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -22,7 +22,13 @@ def record_json(record: msgspec.Struct, file_format: int) -> str:
     return json.dumps({"format": file_format, **msgspec.to_builtins(record)}, indent=1)
 
 
-def read_record(path: Path, kind: type[Record], file_format: int, remedy: str) -> Record:
+def read_record(
+    path: Path,
+    kind: type[Record],
+    file_format: int,
+    remedy: str,
+    error: type[MqnetError] = MqnetError,
+) -> Record:
     """Return the record of type ``kind`` in the file at ``path``.
 
     Args:
@@ -30,29 +36,31 @@ def read_record(path: Path, kind: type[Record], file_format: int, remedy: str) -
         kind: what it holds.
         file_format: the number that its "format" has to be.
         remedy: what the user can do about a file that is not so, as "measure again".
+        error: what is raised.
 
     Raises:
         MqnetError: it is missing, truncated, of another format, or holds something else.
     """
     try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise MqnetError(f"{path} cannot be read ({error.strerror}): {remedy}") from None
-    except ValueError:
-        raise MqnetError(f"{path} is truncated or not JSON: {remedy}") from None
-    found = content.pop("format", None) if isinstance(content, dict) else None
+        content = json.loads(path.read_bytes())
+    except OSError as trouble:
+        raise error(f"{path} cannot be read ({trouble.strerror}): {remedy}") from None
+    except (ValueError, RecursionError):
+        raise error(f"{path} is truncated or not JSON: {remedy}") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if type(found) is not int:
+        raise error(f"{path} is damaged (it says no format): {remedy}")
     if found != file_format:
-        raise MqnetError(f"{path} has format {found}, not {file_format}: {remedy}")
-    return _convert(path, content, kind, remedy)
-
-
-def _convert(path: Path, content: dict[str, Any], kind: type[Record], remedy: str) -> Record:
+        age = "an older" if found < file_format else "a newer"
+        raise error(
+            f"{path} is of format {found}, from {age} version of this project, and this one reads "
+            f"format {file_format}: {remedy}"
+        )
     try:
         return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
-        place = _PLACE.fullmatch(str(error))
-        what = place["what"] if place else str(error)
+    except msgspec.ValidationError as trouble:
+        place = _PLACE.fullmatch(str(trouble))
+        what = place["what"] if place else str(trouble)
         where = f" at {place['where']}" if place else ""
-        raise MqnetError(
-            f"{path} is damaged{where} ({what[0].lower()}{what[1:]}): {remedy}"
-        ) from None
+        text = f"{path} is damaged{where} ({what[0].lower()}{what[1:]}): {remedy}"
+        raise error(text) from None

@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from compile.support.errors import TargetError
+from compile.support.errors import OutputError, TargetError
 
 _log = logging.getLogger(__name__)
+
+
+def run_captured(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    output: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that reads nothing, and keep what it prints; it may fail.
+
+    Args:
+        command: the program and its arguments.
+        env: the whole environment; this process's unless given.
+        cwd: the folder that it runs in; this process's unless given.
+        timeout: seconds until it is ended.
+        output: the file that it writes.
+
+    Raises:
+        TargetError: there is no such program.
+        OutputError: it says that there is no space for ``output``.
+        subprocess.TimeoutExpired: it took longer.
+    """
+    _log.debug("%s", " ".join(command))
+    try:
+        result = subprocess.run(
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+        )
+    except OSError as error:
+        raise TargetError(f"{command[0]} cannot be run: {error.strerror}") from error
+    if result.returncode and output is not None and os.strerror(errno.ENOSPC) in result.stderr:
+        raise OutputError(f"cannot write {output}: {os.strerror(errno.ENOSPC)}")
+    _log.debug("%s%s", result.stdout, result.stderr)
+    return result
 
 
 def run_tool(
@@ -18,22 +62,12 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> None:
-    """Runs a program.
+    """Run a program that has to succeed.
 
     Raises:
-        TargetError: It failed: ``failure`` and the program's own last error line.
+        TargetError: it failed: ``failure`` and the program's own last error line.
     """
-    result = subprocess.run(
-        command,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    _log.debug("%s\n%s%s", " ".join(command), result.stdout, result.stderr)
+    result = run_captured(command, env, cwd)
     if result.returncode:
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith(("E:", "ERROR:", "dpkg-deb:"))]

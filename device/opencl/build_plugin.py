@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from compile.support.atomic import atomic_path, make_folder
-from compile.support.errors import OutputError, TargetError
+from compile.support.errors import TargetError
+from compile.support.run_tool import run_captured
 from device.opencl.plugin import SOURCES, source_files
 
 _MACHINES = ("x86_64", "aarch64")
@@ -95,23 +94,11 @@ def _stub(compiler: str, name: str, folder: Path) -> Path:
 
 def _run(command: list[str | Path]) -> None:
     arguments = [str(part) for part in command]
-    try:
-        result = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise TargetError(f"{arguments[0]} cannot be run: {error.strerror}") from error
+    result = run_captured(arguments, output=Path(arguments[-1]))
     if result.returncode == 0:
         return
     if "CL/cl.h" in result.stderr:
         raise TargetError("no CL/cl.h: install OpenCL's headers (apt-get install opencl-headers)")
-    if os.strerror(errno.ENOSPC) in result.stderr:
-        raise OutputError(f"cannot write {arguments[-1]}: {os.strerror(errno.ENOSPC)}")
     lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
     reason = next((line for line in lines if "error" in line), lines[-1])
     raise TargetError(f"{Path(arguments[0]).name} cannot make the OpenCL plugin: {reason}")

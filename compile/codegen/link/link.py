@@ -6,10 +6,6 @@ is enough for every target: the libraries they call are stubs (`stubs.py`).
 
 from __future__ import annotations
 
-import errno
-import logging
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,9 +16,8 @@ from compile.codegen.link.linkers import Linker, find_compiler, find_lld
 from compile.codegen.link.stubs import sort_symbols
 from compile.support.atomic import atomic_path
 from compile.support.errors import OutputError, TargetError
+from compile.support.run_tool import run_captured
 from targets.spec import TargetSpec
-
-_log = logging.getLogger(__name__)
 
 _LLD_EMULATION = {"EM_X86_64": "elf_x86_64", "EM_AARCH64": "aarch64linux"}
 # RELRO with everything bound at load time, no executable stack, no debug sections.
@@ -193,23 +188,10 @@ def _shared_library_command(
 
 
 def _run_linker(command: list[str], output: Path) -> None:
-    _log.debug("%s", " ".join(command))
-    try:
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise TargetError(f"the linker {command[0]} cannot be run: {error.strerror}") from error
+    result = run_captured(command, output=output)
     if result.returncode == 0:
         return
     said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-    if os.strerror(errno.ENOSPC) in result.stderr:
-        raise OutputError(f"cannot write {output}: {os.strerror(errno.ENOSPC)}")
     raise TargetError(
         f"{Path(command[0]).name} could not link {output.name}: "
         f"{said[0] if said else f'exit code {result.returncode}'}"

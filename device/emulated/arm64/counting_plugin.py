@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from compile.codegen.link.linkers import find_compiler
 from compile.support.errors import TargetError
+from compile.support.run_tool import run_captured
 
 _FOLDER = Path(__file__).parent
 _SOURCE = _FOLDER / "count_instructions.c"
@@ -39,14 +39,7 @@ def compile_plugin(source: Path, folder: Path, *flags: str) -> Path:
             "install gcc (apt-get install gcc)"
         )
     command = [*compiler.command, *_FLAGS, *flags, f"-I{_FOLDER}", "-o", str(library), str(source)]
-    result = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    result = run_captured(command)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["no message"]
         reason = next((line for line in lines if "error" in line), lines[-1])

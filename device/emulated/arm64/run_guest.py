@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import subprocess
 
 from compile.support.errors import ArtefactError, TargetError
+from compile.support.run_tool import run_captured
 from device.emulated.arm64.command import QEMU
-
-_log = logging.getLogger(__name__)
 
 
 def run_guest(command: list[str], name: str, cpu: str, timeout: float) -> None:
@@ -26,21 +24,11 @@ def run_guest(command: list[str], name: str, cpu: str, timeout: float) -> None:
         ArtefactError: What runs there crashed or failed.
     """
     try:
-        result = subprocess.run(
-            command,
-            env={},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout,
-        )
+        result = run_captured(command, env={}, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         raise TargetError(
             f"{name} gave no answer on the emulated {cpu} in {timeout:g} s"
         ) from error
-    _log.debug("%s", result.stderr)
     if result.returncode == 0:
         return
     lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]

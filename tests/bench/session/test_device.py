@@ -104,7 +104,7 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
     assert timed.peak_rss_mb is timed.activation_mb is None
     assert "litert-mixed-64x96.tflite is not there" in no_file.flags[0]
     assert no_way.flags == (
-        "cannot be run on a device: only tvm, tvm-images, litert and litert-gpu can",
+        "cannot be run on a device: only tvm, tvm-images, tvm-exact, litert and litert-gpu can",
     )
     assert environment["device"]["key"] == "board" and environment["device"]["apache-tvm"]
     assert environment["cpu"] and environment["emulated"] == ""

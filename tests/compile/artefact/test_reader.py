@@ -58,18 +58,24 @@ def _remove(key: str) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        *((_remove(key), f"missing required field `{key}`") for key in json.loads(OLD.read_text())),
-        (lambda m: m["target"].pop("machine"), r"`machine` - at `\$\.target`"),
-        (lambda m: m.update(threads="two"), r"Expected `int`, got `str` - at `\$\.threads`"),
-        (lambda m: m["parts"][0].update(ops=None), r"got `null` - at `\$\.parts\[0\]\.ops`"),
-        (lambda m: m["input"]["shape"].pop(), r"`array` of length 4 - at `\$\.input\.shape`"),
+        *(
+            (
+                _remove(key),
+                f"missing required field `{key}`" if key != "format" else "it says no format",
+            )
+            for key in json.loads(OLD.read_text())
+        ),
+        (lambda m: m["target"].pop("machine"), "at target .*`machine`"),
+        (lambda m: m.update(threads="two"), "at threads .expected `int`, got `str`"),
+        (lambda m: m["parts"][0].update(ops=None), r"at parts\[0\]\.ops .*got `null`"),
+        (lambda m: m["input"]["shape"].pop(), r"at input\.shape .*`array` of length 4"),
         (lambda m: m["parts"][0].update(name="head"), "`parts` has no part `main`"),
         (lambda m: m.update(files={}), r"`files` has no `mqnet\.so`"),
         (
             lambda m: m.update(split={"on_processor": "head", "head_arguments": []}),
             r"`files` has no `head\.so`",
         ),
-        (lambda m: m.update(format="two"), r"Expected `int`, got `str` - at `\$\.format`"),
+        (lambda m: m.update(format="two"), "it says no format"),
     ],
 )
 def test_a_manifest_with_a_wrong_key(
@@ -78,7 +84,7 @@ def test_a_manifest_with_a_wrong_key(
     manifest = json.loads((folder / MANIFEST).read_text())
     change(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(ArtefactError, match=rf"{MANIFEST} is damaged \(.*{words}.*build it again"):
+    with pytest.raises(ArtefactError, match=rf"{MANIFEST} is damaged.*{words}.*build it again"):
         open_artefact(folder)
 
 
@@ -87,7 +93,7 @@ def test_a_manifest_with_a_wrong_key(
 )
 def test_no_manifest_at_all(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
-    with pytest.raises(ArtefactError, match=rf"{MANIFEST} is damaged \(.*build it again$"):
+    with pytest.raises(ArtefactError, match=rf"{MANIFEST} is (damaged|truncated).*build it again$"):
         open_artefact(folder)
 
 
@@ -95,7 +101,7 @@ def test_a_manifest_that_ends_too_soon(folder: Path) -> None:
     whole = (folder / MANIFEST).read_bytes()
     for length in range(0, len(whole) - 2, 97):
         (folder / MANIFEST).write_bytes(whole[:length])
-        with pytest.raises(ArtefactError, match="is damaged .*build it again"):
+        with pytest.raises(ArtefactError, match="is truncated or not JSON: build it again"):
             open_artefact(folder)
 
 

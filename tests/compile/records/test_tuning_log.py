@@ -118,18 +118,19 @@ def _remove(key: str) -> Callable[[dict[str, Any]], object]:
     ("change", "words"),
     [
         *(
-            (_remove(key), f"missing required field `{key}`")
-            for key in ("format", "target", "device", "kernels", "failed", "dropped", "sessions")
+            (_remove(key), f"damaged .*missing required field `{key}`")
+            for key in ("target", "device", "kernels", "failed", "dropped", "sessions")
         ),
-        (lambda s: s["device"].pop("tvm"), r"`tvm` - at `\$\.device`"),
-        (lambda s: s.update(kernels=[]), r"Expected `object`, got `array` - at `\$\.kernels`"),
-        (lambda s: s["sessions"][0].update(trials="many"), r"`\$\.sessions\[0\]\.trials`"),
+        (_remove("format"), "damaged .it says no format"),
+        (lambda s: s["device"].pop("tvm"), "damaged at device .*`tvm`"),
+        (lambda s: s.update(kernels=[]), "damaged at kernels .expected `object`, got `array`"),
+        (lambda s: s["sessions"][0].update(trials="many"), r"damaged at sessions\[0\]\.trials "),
         (
             lambda s: s["kernels"].update(k={"name": "add"}),
-            r"`family` - at `\$\.kernels",
+            r"damaged at kernels.*`family`",
         ),
-        (lambda s: s.update(format=9), "it is of format 9, from a newer version of this project"),
-        (lambda s: s.update(format=0), "it is of format 0, from an older version of this project"),
+        (lambda s: s.update(format=9), "is of format 9, from a newer version of this project"),
+        (lambda s: s.update(format=0), "is of format 0, from an older version of this project"),
     ],
 )
 def test_a_session_file_with_a_wrong_key(
@@ -138,7 +139,7 @@ def test_a_session_file_with_a_wrong_key(
     session = json.loads((folder / SESSION).read_text())
     change(session)
     (folder / SESSION).write_text(json.dumps(session))
-    match = rf"{SESSION} cannot be read \(.*{words}.*\): restore or delete {folder}"
+    match = rf"{SESSION} .*{words}.*: restore or delete {folder}"
     for read in (read_session, TuningLog.read, lambda at: log_statuses(at.parent)):
         with pytest.raises(TargetError, match=match):
             read(folder)
@@ -147,7 +148,7 @@ def test_a_session_file_with_a_wrong_key(
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 1}', '{"format": 9}', "no json"])
 def test_no_session_file_at_all(tmp_path: Path, text: str) -> None:
     (tmp_path / SESSION).write_text(text)
-    with pytest.raises(TargetError, match=rf"{SESSION} cannot be read \(.*\): restore or delete"):
+    with pytest.raises(TargetError, match=rf"{SESSION} is .*: restore or delete {tmp_path}"):
         read_session(tmp_path)
 
 
@@ -155,7 +156,7 @@ def test_a_session_file_that_ends_too_soon(folder: Path) -> None:
     whole = (folder / SESSION).read_bytes()
     for length in range(0, len(whole) - 2, 997):
         (folder / SESSION).write_bytes(whole[:length])
-        with pytest.raises(TargetError, match=rf"{SESSION} cannot be read"):
+        with pytest.raises(TargetError, match=rf"{SESSION} is truncated or not JSON"):
             read_session(folder)
 
 

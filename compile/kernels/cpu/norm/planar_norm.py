@@ -15,6 +15,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import even_lanes, largest_divisor
+from compile.kernels.cpu.norm.row_statistics import share_rows
 from compile.kernels.cpu.plain import elementwise
 from compile.kernels.family import KernelFamily
 
@@ -64,11 +65,7 @@ def create_row_statistics(data_shape: tuple[int, int, int, int]) -> tirx.PrimFun
 
 def schedule_rows(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Rows to threads."""
-    *producers, rows = (sch.get_sblock(name) for name in ROW_BLOCKS)
-    row = sch.get_loops(rows)[0]
-    sch.parallel(row)
-    for block in reversed(producers):
-        sch.compute_at(block, row, preserve_unit_loops=True)
+    share_rows(sch, ROW_BLOCKS)
     schedule_row(sch, core)
 
 

@@ -70,12 +70,18 @@ ROW_BLOCKS = ("partial_sum", "row_sum", "row_mean", "partial_square", "row_squar
 
 def schedule(sch: s_tir.Schedule, core: CpuCore) -> None:
     """Rows to threads."""
-    *producers, rows = (sch.get_sblock(name) for name in ROW_BLOCKS)
+    share_rows(sch, ROW_BLOCKS)
+    schedule_row(sch, core)
+
+
+def share_rows(sch: s_tir.Schedule, names: tuple[str, ...]) -> None:
+    """Give the rows of the last of the blocks ``names`` to threads, each row with the other blocks
+    in it."""
+    *producers, rows = (sch.get_sblock(name) for name in names)
     row = sch.get_loops(rows)[0]
     sch.parallel(row)
     for block in reversed(producers):
         sch.compute_at(block, row, preserve_unit_loops=True)
-    schedule_row(sch, core)
 
 
 def schedule_row(sch: s_tir.Schedule, core: CpuCore) -> None:
