@@ -35,7 +35,7 @@ class Options:
     """How many of the network's kernels."""
 
     candidates: int = 24
-    """Ways to cut each, the built-in one among them."""
+    """Ways to cut each, the default configuration among them."""
 
     out: Path | None = None
     """Folder for ranking.csv and ranking.png."""

@@ -32,7 +32,7 @@ class BuildRequest:
         ndk_compiler: the Android NDK's clang, or None.
         on_processor: "backbone" or "head": the part that runs on the processor beside the target's
             GPU; None for the whole network on one device.
-        image_weights: a GPU's built-in schedules read int8 weights from images, to be measured
+        image_weights: a GPU's default schedules read int8 weights from images, to be measured
             beside those that read them from buffers.
         logs: folder of the tuning logs, one of which may be the target's.
     """

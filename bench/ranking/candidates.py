@@ -48,8 +48,8 @@ def costly_kernels(tasks: Sequence[KernelTask], count: int) -> list[KernelTask]:
 def build_some(
     tasks: Sequence[KernelTask], builder: Builder, core: CpuCore, count: int
 ) -> list[BuiltCandidate]:
-    """The built-in choice of each kernel and ``count`` - 1 others, drawn with a fixed seed; without
-    those that do not build."""
+    """The default configuration of each kernel and ``count`` - 1 others, drawn with a fixed seed;
+    without those that do not build."""
     candidates = []
     for task in tasks:
         builtin, choices = all_configurations(task.family, task.load(), core)

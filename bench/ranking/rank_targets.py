@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bench.ranking.ranked import Ranking
 from compile.build_network import quantized_program
 from compile.build_request import BuildRequest
 from compile.support.atomic import atomic_path, make_folder
+from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.emulated.arm64.command import check_board
@@ -45,7 +47,7 @@ def rank_targets(
         load_target(name)
         check_board(request.emulated_root)
     with phases.phase("quantize"):
-        program = quantized_program(BuildRequest("host", size=request.size))
+        program = quantized_program(BuildRequest("host", size=request.size), user_cache(os.environ))
     rankings = []
     for name in dict.fromkeys(targets):
         phases.say(name)

@@ -13,7 +13,7 @@ def show_build(artefact: Artefact, console: Console) -> None:
     """Print what ``artefact`` holds, part by part."""
     table = Table(title=escape(str(artefact.library)), title_justify="left", title_style="bold")
     table.add_column("part")
-    for column in ("ops", "MMAC", "weights kB", "activations MB", "tuned", "built-in"):
+    for column in ("ops", "MMAC", "weights kB", "activations MB", "tuned", "default"):
         table.add_column(column, justify="right")
     for part in artefact.manifest.parts:
         table.add_row(

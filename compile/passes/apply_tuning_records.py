@@ -22,7 +22,7 @@ _FILES = (WORKLOADS, RECORDS)
 def apply_tuning_records(directory: Path, target: tvm.target.Target) -> tvm.transform.Pass:
     """The pass that reads MetaSchedule's two JSON-lines files in ``directory``.
 
-    Where the directory has no records, nothing is changed: the built-in schedules serve.
+    Where the directory has no records, nothing is changed: the default schedules serve.
 
     Raises:
         TargetError: (when run) the files are there but cannot be read.
@@ -78,7 +78,7 @@ def _best_records(directory: Path, paths: list[Path], keys: set[str]) -> MemoryD
             database.commit_tuning_record(found)
     if stale:
         log.warning(
-            "%d kernels in %s have records that no longer fit, and get their built-in schedules: "
+            "%d kernels in %s have records that no longer fit, and get their default schedules: "
             "tune them again",
             stale,
             directory,

@@ -128,12 +128,12 @@ def print_statuses(statuses: Sequence[LogStatus], console: Console) -> None:
         table = Table(
             title=escape(f"{status.log}: {status.device.cpu}, TVM {status.device.tvm}"),
             caption=f"{status.records} records of {len(status.kernels)} kernels, of which "
-            f"{better} got another choice than the built-in one",
+            f"{better} are faster with another configuration than the default",
             title_justify="left",
         )
         for column in ("network", "last session", "trials", "ended by"):
             table.add_column(column)
-        for column in ("built-in ms", "best ms", "gain"):
+        for column in ("default ms", "best ms", "gain"):
             table.add_column(column, justify="right")
         networks: dict[tuple[str, ...], list[FinishedSession]] = {}
         for session in status.sessions:

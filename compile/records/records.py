@@ -119,8 +119,8 @@ class Compacted:
     Attributes:
         database: what is kept.
         dropped: choices that were left out, by kernel.
-        settled: seconds of the built-in choice of each kernel for which it is the fastest: nothing
-            of such a kernel is kept, since builds schedule it so without a record.
+        settled: seconds of the default configuration of each kernel for which it is the fastest:
+            nothing of such a kernel is kept, since builds schedule it so without a record.
     """
 
     database: Database

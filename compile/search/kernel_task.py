@@ -105,7 +105,7 @@ class NetworkKernels:
 
     Attributes:
         tasks: kernels that can be tuned, in the order of their first calls.
-        untunable: how many kernels there are of each family that has its built-in schedule only.
+        untunable: how many kernels there are of each family that has its default schedule only.
     """
 
     tasks: list[KernelTask]

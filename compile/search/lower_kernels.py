@@ -12,6 +12,7 @@ from compile.build_request import BuildRequest
 from compile.pipeline import PipelineOptions, lower_network
 from compile.quantize.schemes import scheme_named
 from compile.search.kernel_task import NetworkKernels, network_kernels
+from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.progress import Progress
 from targets.spec import TargetSpec
 
@@ -21,12 +22,13 @@ def tunable_kernels(
     spec: TargetSpec,
     phases: Progress,
     program: ExportedProgram | None = None,
+    cache: BuildCache = NO_CACHE,
 ) -> NetworkKernels:
     """What the network of ``build`` calls on ``spec``; ``program`` is the quantized network, where
-    the caller has it already."""
+    the caller has it already; ``cache`` may have it, too."""
     scheme = scheme_named(build.scheme)
     with phases.phase("quantize"):
-        program = program or quantized_program(build)
+        program = program or quantized_program(build, cache)
     # The records are not looked at before "schedule".
     options = PipelineOptions.for_scheme(spec, spec.threads, scheme, Path())
     lowered = lower_network(program, options, phases.phase)

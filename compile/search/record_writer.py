@@ -54,7 +54,7 @@ class RecordWriter:
         Raises:
             OutputError: it cannot be written; the log is as it was.
         """
-        # Builds take the fastest record: among them has to be the built-in choice's again.
+        # Builds take the fastest record: among them has to be the default configuration's again.
         for settled, known in self._settled.pop(task.key, {}).items():
             if settled != choice and task.key not in self._log.database.by_kernel:
                 self._add(task, settled, (known,))

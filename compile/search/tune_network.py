@@ -52,6 +52,7 @@ from compile.search.reference_kernel import reference_task
 from compile.search.runner import Runner
 from compile.search.show_session import shown_session
 from compile.search.tuning_session import SessionResources, TuningSession
+from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
@@ -159,7 +160,8 @@ def _tune_on(
             console.print(sentence, style="yellow", soft_wrap=True)
         network = network_named("mqnet", attention=request.attention)
         build = BuildRequest(request.target, request.scheme, network, request.size)
-        kernels = tunable_kernels(build, spec, Progress(console), program)
+        cache = user_cache(os.environ)
+        kernels = tunable_kernels(build, spec, Progress(console), program, cache)
         with (
             closing(_builder(cluster, request, spec, core, Path(scratch))) as builder,
             closing(ExpectedResults(Path(scratch))) as expected,

@@ -1,4 +1,4 @@
-"""Builds one kernel with its built-in schedule for this machine, or for its OpenCL device, and
+"""Builds one kernel with its default schedule for this machine, or for its OpenCL device, and
 calls it with NumPy arrays."""
 
 from __future__ import annotations

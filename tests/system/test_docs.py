@@ -12,6 +12,10 @@ import pytest
 import tyro
 from command_line import MAINS, REPOSITORY
 
+from compile.pipeline import PipelineOptions, phases
+from compile.quantize.schemes import scheme_named
+from targets.load_target import load_target
+
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
@@ -71,3 +75,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_readme_fits_the_eye() -> None:
     text = (REPOSITORY / "README.md").read_text()
     assert len(text.splitlines()) <= 130 and len(text.encode()) <= 8192
+
+
+def test_drawing_shows_the_phases_and_their_passes_in_order() -> None:
+    """Of the scheme that has all of them."""
+    options = PipelineOptions.for_scheme(
+        load_target("host"), 1, scheme_named("mixed-fp16"), Path("no logs")
+    )
+    expected = []
+    for phase, passes in phases(options):
+        for number, one in enumerate(passes):
+            words = re.findall("[A-Z][a-z]*", one.info.name)
+            expected.append((phase if number == 0 else "", "_".join(words).lower()))
+    row = re.compile(r"^ (?P<phase>\w*) .* compile/passes/(?P<module>\w+)\.py$", re.MULTILINE)
+    shown = row.findall((REPOSITORY / "docs/pipeline.md").read_text())
+    assert shown == expected

@@ -37,7 +37,7 @@ def module() -> tvm.IRModule:
 
 
 def tile(schedule: s_tir.Schedule, width: int) -> None:
-    """Something that no built-in schedule does: ``width`` output channels, unrolled, outermost."""
+    """Something that no default schedule does: ``width`` output channels, unrolled, outermost."""
     *outer, channel = schedule.get_loops(schedule.get_sblock("epilogue"))
     channel, inner = schedule.split(channel, [None, width])
     schedule.reorder(channel, *outer, inner)

@@ -39,7 +39,7 @@ class Shipped:
 
     Attributes:
         kernels: that were tuned.
-        records: of them, those with a record: for the others the built-in schedule is the fastest.
+        records: of them, those with a record: for the others the default schedule is the fastest.
         cores, l1d_bytes, l2_bytes: of the host that it was made on; a target's file has them.
     """
 

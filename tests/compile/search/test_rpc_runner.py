@@ -43,7 +43,7 @@ def no_rest(noise_is_no_drift: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Job], Path]:
-    """The reference kernel by its built-in choice and two others, and what it should compute."""
+    """The reference kernel by its default configuration and two others, and its right results."""
     folder, task = tmp_path_factory.mktemp("built"), reference_task()
     choices = all_configurations(task.family, task.load(), UNIT)[1][:3]
     with closing(Builder(HOST, UNIT, folder, 1)) as builder:

@@ -17,7 +17,7 @@ from targets.load_target import load_target
 
 pytestmark = [x86_only, needs_lld]
 HOST = records_name(load_target("host"))
-# The kernels of QUICK are more than these: all built-in choices are measured, and no more.
+# The kernels of QUICK are more than these: all default configurations are measured, and no more.
 TRIALS = "--trials", 20, "--json"
 
 
