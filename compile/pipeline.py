@@ -229,7 +229,7 @@ def _partition(options: PipelineOptions) -> list[tvm.transform.Pass]:
 
 def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     """Machine code for the planned module's kernels and bytecode for its functions."""
-    target = tvm_target(options.spec, options.threads)
+    target = tvm_target(options.spec)
     with kernel_sources(options.spec, planned):
         return relax.build(planned, target, relax_pipeline=lower_to_vm())
 
@@ -239,4 +239,5 @@ def emit_code(planned: tvm.IRModule, options: PipelineOptions, cache: BuildCache
     again."""
     if options.spec.gpu is not None:
         return EmittedCode(emit(planned, options))
-    return emit_objects(planned, tvm_target(options.spec, options.threads), cache)
+    # A number of threads is in the loops by now, and in nothing that is kept by its target.
+    return emit_objects(planned, tvm_target(options.spec), cache)

@@ -21,10 +21,9 @@ from compile.networks.network import Network
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms
-from compile.quantize.observers import WideMinMaxObserver
+from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
 from compile.quantize.pt2e import (
     FakeQuantize,
-    HistogramObserver,
     MovingAveragePerChannelMinMaxObserver,
     QuantizationSpec,
     prepare_qat_pt2e,
@@ -72,7 +71,7 @@ def _fake(
 
 
 FAKE_QUANTIZERS = Specifications(
-    activations=_fake(OBSERVED, CalibratedFakeQuantize, observer=HistogramObserver),
+    activations=_fake(OBSERVED, CalibratedFakeQuantize, observer=FastHistogramObserver),
     once_per_image=_fake(
         OBSERVED_ONCE_PER_IMAGE, CalibratedFakeQuantize, observer=WideMinMaxObserver
     ),
