@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 
@@ -24,8 +25,15 @@ from compile.kernels.cpu.instructions.planar_intrinsics import (
 _ANY_WIDTH = 512
 
 
+class _UnknownInstruction(Exception):
+    pass
+
+
 def _dot(name: str) -> DotProduct:
-    return dot_product_named(name, _ANY_WIDTH)
+    dot = dot_product_named(name, _ANY_WIDTH)
+    if dot is None:
+        raise _UnknownInstruction(name)
+    return dot
 
 
 _INTRINSICS: dict[str, Callable[..., str]] = {
@@ -46,4 +54,5 @@ def register_intrinsics(names: Iterable[str]) -> None:
     for name in names:
         for pattern, register in _INTRINSICS.items():
             if match := re.fullmatch(r"mqnet\." + pattern, name):
-                register(*(int(part) if part.isdigit() else part for part in match.groups()))
+                with contextlib.suppress(_UnknownInstruction):
+                    register(*(int(part) if part.isdigit() else part for part in match.groups()))
