@@ -75,8 +75,9 @@ def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
             f"no variant in {path.name} fits this machine ({machine.arch}); "
             "x86-64 needs at least SSE 4.2, arm64 needs NEON"
         )
+    cpu = llvm_host_cpu(machine, variant.triple, fallback=variant.cpu)
     found = {
-        "cpu": llvm_host_cpu(machine, variant.triple, fallback=variant.cpu),
+        "cpu": cpu,
         "l1d_bytes": machine.l1d_bytes or variant.l1d_bytes,
         "l2_bytes": machine.l2_bytes or variant.l2_bytes,
     }
@@ -90,7 +91,7 @@ def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
             requires=variant.requires,
             **_core_fields(variant) | found,
         ),
-        cores=(CoreCluster(found["cpu"], machine.cores),),
+        cores=(CoreCluster(cpu, machine.cores),),
         threads=machine.cores,
         peak_int8_macs=variant.peak_int8_macs,
         peak_fp32_macs=variant.peak_fp32_macs,

@@ -102,7 +102,7 @@ def _allowed(schema: Any) -> str:
     if isinstance(schema, inspect.VarTupleType):
         items = "tables" if isinstance(schema.item_type, inspect.StructType) else "strings"
         return f"a list of {'one or more ' if schema.min_length else ''}{items}"
-    names = {inspect.StrType: "a string", inspect.BoolType: "true or false"}
+    names: dict[type, str] = {inspect.StrType: "a string", inspect.BoolType: "true or false"}
     return names.get(type(schema), "a table")
 
 

@@ -35,7 +35,7 @@ def check_program(program: ExportedProgram) -> None:
 
 
 def _check_batch(node: fx.Node) -> None:
-    shape = getattr(node.meta.get("val"), "shape", ())
+    shape: tuple[int, ...] = getattr(node.meta.get("val"), "shape", ())
     if len(shape) == 4 and shape[0] != 1:
         raise GraphError(
             f"input {node.name} holds {shape[0]} pictures: export the network for a batch of 1, "
@@ -44,7 +44,9 @@ def _check_batch(node: fx.Node) -> None:
 
 
 def _check_symmetric(program: ExportedProgram, node: fx.Node) -> None:
-    zero_points = _tensor_of(program, node.args[2])
+    argument = node.args[2]
+    assert argument is None or isinstance(argument, fx.Node)
+    zero_points = _tensor_of(program, argument)
     if zero_points is not None and torch.count_nonzero(zero_points):
         raise GraphError(
             f"{node.name}: weights of {_module_of(node)} have zero points other than 0; "

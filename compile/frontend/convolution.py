@@ -11,8 +11,8 @@ from tvm import relax
 def conv2d(node: fx.Node, importer: Any) -> relax.Var:
     """``conv2d(x, weight, bias, stride, padding, dilation, groups)``: NCHW, OIHW, result of x's
     dtype."""
-    defaults = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
-    given = importer.retrieve_args(node)
+    defaults: tuple[Any, ...] = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
+    given: list[Any] = importer.retrieve_args(node)
     data, weight, bias, stride, padding, dilation, groups = (*given, *defaults[len(given) :])
     result = importer.block_builder.emit(
         relax.op.nn.conv2d(

@@ -20,7 +20,7 @@ _INT8_RANGE = (-128, 127)
 
 def quantize_per_tensor(node: fx.Node, importer: Any) -> relax.Var:
     """``quantize_per_tensor(x, scale, zero_point, quant_min, quant_max, dtype)``."""
-    data, scale, zero_point, low, high, dtype = node.args
+    data, scale, zero_point, low, high, dtype = _arguments(node)
     _check_int8(node, low, high, dtype)
     call = relax.op.quantize(
         importer.env[data], _scale(scale), _zero_point(zero_point), axis=-1, out_dtype="int8"
@@ -30,7 +30,7 @@ def quantize_per_tensor(node: fx.Node, importer: Any) -> relax.Var:
 
 def dequantize_per_tensor(node: fx.Node, importer: Any) -> relax.Var:
     """``dequantize_per_tensor(q, scale, zero_point, quant_min, quant_max, dtype)``."""
-    data, scale, zero_point, low, high, dtype = node.args
+    data, scale, zero_point, low, high, dtype = _arguments(node)
     _check_int8(node, low, high, dtype)
     call = relax.op.dequantize(
         importer.env[data], _scale(scale), _zero_point(zero_point), axis=-1, out_dtype="float32"
@@ -44,7 +44,7 @@ def dequantize_per_channel(node: fx.Node, importer: Any) -> relax.Var:
     The zero points are dropped: :func:`compile.frontend.check_program.check_program` has seen that
     they are zero (weights are symmetric).
     """
-    data, scales, _, axis, _, _, dtype = node.args
+    data, scales, _, axis, _, _, dtype = _arguments(node)
     _check_int8(node, *_INT8_RANGE, dtype)
     out_dtype = node.kwargs.get("out_dtype") or torch.float32
     call = relax.op.dequantize(
@@ -63,6 +63,11 @@ QUANTIZED_OPS = {
     "dequantize_per_tensor.default": dequantize_per_tensor,
     "dequantize_per_channel.default": dequantize_per_channel,
 }
+
+
+def _arguments(node: fx.Node) -> tuple[Any, ...]:
+    """The arguments, whose types the operator's schema says and FX's do not."""
+    return node.args
 
 
 def _check_int8(node: fx.Node, low: int, high: int, dtype: torch.dtype) -> None:

@@ -14,6 +14,9 @@ from PIL import Image
 
 from compile.support.errors import PhotoError
 
+#: What becomes of a photograph that is larger than the frame: an error, or it is made smaller.
+FitMode = Literal["pad", "resize"]
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -45,7 +48,7 @@ def padded_size(height: int, width: int, multiple: int = 32) -> tuple[int, int]:
 
 
 def fit_photo(
-    photo: np.ndarray, height: int, width: int, mode: Literal["pad", "resize"] = "pad"
+    photo: np.ndarray, height: int, width: int, mode: FitMode = "pad"
 ) -> tuple[np.ndarray, Placement]:
     """Put a photograph, uint8 [h, w, 3], into a frame: uint8 [height, width, 3], and say where.
 

@@ -150,13 +150,15 @@ def _apply_profile(path: Path, image: Image.Image, profile: bytes) -> Image.Imag
             return image
         if image.mode == "RGB" and source.profile.xcolor_space.strip() == "GRAY":
             image = image.convert("L")  # a grey PNG with transparency came through RGBA
-        return ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             image,
             source,
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
         )
+        assert converted is not None  # which is what a conversion in place returns
+        return converted
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         _log.warning("%s: its colour profile is unusable (%s), taken for sRGB", path, error)
         return image

@@ -31,9 +31,9 @@ def to_srgb8(linear: np.ndarray) -> np.ndarray:
 
 def _eetf(nits: np.ndarray, source_peak: float) -> np.ndarray:
     """BT.2390's steps 1 to 4 for a display of 203 cd/m2 and no black lift."""
-    source_code = pq_encode(np.float32(source_peak))
+    source_code = pq_encode(np.asarray(source_peak, np.float32))
     e1 = pq_encode(nits) / source_code
-    target = pq_encode(np.float32(WHITE_NITS)) / source_code
+    target = pq_encode(np.asarray(WHITE_NITS, np.float32)) / source_code
     knee = 1.5 * target - 0.5
     if knee >= 1:
         return nits

@@ -59,7 +59,7 @@ def encode_avif(linear: np.ndarray) -> bytes:
     """
     nits = np.maximum(linear @ BT709_TO_BT2020.T, 0) * WHITE_NITS
     codes = np.rint(pq_encode(nits) * 1023).astype(np.uint16)
-    return imagecodecs.avif_encode(
+    encoded = imagecodecs.avif_encode(
         codes,
         level=95,
         speed=6,
@@ -69,6 +69,7 @@ def encode_avif(linear: np.ndarray) -> bytes:
         transfer=16,
         matrix=9,
     )
+    return bytes(encoded)
 
 
 def encode_exr(linear: np.ndarray) -> bytes:

@@ -71,6 +71,7 @@ def _channel_peaks(
 
 
 def _multiply_outputs(conv: nn.Conv2d, scale: Tensor) -> None:
+    assert conv.bias is not None  # a batch norm was folded into it
     conv.weight.data *= scale[:, None, None, None]
     conv.bias.data *= scale
 

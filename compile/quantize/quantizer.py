@@ -247,7 +247,9 @@ class SchemeQuantizer(Quantizer):
 def _activations_of(node: Node) -> list[Node]:
     """The tensors that ``node`` reads, without weights and other parameters."""
     if node.target is aten.cat.default:
-        return list(node.args[0])
+        joined = node.args[0]
+        assert isinstance(joined, list | tuple)
+        return [arg for arg in joined if isinstance(arg, Node)]
     count = 2 if node.target in ARITHMETIC else 1
     return [arg for arg in node.args[:count] if isinstance(arg, Node)]
 

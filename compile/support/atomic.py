@@ -16,7 +16,8 @@ from pathlib import Path
 from compile.support.errors import OutputError
 
 _FREE_SPACE = "free some space or write to another disk"
-_REMEDIES = {
+# An OSError may come without a number.
+_REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "raise the limit on file sizes or write to another disk",

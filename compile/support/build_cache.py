@@ -67,7 +67,8 @@ class BuildCache:
         try:
             found = self._cache().get(f"{kind}-{key}")
         except (OSError, sqlite3.Error, diskcache.Timeout, EOFError, ValueError) as error:
-            return self._give_up(error)
+            self._give_up(error)
+            return None
         if not isinstance(found, bytes):
             return None
         checksum, data = found[:_SHA256_BYTES], found[_SHA256_BYTES:]

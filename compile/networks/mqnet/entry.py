@@ -54,31 +54,47 @@ class MQNetEntry(Network):
         """MQNet with the weights of ``checkpoint``."""
         return load_checkpoint(checkpoint, self.attention)
 
-    def joined_tensors(self, net: MQNet) -> Sequence[JoinedTensor]:
+    def joined_tensors(self, net: nn.Module) -> Sequence[JoinedTensor]:
         """What the decoder upsamples and joins with a skip or the image."""
+        assert isinstance(net, MQNet)
         decoder = net.backbone.decoder
-        stages = list(decoder.stages)
-        readers = [stage[0].expand.conv for stage in stages[1:]] + [decoder.merge_skip.conv]
+        stages = [_blocks_of(stage) for stage in decoder.stages]
+        producer, last_reader = _convolution(decoder.merge_skip), _convolution(decoder.merge_image)
+        readers = [*(_convolution(blocks[0].expand) for blocks in stages[1:]), producer]
         joined = [
-            _joined_stage(stage, reader) for stage, reader in zip(stages, readers, strict=True)
+            _joined_stage(stage, blocks, reader)
+            for stage, blocks, reader in zip(decoder.stages, stages, readers, strict=True)
         ]
-        producer, reader = decoder.merge_skip.conv, decoder.merge_image.conv
-        return *joined, JoinedTensor(decoder.merge_skip, (producer,), (reader,), IMAGE_RANGE)
+        return *joined, JoinedTensor(decoder.merge_skip, (producer,), (last_reader,), IMAGE_RANGE)
 
     def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Linear relative light of H."""
         return decode_hdr(output)
 
 
-def _joined_stage(stage: nn.Sequential, reader: nn.Conv2d) -> JoinedTensor:
-    """The output of a decoder stage that ``reader`` reads, with the stage's gates kept as they
-    are."""
-    blocks: list[InvertedResidual] = list(stage)
-    inside = [block.expand.conv for block in blocks[1:]]
+def _blocks_of(stage: nn.Module) -> list[InvertedResidual]:
+    blocks = [block for block in stage.children() if isinstance(block, InvertedResidual)]
+    assert len(blocks) == len(list(stage.children()))
+    return blocks
+
+
+def _convolution(unit: nn.Module) -> nn.Conv2d:
+    """The convolution of a :func:`compile.networks.mqnet.network.conv_unit`."""
+    conv = unit.get_submodule("conv")
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
+def _joined_stage(
+    stage: nn.Module, blocks: Sequence[InvertedResidual], reader: nn.Conv2d
+) -> JoinedTensor:
+    """The output of a decoder stage of ``blocks`` that ``reader`` reads, with the stage's gates
+    kept as they are."""
+    inside = [_convolution(block.expand) for block in blocks[1:]]
     gates = [
         getattr(block.attention, name)
         for block in blocks
         for name in getattr(block.attention, "reads_input", ())
     ]
-    producers = tuple(block.project.conv for block in blocks)
+    producers = tuple(_convolution(block.project) for block in blocks)
     return JoinedTensor(stage, producers, (*inside, *gates, reader), SKIP_RANGE)

@@ -117,6 +117,7 @@ class InvertedResidual(nn.Module):
         self.project = conv_unit(hidden, channels_out)
         make_attention = ATTENTIONS[attention]
         self.attention = nn.Identity() if make_attention is None else make_attention(channels_out)
+        self.stride = stride
         self.residual = channels_in == channels_out and stride == 1
 
     def forward(self, x: Tensor, with_expanded: bool = False) -> Tensor | tuple[Tensor, Tensor]:
@@ -160,7 +161,7 @@ class Encoder(nn.Module):
         skips = []
         for block in self.blocks:
             x, expanded = block(x, with_expanded=True)
-            if block.depthwise.conv.stride == (2, 2):
+            if block.stride == 2:
                 skips.append(expanded)
         return x, skips
 
