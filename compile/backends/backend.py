@@ -79,7 +79,7 @@ class Backend(ABC):
     """
 
     core: CoreModel
-    dot_product: DotProduct | None
+    dot_product: DotProduct | None = None
 
     @property
     def families(self) -> KernelFamilies:
@@ -90,7 +90,7 @@ class Backend(ABC):
     def convolution(
         self,
         convolution: Convolution,
-        data_shape: tuple[int, ...],
+        data_shape: tuple[int, int, int, int],
         data_dtype: str,
         epilogue: ConvEpilogue,
     ) -> PackedConvolution:

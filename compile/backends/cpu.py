@@ -53,7 +53,7 @@ class CpuBackend(Backend):
     def convolution(
         self,
         convolution: Convolution,
-        data_shape: tuple[int, ...],
+        data_shape: tuple[int, int, int, int],
         data_dtype: str,
         epilogue: ConvEpilogue,
     ) -> PackedConvolution:
@@ -66,6 +66,7 @@ class CpuBackend(Backend):
             )
             packed = weight[:, :, 0, 0].T
         elif convolution.out_layout == NHCW:
+            assert dot is not None  # Planes are chosen for a dot product only.
             window = window_of(convolution)
             kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
             packed, shift = pack_planar(weight, dot), dot.shift
@@ -73,7 +74,7 @@ class CpuBackend(Backend):
             kernel, packed = _by_dot_product(convolution, data_shape, dot, epilogue)
             shift = dot.shift
         else:
-            lanes = None if dot is None else dot.lanes_for(weight.shape[0])
+            lanes = None if dot is None else dot.find_lanes(weight.shape[0])
             kernel, packed = plain_convolution(convolution, data_shape, data_dtype, epilogue, lanes)
         return PackedConvolution(
             kernel,
@@ -150,12 +151,15 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
     weight = convolution.weight
     if not data_dtype == str(weight.dtype) == "int8" or weight.min() < dot.least_weight:
         return False
-    lanes_for = dot.dividing_lanes if convolution.groups > 1 else dot.lanes_for
+    lanes_for = dot.find_dividing_lanes if convolution.groups > 1 else dot.find_lanes
     return lanes_for(weight.shape[0]) is not None
 
 
 def _by_dot_product(
-    convolution: Convolution, data_shape: tuple[int, ...], dot: DotProduct, epilogue: ConvEpilogue
+    convolution: Convolution,
+    data_shape: tuple[int, int, int, int],
+    dot: DotProduct,
+    epilogue: ConvEpilogue,
 ) -> tuple[tirx.PrimFunc, NDArray]:
     weight, window = convolution.weight, window_of(convolution)
     if convolution.groups > 1:

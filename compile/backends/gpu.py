@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from tvm import tirx
@@ -35,12 +34,11 @@ class GpuBackend(Backend):
     """The kernels of a GPU like ``core``; int8 by int8 multiplies by dp4a."""
 
     core: GpuCore
-    dot_product: ClassVar[None] = None
 
     def convolution(
         self,
         convolution: Convolution,
-        data_shape: tuple[int, ...],
+        data_shape: tuple[int, int, int, int],
         data_dtype: str,
         epilogue: ConvEpilogue,
     ) -> PackedConvolution:

@@ -24,22 +24,24 @@ POINTWISE = Window((1, 1), (1, 1), (0, 0, 0, 0))
 
 def window_of(convolution: Convolution) -> Window:
     """Return the geometry of ``convolution``."""
-    return Window(convolution.weight.shape[2:], convolution.stride, convolution.padding)
+    rows, columns = convolution.weight.shape[2:]
+    return Window((rows, columns), convolution.stride, convolution.padding)
 
 
 def result_shape(
-    convolution: Convolution, data_shape: tuple[int, ...]
+    convolution: Convolution, data_shape: tuple[int, int, int, int]
 ) -> tuple[int, int, int, int]:
     """Return the shape of the result in the convolution's layout, of data in its data layout."""
     data = dict(zip(convolution.data_layout, data_shape, strict=True))
     rows, columns = window_of(convolution).output_size(data["H"], data["W"])
     result = {"N": 1, "H": rows, "W": columns, "C": convolution.weight.shape[0]}
-    return tuple(result[axis] for axis in convolution.out_layout)
+    first, second, third, fourth = (result[axis] for axis in convolution.out_layout)
+    return first, second, third, fourth
 
 
 def plain_convolution(
     convolution: Convolution,
-    data_shape: tuple[int, ...],
+    data_shape: tuple[int, int, int, int],
     data_dtype: str,
     epilogue: ConvEpilogue,
     lanes: int | None = None,
@@ -76,6 +78,7 @@ def zero_point_offset(convolution: Convolution, shift: int = 0) -> NDArray[np.in
 def accumulator_scale(convolution: Convolution) -> NDArray[np.float64]:
     """Return s_x * s_w[c], what one unit of the int32 accumulator is worth, float64 [O]."""
     scale = np.float64(convolution.data.quantization.scale)
+    assert convolution.weight_scale is not None
     return scale * convolution.weight_scale.astype(np.float64)
 
 

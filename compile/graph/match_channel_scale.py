@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tvm import relax
 from tvm_ffi import structural_equal
 
-from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
+from compile.graph.rewrite_kernel_calls import KernelCallRewriter
+from compile.graph.shapes import tensor_shape
 from compile.kernels.cpu.plain.elementwise import create_multiply
 
 

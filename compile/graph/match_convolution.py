@@ -80,20 +80,22 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
     # Under float weights int8 data saves nothing: its dequantize stays an op of its own.
     if op_name(data_definition) == "dequantize" and weight_scale is not None:
         data = dequantized(call.args[0], definitions)
+    rows, columns = (int(s) for s in attrs.strides)
+    top, left, bottom, right = (int(p) for p in attrs.padding)
     return Convolution(
         data,
         weight,
         weight_scale,
         bias.reshape(channels).astype(np.float32),
-        stride=tuple(int(s) for s in attrs.strides),
-        padding=tuple(int(p) for p in attrs.padding),
+        stride=(rows, columns),
+        padding=(top, left, bottom, right),
         groups=groups,
         data_layout=str(attrs.data_layout),
         out_layout=str(attrs.out_layout),
     )
 
 
-def activation_limits(call: relax.Expr) -> tuple[float | None, float | None] | None:
+def activation_limits(call: relax.Expr) -> tuple[float, float | None] | None:
     """(low, high) where ``call`` is a ReLU or a clip, else None."""
     if op_name(call) == "nn.relu":
         return 0.0, None
@@ -106,7 +108,7 @@ def _weight(
     expr: relax.Expr, definitions: Definitions
 ) -> tuple[NDArray, NDArray[np.float32] | None]:
     definition = definitions.get(expr) if isinstance(expr, relax.Var) else expr
-    if op_name(definition) == "dequantize":
+    if definition is not None and op_name(definition) == "dequantize":
         weight = constant_value(definition.args[0], definitions)
         scale = constant_value(definition.args[1], definitions)
         zero_point = constant_value(definition.args[2], definitions)

@@ -64,10 +64,10 @@ def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
         chain, operand, numbers = origin
         return QuantizedOp("unary", (operand,), output, table=tabulate(chain, numbers, output))
     source, low, high = _before_activations(quantize.args[0], definitions)
-    limits = {
-        "low": -128 if low is None else output.quantized(low),
-        "high": 127 if high is None else output.quantized(high),
-    }
+    limits = (
+        -128 if low is None else output.quantized(low),
+        127 if high is None else output.quantized(high),
+    )
     return _match_anchor(source, definitions, output, limits)
 
 
@@ -78,36 +78,40 @@ def _before_activations(
 
     Not :func:`unary_chain`: the bias of a convolution with one output channel is a scalar, too.
     """
-    low, high = None, None
+    low: float | None = None
+    high: float | None = None
     while True:
         call = definitions.get(expr) if isinstance(expr, relax.Var) else None
         limits = activation_limits(call)
-        if limits is None:
+        if call is None or limits is None:
             return expr, low, high
-        low = limits[0] if low is None else max(low, limits[0])
-        if limits[1] is not None:
-            high = limits[1] if high is None else min(high, limits[1])
+        least, most = limits
+        low = least if low is None else max(low, least)
+        if most is not None:
+            high = most if high is None else min(high, most)
         expr = call.args[0]
 
 
 def _match_anchor(
-    source: relax.Expr, definitions: Definitions, output: Quantization, limits: dict[str, int]
+    source: relax.Expr, definitions: Definitions, output: Quantization, limits: tuple[int, int]
 ) -> QuantizedOp:
     call = definitions.get(source)
+    if call is None:
+        raise NotLowerable("a function parameter has no integer kernel")
     name = op_name(call)
     if name in ("add", "multiply") and constant_value(call.args[1], definitions) is None:
         operands = tuple(dequantized(arg, definitions) for arg in call.args)
         _check_broadcast(operands)
-        return QuantizedOp(name, operands, output, **limits)
+        return QuantizedOp(name, operands, output, *limits)
     if name in ("add", "nn.conv2d"):
         convolution = match_convolution(source, definitions)
         if not isinstance(convolution.data, QuantizedTensor) or convolution.weight_scale is None:
             raise NotLowerable("the convolution has a float operand")
-        return QuantizedOp("conv2d", (convolution.data,), output, **limits, convolution=convolution)
+        return QuantizedOp("conv2d", (convolution.data,), output, *limits, convolution=convolution)
     if name == "nn.adaptive_avg_pool2d":
         if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:
             raise NotLowerable("average pooling is lowered for a 1x1 result only")
-        return QuantizedOp("mean", (dequantized(call.args[0], definitions),), output, **limits)
+        return QuantizedOp("mean", (dequantized(call.args[0], definitions),), output, *limits)
     if name == "image.resize2d":
         factor = upsampling_factor(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
@@ -133,13 +137,10 @@ def _same_quantization(
     operands: list[relax.Expr],
     definitions: Definitions,
     output: Quantization,
-    limits: dict[str, int],
+    limits: tuple[int, int],
 ) -> tuple[QuantizedTensor, ...]:
     tensors = tuple(dequantized(operand, definitions) for operand in operands)
-    if any(tensor.quantization != output for tensor in tensors) or limits != {
-        "low": -128,
-        "high": 127,
-    }:
+    if any(tensor.quantization != output for tensor in tensors) or limits != (-128, 127):
         raise NotLowerable("moving bytes needs one quantization for operands and result")
     return tensors
 

@@ -15,6 +15,7 @@ from compile.graph.constants import Definitions
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
 from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
+from compile.graph.shapes import feature_map_shape
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,9 @@ class UpsampledConcat:
     high_channels: slice
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
         """[1,H/factor,W/factor,A] of ``low`` and [1,H,W,B] of ``high``."""
-        tensors = self.low.tensor, self.high.tensor
-        low, high = (tuple(int(extent) for extent in tensor.ty.shape) for tensor in tensors)
-        return low, high
+        return feature_map_shape(self.low.tensor), feature_map_shape(self.high.tensor)
 
 
 def match_upsampled_concat(
@@ -58,6 +57,7 @@ def match_upsampled_concat(
     channels = [slice(0, first), slice(first, first + _channels(concat.inputs[1]))]
     which = 0 if sources[0] is not None else 1
     low, high = sources[which], concat.inputs[1 - which]
+    assert low is not None and low.factor is not None
     return UpsampledConcat(low.inputs[0], high, low.factor, channels[which], channels[1 - which])
 
 

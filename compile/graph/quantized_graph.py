@@ -49,7 +49,7 @@ def op_name(expr: relax.Expr | None) -> str:
 def quantization_of(call: relax.Call, definitions: Definitions) -> Quantization:
     """The per-tensor parameters of a quantize or dequantize ``call``."""
     scale, zero_point = (constant_value(arg, definitions) for arg in call.args[1:3])
-    if scale is None or scale.size != 1:
+    if scale is None or zero_point is None or scale.size != 1:
         raise NotLowerable(f"{op_name(call)} is not per tensor with constant parameters")
     return Quantization(np.float32(scale.item()), int(zero_point.item()))
 
@@ -61,6 +61,10 @@ def dequantized(expr: relax.Expr, definitions: Definitions) -> QuantizedTensor:
         NotLowerable: it is something else.
     """
     definition = definitions.get(expr) if isinstance(expr, relax.Var) else None
-    if op_name(definition) != "dequantize" or not isinstance(definition.args[0], relax.Var):
+    if (
+        definition is None
+        or op_name(definition) != "dequantize"
+        or not isinstance(definition.args[0], relax.Var)
+    ):
         raise NotLowerable(f"operand {expr} is not a quantized tensor")
     return QuantizedTensor(definition.args[0], quantization_of(definition, definitions))

@@ -35,7 +35,9 @@ class KernelCallRewriter(FunctionRewriter):
     def kernel(self, var: relax.Expr | None) -> tirx.PrimFunc | None:
         """The kernel that computes ``var``, if one does."""
         call = self.definitions.get(var) if isinstance(var, relax.Var) else None
-        return self.mod[call.args[0]] if op_name(call) == "call_tir" else None
+        if call is None or op_name(call) != "call_tir":
+            return None
+        return self.mod[call.args[0]]
 
     def family(self, var: relax.Expr | None) -> str | None:
         """Of the kernel that computes ``var``."""
@@ -55,8 +57,3 @@ class KernelCallRewriter(FunctionRewriter):
         """``call`` as one that computes the layers of all ``members``."""
         calls = (self.definitions[var] for var in members)
         return with_layers(call, [layer for each in calls for layer in layers_of(each)])
-
-
-def tensor_shape(tensor: relax.Expr) -> tuple[int, ...]:
-    """The shape of a tensor of which it is known."""
-    return tuple(int(extent) for extent in tensor.ty.shape)

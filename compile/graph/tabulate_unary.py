@@ -28,10 +28,14 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
 def unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.Call], relax.Expr]:
     """The ops of one tensor operand (and scalars) that lead to ``expr``, last first, and the
     expression before them."""
-    chain = []
+    chain: list[relax.Call] = []
     while True:
         call = definitions.get(expr) if isinstance(expr, relax.Var) else None
-        if op_name(call) not in _UNARY or not _others_are_scalars(call, definitions):
+        if (
+            call is None
+            or op_name(call) not in _UNARY
+            or not _others_are_scalars(call, definitions)
+        ):
             return chain, expr
         chain.append(call)
         expr = call.args[0]

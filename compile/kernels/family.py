@@ -83,6 +83,6 @@ class KernelFamilies(dict[str, KernelFamily]):
         name = (kernel.attrs or {}).get(FAMILY_ATTR)
         if name is not None:
             return self.get(str(name))
-        serving = [family for family in self.values() if family.serves is not None]
+        serving = [(family, family.serves) for family in self.values() if family.serves is not None]
         schedule = s_tir.Schedule(kernel) if serving else None
-        return next((family for family in serving if family.serves(schedule)), None)
+        return next((family for family, serves in serving if serves(schedule)), None)

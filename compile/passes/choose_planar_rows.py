@@ -130,6 +130,7 @@ class _Planarizer(FunctionRewriter):
 
     def _add(self, _var: relax.Var, call: relax.Call) -> relax.Expr:
         bias = constant_value(call.args[1], self.definitions)
+        assert bias is not None  # What `_THROUGH` leads through are additions of constants.
         planes = np.ascontiguousarray(bias.reshape(1, 1, bias.size, 1))
         return relax.op.add(self.renewed(call.args[0]), relax.const(planes))
 

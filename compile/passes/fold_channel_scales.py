@@ -11,7 +11,8 @@ from tvm import relax
 
 from compile.graph.match_channel_scale import match_channel_scale
 from compile.graph.rewrite_function import rewrite_functions
-from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
+from compile.graph.rewrite_kernel_calls import KernelCallRewriter
+from compile.graph.shapes import feature_map_shape
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8 import int8_concat_pointwise
@@ -44,8 +45,11 @@ class _ScaleFolding(KernelCallRewriter):
         scaled = match_channel_scale(self.operands(var)[0], self, [var]) if is_reader else None
         if scaled is None:
             return self.renewed(value)
+        assert self._dot is not None  # The kernel that was found is made of it.
         _, high, *constants = self.operands(var)
-        shape, low_shape, high_shape = (tensor_shape(t) for t in (var, scaled.feature_map, high))
+        shape, low_shape, high_shape = (
+            feature_map_shape(tensor) for tensor in (var, scaled.feature_map, high)
+        )
         kernel = create_int8_concat_pointwise(
             low_shape,
             high_shape[3],

@@ -18,7 +18,8 @@ from tvm_ffi import structural_equal
 
 from compile.graph.match_channel_scale import ScaledFeatureMap, match_channel_scale
 from compile.graph.rewrite_function import rewrite_functions
-from compile.graph.rewrite_kernel_calls import KernelCallRewriter, tensor_shape
+from compile.graph.rewrite_kernel_calls import KernelCallRewriter
+from compile.graph.shapes import tensor_shape
 from compile.kernels.common.core_model import CoreModel, CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8 import int8_concat_pointwise, int8_depthwise, int8_pointwise
@@ -45,9 +46,11 @@ class FuseInvertedResiduals:
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        if self.dot is None:
+        dot, core = self.dot, self.core
+        if dot is None:
             return mod
-        return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, self.dot, self.core))
+        assert isinstance(core, CpuCore)  # Only a processor's backend has a dot product.
+        return rewrite_functions(mod, lambda mod, f: _BlockFusion(mod, f, dot, core))
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class _BlockFusion(KernelCallRewriter):
         self._cuts: dict[relax.Var, tuple[_Chain, InvertedResidual]] = {}
         for var in self.definitions:
             chain = self._chain(var)
-            cut = chain and cut_inverted_residual(self._sizes(chain), dot, core)
+            if chain is None:
+                continue
+            cut = cut_inverted_residual(self._sizes(chain), dot, core)
             if cut is not None:
                 self._cuts[chain.members[-1]] = chain, cut
 
@@ -92,7 +97,8 @@ class _BlockFusion(KernelCallRewriter):
         expand = self.operands(depthwise)[0]
         project = self.only_reader(depthwise)
         if (
-            self.family(expand) not in _EXPANSIONS
+            project is None
+            or self.family(expand) not in _EXPANSIONS
             or self.only_reader(expand) != depthwise
             or self.family(project) != int8_pointwise.FAMILY.name
             or project.ty.dtype != "int8"

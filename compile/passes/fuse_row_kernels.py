@@ -90,7 +90,8 @@ class _RowFusion(KernelCallRewriter):
 
     def _fusion(self, var: relax.Var) -> Fusion | None:
         """What the kernel that computes ``var`` can take into its loops."""
-        family = self._families.get(self.family(var))
+        name = self.family(var)
+        family = None if name is None else self._families.get(name)
         if family is None or family.fusion is None:
             return None
         return family.fusion if var.ty.dtype != "int8" or family.fusion.int8_results else None
@@ -143,7 +144,7 @@ class _RowFusion(KernelCallRewriter):
     def _primitive(self, group: _Group) -> tuple[relax.Function, list[relax.Expr]]:
         """A function of the group's calls, which FuseTIR makes a kernel of, and the operands that
         it takes from outside."""
-        operands = {}
+        operands: dict[relax.Expr, relax.Var] = {}
         for var in group.members:
             for operand in self.definitions[var].args[1].fields:
                 if operand not in group.members:

@@ -15,6 +15,7 @@ from compile.backends.backend import Backend
 from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.shapes import feature_map_shape, tensor_shape
 from compile.kernels.cpu.plain.mean import create_float_mean
 
 
@@ -53,19 +54,15 @@ class _ActivationLowering(FunctionRewriter):
         if not name or str(value.ty.dtype) not in ("float32", "float16"):
             return None
         dtype = str(value.ty.dtype)
-        if name == "nn.adaptive_avg_pool2d" and _shape(value)[1:3] == (1, 1):
-            return create_float_mean(_shape(value.args[0]), dtype)
+        if name == "nn.adaptive_avg_pool2d" and tensor_shape(value)[1:3] == (1, 1):
+            return create_float_mean(feature_map_shape(value.args[0]), dtype)
         if name == "image.resize2d":
             try:
                 factor = upsampling_factor(value)
             except NotLowerable:
                 return None
-            return self._backend.upsample(_shape(value.args[0]), factor, dtype)
+            return self._backend.upsample(feature_map_shape(value.args[0]), factor, dtype)
         if name == "concat" and int(value.attrs.axis) == 3 and len(value.args[0].fields) == 2:
-            left, right = (_shape(field) for field in value.args[0].fields)
+            left, right = (feature_map_shape(field) for field in value.args[0].fields)
             return self._backend.concat(left[1], left[2], (left[3], right[3]), dtype)
         return None
-
-
-def _shape(expr: relax.Expr) -> tuple[int, ...]:
-    return tuple(int(extent) for extent in expr.ty.shape)

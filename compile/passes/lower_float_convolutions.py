@@ -21,6 +21,7 @@ from compile.graph.constants import variables_of
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.shapes import feature_map_shape
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.support.errors import GraphError
 
@@ -86,12 +87,13 @@ class _ConvolutionLowering(FunctionRewriter):
     def _lower(self, convolution: Convolution, dtype: str) -> relax.Expr:
         is_integer = isinstance(convolution.data, QuantizedTensor)
         data = self.renewed(convolution.data.tensor if is_integer else convolution.data)
-        shape = tuple(int(extent) for extent in data.ty.shape)
+        shape = feature_map_shape(data)
         kind = EpilogueKind.BIAS if convolution.weight_scale is None else EpilogueKind.SCALE
         epilogue = ConvEpilogue(kind, convolution.low, convolution.high, dtype)
         packed = self._backend.convolution(convolution, shape, data.ty.dtype, epilogue)
         operands = [packed.weight, convolution.bias]
         if is_integer:
+            assert packed.offset is not None
             zero_point = convolution.data.quantization.zero_point
             operands += [
                 accumulator_scale(convolution).astype(np.float32),

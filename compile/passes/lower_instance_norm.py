@@ -12,6 +12,7 @@ from compile.backends.backend import Backend
 from compile.graph.constants import constant_value
 from compile.graph.quantized_graph import op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.shapes import feature_map_shape
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerInstanceNorm")
@@ -49,7 +50,7 @@ class _InstanceNormLowering(FunctionRewriter):
         data = self.renewed(call.args[0])
         gamma, beta = (self._in_float32(arg) for arg in call.args[1:])
         kernels = self._backend.norm(
-            tuple(int(extent) for extent in data.ty.shape),
+            feature_map_shape(data),
             str(data.ty.dtype),
             int(call.attrs.channel_axis),
             float(call.attrs.epsilon),

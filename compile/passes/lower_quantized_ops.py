@@ -11,15 +11,17 @@ from functools import partial
 
 import numpy as np
 import tvm
+from numpy.typing import NDArray
 from tvm import relax, tirx
 
-from compile.backends.backend import Backend
+from compile.backends.backend import Backend, PackedConcatConvolution, PackedConvolution
 from compile.backends.packing import accumulator_scale, integer_bias
 from compile.graph.linear_table import as_requantization
 from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
 from compile.graph.match_upsampled_concat import match_upsampled_concat
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.shapes import feature_map_shape, tensor_shape
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
@@ -74,20 +76,32 @@ class _QuantizedOpLowering(FunctionRewriter):
     def inputs(self, quantized_op: QuantizedOp) -> tuple[list[relax.Expr], list[tuple[int, ...]]]:
         """The new int8 operands of ``quantized_op`` and their shapes."""
         tensors = [self.renewed(operand.tensor) for operand in quantized_op.inputs]
-        return tensors, [tuple(int(e) for e in t.ty.shape) for t in tensors]
+        return tensors, [tensor_shape(tensor) for tensor in tensors]
+
+    def input(self, quantized_op: QuantizedOp) -> tuple[relax.Expr, tuple[int, int, int, int]]:
+        """The new int8 feature map that ``quantized_op`` reads, and its shape."""
+        (operand,) = quantized_op.inputs
+        data = self.renewed(operand.tensor)
+        return data, feature_map_shape(data)
 
     def _conv2d(self, quantized_op: QuantizedOp) -> relax.Expr:
-        (data,), (shape,) = self.inputs(quantized_op)
+        data, shape = self.input(quantized_op)
         convolution = quantized_op.convolution
+        assert convolution is not None
         epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
         joined = match_upsampled_concat(convolution, self.definitions)
-        packed = joined and self._backend.concat_convolution(convolution, joined, epilogue)
-        if packed is not None:
+        concat = None
+        if joined is not None:
+            concat = self._backend.concat_convolution(convolution, joined, epilogue)
+        packed: PackedConvolution | PackedConcatConvolution
+        if joined is not None and concat is not None:
+            packed = concat
             low, high = (self.renewed(part.tensor) for part in (joined.low, joined.high))
-            args = [low, high, packed.low_weight, packed.high_weight]
+            args = [low, high, concat.low_weight, concat.high_weight]
         else:
-            packed = self._backend.convolution(convolution, shape, "int8", epilogue)
-            args = [data, packed.weight]
+            packed = plain = self._backend.convolution(convolution, shape, "int8", epilogue)
+            args = [data, plain.weight]
+        assert packed.offset is not None
         multiplier = accumulator_scale(convolution) / np.float64(quantized_op.output.scale)
         bias = integer_bias(convolution, packed.offset)
         args += [bias, multiplier.astype(np.float32), _quant(quantized_op)]
@@ -106,7 +120,15 @@ class _QuantizedOpLowering(FunctionRewriter):
         kernel = create_multiply(*shapes)
         return self._binary(kernel, "multiply", quantized_op, operands, shapes, multiplier)
 
-    def _binary(self, kernel, name, quantized_op, operands, shapes, multiplier) -> relax.Expr:
+    def _binary(
+        self,
+        kernel: tirx.PrimFunc,
+        name: str,
+        quantized_op: QuantizedOp,
+        operands: list[relax.Expr],
+        shapes: list[tuple[int, ...]],
+        multiplier: NDArray[np.float64],
+    ) -> relax.Expr:
         right_zero_point = quantized_op.inputs[1].quantization.zero_point
         quant = np.append(_quant(quantized_op), np.int32(right_zero_point))
         shape = tuple(max(a, b) for a, b in zip(*shapes, strict=True))
@@ -114,16 +136,17 @@ class _QuantizedOpLowering(FunctionRewriter):
         return self.call(kernel, name, args, shape)
 
     def _mean(self, quantized_op: QuantizedOp) -> relax.Expr:
-        (data,), (shape,) = self.inputs(quantized_op)
+        data, shape = self.input(quantized_op)
         scale = np.float64(quantized_op.inputs[0].quantization.scale)
         multiplier = scale / (np.float64(quantized_op.output.scale) * (shape[1] * shape[2]))
         args = [data, np.array([multiplier], np.float32), _quant(quantized_op)]
         return self.call(create_mean(shape), "mean", args, (1, 1, 1, shape[3]))
 
     def _upsample(self, quantized_op: QuantizedOp) -> relax.Expr:
-        (data,), (shape,) = self.inputs(quantized_op)
-        kernel = self._backend.upsample(shape, quantized_op.factor, "int8")
-        out_shape = (1, shape[1] * quantized_op.factor, shape[2] * quantized_op.factor, shape[3])
+        (data, shape), factor = self.input(quantized_op), quantized_op.factor
+        assert factor is not None
+        kernel = self._backend.upsample(shape, factor, "int8")
+        out_shape = (1, shape[1] * factor, shape[2] * factor, shape[3])
         return self.call(kernel, "upsample", [data], out_shape)
 
     def _concat(self, quantized_op: QuantizedOp) -> relax.Expr:
@@ -134,10 +157,12 @@ class _QuantizedOpLowering(FunctionRewriter):
     def _unary(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data,), (shape,) = self.inputs(quantized_op)
         dtype, zero_point = data.ty.dtype, quantized_op.output.zero_point
-        linear = as_requantization(quantized_op.table, 0 if dtype == "uint8" else -128, zero_point)
+        table = quantized_op.table
+        assert table is not None
+        linear = as_requantization(table, 0 if dtype == "uint8" else -128, zero_point)
         if linear is None:
             kernel = create_table_lookup(shape, dtype)
-            return self.call(kernel, "table_lookup", [data, quantized_op.table], shape)
+            return self.call(kernel, "table_lookup", [data, table], shape)
         quant = np.array([linear.centre, zero_point, linear.low, linear.high], np.int32)
         args = [data, np.array([linear.multiplier]), quant]
         return self.call(create_rescale(shape, dtype), "rescale", args, shape)

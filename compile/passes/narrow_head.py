@@ -55,7 +55,7 @@ class _HeadNarrowing(FunctionRewriter):
         )
         if stays:
             args = [
-                arg if narrow else relax.const(constant.astype(np.float16))
+                arg if narrow or constant is None else relax.const(constant.astype(np.float16))
                 for arg, narrow, constant in zip(renewed.args, is_narrow, constants, strict=True)
             ]
         else:

@@ -58,8 +58,10 @@ def _lower_packing(
     loaded = _load(members)
     if loaded is not None:
         return loaded
-    choices = [_choice(member) for member in members]
-    if all(choices) and all(structural_equal(choice[0], choices[0][0]) for choice in choices):
+    choices = [choice for choice in map(_choice, members) if choice is not None]
+    if len(choices) == len(members) and all(
+        structural_equal(choice[0], choices[0][0]) for choice in choices
+    ):
         loaded = _load([value for _, value, _ in choices])
         if loaded is not None:
             return choose(choices[0][0], loaded, put_together([other for *_, other in choices]))

@@ -111,8 +111,8 @@ def schedule(
         channel, [None, configuration.vectors, configuration.lanes]
     )
     sch.reorder(row, outer_column, outer_channel, column, vector, lane)
-    tiles = [int(sch.get(loop).extent) for loop in (outer_column, outer_channel)]
-    group = group_of(*tiles, min(configuration.group, core.work_group))
+    columns, channels = (int(sch.get(loop).extent) for loop in (outer_column, outer_channel))
+    group = group_of(columns, channels, min(configuration.group, core.work_group))
     tile = bind_tiles(sch, row, outer_column, outer_channel, group)
     keep_in_registers(sch, [column, vector], lane)
     for block in reversed(between):

@@ -52,7 +52,9 @@ def vector_length(extent: int, limit: int) -> int:
     return next(n for n in _VECTORS if n <= max(1, limit) and extent % n == 0)
 
 
-def bind_flat(sch: s_tir.Schedule, loops: list[LoopRV], core: GpuCore, group: int | None = None):
+def bind_flat(
+    sch: s_tir.Schedule, loops: list[LoopRV], core: GpuCore, group: int | None = None
+) -> LoopRV:
     """Give every iteration of ``loops``, which are neighbours, a work item of its own."""
     loop = sch.fuse(*loops) if len(loops) > 1 else loops[0]
     size = min(group or core.group, core.work_group, int(sch.get(loop).extent))

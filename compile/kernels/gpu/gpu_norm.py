@@ -8,7 +8,10 @@ a GPU is slow where it waits for one sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
@@ -92,7 +95,7 @@ def create_statistics(height: int, width: int, channels: int, epsilon: float) ->
     beta = te.placeholder((channels,), "float32", name="beta")
     pixels, columns = height * width, width // count
 
-    def over_parts(name: str, summand) -> te.Tensor:
+    def over_parts(name: str, summand: Callable[..., tirx.Expr]) -> te.Tensor:
         p = te.reduce_axis((0, parts // bands), name="p")
         return te.compute(
             (bands, channels),
@@ -165,7 +168,7 @@ def create_normalize(
     return create_kernel(NORMALIZE.name, [data, scale_shift], out)
 
 
-def _accumulate_at(sch: s_tir.Schedule, block, item, lanes: int) -> None:
+def _accumulate_at(sch: s_tir.Schedule, block: SBlockRV, item: LoopRV, lanes: int) -> None:
     """The sums of ``block`` in registers, for each iteration of the loop ``item``."""
     sch.compute_at(block, item, preserve_unit_loops=True)
     for place in range(len(sch.get(block).writes)):

@@ -235,7 +235,7 @@ def word_pair(dot: DotProduct, rows: int, channels: int) -> tuple[tirx.PrimFunc,
         loads += [T.broadcast(T.int8(0), channels)] * (dot.group - rows)
         # In two steps, bytes and then pairs of them: that is what processors have instructions for.
         low, high = (
-            T.reinterpret(_zip(*loads[i : i + 2], channels), dtype=f"int16x{channels}")
+            T.reinterpret(_zip(loads[i], loads[i + 1], channels), dtype=f"int16x{channels}")
             for i in (0, 2)
         )
         return T.reinterpret(_zip(low, high, channels), dtype=f"int32x{channels}")

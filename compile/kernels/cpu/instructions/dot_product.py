@@ -56,7 +56,7 @@ class DotProduct:
     temporaries: int = 0
     has_smmla: bool = False
 
-    def lanes_for(self, channels: int) -> int | None:
+    def find_lanes(self, channels: int) -> int | None:
         """The vector length for ``channels`` outputs: the one that takes the fewest instructions,
         of those the shortest. The last vector may stand over the end, but all of them together
         by no more than half of the channels; None where every length would.
@@ -64,9 +64,23 @@ class DotProduct:
         fitting = [n for n in sorted(self.lanes) if -(-channels // n) * n <= 1.5 * channels]
         return min(fitting, key=lambda n: -(-channels // n), default=None)
 
-    def dividing_lanes(self, channels: int) -> int | None:
+    def lanes_for(self, channels: int) -> int:
+        """What :meth:`find_lanes` has found for ``channels`` of a kernel, or there were no such
+        kernel."""
+        lanes = self.find_lanes(channels)
+        assert lanes is not None, f"{self.name} has no vectors for {channels} channels"
+        return lanes
+
+    def find_dividing_lanes(self, channels: int) -> int | None:
         """The longest vector length that ``channels`` are cut into evenly, if any."""
         return next((n for n in self.lanes if channels % n == 0), None)
+
+    def dividing_lanes(self, channels: int) -> int:
+        """What :meth:`find_dividing_lanes` has found for ``channels`` of a kernel, or there were no
+        such kernel."""
+        lanes = self.find_dividing_lanes(channels)
+        assert lanes is not None, f"no vectors of {self.name} divide {channels} channels"
+        return lanes
 
     @property
     def takes_int8(self) -> bool:

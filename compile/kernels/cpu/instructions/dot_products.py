@@ -25,3 +25,10 @@ def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
     if name == "smmla":
         return replace(sdot(), name="smmla", has_smmla=True)
     return sdot() if name == "sdot" else None
+
+
+def annotated_dot_product(annotation: object, vector_bits: int) -> DotProduct:
+    """The one that a kernel's block says it is made of, on registers of up to ``vector_bits``."""
+    dot = dot_product_named(str(annotation), vector_bits)
+    assert dot is not None, f"a kernel of the unknown instruction {annotation}"
+    return dot

@@ -33,7 +33,7 @@ from compile.kernels.common.tiling import (
 from compile.kernels.common.window import Window, output_extents, tile_window
 from compile.kernels.cpu.instructions.dot_intrinsics import lanewise_intrinsic, word_intrinsic
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     MOST_BYTES,
@@ -105,8 +105,10 @@ def create_int8_depthwise(
 
 def window_of(kernel: tirx.PrimFunc) -> Window:
     """The window of a kernel of this family."""
-    numbers = [int(number) for number in kernel.attrs[_WINDOW_ATTR]]
-    return Window(tuple(numbers[:2]), tuple(numbers[2:4]), tuple(numbers[4:]))
+    rows, columns, down, across, top, left, bottom, right = (
+        int(number) for number in kernel.attrs[_WINDOW_ATTR]
+    )
+    return Window((rows, columns), (down, across), (top, left, bottom, right))
 
 
 def column_word(
@@ -212,7 +214,7 @@ class _Extents:
 def _extents(sch: s_tir.Schedule, core: CpuCore) -> _Extents:
     conv = sch.get(sch.get_sblock("conv"))
     words, kernel_columns, _ = (int(axis.dom.extent) for axis in conv.iter_vars[-3:])
-    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), core.bits)
+    dot = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
     stride = int(conv.annotations[STRIDE_ATTR])
     return _Extents(*output_extents(sch), kernel_columns, words, stride, dot)
 

@@ -17,7 +17,7 @@ from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import MOST_PIXELS, divisors, even_lanes, largest_divisor
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile, tile_intrinsic
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 
 #: Annotations of the block "conv": the name of its instruction, the columns of its data between
 #: neighbouring outputs.
@@ -51,7 +51,7 @@ def packed_extents(sch: s_tir.Schedule, core: CpuCore) -> PackedExtents:
     conv = sch.get(sch.get_sblock("conv"))
     rows, columns, *_, k = (int(axis.dom.extent) for axis in conv.iter_vars)
     channels = int(sch.get(sch.get_sblock("epilogue")).iter_vars[-1].dom.extent)
-    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), core.bits)
+    dot = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
     stride = int(conv.annotations[STRIDE_ATTR])
     return PackedExtents(rows, columns, channels, k // dot.group, dot, stride)
 

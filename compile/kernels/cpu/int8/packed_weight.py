@@ -23,9 +23,11 @@ def packed_shape(
 
 def pack_for_dot_product(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
     """OIHW ``weight`` in the layout above and the instruction's type."""
-    channels_out, channels_in, *kernel = weight.shape
-    vectors, *_, groups, lanes, group = packed_shape(channels_out, tuple(kernel), channels_in, dot)
+    channels_out, channels_in, rows, columns = weight.shape
+    vectors, *_, groups, lanes, group = packed_shape(
+        channels_out, (rows, columns), channels_in, dot
+    )
     padding = (vectors * lanes - channels_out, groups * group - channels_in)
     padded = np.pad(weight, [(0, padding[0]), (0, padding[1]), (0, 0), (0, 0)])
-    split = padded.reshape(vectors, lanes, groups, group, *kernel)
+    split = padded.reshape(vectors, lanes, groups, group, rows, columns)
     return np.ascontiguousarray(split.transpose(0, 4, 5, 2, 1, 3)).astype(dot.weight_dtype)

@@ -26,7 +26,7 @@ from compile.kernels.common.tiling import MOST_PIXELS, divisors, even_lanes, lar
 from compile.kernels.common.window import vectorize_copy
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 from compile.kernels.cpu.int8.int8_depthwise import (
     accumulate_by_lane,
     unroll_words,
@@ -262,7 +262,7 @@ def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
     extents = {
         name: [int(axis.dom.extent) for axis in block.iter_vars] for name, block in blocks.items()
     }
-    dot = dot_product_named(str(blocks["conv"].annotations[DOT_PRODUCT_ATTR]), core.bits)
+    dot = annotated_dot_product(blocks["conv"].annotations[DOT_PRODUCT_ATTR], core.bits)
 
     def packed(name: str, channels: int) -> PackedExtents:
         _, _, rows, columns, _, k = extents[name]

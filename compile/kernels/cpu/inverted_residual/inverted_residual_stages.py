@@ -218,7 +218,7 @@ class Stages:
         _, height, width, channels = (int(extent) for extent in feature_map.shape)
         first, step = block.first_row // factor, block.row_block_step // factor
 
-        def value(s, r, x, k) -> tirx.Expr:
+        def value(s: tirx.Expr, r: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
             # At the edges of the feature map, row blocks have rows beyond: any number will do.
             row = tirx.max(tirx.min(s * step + r + first, height - 1), 0)
             return feature_map[0, row, x, k]
@@ -246,7 +246,9 @@ class Stages:
         lanes = int(weight.shape[4])
         k = te.reduce_axis((0, channels), name="k")
 
-        def multiply(s, b, r, x, n) -> tirx.Expr:
+        def multiply(
+            s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, n: tirx.Expr
+        ) -> tirx.Expr:
             vector = b * (block.channel_block // lanes) + n // lanes
             by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
             return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k)
@@ -262,7 +264,9 @@ class Stages:
         outside = padding_value("int8", self._depthwise)
         offset = top + block.first_row
 
-        def padded(s, b, r, x, c) -> tirx.Expr:
+        def padded(
+            s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, c: tirx.Expr
+        ) -> tirx.Expr:
             y = s * block.row_block_step + r
             is_inside = tirx.all(
                 y >= top, y < block.height + top, x >= left, x < block.width + left
@@ -305,7 +309,9 @@ class Stages:
         w = te.reduce_axis((0, words), name="w")
         kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
 
-        def multiply(s, b, r, x, c) -> tirx.Expr:
+        def multiply(
+            s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, c: tirx.Expr
+        ) -> tirx.Expr:
             which = (i for i, n in ((s, block.row_blocks), (b, block.channel_blocks)) if n > 1)
             last = (w, c) if words > 1 else (c,)
             value = columns_words[(*which, r, x * window.stride[1] + kx, *last)]
@@ -338,7 +344,9 @@ class Stages:
         columns, groups = block.output_size[1], block.channel_block // dot.group
         k = te.reduce_axis((0, block.channel_block), name="k")
 
-        def multiply(s, b, r, x, n) -> tirx.Expr:
+        def multiply(
+            s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, n: tirx.Expr
+        ) -> tirx.Expr:
             group = b * groups + k // dot.group
             by = weight[n // lanes, 0, 0, group, n % lanes, k % dot.group]
             return te.sum(dot.product(data[s, b, r, x, k], by, dot.data_dtype), axis=k)
@@ -360,7 +368,7 @@ class Stages:
             quant = te.placeholder((5,), "int32", name="quant")
             self.operands += [multiplier, quant]
 
-        def result(_, y, x, n) -> tirx.Expr:
+        def result(_: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
             value = finish(sums[y // block.row_block, y % block.row_block, x, n], n)
             if block.adds_data:
                 data = self._data[0, y, x, n]

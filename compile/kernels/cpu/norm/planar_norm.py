@@ -9,7 +9,10 @@ sum((mean_segment - mean)^2).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import LoopRV
 
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
@@ -40,7 +43,7 @@ def create_row_statistics(data_shape: tuple[int, int, int, int]) -> tirx.PrimFun
     count = segments(width)
     data = te.placeholder(data_shape, "float32", name="data")
 
-    def over_steps(name: str, summand) -> te.Tensor:
+    def over_steps(name: str, summand: Callable[..., tirx.Expr]) -> te.Tensor:
         step = te.reduce_axis((0, width // count), name="step")
         return te.compute(
             (height, channels, count),
@@ -91,7 +94,7 @@ def create_statistics(height: int, channels: int, width: int, epsilon: float) ->
     gamma = te.placeholder((channels,), "float32", name="gamma")
     beta = te.placeholder((channels,), "float32", name="beta")
 
-    def over_rows(name: str, summand) -> te.Tensor:
+    def over_rows(name: str, summand: Callable[..., tirx.Expr]) -> te.Tensor:
         y = te.reduce_axis((0, height), name="y")
         return te.compute(
             (channels, count), lambda c, s: te.sum(summand(y, c, s), axis=y), name=name
@@ -147,7 +150,7 @@ def create_normalize(data_shape: tuple[int, int, int, int], low: float | None) -
     )
 
 
-def _vectorize(sch: s_tir.Schedule, loop, core: CpuCore) -> None:
+def _vectorize(sch: s_tir.Schedule, loop: LoopRV, core: CpuCore) -> None:
     _, lane = sch.split(loop, [None, even_lanes(int(sch.get(loop).extent), core.lanes)])
     sch.vectorize(lane)
 

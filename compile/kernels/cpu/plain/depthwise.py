@@ -20,7 +20,8 @@ from compile.kernels.common.window import (
 )
 from compile.kernels.family import KernelFamily
 
-Configuration, configurations = WindowConfiguration, window_configurations
+Configuration = WindowConfiguration
+configurations = window_configurations
 
 
 def create_depthwise(

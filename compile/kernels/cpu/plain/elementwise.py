@@ -6,6 +6,7 @@ a change of scale, add and multiply follow the rules of :mod:`compile.kernels.co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import s_tir, te, tirx
@@ -94,7 +95,13 @@ def requantized_product(
     return requantize(a * b, multiplier[0], quant)
 
 
-def _create_binary(name, shape, other, multipliers, combine) -> tirx.PrimFunc:
+def _create_binary(
+    name: str,
+    shape: tuple[int, ...],
+    other: tuple[int, ...],
+    multipliers: int,
+    combine: Callable[[tirx.Expr, tirx.Expr, te.Tensor, te.Tensor], tirx.Expr],
+) -> tirx.PrimFunc:
     left = te.placeholder(shape, "int8", name="left")
     right = te.placeholder(other, "int8", name="right")
     multiplier = te.placeholder((multipliers,), "float32", name="multiplier")

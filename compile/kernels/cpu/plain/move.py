@@ -24,7 +24,7 @@ def create_upsample(
     def upsample(
         data: T.Buffer((1, height, width, channels), dtype),
         out: T.Buffer((1, height * factor, width * factor, channels), dtype),
-    ):
+    ) -> None:
         T.func_attr({"tirx.noalias": True})
         for y in T.parallel(height * factor):
             for x in T.serial(width * factor):
@@ -45,7 +45,7 @@ def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str
         left: T.Buffer((1, height, width, first), dtype),
         right: T.Buffer((1, height, width, second), dtype),
         out: T.Buffer((1, height, width, first + second), dtype),
-    ):
+    ) -> None:
         T.func_attr({"tirx.noalias": True})
         for y in T.parallel(height):
             for x in T.serial(width):

@@ -22,7 +22,7 @@ from compile.kernels.common.tiling import divisors, row_blocks, rows_per_task
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 from compile.kernels.cpu.instructions.planar_intrinsics import (
     planar_tile_intrinsic,
     split_groups_intrinsic,
@@ -53,7 +53,7 @@ def serves_planar(
         and channels_in > dot.group
         and stride[1] == 1
         and weight.min() >= dot.least_weight
-        and dot.dividing_lanes(columns) is not None
+        and dot.find_dividing_lanes(columns) is not None
     )
 
 
@@ -208,7 +208,7 @@ class _Sizes:
 
 def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
     conv = sch.get(sch.get_sblock("conv"))
-    dot = dot_product_named(str(conv.annotations[DOT_PRODUCT_ATTR]), core.bits)
+    dot = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
     rows, channels, columns, _, _, groups, _ = (int(axis.dom.extent) for axis in conv.iter_vars)
     return _Sizes(rows, channels, columns, groups, dot.dividing_lanes(columns), dot)
 

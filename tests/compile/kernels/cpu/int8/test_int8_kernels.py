@@ -151,7 +151,7 @@ def test_instruction_is_in_the_assembly(dot: DotProduct, target: dict, mnemonic:
 def test_lanes_take_the_fewest_instructions() -> None:
     wide = vnni(512)
     # 24 channels: two vectors of 16 beat three of 8; of 12, 16 lanes lie a quarter idle.
-    chosen = {n: wide.lanes_for(n) for n in (1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 720)}
+    chosen = {n: wide.find_lanes(n) for n in (1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 720)}
     assert chosen == {
         **{1: None, 2: None, 3: 4, 4: 4, 6: 8, 8: 8},
         **{12: 16, 16: 16, 17: 8, 24: 16, 720: 16},
