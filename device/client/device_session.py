@@ -104,12 +104,14 @@ class DeviceSession:
             self._process.close()
 
     def _run(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
-        outcome = self._process.run(function, *arguments, seconds=seconds)
+        process = self._process
+        assert process is not None  # `open` has started it.
+        outcome = process.run(function, *arguments, seconds=seconds)
         if outcome.value is not None:
             outcome = Outcome(*outcome.value)
         if outcome.crashed:
             self._until = 0.0
-            if not self._process.is_alive():
+            if not process.is_alive():
                 self._process = None
             if not self._most_seconds:
                 self.gone = outcome.error
@@ -149,6 +151,7 @@ def _open(
 
 def _in_session(function: Callable[..., Any], *arguments: Any) -> tuple[Any, str, bool]:
     """Value, error, and whether the session was lost: the fields of an outcome."""
+    assert _connection is not None
     try:
         return function(_connection, *arguments), "", False
     except MqnetError as error:

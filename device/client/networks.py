@@ -68,10 +68,10 @@ class VirtualMachine:
         """TVM's evaluator, which computes one untimed frame first as everything here does; of CPU
         time only the mean over these frames can be had."""
         evaluate = self._vm.time_evaluator("invoke_stateful", self._device, number=1, repeat=count)
-        begin = self._cpu_seconds() if self._cpu_seconds else None
+        if self._cpu_seconds is None:
+            return list(evaluate("main").results), []
+        begin = self._cpu_seconds()
         wall = list(evaluate("main").results)
-        if begin is None:
-            return wall, []
         return wall, [(self._cpu_seconds() - begin) / (count + 1)]
 
 

@@ -43,10 +43,8 @@ def build_plugin(machine: str, path: Path, search_path: str | None = None) -> No
         objects = [job.result() for job in jobs]
         stubs = [_stub(compiler, name, work) for name in _TVM_LIBRARIES]
         with atomic_path(path) as unfinished:
-            _run(
-                [compiler, *_LINK_FLAGS, "-o", unfinished, *objects]
-                + ["-Wl,--no-as-needed", *stubs, "-Wl,--as-needed", "-ldl"],
-            )
+            command: list[str | Path] = [compiler, *_LINK_FLAGS, "-o", unfinished, *objects]
+            _run([*command, "-Wl,--no-as-needed", *stubs, "-Wl,--as-needed", "-ldl"])
 
 
 def find_cxx(machine: str, search_path: str | None = None) -> str:
@@ -57,7 +55,7 @@ def find_cxx(machine: str, search_path: str | None = None) -> str:
     """
     if machine not in _MACHINES:
         raise TargetError(f"no OpenCL plugin for {machine}: choose {' or '.join(_MACHINES)}")
-    names = (f"{machine}-linux-gnu-g++",)
+    names: tuple[str, ...] = (f"{machine}-linux-gnu-g++",)
     package = f"g++-{machine.replace('_', '-')}-linux-gnu"
     if machine == platform.machine():
         names, package = ("g++", "c++", *names), "g++"
@@ -80,7 +78,9 @@ def _compile(compiler: str, source: Path, folder: Path) -> Path:
 
 def _headers_of(package: str) -> Path:
     """Found without importing the package, which takes seconds."""
-    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations is not None
+    (folder,) = spec.submodule_search_locations
     return Path(folder) / "include"
 
 

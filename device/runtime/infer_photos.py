@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from compile.imaging.decode_hdr import decode_hdr
-from compile.imaging.fit_size import fit_photo, unfit
+from compile.imaging.fit_size import FitMode, fit_photo, unfit
 from compile.imaging.read_photo import read_photo
 from compile.imaging.write_hdr import check_ending, write_hdr
 from compile.support.errors import MqnetError, OutputError
@@ -68,7 +68,7 @@ def plan_outputs(photos: Sequence[Path], output: Path) -> list[tuple[Path, Path]
 
 
 def run_photo(
-    session: Session, photo: NDArray[np.uint8], mode: str
+    session: Session, photo: NDArray[np.uint8], mode: FitMode
 ) -> tuple[NDArray[np.float32], float]:
     """Linear relative light, float32 [H,W,3] (1 = white), for ``photo`` uint8 [H,W,3], at the
     photograph's own size (with mode "resize" at the size that it was shrunk to); and the seconds
@@ -83,7 +83,7 @@ def run_photo(
 
 
 def infer_photos(
-    session: Session, outputs: list[tuple[Path, Path]], mode: str, console: Console
+    session: Session, outputs: list[tuple[Path, Path]], mode: FitMode, console: Console
 ) -> Iterator[PhotoResult]:
     """Run and write each photograph; one that fails does not stop the others."""
     with Progress(console).count("photographs", len(outputs)) as step:

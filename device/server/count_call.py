@@ -67,7 +67,7 @@ def count_call(path: str, name: str, *arguments: tvm.runtime.Tensor) -> str:
         raise RuntimeError(
             "nobody counts here: QEMU runs without count_instructions.c, or without its options"
         )
-    return json.dumps({field: getattr(call, field) for field, _ in _Call._fields_})
+    return json.dumps({field: getattr(call, field) for field, *_ in _Call._fields_})
 
 
 def _placed(arguments: tuple[tvm.runtime.Tensor, ...]) -> list[tvm.runtime.Tensor]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -38,7 +39,7 @@ _networks: dict[str, TvmNetwork | LiteRTFile | LiteRTGpuFile] = {}
 
 def register_functions() -> None:
     """Make them known by name to the sessions that are served from now on."""
-    for name, function in {
+    functions: dict[str, Callable[..., Any]] = {
         "mqnet.machine": _machine,
         "mqnet.use_cores": _use_cores,
         "mqnet.opencl": describe_opencl,
@@ -50,7 +51,8 @@ def register_functions() -> None:
         "mqnet.network.frame": _frame,
         "mqnet.network.time": _time,
         "mqnet.network.time_calls": _time_calls,
-    }.items():
+    }
+    for name, function in functions.items():
         tvm_ffi.register_global_func(name, function, override=True)
 
 
@@ -94,8 +96,9 @@ def _load_litert(name: str, threads: int) -> str:
         from device.server.litert_file import LiteRTFile
     except ModuleNotFoundError:
         return ""
-    _networks[name] = LiteRTFile(_here(name), threads)
-    return _networks[name].version
+    network = LiteRTFile(_here(name), threads)
+    _networks[name] = network
+    return network.version
 
 
 def _load_litert_on_gpu(name: str) -> str:
@@ -105,10 +108,11 @@ def _load_litert_on_gpu(name: str) -> str:
     except ModuleNotFoundError:
         return json.dumps({"error": "not installed (ai_edge_litert) on the device"})
     try:
-        _networks[name] = LiteRTGpuFile(_here(name))
+        network = LiteRTGpuFile(_here(name))
     except TargetError as error:
         return json.dumps({"error": str(error)})
-    return json.dumps({"version": _networks[name].version})
+    _networks[name] = network
+    return json.dumps({"version": network.version})
 
 
 def _frame(name: str, photo: str, output: str) -> None:
@@ -136,6 +140,7 @@ def _time_calls(name: str, photo: str, request: str) -> str:
     """JSON of :func:`time_calls` with the uploaded photo, and with what ``request`` names of its
     parameters, as JSON; of a network of :func:`_load_tvm`."""
     network = _networks[name]
+    assert isinstance(network, TvmNetwork)
     network.set_photo(np.load(_here(photo)))
     return json.dumps([asdict(call) for call in time_calls(network, **json.loads(request))])
 

@@ -42,7 +42,7 @@ def time_calls(
     """Every call of the ``kernels`` in a frame of the photo that ``network`` has, in order, timed
     in ``frames`` frames behind ``warm_up`` others."""
     seconds: list[list[float]] = []
-    calls: list[tuple[Any, ...]] = []
+    calls: list[tuple[str, tuple[tuple[int, ...], ...], tuple[str, ...]]] = []
     stop: Callable[[], float] = float
 
     def observe(
@@ -63,4 +63,7 @@ def time_calls(
         seconds.append([])
         network.run_observed(observe)
     medians = np.median(seconds[warm_up:], axis=0).tolist()
-    return [TimedCall(*call, median) for call, median in zip(calls, medians, strict=True)]
+    return [
+        TimedCall(name, shapes, dtypes, median)
+        for (name, shapes, dtypes), median in zip(calls, medians, strict=True)
+    ]

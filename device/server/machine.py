@@ -121,8 +121,11 @@ def _busy_cores() -> float | None:
         passed = {name: after - before[name] for name, after in machine_times().items()}
     except OSError:
         return None
+    cores = os.cpu_count()
+    if cores is None:
+        return None
     idle = (passed["idle"] + passed["iowait"]) / max(1, sum(passed.values()))
-    return round((1 - idle) * os.cpu_count(), 2)
+    return round((1 - idle) * cores, 2)
 
 
 def _read(path: Path) -> str:

@@ -7,13 +7,14 @@ project. Arguments: library, function, inputs.npz, outputs.npz.
 import ctypes
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tvm
 from tvm.runtime import vm
 
 
-def flatten(value: object) -> list[np.ndarray]:
+def flatten(value: Any) -> list[np.ndarray]:
     """The tensors of a result in order, however deep its tuples are."""
     if hasattr(value, "numpy"):
         return [value.numpy()]

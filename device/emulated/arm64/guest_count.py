@@ -72,6 +72,7 @@ def count_tvm(network: str, picture: np.ndarray) -> dict:
 
     # Neither is loaded by itself: some packed functions live in one, testing.nop in the other.
     for package, name in (tvm, "libtvm_runtime_extra.so"), (tvm_ffi, "libtvm_ffi_testing.so"):
+        assert package.__file__ is not None
         library = Path(package.__file__).parent / "lib" / name
         ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
     device = tvm.cpu()

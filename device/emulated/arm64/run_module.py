@@ -55,7 +55,8 @@ def run_on_board(
     with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
         work = Path(work_name)
         if isinstance(inputs, Mapping):
-            np.savez(work / "inputs.npz", **inputs)
+            # A function's argument may have any name but that of `savez`'s own.
+            np.savez(work / "inputs.npz", **inputs)  # type: ignore[arg-type]
         else:
             np.savez(work / "inputs.npz", *inputs)
         env = {"TVM_NUM_THREADS": str(threads)}

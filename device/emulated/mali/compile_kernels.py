@@ -128,6 +128,7 @@ def _compile_files(
         text=True,
         errors="replace",
     ) as process:
+        assert process.stderr is not None
         try:
             return _read(process.stderr, gpu_id, on_kernel)
         finally:
