@@ -106,7 +106,7 @@ class PipelineOptions:
 _FOR_ALL_DEVICES = 2
 
 #: Called around each phase with its name; for progress.
-PhaseReporter = Callable[[str], AbstractContextManager[None]]
+PhaseReporter = Callable[[str], AbstractContextManager[object]]
 
 #: Called with the phase's number and name and the module behind it; for --dump-ir.
 ModuleObserver = Callable[[int, str, tvm.IRModule], None]

@@ -49,7 +49,9 @@ class TargetNeeds:
     @classmethod
     def of(cls, spec: TargetSpec) -> TargetNeeds:
         """Read what code built for ``spec`` will demand."""
-        gpu = spec.gpu and GpuNeeds(spec.gpu.work_group, spec.gpu.integer_dot_product)
+        gpu = None
+        if spec.gpu is not None:
+            gpu = GpuNeeds(spec.gpu.work_group, spec.gpu.integer_dot_product)
         return cls(spec.machine, spec.requires, spec.linker, gpu)
 
 

@@ -44,7 +44,8 @@ def describe_interface(partitioned: tvm.IRModule) -> Interface:
 
 
 def _tensor(name: str, kind: relax.TensorType) -> NetworkTensor:
-    return NetworkTensor(name, tuple(int(extent) for extent in kind.shape), str(kind.dtype))
+    batch, second, third, fourth = (int(extent) for extent in kind.shape)
+    return NetworkTensor(name, (batch, second, third, fourth), str(kind.dtype))
 
 
 def _boundary(head: relax.Function) -> tuple[BoundaryTensor, ...]:

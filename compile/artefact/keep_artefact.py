@@ -65,7 +65,7 @@ def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Pat
     """
     machine = read_host_machine()
     try:
-        weights = checkpoint and checkpoint.read_bytes()
+        weights = None if checkpoint is None else checkpoint.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint {checkpoint} does not exist") from None
     except OSError as error:
@@ -78,7 +78,7 @@ def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Pat
         weights,
         f"{machine.arch} {sorted(machine.flags)} {machine.cpu_family} {machine.model}",
         f"{machine.cores} {machine.l1d_bytes} {machine.l2_bytes}",
-        *(linker and f"{linker.name()} {linker.version()}" for linker in linkers),
+        *(None if one is None else f"{one.name()} {one.version()}" for one in linkers),
         *packages,
         *records,
         content_of(_SOURCES),

@@ -37,7 +37,9 @@ class Artefact:
     def needs(self) -> TargetNeeds:
         """What it demands of the machine that runs it."""
         target, opencl = self.manifest.target, self.manifest.target.opencl
-        gpu = opencl and GpuNeeds(opencl.work_group, opencl.integer_dot_product)
+        gpu = None
+        if opencl is not None:
+            gpu = GpuNeeds(opencl.work_group, opencl.integer_dot_product)
         return TargetNeeds(read_machine(self.library), target.requires, target.linker, gpu)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from compile.support.errors import OutputError, TargetError
 
-_REMEDIES = {
+# An OSError may come without a number.
+_REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EFBIG: "raise the limit on file sizes",

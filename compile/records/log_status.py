@@ -135,7 +135,7 @@ def print_statuses(statuses: Sequence[LogStatus], console: Console) -> None:
             table.add_column(column)
         for column in ("default ms", "best ms", "gain"):
             table.add_column(column, justify="right")
-        networks: dict[tuple[str, ...], list[FinishedSession]] = {}
+        networks: dict[tuple[str, str, str], list[FinishedSession]] = {}
         for session in status.sessions:
             network = session.scheme, session.attention, session.size
             networks.setdefault(network, []).append(session)

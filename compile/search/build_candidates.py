@@ -93,6 +93,11 @@ class Builder:
         self._pool.close()
 
 
+# Of a process of the pool.
+_spec: TargetSpec
+_linker: ExportLinker
+
+
 def _prepare(spec: TargetSpec, link: LinkOptions) -> None:
     global _spec, _linker
     _spec, _linker = spec, ExportLinker(spec, link)

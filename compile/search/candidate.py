@@ -31,6 +31,7 @@ def configuration_numbers(text: str) -> dict[str, int]:
 def configuration_of(family: KernelFamily, text: str) -> Any:
     """The configuration of :func:`configuration_text`."""
     kind = family.configuration
+    assert kind is not None, f"{family.name} has no configurations"
     types = {field.name: bool if field.type == "bool" else int for field in fields(kind)}
     numbers = configuration_numbers(text)
     return kind(**{name: types[name](value) for name, value in numbers.items()})
@@ -39,6 +40,7 @@ def configuration_of(family: KernelFamily, text: str) -> Any:
 def all_configurations(family: str, module: tvm.IRModule, core: CoreModel) -> tuple[str, list[str]]:
     """The default configuration and every one, as text."""
     schedule, its = s_tir.Schedule(module), families_of(core.device)[family]
+    assert its.configurations is not None and its.default_configuration is not None
     default = configuration_text(its.default_configuration(schedule, core))
     texts = [configuration_text(one) for one in its.configurations(schedule, core)]
     # A feature map too small to give every thread a task has a default configuration all the same.
@@ -50,6 +52,7 @@ def scheduled(family: str, module: tvm.IRModule, core: CoreModel, text: str) -> 
     ``text``."""
     schedule = s_tir.Schedule(module, enable_check=False)
     its = families_of(core.device)[family]
+    assert its.schedule is not None
     its.schedule(schedule, core, configuration_of(its, text))
     # Last: what TVM 0.27 does to a module whose outermost block has been replaced, it does in
     # place, and JSONDatabase replays all traces of a kernel on one module.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compile.codegen.link.link import ExportLinker, LinkOptions
-from compile.kernels.common.core_model import CoreModel, CpuCore
+from compile.kernels.common.core_model import CoreModel
 from compile.search.build_candidates import Build, build_library
 from compile.search.kernel_task import KernelTask
 from compile.support.errors import MqnetError, TargetError
@@ -61,7 +61,7 @@ class ClusterBuilder:
         self,
         cluster: BuildCluster,
         spec: TargetSpec,
-        core: CpuCore,
+        core: CoreModel,
         folder: Path,
         ndk_compiler: Path | None = None,
     ) -> None:

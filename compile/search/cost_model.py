@@ -22,9 +22,16 @@ from compile.search.candidate import configuration_numbers
 
 # Fewer measurements than this teach nothing.
 _FEWEST = 24
-_TUNABLE = [one for of_device in FAMILIES.values() for one in of_device.values() if one.is_tunable]
-_FAMILIES = tuple(dict.fromkeys(family.name for family in _TUNABLE))
-_FIELDS = tuple(sorted({one.name for family in _TUNABLE for one in fields(family.configuration)}))
+_TUNABLE = [
+    (family.name, family.configuration)
+    for of_device in FAMILIES.values()
+    for family in of_device.values()
+    if family.configuration is not None
+]
+_FAMILIES = tuple(dict.fromkeys(name for name, _ in _TUNABLE))
+_FIELDS = tuple(
+    sorted({one.name for _, configuration in _TUNABLE for one in fields(configuration)})
+)
 _TREES = {
     "objective": "reg:squarederror",
     "max_depth": 6,

@@ -78,6 +78,10 @@ class HostRunner:
         self._pool.close()
 
 
+# Of a process of the pool.
+_opencl: bool
+
+
 def _prepare(cores: list[int], opencl: bool) -> None:
     global _opencl
     _opencl = opencl

@@ -64,7 +64,9 @@ def last_round(
 
 
 def _contestants(state: TaskState) -> list[str]:
-    others = sorted((c for c in state.seconds if c != state.default), key=state.seconds.get)
+    others = sorted(
+        (c for c in state.seconds if c != state.default), key=lambda c: state.seconds[c]
+    )
     return [state.default, *others[:_CONTESTANTS]]
 
 

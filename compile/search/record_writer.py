@@ -90,7 +90,7 @@ class RecordWriter:
         trace = scheduled(task.family, task.load(), self._core, choice).trace
         arguments = ArgInfo.from_prim_func(workload.mod["main"])
         record = TuningRecord(trace, workload, list(seconds), self._target, arguments)
-        line = [self._lines[task.key], record.as_json()]
-        append_line(self._log.folder / RECORDS, line)
-        entry = Record(choice, float(np.mean(seconds)), line)
+        entry_line = [self._lines[task.key], record.as_json()]
+        append_line(self._log.folder / RECORDS, entry_line)
+        entry = Record(choice, float(np.mean(seconds)), entry_line)
         self._log.database.by_kernel.setdefault(task.key, []).append(entry)

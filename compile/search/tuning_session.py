@@ -223,6 +223,7 @@ class TuningSession:
             self.repeated += 1
             time.sleep(_SECONDS_TO_CALM)
             before = self._reference
+            assert before is not None
             measurements = self._tools.runner.measure(jobs)
             if self._drifted():
                 self._reference = self._tools.runner.reference()

@@ -77,7 +77,7 @@ def read_needed(path: Path) -> tuple[str, ...]:
     """
     with _open_elf(path) as elf:
         return tuple(
-            tag.needed
+            tag.needed  # type: ignore[attr-defined]  # pyelftools sets what a tag of a name has
             for section in elf.iter_sections()
             if isinstance(section, DynamicSection)
             for tag in section.iter_tags("DT_NEEDED")

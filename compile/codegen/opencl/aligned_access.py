@@ -49,7 +49,8 @@ def _aligned(text: str, dtypes: Mapping[str, str]) -> str:
 
 def _arguments(text: str, start: int) -> tuple[list[str], int]:
     """Of the call whose parenthesis opens before ``start``, and where it ends."""
-    arguments, depth, begin = [], 0, start
+    arguments: list[str] = []
+    depth, begin = 0, start
     for place in range(start, len(text)):
         letter = text[place]
         if letter in "([{":

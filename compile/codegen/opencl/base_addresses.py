@@ -100,12 +100,16 @@ def _taken_apart(text: str) -> _Index | None:
     tree = syntax_tree(text)
     if tree is None:
         return None
-    fixed, varying, constant = [], [], 0
+    fixed: list[str] = []
+    varying: list[str] = []
+    constant = 0
     for sign, term in _terms(tree, 1):
         if isinstance(term, ast.Constant):
+            assert isinstance(term.value, int), f"an index of {text}"
             constant += sign * term.value
             continue
         names = {node.id for node in ast.walk(term) if isinstance(node, ast.Name)}
+        assert term.end_col_offset is not None
         part = text[term.col_offset - 1 : term.end_col_offset - 1]
         written = f"{'-' if sign < 0 else ''}({part})"
         (fixed if names <= _FIXED else varying).append(written)

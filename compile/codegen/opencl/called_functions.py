@@ -8,6 +8,7 @@ before it is added to something.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 
 from compile.codegen.opencl.dot_product import dot_product_function
@@ -62,7 +63,8 @@ def _product(name: str, lanes: int) -> str:
 
 
 _PLACES = "0123456789abcdef"
-_WRITERS = {
+#: The name of a function and its lanes -> its text.
+_WRITERS: dict[str, Callable[[str, int], str]] = {
     "dot4": _dot4,
     "word": _word,
     "choose_char": partial(_choose, "char"),

@@ -57,7 +57,9 @@ def complete_source(source: str, images: Mapping[str, Collection[str]]) -> str:
     all other kernels of the program, called by nobody, are most of its text."""
     source, sums = _SUM_OF_DOT.subn(r"(mqnet_dot4_\2(\1, ", _DECLARATION.sub("", source))
     assert sums == source.count("mqnet_dot4_"), "a dot product that is added to nothing"
-    operands = images.get(_FUNCTION.search(source)[1], ())
+    function = _FUNCTION.search(source)
+    assert function is not None, "a source without a kernel"
+    operands = images.get(function[1], ())
     source = align_accesses(source)
     source = join_loads(source)
     source = read_images(source, [f"{name}_ptr" for name in operands])
