@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import tyro
 
@@ -62,12 +62,19 @@ Options = (
 
 def main() -> None:
     """Entry point of `python compile/scenes.py`."""
-    run_command(Options, _run)
+    # What a union of types is to a type checker, PEP 747 will say.
+    run_command(cast("type[Fetch | Preview | HoldOut]", Options), _run)
 
 
 def _run(options: Fetch | Preview | HoldOut) -> None:
     set_up_logging(verbose=False)
-    {Fetch: _fetch, Preview: _preview, HoldOut: _hold_out}[type(options)](options)
+    match options:
+        case Fetch():
+            _fetch(options)
+        case Preview():
+            _preview(options)
+        case HoldOut():
+            _hold_out(options)
 
 
 def _fetch(options: Fetch) -> None:

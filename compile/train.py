@@ -61,6 +61,8 @@ def main() -> None:
 
 def _train(options: Options) -> None:
     set_up_logging(verbose=False)
+    from torch import nn
+
     from compile.networks.mqnet.checkpoints import save_checkpoint
     from compile.networks.mqnet.network import MQNet
     from compile.networks.mqnet.transfer_weights import transfer_weights
@@ -90,19 +92,23 @@ def _train(options: Options) -> None:
         ),
         scheme="mixed" if options.quantization_aware else None,
     )
-    start = options.start and transfer_weights(options.start, options.attention, options.seed)
+    start = None
+    if options.start is not None:
+        start = transfer_weights(options.start, options.attention, options.seed)
     run = Run(plan, options.scenes, options.out, start, options.workers, options.log_every)
     with shown_training(stderr, plan) as report:
         state = train(run, report)
     if state.step < plan.steps:
         stderr.print(f"stopped at step {state.step}; the same command goes on from there")
         raise KeyboardInterrupt
-    network, name = state.average, options.attention
+    network: nn.Module = state.average
+    name = str(options.attention)
     how = f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
     if options.quantization_aware:
         network, name = trained_network(network, MQNet(name)), f"{name}-qat"
         how += f", under the fake quantization of {plan.scheme}"
     path = options.out / f"{name}.safetensors"
+    assert isinstance(network, MQNet)
     save_checkpoint(network, path, how)
     print(path)
 

@@ -95,6 +95,7 @@ def _tune(options: Options) -> None:
 
     from compile.support.errors import MqnetError
 
+    result: object
     if options.status:
         result = _show_status(options)
     elif options.compare is not None:

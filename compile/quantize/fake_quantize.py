@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ from compile.quantize.quantizer import (
     Specifications,
 )
 from compile.quantize.schemes import Scheme
+
+_Net = TypeVar("_Net", bound=nn.Module)
 
 
 class CalibratedFakeQuantize(FakeQuantize):
@@ -124,7 +127,7 @@ def fake_quantized(
     return prepared
 
 
-def trained_network(module: GraphModule, net: nn.Module) -> nn.Module:
+def trained_network(module: nn.Module, net: _Net) -> _Net:
     """``net``, a new module of the same network, in evaluation mode and with the weights of a
     :func:`fake_quantized` one."""
     folded = fold_batch_norms(net.eval())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TypeVar
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_Net = TypeVar("_Net", bound=nn.Module)
 
 
 def fold_batch_norms(net: nn.Module) -> nn.Module:
@@ -25,7 +28,7 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     return net
 
 
-def unfold_batch_norms(folded: nn.Module, net: nn.Module) -> nn.Module:
+def unfold_batch_norms(folded: nn.Module, net: _Net) -> _Net:
     """``net``, new and with batch norms, in evaluation mode and with the weights of ``folded``,
     whose batch norms were folded.
 

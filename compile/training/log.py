@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from compile.support.atomic import atomic_path, write_atomically
 from compile.support.errors import DataError
@@ -92,7 +93,9 @@ class TrainingLog:
 def _read(path: Path) -> list[Row]:
     if not path.exists():
         return []
-    kinds = {field.name: int if field.type == "int" else float for field in fields(Row)}
+    kinds: dict[str, type[Any]] = {
+        field.name: int if field.type == "int" else float for field in fields(Row)
+    }
     try:
         with path.open(newline="") as file:
             return [

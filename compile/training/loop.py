@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
         fixed_pairs(held, _VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED), curve
     )
     log = TrainingLog(run.out, state.step)
-    begin, terms = time.monotonic(), []
+    begin, terms = time.monotonic(), list[Tensor]()
     with (
         tempfile.TemporaryDirectory(prefix="mqnet-train-") as folder,
         # Closed after the workers: they would complain of a group that is left before they end.
@@ -98,12 +98,13 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
             terms.append(loss_terms)
             row = None
             if state.step % run.log_every == 0 or state.step == run.plan.steps:
+                loss, l1, square, log_square, cosine = torch.stack(terms).mean(0).tolist()
                 row = Row(
                     state.step,
                     run.plan.crops_until(state.step),
                     (time.monotonic() - begin) / 60,
                     run.plan.rate_at(state.step - 1),
-                    *torch.stack(terms).mean(0).tolist(),
+                    *(loss, l1, square, log_square, cosine),
                     *validation.score(state.average),
                     *validation.of_curve,
                 )
@@ -121,6 +122,7 @@ def _start(run: Run) -> TrainingState:
     if run.plan.scheme is not None:
         photos = [read_photo(path) for path in bundled_photos("calibration")]
         network = MQNetEntry(run.plan.attention)
+        assert run.start is not None
         start = fake_quantized(network, run.start, SCHEMES[run.plan.scheme], photos)
     state = TrainingState(run.plan, start)
     if run.state_file.exists():
@@ -157,7 +159,7 @@ def _work(run: Run, rank: int, rendezvous: str) -> None:
 
 def _steps(
     run: Run, state: TrainingState, places: list[Place], rank: int, rendezvous: str
-) -> Iterator[Tensor]:
+) -> Generator[Tensor]:
     """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [5]. The
     caller counts it in ``state``."""
     torch.set_num_threads(1)
@@ -172,6 +174,7 @@ def _steps(
             photos, targets = random_batch(places, crops.size, crops.batch // run.workers, seed)
             if run.plan.scheme is not None:
                 # What is wanted is the network itself, not another that does as well.
+                assert run.start is not None
                 with torch.no_grad():
                     targets = run.start(photos)
             for group in state.optimizer.param_groups:

@@ -35,10 +35,12 @@ class TrainingState:
         self.plan = plan
         # A graph that torch.export has made has no modes, and says so by raising.
         if isinstance(start, GraphModule):
-            self.net, self.average = start, _copy_of_graph(start)
+            self.net: nn.Module = start
+            self.average: nn.Module = _copy_of_graph(start)
         else:
             net = _random_network(plan) if start is None else _keep_statistics(start.train())
-            self.net = net.to(memory_format=torch.channels_last)
+            # torch says of this method that it takes no memory format alone.
+            self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.Adam(self.net.parameters(), betas=_BETAS, fused=True)
         self.step = 0

@@ -85,7 +85,7 @@ def cube_to_equirectangular(faces: NDArray[np.float32], height: int) -> NDArray[
     return panorama.numpy()
 
 
-def _small_float(bits: NDArray[np.uint32], mantissa_bits: int) -> NDArray[np.float32]:
+def _small_float(bits: NDArray[np.integer], mantissa_bits: int) -> NDArray[np.float32]:
     """Unsigned floats of a 5-bit exponent (bias 15) and ``mantissa_bits``."""
     exponent = (bits >> mantissa_bits).astype(np.int32)
     mantissa = (bits & ((1 << mantissa_bits) - 1)).astype(np.float32) / (1 << mantissa_bits)

@@ -109,10 +109,16 @@ def _unpack(path: Path) -> dict[str, bytes]:
         data = subprocess.run(command, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return {
-            member.name.removeprefix("./"): tar.extractfile(member).read()
+            member.name.removeprefix("./"): _content(tar, member)
             for member in tar
             if member.isfile()
         }
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None  # as it is of what is no file
+    return file.read()
 
 
 def _decode(scene: Scene, files: dict[str, bytes], work: Path) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ def load_places(folder: Path, role: str) -> dict[str, Place]:
         raise DataError(
             f"{folder} is no folder: fetch the scenes with python compile/scenes.py fetch"
         )
-    places = {}
+    places: dict[str, Place] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in ENDINGS or role_of(path.stem) != role:
             continue
