@@ -146,8 +146,10 @@ def count_gpu_frame(
         if not families or summaries[launch.function].family in families
     ]
     sources = {launch.name: launch.source for launch in launches}
+    assert spec.gpu is not None and spec.gpu.mesa_gpu is not None
+    mesa_gpu = spec.gpu.mesa_gpu
     with phases.count("Mesa's compiler", len(sources)) as step:
-        compiled = compile_kernels(root, spec.gpu.mesa_gpu, sources, lambda kernel: step.advance())
+        compiled = compile_kernels(root, mesa_gpu, sources, lambda kernel: step.advance())
     calls = list_calls(planned)
     kernels = []
     for launch in launches:

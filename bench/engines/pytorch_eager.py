@@ -29,7 +29,8 @@ class PyTorchEager(Engine):
         self.version = version("torch")
         torch.set_num_threads(job.threads)
         net = fold_batch_norms(load_checkpoint(None, "ca"))
-        self._net = net.to(memory_format=torch.channels_last)
+        # torch says of this method that it takes no memory format alone.
+        self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def set_photo(self, photo: NDArray[np.uint8]) -> None:
         """Take ``photo``, uint8 [H,W,3]."""

@@ -20,7 +20,7 @@ class TvmArtefact(Engine):
     """An artefact of ``compile/build.py``; bytes go in as they are."""
 
     name: ClassVar = "tvm"
-    schemes: ClassVar = ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8")
+    schemes: ClassVar[tuple[str, ...]] = ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8")
     runs_on_device: ClassVar = True
     is_ours: ClassVar = True
     marker: ClassVar = "o"

@@ -34,7 +34,7 @@ def roofline(kernels: KernelsFile) -> Figure:
     panel.set_title("Area: share of the frame's time")
     legend = panel.legend(fontsize=8, loc="lower right")
     for handle in legend.legend_handles:
-        if hasattr(handle, "set_sizes"):
+        if handle is not None and hasattr(handle, "set_sizes"):
             handle.set_sizes([40])
     return figure
 

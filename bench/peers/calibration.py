@@ -22,4 +22,4 @@ def calibration_pictures(size: tuple[int, int]) -> NDArray[np.float32]:
         pictures = calibration_crops(photos, SEED, CROPS)
     else:
         pictures = np.stack([fit_photo(photo, *size, "resize")[0] for photo in photos[:_LARGE]])
-    return pictures[:, None] / np.float32(255)
+    return np.divide(pictures[:, None], np.float32(255), dtype=np.float32)

@@ -107,6 +107,7 @@ def _profile(file: str, frames: int) -> dict[str, float]:
     api.call("StopProfiler", profiler)
     summary = ctypes.c_char_p()
     api.call("GetProfileSummary", profiler, compiled, ctypes.byref(summary))
+    assert summary.value is not None
     return seconds_by_type(summary.value.decode(), frames)
 
 

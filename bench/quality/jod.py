@@ -68,7 +68,7 @@ def _stand_ins() -> Iterator[None]:
     def unavailable(*_: object, **__: object) -> None:
         raise RuntimeError("the learnt variants of ColorVideoVDP are not available here")
 
-    contents = {
+    contents: dict[str, dict[str, Any]] = {
         "torchvision": {},
         "torchvision.transforms": {"GaussianBlur": GaussianBlur},
         "torchvision.ops": {"MLP": nn.Identity},

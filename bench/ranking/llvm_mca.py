@@ -71,12 +71,12 @@ def find_analyzer() -> MachineCodeAnalyzer:
     """
     found = []
     for suffix in _VERSIONS:
-        tools = shutil.which(f"llvm-mc{suffix}"), shutil.which(f"llvm-mca{suffix}")
-        if all(tools):
-            match = re.search(r"version (\d+)([.\d]*)", _run([tools[1], "--version"], ""))
+        assembler, analyzer = (shutil.which(f"{name}{suffix}") for name in ("llvm-mc", "llvm-mca"))
+        if assembler is not None and analyzer is not None:
+            match = re.search(r"version (\d+)([.\d]*)", _run([analyzer, "--version"], ""))
             if match and int(match[1]) >= 19:
                 version = match[1] + match[2]
-                found.append((int(match[1]), MachineCodeAnalyzer(*tools, version)))
+                found.append((int(match[1]), MachineCodeAnalyzer(assembler, analyzer, version)))
     if not found:
         raise TargetError(
             "no llvm-mca of LLVM 19 or later is on PATH: install one (apt-get install llvm-19)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -154,6 +154,7 @@ def _times(candidates: Sequence[BuiltCandidate], spec: TargetSpec) -> list[float
             (build,) = builder.build(
                 [(task, all_configurations(task.family, task.load(), core)[0])]
             )
+        assert build.library is not None, build.error
         with closing(HostRunner(1, (task.arguments, build.library))) as runner:
             jobs = [(one.task.arguments, one.library) for one in candidates]
             turns = [runner.measure(jobs) for _ in range(_TURNS)]
@@ -164,7 +165,7 @@ def _row(
     target: str,
     candidate: BuiltCandidate,
     timing: TimingModel,
-    counts: dict[str, int],
+    counts: Mapping[str, int],
     reference: float,
 ) -> RankedCandidate:
     task = candidate.task

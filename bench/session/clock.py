@@ -37,7 +37,7 @@ class CoreLimits:
 
 
 @T.prim_func(s_tir=True)
-def _chain(x: T.Buffer((1,), "int64")):
+def _chain(x: T.Buffer((1,), "int64")) -> None:
     """Each step needs the one before: its time is a latency and nothing else."""
     for _ in range(10_000_000):
         with T.sblock("step"):
@@ -45,7 +45,7 @@ def _chain(x: T.Buffer((1,), "int64")):
 
 
 @T.prim_func(s_tir=True)
-def _fill(x: T.Buffer((134_217_728,), "uint8")):
+def _fill(x: T.Buffer((134_217_728,), "uint8")) -> None:
     """Pages that nothing was written to are all the same one."""
     for i in range(134_217_728):
         with T.sblock("fill"):
@@ -54,7 +54,9 @@ def _fill(x: T.Buffer((134_217_728,), "uint8")):
 
 
 @T.prim_func(s_tir=True)
-def _copy(source: T.Buffer((134_217_728,), "uint8"), target: T.Buffer((134_217_728,), "uint8")):
+def _copy(
+    source: T.Buffer((134_217_728,), "uint8"), target: T.Buffer((134_217_728,), "uint8")
+) -> None:
     for i in range(134_217_728):
         with T.sblock("copy"):
             at = T.axis.spatial(134_217_728, i)

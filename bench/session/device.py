@@ -121,6 +121,7 @@ def _load(connection: Connection, job: Job) -> RemoteNetwork:
         *names, last = [name for name, one in ENGINES.items() if one.runs_on_device]
         raise TargetError(f"cannot be run on a device: only {', '.join(names)} and {last} can")
     if engine.is_ours:
+        assert job.artefact is not None
         return load_artefact(connection, open_artefact(job.artefact))
     file = peer_file(litert_name(job.scheme, job.size))
     return ServerLiteRT(connection, file, job.threads, engine.runs_on_gpu)

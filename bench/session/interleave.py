@@ -66,7 +66,7 @@ def measure(
     float32. ``report`` is told what happens. They run on this machine unless another
     ``location`` is given. Ctrl-C ends the session; what there is by then is returned, and marked.
     """
-    location = location or ThisMachine(jobs[0].threads)
+    where: Location = ThisMachine(jobs[0].threads) if location is None else location
     results = [Measured(job) for job in jobs]
     workers: dict[int, StartedEngine] = {}
     frames: dict[int, int] = {}
@@ -74,7 +74,7 @@ def measure(
         for index, result in enumerate(results):
             report(f"{result.job.engine} {result.job.scheme} starts")
             try:
-                workers[index] = location.start(result.job)
+                workers[index] = where.start(result.job)
                 _prepare(workers[index], result, photos, references)
                 frames[index] = _frames_per_visit(workers[index])
             except WorkerError as error:
@@ -87,7 +87,7 @@ def measure(
         for worker in workers.values():
             worker.close()
     for result in results:
-        result.flags = location.flags()
+        result.flags = where.flags()
     return results
 
 

@@ -16,8 +16,9 @@ from bench.session.worker import Memory, Worker
 class StartedEngine(Protocol):
     """An engine with its network loaded, wherever that is."""
 
-    version: str | None
-    """Of the engine; None where it cannot be known."""
+    @property
+    def version(self) -> str | None:
+        """Of the engine; None where it cannot be known."""
 
     def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""

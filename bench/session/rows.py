@@ -50,7 +50,7 @@ def _baseline(result: Measured, results: Sequence[Measured]) -> Measured | None:
 
 def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any]) -> Row:
     job, wall, memory = result.job, result.wall, result.memory
-    network = {
+    network: dict[str, Any] = {
         "engine": job.engine,
         "scheme": job.scheme,
         "size": size_text(job.size),
@@ -74,8 +74,8 @@ def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any
         p90_ms=percentile_ms(wall, 90),
         min_ms=percentile_ms(wall, 0),
         cpu_ms=percentile_ms(result.cpu, 50) if any(result.cpu) else None,
-        peak_rss_mb=_megabytes(memory and memory.peak),
-        activation_mb=_megabytes(memory and memory.activations),
+        peak_rss_mb=_megabytes(None if memory is None else memory.peak),
+        activation_mb=_megabytes(None if memory is None else memory.activations),
         planned_activation_mb=_megabytes(job.planned_bytes),
         psnr_db=result.psnr_db,
         ratio_to_litert_mixed=ratio,

@@ -109,6 +109,10 @@ class _Loaded:
     activations: int = 0
 
 
+# Of a worker's process.
+_loaded: _Loaded
+
+
 def _prepare(job: Job, cores: tuple[int, ...]) -> None:
     global _loaded
     # Before an engine's runtime is imported: libraries count the cores when they load.
