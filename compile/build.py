@@ -92,19 +92,19 @@ def _build(options: Options) -> None:
         entries, size = user_cache(os.environ).clear()
         stderr.print(f"deleted {entries} entries, {size / 1e6:.0f} MB", highlight=False)
         return
-    if options.target is None:
+    if (target := options.target) is None:
         raise MqnetError("which machine to build for is missing: give --target, such as host")
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
     cache = NO_CACHE if options.no_cache else user_cache(os.environ)
     progress = Progress(stderr)
-    artefact = _kept(options, cache, progress) or _built(options, cache, progress)
+    artefact = _kept(options, target, cache, progress) or _built(options, target, cache, progress)
     show_build(artefact, stderr)
     if options.json:
         print(json.dumps(artefact.manifest.as_json(), indent=2))
 
 
-def _kept(options: Options, cache: BuildCache, progress: Progress) -> Artefact | None:
+def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) -> Artefact | None:
     """The same build as before, without torch and TVM, which take seconds to import."""
     from compile.artefact.keep_artefact import artefact_key, request_facts, restore_artefact
     from compile.codegen.link.linkers import find_ndk
@@ -113,7 +113,7 @@ def _kept(options: Options, cache: BuildCache, progress: Progress) -> Artefact |
     if not cache.is_on or options.dump_ir is not None:
         return None
     facts = request_facts(
-        target=options.target,
+        target=target,
         scheme=options.scheme,
         network="mqnet",
         parameters={"attention": options.attention},
@@ -126,7 +126,7 @@ def _kept(options: Options, cache: BuildCache, progress: Progress) -> Artefact |
     return restore_artefact(cache, key, options.out, progress)
 
 
-def _built(options: Options, cache: BuildCache, progress: Progress) -> Artefact:
+def _built(options: Options, target: str, cache: BuildCache, progress: Progress) -> Artefact:
     from compile.build_network import build_network
     from compile.build_request import BuildRequest, parse_size
     from compile.codegen.link.linkers import find_ndk
@@ -135,7 +135,7 @@ def _built(options: Options, cache: BuildCache, progress: Progress) -> Artefact:
 
     network = network_named("mqnet", attention=options.attention)
     request = BuildRequest(
-        target=options.target,
+        target=target,
         scheme=options.scheme,
         network=network,
         size=parse_size(options.size, network),

@@ -213,6 +213,7 @@ def link_parts(
     for library, executable in executables.items():
         with report(f"link {library}"):
             executable.export(folder / library, linker)
+    assert linker.report is not None  # No build is without a library.
     return linker.report
 
 
@@ -233,7 +234,9 @@ def describe_build(
         files: the libraries.
     """
     checkpoint, interface = request.weights, plan.interface
-    split = request.on_processor and SplitFacts(request.on_processor, interface.head_arguments)
+    split = None
+    if request.on_processor is not None:
+        split = SplitFacts(request.on_processor, interface.head_arguments)
     return Manifest(
         format=FORMAT,
         scheme=request.scheme,

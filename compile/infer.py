@@ -49,6 +49,7 @@ def main() -> None:
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
+    from compile.imaging.fit_size import FitMode
     from compile.support.atomic import make_folder
     from device.runtime.infer_photos import infer_photos, plan_outputs
     from device.runtime.run_artefact import Session
@@ -57,7 +58,7 @@ def _infer(options: Options) -> None:
     session = Session(open_artefact(options.artefact), options.threads)
     if outputs[0][1] != options.output:
         make_folder(options.output)
-    mode = "resize" if options.resize else "pad"
+    mode: FitMode = "resize" if options.resize else "pad"
     failures = []
     for result in infer_photos(session, outputs, mode, stderr):
         if result.error is not None:
