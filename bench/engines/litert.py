@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +10,27 @@ from numpy.typing import NDArray
 from bench.engines.engine import Engine, Job
 from bench.peers.peer_files import litert_name, peer_file
 
+if TYPE_CHECKING:
+    from device.server.litert_file import LiteRTFile
+    from device.server.litert_gpu_file import LiteRTGpuFile
+
 
 class LiteRT(Engine):
     """A file of ``bench/peers/convert_litert.py``."""
 
     name: ClassVar = "litert"
-    schemes: ClassVar = ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8")
+    schemes: ClassVar[tuple[str, ...]] = ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8")
     runs_on_device: ClassVar = True
     marker: ClassVar = "s"
+
+    _file: LiteRTFile | LiteRTGpuFile
 
     def load(self, job: Job) -> None:
         """Load the network's .tflite."""
         from device.server.litert_file import LiteRTFile
 
-        self._file = LiteRTFile(peer_file(litert_name(job.scheme, job.size)), job.threads)
-        self.version = self._file.version
+        file = LiteRTFile(peer_file(litert_name(job.scheme, job.size)), job.threads)
+        self._file, self.version = file, file.version
 
     def set_photo(self, photo: NDArray[np.uint8]) -> None:
         """Take ``photo``, uint8 [H,W,3]."""

@@ -27,5 +27,5 @@ class LiteRTGpu(LiteRT):
         """
         from device.server.litert_gpu_file import LiteRTGpuFile
 
-        self._file = LiteRTGpuFile(peer_file(litert_name(job.scheme, job.size)))
-        self.version = self._file.version
+        file = LiteRTGpuFile(peer_file(litert_name(job.scheme, job.size)))
+        self._file, self.version = file, file.version

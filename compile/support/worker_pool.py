@@ -84,7 +84,9 @@ class WorkerProcess:
         with _interrupt_blocked():
             self._process.start()
         theirs.close()
-        self.pid: int = self._process.pid
+        pid = self._process.pid
+        assert pid is not None  # It has been started.
+        self.pid = pid
 
     def run(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
         """Run ``function(*arguments)`` there, for ``seconds`` at most."""
