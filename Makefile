@@ -54,6 +54,7 @@ test: $(STAMP) lint
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 peers: $(PEERS)/.installed
 	$(PEERS)/bin/python -m bench.peers.convert_litert
