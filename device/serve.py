@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from compile.support.errors import MqnetError, TargetError  # noqa: E402
+from compile.support.standard_streams import steady_streams  # noqa: E402
 from device.server.tracker import tracker_address  # noqa: E402
 
 _USER_ERROR, _INTERRUPTED = 2, 130
@@ -64,7 +65,16 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Entry point of `mqnet-serve` and of `python device/serve.py`."""
-    options = parser().parse_args()
+    # Whoever reads what a board prints may stop, and the board goes on.
+    with steady_streams() as out:
+        try:
+            options = parser().parse_args()
+        except SystemExit as end:  # --help, or an option that is unknown.
+            sys.exit(end.code or out.loss()[0])
+        _serve_as_told(options)
+
+
+def _serve_as_told(options: argparse.Namespace) -> None:
     try:
         check_key(options.key)
         tracker = tracker_address(options.tracker)

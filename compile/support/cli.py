@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import tyro
@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from compile.support.errors import MqnetError
+from compile.support.standard_streams import steady_streams
 
 Options = TypeVar("Options")
 
@@ -30,21 +31,48 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
     """Parse the command line into ``options_type``, run ``command`` and exit.
 
     Exit codes: 0; 2 for a mistake of the user, said in one sentence without a traceback; 130 after
-    Ctrl-C. Anything else is our bug and keeps its traceback.
+    Ctrl-C. Anything else is our bug and keeps its traceback. Where stdout does not take what is
+    printed, the work is done all the same; then the code is 2, with a sentence, or 141 where the
+    reader of a pipe has stopped.
     """
+    with steady_streams() as out:
+        code = _run(options_type, command)
+        if code == 0:
+            code, sentence = out.loss()
+            if sentence:
+                _say_error(sentence)
+    if code:
+        sys.exit(code)
+
+
+def _run(options_type: type[Options], command: Callable[[Options], None]) -> int:
     try:
+        _check_arguments(sys.argv[1:])
         command(tyro.cli(options_type, config=(tyro.conf.FlagCreatePairsOff,)))
     except MqnetError as error:
-        text = f"[bold red]error:[/] {escape(str(error))}"
-        stderr.print(text, soft_wrap=True, highlight=False)
-        sys.exit(_USER_ERROR)
+        _say_error(str(error))
+        return _USER_ERROR
     except KeyboardInterrupt:
         stderr.print("interrupted")
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our stdout has stopped; that is no error of this program.
-        sys.stdout = None
-        sys.exit(0)
+        return _INTERRUPTED
+    except SystemExit as end:  # Of the options: --help, or one that is unknown.
+        if not isinstance(end.code, int):
+            raise
+        return end.code
+    return 0
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise where an argument is empty, as of a variable of the shell that is not set: a path would
+    be taken for the working directory."""
+    for place, argument in enumerate(arguments, start=1):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            what = f"the value of {argument[:-1]}" if argument else f"argument {place}"
+            raise MqnetError(f"{what} is empty: give a name, or leave it out")
+
+
+def _say_error(sentence: str) -> None:
+    stderr.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
 
 
 def set_up_logging(verbose: bool) -> None:

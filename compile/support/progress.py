@@ -140,15 +140,18 @@ class Progress:
         if not self._console.is_terminal:
             yield
             return
-        with self._console.status(escape(step.text())) as status:
+        with self._console.status(escape(step.text()), spinner=self._spinner_name()) as status:
             step.show = lambda: status.update(escape(step.text()))
             yield
+
+    def _spinner_name(self) -> str:
+        return "line" if self._console.options.ascii_only else "dots"
 
     def _bar(self, step: Step) -> AbstractContextManager[object]:
         if not self._console.is_terminal:
             return contextlib.nullcontext()
         columns = (
-            SpinnerColumn(),
+            SpinnerColumn(self._spinner_name()),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),

@@ -6,13 +6,13 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from command_line import (
     MAINS,
     REPOSITORY,
     Command,
+    as_user,
 )
 
 from targets.load_target import list_targets
@@ -36,14 +36,25 @@ def test_help_is_quick(command: str):
     assert "heavy: []" in done.stdout and "--" in done.stdout
 
 
-def test_whoever_reads_the_help_may_stop(tmp_path: Path):
-    """As `--help | head`: no traceback."""
-    command = f"{sys.executable} bench/latency.py --help 2> {tmp_path / 'err'} | head -c 10"
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "usage: ben"
-    assert (tmp_path / "err").read_text() == ""
+@pytest.mark.parametrize("command", MAINS)
+def test_help_on_an_ascii_terminal(command: str):
+    environment = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "80"}
+    outcome = as_user(command, "--help", env=environment)
+    assert outcome.code == 0 and outcome.err == ""
+    assert outcome.out.isascii() and "\\u" not in outcome.out
+
+
+@pytest.mark.parametrize("command", MAINS)
+def test_help_that_is_lost(command: str):
+    """A reader may go, as of `--help | head`, without a word; a full disk is an error."""
+    for pipe, code in (("| true", 141), ("> /dev/full", 2), (">&-", 2)):
+        script = f"{sys.executable} {command}.py --help {pipe}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+        assert code != 141 or done.stderr == ""
 
 
 def test_target_help(here: Command):
