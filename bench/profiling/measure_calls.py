@@ -20,8 +20,8 @@ from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
 from compile.place_network import processor_beside
 from compile.support.errors import TargetError
+from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
-from compile.support.worker_pool import WorkerError
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import TimedCall, time_calls

@@ -16,7 +16,7 @@ from bench.session.location import Location, StartedEngine, ThisMachine
 from bench.session.worker import Memory
 from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
-from compile.support.worker_pool import WorkerError
+from compile.support.outcome import WorkerError
 
 _SEED = 0
 # Long enough that the caches are the engine's own again, short enough for many turns.

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bench.engines.engine import Engine, Job
 from bench.engines.registry import ENGINES
-from compile.support.worker_pool import WorkerError, WorkerProcess
+from compile.support.outcome import WorkerError
+from compile.support.worker_process import WorkerProcess
 
 # Some engines compile the network when they start, or with their first frame.
 _LONGEST_SECONDS = 600.0
@@ -75,8 +76,9 @@ class Worker:
 
     def sleep(self) -> None:
         """Stop the process until it is asked again; it has stopped when this returns."""
-        os.kill(self._process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # The next turn tells.
+            os.kill(self._process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def close(self) -> None:
         """End the process."""

@@ -16,7 +16,7 @@ from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import TaskArguments
 from compile.search.runner import wrong_result
 from compile.search.time_calls import time_library
-from compile.support.worker_pool import Outcome
+from compile.support.outcome import Outcome
 from device.client.address import DeviceAddress
 from device.client.connection import Connection
 from device.client.device_session import DeviceSession

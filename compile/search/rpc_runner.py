@@ -24,7 +24,7 @@ from compile.search.kernel_task import TaskArguments
 from compile.search.measuring_device import DeviceOptions, MeasuringDevice
 from compile.search.runner import Measurement, has_drifted
 from compile.support.errors import TargetError
-from compile.support.worker_pool import Outcome
+from compile.support.outcome import Outcome
 from device.client.device_session import wrong_target
 from device.client.request import count_devices
 from targets.spec import TargetSpec

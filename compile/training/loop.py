@@ -27,6 +27,7 @@ from compile.networks.mqnet.network import MQNet
 from compile.quantize.fake_quantize import fake_quantized
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
+from compile.support.in_worker import interrupts_held
 from compile.training.log import Row, TrainingLog
 from compile.training.loss import training_loss
 from compile.training.pairs import fixed_pairs, random_batch
@@ -138,8 +139,9 @@ def _workers(run: Run, rendezvous: str) -> Iterator[None]:
         context.Process(target=_work, args=(run, rank, rendezvous), daemon=True)
         for rank in range(1, run.workers)
     ]
-    for process in others:
-        process.start()
+    with interrupts_held():
+        for process in others:
+            process.start()
     try:
         yield
     finally:

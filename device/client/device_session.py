@@ -13,7 +13,8 @@ from typing import Any
 
 from compile.artefact.compatibility import TargetNeeds
 from compile.support.errors import MqnetError, TargetError
-from compile.support.worker_pool import Outcome, WorkerProcess
+from compile.support.outcome import Outcome
+from compile.support.worker_process import WorkerProcess
 from device.client.address import DeviceAddress
 from device.client.connection import Connection, last_line
 from device.client.request import request_device

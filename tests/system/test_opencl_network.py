@@ -29,8 +29,8 @@ from compile.build_request import BuildRequest
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.support.errors import ArtefactError, MqnetError
+from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
-from compile.support.worker_pool import WorkerError
 from device.runtime.artefact_device import network_layout
 from device.runtime.run_artefact import Session
 from device.runtime.tvm_network import LoadedPart

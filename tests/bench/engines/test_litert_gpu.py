@@ -18,7 +18,7 @@ from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.support.worker_pool import WorkerError
+from compile.support.outcome import WorkerError
 from device.runtime.gpu_name import SOFTWARE_WARNING
 
 SIZE = (256, 256)

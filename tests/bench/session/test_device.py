@@ -30,7 +30,7 @@ from compile.artefact.compatibility import TargetNeeds
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.support.errors import TargetError
-from compile.support.worker_pool import NoAnswer, WorkerError
+from compile.support.outcome import NoAnswer, WorkerError
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import Session
 

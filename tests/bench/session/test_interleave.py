@@ -23,7 +23,7 @@ from compile.imaging.read_photo import read_photo
 from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.networks.mqnet.run_pytorch import run_module
-from compile.support.worker_pool import WorkerError
+from compile.support.outcome import WorkerError
 
 SIZE = (64, 96)
 PYTORCH = Job("pytorch", "fp32", SIZE, 1)

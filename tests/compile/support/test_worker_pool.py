@@ -1,27 +1,21 @@
-"""Worker processes: a task that crashes or hangs costs its own process and nothing else."""
+"""A pool of processes: a task that crashes or hangs costs its own process and nothing else."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 from command_line import REPOSITORY
-from pool_tasks import answer, answer_later, any_of, crash, fail, hang, prepare, unsendable
+from pool_tasks import answer, any_of, crash, fail, hang, prepare, unsendable
 
-from compile.support.worker_pool import (
-    NoAnswer,
-    Outcome,
-    WorkerError,
-    WorkerPool,
-    WorkerProcess,
-)
+from compile.support.outcome import Outcome
+from compile.support.worker_pool import WorkerPool
 
 
 @pytest.fixture
@@ -83,51 +77,25 @@ def test_a_pool_that_cannot_start() -> None:
         pool.close()
 
 
-@pytest.fixture
-def process() -> Iterator[WorkerProcess]:
-    process = WorkerProcess(prepare, ("yes",))
-    yield process
-    process.kill()
+def test_a_process_that_ends_without_a_task_costs_no_task(pool: WorkerPool) -> None:
+    _, worker, _ = pool.run(answer, [(1,)], 30)[0].value
+    psutil.Process(worker).kill()
+    outcomes = pool.run(answer, [(value,) for value in range(4)], 30)
+    assert [outcome.value[0] for outcome in outcomes] == list(range(4))
 
 
-def test_a_process_stays_the_same(process: WorkerProcess) -> None:
-    for value in range(3):
-        assert process.run(answer, value, seconds=30).get() == (value, process.pid, "yes")
-    with pytest.raises(WorkerError, match="ValueError: last line") as failed:
-        process.run(fail, seconds=30).get()
-    assert not isinstance(failed.value, NoAnswer)
-    assert process.run(answer, 1, seconds=30).get()[1] == process.pid
+def test_a_process_that_crashes_as_it_starts() -> None:
+    pool = WorkerPool(1, crash)
+    try:
+        for _ in range(2):
+            (outcome,) = pool.run(answer, [(1,)], 30)
+            assert outcome == Outcome(error="crashed as it started", crashed=True)
+    finally:
+        pool.close()
 
 
-@pytest.mark.parametrize(
-    ("task", "error"), [(crash, "crashed (SIGSEGV)"), (hang, "no end within 1 s")]
-)
-def test_a_process_is_not_replaced(
-    process: WorkerProcess, task: Callable[[], None], error: str
-) -> None:
-    assert process.run(task, seconds=1) == Outcome(error=error, crashed=True)
-    with pytest.raises(NoAnswer, match=re.escape(error)):
-        process.run(answer, 1, seconds=30).get()
-    assert not psutil.pid_exists(process.pid)
-
-
-@pytest.mark.parametrize("task", [answer_later, hang])
-def test_a_process_is_closed(process: WorkerProcess, task: Callable[[], None]) -> None:
-    process.started().get()
-    process.send(task, ())
-    began = time.monotonic()
-    process.close()
-    assert time.monotonic() - began < 20
-    assert not psutil.pid_exists(process.pid)
-
-
-def test_a_process_that_cannot_start() -> None:
-    assert WorkerProcess(fail).run(answer, 1, seconds=30).error == "ValueError: last line"
-
-
-def test_what_cannot_be_sent_back_is_an_error(process: WorkerProcess) -> None:
-    assert "pickle" in process.run(unsendable, seconds=30).error
-    assert process.run(answer, 1, seconds=30).get()[1] == process.pid
+def test_what_cannot_be_sent_back_is_an_error(pool: WorkerPool) -> None:
+    assert "pickle" in pool.run(unsendable, [()], 30)[0].error
 
 
 _PARENT = """

@@ -13,7 +13,7 @@ import pytest
 from fixtures_device import Served
 
 from compile.support.errors import TargetError
-from compile.support.worker_pool import NoAnswer, WorkerError
+from compile.support.outcome import NoAnswer, WorkerError
 from device.client.address import DeviceAddress, device_address
 from device.client.device_session import LOST, DeviceSession
 
