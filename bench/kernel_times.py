@@ -57,12 +57,14 @@ def main() -> None:
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from bench.page.roofline import write_roofline
+    from bench.page.roofline import check_plot, write_roofline
     from bench.profiling.print_kernels import print_kernels
     from bench.profiling.time_kernels import time_kernels
     from compile.support.progress import Progress
     from device.client.address import device_address
 
+    if options.plot is not None:
+        check_plot(options.plot)
     kernels = time_kernels(
         options.artefact,
         options.frames,

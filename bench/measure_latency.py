@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,8 @@ def measure_latency(
     """
     if request.seconds <= 0:
         raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
-    artefacts = [open_artefact(folder) for folder in request.artefacts]
+    folders = dict.fromkeys(folder.resolve() for folder in request.artefacts)
+    artefacts = [open_artefact(folder) for folder in folders]
     sizes = _sizes(request, artefacts)
     networks = choose_networks(request)
     environment = _checked_environment(request, artefacts)
@@ -88,7 +90,7 @@ def measure_latency(
     builds = OwnBuilds(request.target, max(request.threads), request.out.parent, progress)
     results: list[Measured] = []
     try:
-        for size, threads in itertools.product(sizes, request.threads):
+        for size, threads in itertools.product(sizes, dict.fromkeys(request.threads)):
             jobs = make_jobs(networks, artefacts, size, threads, builds)
             _session(jobs, request, results, progress)
     finally:
@@ -140,6 +142,7 @@ def make_jobs(
             for name, scheme in networks
             if ENGINES[name].is_ours
         ]
+    labels = _labels([artefact for _, artefact in ours]) if artefacts else [""] * len(ours)
     jobs = [
         Job(
             name,
@@ -149,14 +152,28 @@ def make_jobs(
             artefact.library.parent,
             planned_bytes=artefact.manifest.whole.activation_bytes,
             on_gpu=artefact.manifest.on_gpu,
+            build=label,
         )
-        for name, artefact in ours
+        for (name, artefact), label in zip(ours, labels, strict=True)
     ]
     return jobs + [
         Job(name, scheme, size, threads, on_gpu=ENGINES[name].runs_on_gpu)
         for name, scheme in networks
         if not ENGINES[name].is_ours
     ]
+
+
+def _labels(artefacts: Sequence[Artefact]) -> list[str]:
+    """For each of ``artefacts``, all of one size, what tells it from others of its scheme; "" where
+    there is none."""
+    schemes = Counter(artefact.manifest.scheme for artefact in artefacts)
+    names = Counter(artefact.library.parent.name for artefact in artefacts)
+    labels = []
+    for artefact in artefacts:
+        folder = artefact.library.parent
+        label = folder.name if names[folder.name] == 1 else str(folder)
+        labels.append(label if schemes[artefact.manifest.scheme] > 1 else "")
+    return labels
 
 
 def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> None:
@@ -177,7 +194,7 @@ def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> 
 
 def _sizes(request: LatencyRequest, artefacts: Sequence[Artefact]) -> list[tuple[int, int]]:
     if not artefacts:
-        return [parse_size(size) for size in request.sizes or ("256x256",)]
+        return list(dict.fromkeys(parse_size(size) for size in request.sizes or ("256x256",)))
     if request.sizes:
         raise MqnetError(
             f"size {request.sizes[0]} cannot be given with --artefact, whose build has a size: "

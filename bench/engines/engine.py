@@ -20,6 +20,8 @@ class Job:
         size: (height, width) in pixels.
         threads: per frame.
         artefact: folder of our own build; None for other engines.
+        build: what tells it from another job of the same engine, scheme, size and threads; "" where
+            there is none.
         planned_bytes: of activations, which our own build's memory plan fixes; None for other
             engines, which do not tell.
         on_gpu: whether a GPU computes, whose memory is not that of the process.
@@ -32,6 +34,7 @@ class Job:
     artefact: Path | None = None
     planned_bytes: int | None = None
     on_gpu: bool = False
+    build: str = ""
 
 
 class Engine(ABC):

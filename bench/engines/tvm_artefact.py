@@ -63,7 +63,7 @@ class TvmExact(TvmArtefact):
 
     name: ClassVar = "tvm-exact"
     exact_threads: ClassVar = True
-    marker: ClassVar = "D"
+    marker: ClassVar = "*"
 
 
 def version_here(artefact: Artefact) -> str:

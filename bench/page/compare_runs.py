@@ -11,7 +11,7 @@ import pandas as pd
 from bench.session.run_file import BASELINE, RunFile
 from compile.support.errors import MqnetError
 
-_KEYS = ["engine", "scheme", "size", "threads"]
+_KEYS = ["engine", "scheme", "build", "size", "threads"]
 _RATIO = "ratio_to_litert_mixed"
 
 

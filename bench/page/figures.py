@@ -25,10 +25,9 @@ def latency(run: RunFile) -> Figure:
     panels = figure.subplots(len(groups), squeeze=False, height_ratios=heights)[:, 0]
     for panel, ((size, threads), rows) in zip(panels, groups, strict=True):
         rows = rows.sort_values("p50_ms", ascending=False)
-        names = rows["engine"] + " " + rows["scheme"]
         errors = [rows["p50_ms"] - rows["p10_ms"], rows["p90_ms"] - rows["p50_ms"]]
         colors = [_color(engine) for engine in rows["engine"]]
-        panel.barh(names, rows["p50_ms"], xerr=errors, color=colors, height=0.7)
+        panel.barh(rows["name"], rows["p50_ms"], xerr=errors, color=colors, height=0.7)
         panel.set(title=f"{size}, {_threads(threads)}", xscale="log")
         panel.set_xlim(rows["p10_ms"].min() / 2, rows["p90_ms"].max() * 1.3)
         _plain_numbers(panel.xaxis)
@@ -49,8 +48,9 @@ def accuracy(run: RunFile) -> Figure:
         for engine, points in rows.groupby("engine"):
             x, y = points["psnr_db"].clip(upper=100), points["p50_ms"]
             panel.plot(x, y, _marker(engine), color=_color(engine), label=engine)
-            for scheme, at in zip(points["scheme"], zip(x, y, strict=True), strict=True):
-                panel.annotate(scheme, at, (4, 3), textcoords="offset points", fontsize=7)
+            notes = points["name"].str.removeprefix(f"{engine} ")
+            for note, at in zip(notes, zip(x, y, strict=True), strict=True):
+                panel.annotate(note, at, (4, 3), textcoords="offset points", fontsize=7)
         panel.set(title=f"{size}, {_threads(threads)}", yscale="log")
         _plain_numbers(panel.yaxis)
         panel.set(xlabel="PSNR to PyTorch float32 (dB; 100 and more at 100)", ylabel="median, ms")
@@ -65,7 +65,6 @@ def memory(run: RunFile) -> Figure | None:
     rows = rows[rows["threads"] == rows["threads"].min()]
     if rows["activation_mb"].isna().all():
         return None
-    rows = rows.assign(name=rows["engine"] + " " + rows["scheme"])
     planned = rows.dropna(subset="planned_activation_mb")
     planned = planned.assign(
         name=planned["name"] + ", as planned", activation_mb=planned["planned_activation_mb"]
@@ -91,8 +90,8 @@ def scaling(run: RunFile) -> Figure | None:
     rows = rows.assign(pixels=height_width[0] * height_width[1])
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     panel = figure.subplots()
-    for (engine, scheme, threads), points in rows[rows["scheme"] == "mixed"].groupby(
-        ["engine", "scheme", "threads"]
+    for (engine, name, threads), points in rows[rows["scheme"] == "mixed"].groupby(
+        ["engine", "name", "threads"]
     ):
         points = points.sort_values("pixels")
         panel.loglog(
@@ -101,7 +100,7 @@ def scaling(run: RunFile) -> Figure | None:
             marker=_marker(engine),
             linestyle="-" if threads == 1 else "dashed",
             color=_color(engine),
-            label=f"{engine} {scheme}, {_threads(threads)}",
+            label=f"{name}, {_threads(threads)}",
         )
     panel.set(xlabel="megapixels", ylabel="nanoseconds per pixel (median)")
     _plain_numbers(panel.xaxis)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.profiling.kernels_file import KernelsFile
 from compile.support.atomic import atomic_path
+from compile.support.errors import MqnetError
 
 
 def roofline(kernels: KernelsFile) -> Figure:
@@ -37,6 +38,17 @@ def roofline(kernels: KernelsFile) -> Figure:
         if handle is not None and hasattr(handle, "set_sizes"):
             handle.set_sizes([40])
     return figure
+
+
+def check_plot(path: Path) -> None:
+    """Raise where a picture cannot be written to ``path``, before what it shows is measured.
+
+    Raises:
+        MqnetError: its ending names no kind of picture.
+    """
+    kinds = Figure().canvas.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in kinds:
+        raise MqnetError(f"plot {path} ends in no kind of picture: name a .png, .svg or .pdf file")
 
 
 def write_roofline(kernels: KernelsFile, path: Path) -> None:

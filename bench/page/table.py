@@ -22,7 +22,10 @@ _FIGURES = {
 def table_of(rows: pd.DataFrame) -> pd.DataFrame:
     """``rows`` (of :meth:`bench.session.run_file.RunFile.table`), all as text; "" where there is no
     figure."""
-    table = rows[["engine", "scheme", "size", "threads"]].astype(str)
+    names = ["engine", "scheme", "build", "size", "threads"]
+    if not rows["build"].any():
+        names.remove("build")
+    table = rows[names].astype(str)
     for name, (heading, decimals) in _FIGURES.items():
         table[heading] = rows[name].map(lambda v, d=decimals: "" if pd.isna(v) else f"{v:.{d}f}")
     table["95 %"] = [f"{v[0]:.2f}-{v[1]:.2f}" if v else "" for v in rows["ratio_interval"]]

@@ -14,14 +14,14 @@ def print_rows(run: RunFile) -> None:
         title=run.cpu if "device" in run.environment else None,
         caption="ratio: time of LiteRT mixed / time of the row, with its 95 % interval",
     )
-    for column in ("engine", "scheme", "size", "threads"):
+    for column in ("engine and scheme", "size", "threads"):
         table.add_column(column, no_wrap=True)
     columns = ("p50 ms", "p90 ms", "min ms", "CPU ms", "act. MB", "plan MB", "PSNR dB", "ratio")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("flags", overflow="fold")
     for row in run.rows:
-        names = [row.engine, row.scheme, row.size, str(row.threads)]
+        names = [row.name, row.size, str(row.threads)]
         figures = _figures(row) if row.is_measured else [""] * len(columns)
         table.add_row(*names, *figures, ", ".join(row.flags))
     Console(width=140).print(table)

@@ -21,6 +21,7 @@ def make_run(results: Sequence[Measured], environment: dict[str, Any]) -> RunFil
             size_text(result.job.size),
             result.job.threads,
             tuple(map(tuple, result.wall)),
+            result.job.build,
         )
         for result in results
     )
@@ -55,6 +56,7 @@ def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any
         "scheme": job.scheme,
         "size": size_text(job.size),
         "threads": job.threads,
+        "build": job.build,
         "version": result.version,
     }
     flags = _labels(environment) + ([result.problem] if result.problem else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         engine, scheme: by name.
         size: height x width in pixels.
         threads: per frame.
+        build: what tells the row from another of the same engine, scheme, size and threads; ""
+            where there is none.
         version: of the engine; None where it is not known.
         p10_ms, p50_ms, p90_ms, min_ms: of a frame's time; None where nothing was measured.
         cpu_ms: median of the CPU time of a frame; None where it is not known.
@@ -48,6 +51,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     scheme: str
     size: Size
     threads: _Threads
+    build: str = ""
     version: str | None
     p10_ms: _Milliseconds | None = None
     p50_ms: _Milliseconds | None = None
@@ -72,6 +76,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("A ratio and its interval are not both there")
 
     @property
+    def name(self) -> str:
+        """Engine and scheme, and the build where there are several."""
+        return f"{self.engine} {self.scheme}" + (f" ({self.build})" if self.build else "")
+
+    @property
     def is_measured(self) -> bool:
         """Whether it has figures."""
         return self.p50_ms is not None
@@ -81,7 +90,7 @@ class Sample(msgspec.Struct, frozen=True):
     """The single times of a row.
 
     Attributes:
-        engine, scheme, size, threads: of the row.
+        engine, scheme, size, threads, build: of the row.
         seconds: of every frame, a list for each visit.
     """
 
@@ -90,6 +99,7 @@ class Sample(msgspec.Struct, frozen=True):
     size: Size
     threads: _Threads
     seconds: tuple[tuple[float, ...], ...]
+    build: str = ""
 
 
 class RunFile(msgspec.Struct, frozen=True):
@@ -117,7 +127,7 @@ class RunFile(msgspec.Struct, frozen=True):
         return self.environment.get("emulated") or ""
 
     def table(self) -> pd.DataFrame:
-        """All rows, a column for each of their attributes."""
+        """All rows, a column for each of their attributes and one for their names."""
         return _table(self.rows)
 
     def measured(self) -> pd.DataFrame:
@@ -139,12 +149,27 @@ def read_run(path: Path) -> RunFile:
     run = read_record(path, RunFile, FORMAT, "measure again with bench/latency.py")
     if not any(row.is_measured for row in run.rows):
         raise MqnetError(f"{path} has no row with a figure: nothing was measured in that session")
-    return run
+    return msgspec.structs.replace(run, rows=_told_apart(run.rows))
+
+
+def _told_apart(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """``rows`` with a number for each further one of the same build, which older files have."""
+    seen: Counter[tuple[str, str, int]] = Counter()
+    apart = []
+    for row in rows:
+        place = row.name, row.size, row.threads
+        seen[place] += 1
+        if seen[place] > 1:
+            number = f"{row.build} {seen[place]}".strip()
+            row = msgspec.structs.replace(row, build=number)
+        apart.append(row)
+    return tuple(apart)
 
 
 def _table(rows: Iterable[Row]) -> pd.DataFrame:
     columns = list(Row.__struct_fields__)
-    table = pd.DataFrame([msgspec.structs.asdict(row) for row in rows], columns=columns)
+    named = [msgspec.structs.asdict(row) | {"name": row.name} for row in rows]
+    table = pd.DataFrame(named, columns=[*columns, "name"])
     figures = [name for name in columns if name.endswith(("_ms", "_mb", "_db", "_mixed"))]
     # Of None alone a column would have no type.
     return table.astype(dict.fromkeys(figures, float))

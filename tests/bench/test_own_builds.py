@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from fixtures_artefacts import ArtefactFactory
 from rich.console import Console
 
 from bench.measure_latency import LatencyRequest, choose_networks, make_jobs
 from bench.own_builds import OwnBuilds
+from compile.artefact.reader import open_artefact
 from compile.support.progress import Progress
 from targets.load_target import load_target
 
@@ -30,6 +33,22 @@ def test_one_build_runs_with_each_number_of_threads(builds: OwnBuilds, tmp_path:
     ours, exact, _, ours_again, exact_again, _ = (job.artefact for job in jobs)
     assert ours == ours_again == tmp_path / f"host-fp32-32x32-{max(HOST_THREADS, 3)}"
     assert (exact, exact_again) == (tmp_path / "host-fp32-32x32-1", tmp_path / "host-fp32-32x32-3")
+
+
+def test_builds_of_one_kind_are_told_apart(tmp_path: Path, artefact: ArtefactFactory) -> None:
+    """By their folders, by whole paths where these have one name, and only where it is needed."""
+    one, other, same = tmp_path / "one", tmp_path / "other", tmp_path / "below/one"
+    for folder in (one, other, same):
+        shutil.copytree(artefact(size=SIZE, scheme="fp32").library.parent, folder)
+    builds = OwnBuilds("host", 1, tmp_path, Progress(Console(quiet=True)))
+
+    def labels(*folders: Path) -> list[str]:
+        jobs = make_jobs([], [open_artefact(folder) for folder in folders], SIZE, 1, builds)
+        return [job.build for job in jobs]
+
+    assert labels(one) == [""]
+    assert labels(one, other) == ["one", "other"]
+    assert labels(one, other, same) == [str(one), "other", str(same)]
 
 
 def test_exact_builds_are_timed_only_where_they_are_named(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from bench.page.table import table_of
 from bench.page.write_report import headlines, write_report
 from bench.session.run_file import read_run
 from compile.support.errors import MqnetError
+from device.runtime.gpu_name import POCL_WARNING, SOFTWARE_WARNING
 
 CHROMIUM = shutil.which("chromium")
 
@@ -103,6 +104,34 @@ def test_headlines_where_we_are_behind_or_litert_is_missing(tmp_path: Path):
         (tmp_path / "run.json").write_text(json.dumps(run))
         (line,) = headlines(read_run(tmp_path / "run.json"))
         assert text in line
+
+
+@pytest.mark.parametrize("builds", [("old", "new"), ("", "")], ids=["named", "of an older file"])
+def test_two_builds_of_one_kind_are_told_apart(tmp_path: Path, builds: tuple[str, str]):
+    run = session()
+    twice = [r for r in run["rows"] if r["engine"] == "tvm"]
+    run["rows"] = [r | {"build": builds[0]} if r in twice else r for r in run["rows"]]
+    run["rows"] += [r | {"build": builds[1], "p50_ms": 1.05 * r["p50_ms"]} for r in twice]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    read = read_run(tmp_path / "run.json")
+    names = {"tvm mixed (old)", "tvm mixed (new)"} if builds[0] else {"tvm mixed", "tvm mixed (2)"}
+    assert {row.name for row in read.rows if row.engine == "tvm"} == names
+    write_report(read, read, tmp_path / "report")
+    assert set(compare_runs(read, read)["verdict"]) == {"within noise"}
+    assert len(compare_runs(read, read)) == 12
+    assert len([line for line in headlines(read) if "tvm mixed" in line]) == 8
+
+
+@pytest.mark.parametrize("warning", [POCL_WARNING, SOFTWARE_WARNING])
+def test_a_processor_that_plays_a_gpu_is_in_no_headline(tmp_path: Path, warning: str):
+    run = session()
+    run["rows"] = [r | {"flags": [warning]} for r in run["rows"] if r["size"] == "256x256"]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert all("rank nothing" in line for line in headlines(read_run(tmp_path / "run.json")))
+    run["rows"][1]["flags"] = []
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    first, second = headlines(read_run(tmp_path / "run.json"))
+    assert first == "256x256, 1 thread: litert mixed is the fastest" and "rank nothing" in second
 
 
 def test_a_session_without_litert_has_no_ratios(tmp_path: Path):

@@ -98,3 +98,8 @@ def test_kernels_beside_litert(tmp_path: Path):
 
 def test_kernels_of_no_artefact(here: Command, out: Path):
     check_sentence(here("bench/kernel_times", out / "nowhere"), "nowhere")
+
+
+def test_plot_that_is_no_picture(here: Command, out: Path):
+    outcome = here("bench/kernel_times", out / "nowhere", "--plot", out / "x.xyz")
+    check_sentence(outcome, "x.xyz", ".png")
