@@ -50,6 +50,7 @@ from compile.pipeline import (
     plan_part,
 )
 from compile.place_network import Part, place_network
+from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
@@ -150,6 +151,7 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     found = find_program(cache, key, network.example_inputs(*request.size))
     if found is not None:
         return found
+    check_output(network, net, str(weights))
     program = quantize_network(network, net, scheme, network.calibration_photos(), *request.size)
     keep_program(cache, key, program)
     return program

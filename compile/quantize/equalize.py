@@ -45,9 +45,12 @@ def _balanced_scale(peaks: Tensor, wanted: float) -> Tensor:
 
     ``wanted / sqrt(peak * largest peak)``: half-way, in powers, between one scale for all channels
     and full use of the range by each, which would make the readers' weights as uneven as the
-    channels were (SmoothQuant's alpha = 0.5: Xiao et al., ICML 2023, section 4).
+    channels were (SmoothQuant's alpha = 0.5: Xiao et al., ICML 2023, section 4). 1 where all
+    channels are dead.
     """
     largest = peaks.max()
+    if not largest:
+        return torch.ones_like(peaks)
     return wanted / (peaks.clamp_min(largest * LEAST_PEAK) * largest).sqrt()
 
 

@@ -1,0 +1,72 @@
+"""Weights that are finite numbers, and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from compile.networks.mqnet.network import MQNet
+from compile.networks.registry import network_named
+from compile.quantize.check_output import check_output
+from compile.quantize.equalize import equalize_concats
+from compile.quantize.fold import fold_batch_norms
+from compile.support.errors import CheckpointError
+
+NETWORK = network_named("mqnet")
+
+
+@pytest.fixture
+def net() -> MQNet:
+    return NETWORK.load(NETWORK.weights(False))
+
+
+def _negative_variance(net: MQNet) -> None:
+    norm = next(module for module in net.modules() if isinstance(module, nn.BatchNorm2d))
+    norm.running_var[0] = -1
+
+
+def _overflow(net: MQNet) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data *= 1e12
+
+
+def _zeros(net: MQNet) -> None:
+    net.head.conv1.weight.data.zero_()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_negative_variance, "makes values that are not finite"),
+        (_overflow, "makes values that are not finite"),
+        (_zeros, r"has only zeros in 'head\.conv1\.weight'"),
+    ],
+)
+def test_useless_weights(net: MQNet, spoil: Callable[[MQNet], None], words: str) -> None:
+    check_output(NETWORK, net, "w.safetensors")
+    spoil(net)
+    with pytest.raises(CheckpointError, match=rf"checkpoint w\.safetensors {words}.*train it"):
+        check_output(NETWORK, net, "w.safetensors")
+
+
+def test_the_same_everywhere(net: MQNet) -> None:
+    class Grey(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.full_like(image, 0.5)
+
+    with pytest.raises(CheckpointError, match="makes the same value of every pixel"):
+        check_output(NETWORK, Grey(), "w.safetensors")
+
+
+def test_a_dead_tensor_is_not_scaled(net: MQNet) -> None:
+    folded = fold_batch_norms(net)
+    for tensor in NETWORK.joined_tensors(folded)[:1]:
+        for conv in tensor.producers:
+            conv.weight.data.zero_()
+            conv.bias.data.zero_()
+    equalize_concats(folded, NETWORK.joined_tensors(folded), torch.rand(1, 3, 64, 64))
+    assert all(torch.isfinite(value).all() for value in folded.state_dict().values())
