@@ -56,7 +56,8 @@ class Options:
 
     logs: Path | None = None
     """Folder of the targets' tuning logs, as of compile/tune.py; tuning_logs/ of this repository
-    unless given."""
+    unless given. An installed package has the user's own in ~/.local/share/mqnet-tvm/tuning_logs
+    before those that it ships."""
 
     no_cache: bool = False
     """Make everything anew: take nothing from the build cache and put nothing into it."""
@@ -108,7 +109,6 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
     """The same build as before, without torch and TVM, which take seconds to import."""
     from compile.artefact.keep_artefact import artefact_key, request_facts, restore_artefact
     from compile.codegen.link.linkers import find_ndk
-    from compile.records import TUNING_LOGS
 
     if not cache.is_on or options.dump_ir is not None:
         return None
@@ -122,7 +122,7 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
     )
-    key = artefact_key(facts, options.checkpoint, options.logs or TUNING_LOGS)
+    key = artefact_key(facts, options.checkpoint, options.logs)
     return restore_artefact(cache, key, options.out, progress)
 
 
@@ -131,7 +131,6 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
     from compile.build_request import BuildRequest, parse_size
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import network_named
-    from compile.records import TUNING_LOGS
 
     network = network_named("mqnet", attention=options.attention)
     request = BuildRequest(
@@ -145,7 +144,7 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
         dump_ir=options.dump_ir,
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
-        logs=options.logs or TUNING_LOGS,
+        logs=options.logs,
     )
     return build_network(request, progress, cache=cache)
 

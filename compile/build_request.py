@@ -10,7 +10,6 @@ from compile.artefact.keep_artefact import request_facts
 from compile.networks.network import Network
 from compile.networks.registry import network_named
 from compile.quantize.schemes import scheme_named
-from compile.records import TUNING_LOGS
 from compile.support.errors import MqnetError
 
 # A tensor of 16 channels has to stay within 32-bit indices.
@@ -34,7 +33,8 @@ class BuildRequest:
             GPU; None for the whole network on one device.
         image_weights: a GPU's default schedules read int8 weights from images, to be measured
             beside those that read them from buffers.
-        logs: folder of the tuning logs, one of which may be the target's.
+        logs: folder of the tuning logs, one of which may be the target's; None for the user's own
+            and those that are shipped.
     """
 
     target: str
@@ -48,7 +48,7 @@ class BuildRequest:
     ndk_compiler: Path | None = None
     on_processor: str | None = None
     image_weights: bool = False
-    logs: Path = TUNING_LOGS
+    logs: Path | None = None
 
     @property
     def weights(self) -> Path:

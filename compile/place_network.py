@@ -9,6 +9,7 @@ from compile.artefact.manifest import LIBRARY
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, MAIN
 from compile.pipeline import PipelineOptions
 from compile.records.log_folder import records_name
+from compile.records.log_places import find_log
 from compile.support.errors import MqnetError
 from targets.load_target import load_target
 from targets.spec import TargetSpec
@@ -30,7 +31,7 @@ class Part:
 
 
 def place_network(
-    options: PipelineOptions, on_processor: str | None, logs: Path
+    options: PipelineOptions, on_processor: str | None, logs: Path | None
 ) -> tuple[Part, ...]:
     """Give each part of a network its device, in the order of computation.
 
@@ -38,7 +39,8 @@ def place_network(
         options: how the network is compiled for its target.
         on_processor: "backbone" or "head" where that part is for the processor beside the target's
             GPU; None where one device computes the whole network.
-        logs: folder of the tuning logs, in which the processor's records are.
+        logs: folder of the tuning logs, in which the processor's records are; None for the default
+            ones (:func:`compile.records.log_places.find_log`).
 
     Raises:
         MqnetError: the target is no GPU, or the scheme has no backbone to be separated.
@@ -57,7 +59,7 @@ def place_network(
             "mixed"
         )
     beside = processor_beside(spec)
-    records = logs / records_name(beside)
+    records = find_log(records_name(beside), logs)
     on_other = replace(options, spec=beside, threads=beside.threads, records=records)
     return tuple(
         Part(name, library, on_other if name == on_processor else options)

@@ -48,7 +48,9 @@ class Options:
     is disturbed less; every choice leaves tasks for as many threads as the target has."""
 
     logs: Path | None = None
-    """Folder of the targets' logs; tuning_logs/ of this repository unless given."""
+    """Folder of the targets' logs; tuning_logs/ of this repository unless given. An installed
+    package has ~/.local/share/mqnet-tvm/tuning_logs, where a log begins as a copy of what is
+    shipped."""
 
     tracker: str | None = None
     """HOST:PORT of a TVM tracker: measure on devices (device/serve.py) and not on this machine."""
@@ -115,7 +117,6 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.build_request import parse_size
     from compile.codegen.link.linkers import find_ndk
-    from compile.records import TUNING_LOGS
     from compile.search.tune_network import TuneRequest, tune_network
     from device.emulated.arm64.make_root import default_root
 
@@ -126,7 +127,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
         size=parse_size(options.size),
         threads=options.threads,
         trials=options.trials,
-        logs=options.logs or TUNING_LOGS,
+        logs=options.logs,
         tracker=options.tracker,
         key=options.key,
         cooldown=options.cooldown,
@@ -138,10 +139,9 @@ def _run(options: Options, target: str) -> dict[str, Any]:
 
 
 def _show_status(options: Options) -> list[LogStatus]:
-    from compile.records import TUNING_LOGS
     from compile.records.log_status import log_statuses, print_statuses
 
-    statuses = log_statuses(options.logs or TUNING_LOGS)
+    statuses = log_statuses(options.logs)
     print_statuses(statuses, stderr)
     return statuses
 
@@ -155,12 +155,12 @@ def _compare(old: Path, new: Path) -> LogComparison:
 
 
 def _compact(options: Options, target: str, keep: int) -> CompactReport:
-    from compile.records import TUNING_LOGS
     from compile.records.compact_log import compact_log
     from compile.records.log_folder import records_name
+    from compile.records.log_places import writable_log
     from targets.load_target import load_target
 
-    folder = (options.logs or TUNING_LOGS) / records_name(load_target(target))
+    folder = writable_log(records_name(load_target(target)), options.logs)
     result = compact_log(folder, keep)
     lines = [*result.mended, f"{folder}: {result.after} of {result.before} records kept"]
     stderr.print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -13,6 +13,7 @@ import msgspec
 from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.writer import staged_artefact
 from compile.codegen.link.linkers import find_compiler, find_lld
+from compile.records.log_places import find_logs
 from compile.support.atomic import write_atomically
 from compile.support.build_cache import BuildCache, content_of, key_of
 from compile.support.errors import CheckpointError
@@ -55,7 +56,7 @@ def request_facts(
     return facts
 
 
-def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Path) -> str:
+def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Path | None) -> str:
     """Compute the key of the artefact of a request: of its ``facts`` as JSON, the content of its
     ``checkpoint`` and of the tuning ``logs``, this machine, its linkers, all packages, and the
     project's own code.
@@ -72,7 +73,7 @@ def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Pat
         raise CheckpointError(f"cannot read {checkpoint}: {error.strerror}") from None
     linkers = find_lld(), find_compiler(("cc",)), find_compiler(("aarch64-linux-gnu-gcc",))
     packages = sorted(f"{found.name}=={found.version}" for found in distributions())
-    records = (path.read_bytes() for path in sorted(logs.rglob("*.json")))
+    records = (path.read_bytes() for log in find_logs(logs) for path in sorted(log.glob("*.json")))
     return key_of(
         json.dumps(facts, sort_keys=True),
         weights,

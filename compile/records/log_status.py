@@ -85,8 +85,9 @@ class LogComparison(msgspec.Struct, frozen=True):
     kernels: list[KernelComparison]
 
 
-def log_statuses(logs: Path) -> list[LogStatus]:
-    """Return the status of each log in the folder ``logs``, by name.
+def log_statuses(logs: Path | None) -> list[LogStatus]:
+    """Return the status of each log in the folder ``logs`` or, for None, in the default places, by
+    name.
 
     Raises:
         TargetError: a damaged log.

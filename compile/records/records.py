@@ -19,7 +19,7 @@ from tvm.s_tir.meta_schedule.database import TuningRecord, Workload
 
 from compile.kernels.cpu.instructions.intrinsic_names import register_intrinsics
 from compile.records.json_lines import encode_line, read_lines
-from compile.records.workload import short_line
+from compile.records.workload import read_workload, short_line
 from compile.support.atomic import write_atomically
 from compile.support.errors import TargetError
 
@@ -106,7 +106,7 @@ def fitting(database: Database) -> Database:
     """Without the records that no longer fit their kernel: stock TVM reads no log that has one."""
     by_kernel = {}
     for line in database.workloads:
-        workload = Workload.from_json(line)
+        workload = read_workload(line)
         records = database.by_kernel.get(str(line[0]), ())
         by_kernel[str(line[0])] = [one for one in records if replay(one, workload)]
     return Database(database.workloads, by_kernel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from compile.records.log_places import find_logs
 from compile.records.records import Database, read_database, write_database
 from compile.records.session_file import SESSION, SessionFile, read_session, write_session
 from compile.support.errors import TargetError
@@ -59,10 +60,10 @@ class TuningLog:
         write_database(self.folder, self.database)
 
 
-def read_logs(logs: Path) -> list[TuningLog]:
-    """Read each log in the folder ``logs``, by name.
+def read_logs(logs: Path | None) -> list[TuningLog]:
+    """Read each log in the folder ``logs`` or, for None, in the default places, by name.
 
     Raises:
         TargetError: a damaged log.
     """
-    return [TuningLog.read(path.parent) for path in sorted(logs.glob(f"*/{SESSION}"))]
+    return [TuningLog.read(folder) for folder in find_logs(logs)]

@@ -11,6 +11,10 @@ import tvm
 from tvm import tirx
 from tvm.s_tir.meta_schedule.database import Workload
 
+# TVM reads no kernel that calls an op which is not registered: these modules register ours.
+from compile.kernels.common import quantize_op  # noqa: F401
+from compile.kernels.gpu import dp4a  # noqa: F401
+
 _normalize = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
 
 
@@ -24,9 +28,14 @@ def workload_key(kernel: tirx.PrimFunc) -> str:
     return str(Workload(kernel_module(kernel)).as_json()[0])
 
 
-def kernel_of(workload: list[str]) -> tvm.IRModule:
+def read_workload(line: list[str]) -> Workload:
+    """Read a line of the file of kernels."""
+    return Workload.from_json(line)
+
+
+def kernel_of(line: list[str]) -> tvm.IRModule:
     """The module of a line of the file of kernels."""
-    return Workload.from_json(workload).mod
+    return read_workload(line).mod
 
 
 def short_line(workload: Sequence[str]) -> list[str]:

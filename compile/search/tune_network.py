@@ -27,9 +27,9 @@ from compile.records.log_folder import (
     open_log,
     records_name,
 )
+from compile.records.log_places import find_logs, writable_log
 from compile.records.records import read_database
 from compile.records.session_file import (
-    SESSION,
     DeviceFacts,
     FinishedSession,
     FrameSeconds,
@@ -71,7 +71,7 @@ class TuneRequest:
         size: (height, width) of the picture in pixels.
         threads: that a kernel is measured with.
         trials: the most candidates.
-        logs: folder of the targets' logs.
+        logs: folder of the targets' logs; None for the user's own and those that are shipped.
         tracker: HOST:PORT of a TVM tracker, or None to measure on this machine.
         key: of the devices there, or None.
         cooldown: seconds that a device rests before each repetition.
@@ -86,7 +86,7 @@ class TuneRequest:
     size: tuple[int, int]
     threads: int
     trials: int
-    logs: Path
+    logs: Path | None
     tracker: str | None = None
     key: str | None = None
     cooldown: float = 0.0
@@ -151,7 +151,7 @@ def _tune_on(
     program: ExportedProgram | None,
 ) -> dict[str, Any]:
     core = backend_for(spec, spec.threads).core
-    folder = request.logs / records_name(spec)
+    folder = writable_log(records_name(spec), request.logs)
     with (
         locked_log(folder) as mended,
         tempfile.TemporaryDirectory(prefix="mqnet-tune-") as scratch,
@@ -183,7 +183,7 @@ def _tune(
     tools: SessionResources,
     console: Console,
 ) -> dict[str, Any]:
-    folder, runner = request.logs / records_name(spec), tools.runner
+    folder, runner = writable_log(records_name(spec), request.logs), tools.runner
     device = fingerprint(runner.device, version("apache-tvm"))
     if request.emulated_root is not None:
         device = emulated_fingerprint(device, spec)
@@ -338,13 +338,13 @@ class _Measurer:
         return open_last
 
 
-def _tell_earlier(model: CostModel, logs: Path, spec: TargetSpec) -> None:
+def _tell_earlier(model: CostModel, logs: Path | None, spec: TargetSpec) -> None:
     """Tell what was measured with the same instructions, at any size and on any device."""
-    for path in sorted(logs.glob(f"*/{SESSION}")):
-        session = read_session(path.parent)
+    for folder in find_logs(logs):
+        session = read_session(folder)
         if session is None or session.instructions != describe_instructions(spec):
             continue
-        database = read_database(path.parent)
+        database = read_database(folder)
         for workload in database.workloads:
             key = str(workload[0])
             if (seconds := database.measured(key)) and "" not in seconds:

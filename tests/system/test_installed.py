@@ -91,3 +91,20 @@ def test_tuning_records_are_installed(installed: Path, tmp_path: Path) -> None:
     logs = json.loads(run(installed, tmp_path, "mqnet-tune", "--status", "--json"))
     shipped = {path.parent.name for path in REPOSITORY.glob("tuning_logs/*/session.json")}
     assert shipped and {log["log"] for log in logs} >= shipped
+
+
+@pytest.mark.slow
+def test_an_installed_package_is_not_written_to(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What rewrites a log rewrites the user's copy of it, which builds then use."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (shipped,) = installed.parent.glob("lib/python*/site-packages/tuning_logs/cortex-a76")
+    before = {path.name: path.read_bytes() for path in shipped.iterdir()}
+    run(installed, tmp_path, "mqnet-tune", "--target", "cortex-a76", "--compact", "1", "--json")
+    assert {path.name: path.read_bytes() for path in shipped.iterdir()} == before
+    own = tmp_path / "data/mqnet-tvm/tuning_logs/cortex-a76"
+    assert sorted(before) == sorted(path.name for path in own.iterdir() if path.name != ".lock")
+    options = "--target", "cortex-a76", "--size", "256x256", "--out", "built", "--json"
+    manifest = json.loads(run(installed, tmp_path, "mqnet-build", *options))
+    assert manifest["parts"][-1]["kernels_with_record"] > 0

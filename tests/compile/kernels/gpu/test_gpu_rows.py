@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.engines.engine import Job
 from bench.engines.tvm_artefact import TvmArtefact
 from bench.measure_latency import LatencyRequest, choose_networks, make_jobs
+from bench.own_builds import OwnBuilds
 from bench.session.interleave import Measured
 from bench.session.rows import make_rows
 from bench.session.worker import Worker
@@ -49,13 +50,12 @@ def test_pocl_is_called_what_it_is(opencl: tvm.runtime.Device, artefact: Artefac
 
 
 def test_memory_of_a_gpu_is_not_that_of_the_process(
-    opencl: tvm.runtime.Device, artefact: ArtefactFactory
+    opencl: tvm.runtime.Device, artefact: ArtefactFactory, tmp_path: Path
 ) -> None:
     """What the process grows by is the driver's compiler: nothing is said, and no bar drawn."""
-    built, quiet = artefact("host-opencl"), Progress(Console(quiet=True))
-    (ours, peer) = make_jobs(
-        request("host-opencl"), [("litert-gpu", "mixed")], [built], SIZE, 1, quiet
-    )
+    built = artefact("host-opencl")
+    builds = OwnBuilds("host-opencl", 1, tmp_path, Progress(Console(quiet=True)))
+    (ours, peer) = make_jobs([("litert-gpu", "mixed")], [built], SIZE, 1, builds)
     assert ours.on_gpu and peer.on_gpu
     worker = Worker(ours, [0])
     try:
