@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +22,7 @@ from compile.search.lower_kernels import tunable_kernels
 from compile.search.reference_kernel import reference_task
 from compile.support.errors import TargetError
 from compile.support.progress import Progress
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_calls import CallJob, count_calls_as_x86, count_calls_on_board
 from targets.detect_host import read_host_machine
@@ -135,8 +135,8 @@ def _built(
     build = BuildRequest(spec.name, size=request.size)
     tasks = tunable_kernels(build, spec, phases, program).tasks
     core = cpu_core(spec, 1)
-    with tempfile.TemporaryDirectory(prefix="mqnet-ranking-") as folder:
-        with closing(Builder(spec, core, Path(folder), 1)) as builder, phases.phase("build"):
+    with scratch_folder("mqnet-ranking-") as folder:
+        with closing(Builder(spec, core, folder, 1)) as builder, phases.phase("build"):
             chosen = costly_kernels(tasks, request.kernels)
             candidates = build_some(chosen, builder, core, request.candidates)
         yield candidates
@@ -149,8 +149,8 @@ def _jobs(candidates: Sequence[BuiltCandidate]) -> list[CallJob]:
 def _times(candidates: Sequence[BuiltCandidate], spec: TargetSpec) -> list[float]:
     """Seconds of a call of each: the median over turns of all candidates of a kernel."""
     task, core = reference_task(), cpu_core(spec, 1)
-    with tempfile.TemporaryDirectory(prefix="mqnet-ranking-") as folder:
-        with closing(Builder(spec, core, Path(folder), 1)) as builder:
+    with scratch_folder("mqnet-ranking-") as folder:
+        with closing(Builder(spec, core, folder, 1)) as builder:
             (build,) = builder.build(
                 [(task, all_configurations(task.family, task.load(), core)[0])]
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import tvm
 from tvm.script import tirx as T
 
 from compile.codegen.link.link import ExportLinker
+from compile.support.scratch_folder import scratch_folder
 from targets.describe_target import tvm_target
 from targets.spec import TargetSpec
 
@@ -76,8 +76,8 @@ def measure_core(
     mod = tvm.IRModule(
         {name: func.with_attr("global_symbol", name) for name, func in functions.items()}
     )
-    with tempfile.TemporaryDirectory(prefix="mqnet-core-") as folder:
-        library = Path(folder) / "core.so"
+    with scratch_folder("mqnet-core-") as folder:
+        library = folder / "core.so"
         built = tvm.compile(mod, target=tvm_target(spec, 1))
         built.export_library(str(library), fcompile=ExportLinker(spec))
         loaded = load(library)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from compile.artefact.manifest import MANIFEST, FileFacts, Manifest
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import OutputError
+from compile.support.scratch_folder import scratch_folder
 
 
 @contextlib.contextmanager
@@ -31,21 +30,19 @@ def staged_artefact(folder: Path) -> Iterator[Path]:
         OutputError: ``folder`` cannot be made or written to: said before the work, not after.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    work = None
     try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=".", dir=folder))
-        except OSError as error:
-            raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
-        yield work
-        # Renaming takes no space, so that a full disk cannot come between the two.
-        # The manifest last: it says which files belong together.
-        for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST):
-            os.replace(path, folder / path.name)
+        with contextlib.ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                work = stack.enter_context(scratch_folder(".", folder))
+            except OSError as error:
+                raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
+            yield work
+            # Renaming takes no space, so that a full disk cannot come between the two.
+            # The manifest last: it says which files belong together.
+            for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST):
+                os.replace(path, folder / path.name)
     finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
         for path in made:
             with contextlib.suppress(OSError):
                 path.rmdir()  # Only where it is empty.

@@ -7,7 +7,6 @@ kept by the content of those. What a build of another network or size has compil
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from tvm.tirx import build as build_kernel
 
 from compile.passes.plan_memory import lower_to_vm
 from compile.support.build_cache import BuildCache, key_of
+from compile.support.scratch_folder import scratch_folder
 
 _KIND = "kernel"
 
@@ -40,7 +40,7 @@ class EmittedCode:
     def export(self, library: Path, linker: Callable) -> None:
         """Link all of it into ``library`` by ``linker``, as ``export_library(fcompile=...)`` takes
         one."""
-        with tempfile.TemporaryDirectory(prefix="mqnet-objects-") as folder:
+        with scratch_folder("mqnet-objects-") as folder:
             paths = []
             for name, content in sorted(self.objects.items()):
                 paths.append(Path(folder, f"{name}.o"))
@@ -69,7 +69,7 @@ def _compile(
     found = cache.get(_KIND, key)
     if found is not None:
         return found
-    with tempfile.TemporaryDirectory(prefix="mqnet-kernel-") as folder:
+    with scratch_folder("mqnet-kernel-") as folder:
         path = Path(folder, "kernel.o")
         build_kernel(module, target).write_to_file(str(path))
         made = path.read_bytes()

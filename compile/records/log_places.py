@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from compile.records import TUNING_LOGS
 from compile.records.session_file import SESSION
 from compile.support.atomic import make_folder
 from compile.support.errors import OutputError
+from compile.support.scratch_folder import scratch_folder
 
 
 def find_log(name: str, logs: Path | None) -> Path:
@@ -45,8 +45,8 @@ def writable_log(name: str, logs: Path | None) -> Path:
     if logs is None and not folder.exists() and (shipped / SESSION).is_file():
         make_folder(folder.parent)
         try:
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as beside:
-                os.replace(shutil.copytree(shipped, Path(beside, name)), folder)
+            with scratch_folder(f".{name}-", folder.parent) as beside:
+                os.replace(shutil.copytree(shipped, beside / name), folder)
         except OSError as error:
             raise OutputError(f"cannot write to folder {folder}: {error.strerror}") from None
     return folder

@@ -8,7 +8,6 @@ LLVM's work does not share a process well.
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from compile.kernels.common.core_model import CoreModel
 from compile.search.build_candidates import Build, build_library
 from compile.search.kernel_task import KernelTask
 from compile.support.errors import MqnetError, TargetError
+from compile.support.scratch_folder import scratch_folder
 from targets.spec import TargetSpec
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _build(
     configuration: str,
 ) -> bytes:
     """The library's bytes; runs on a worker."""
-    with tempfile.TemporaryDirectory(prefix="mqnet-build-") as folder:
-        path = Path(folder) / "candidate.so"
+    with scratch_folder("mqnet-build-") as folder:
+        path = folder / "candidate.so"
         build_library(family, module, core, configuration, path, spec, ExportLinker(spec, link))
         return path.read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -55,6 +54,7 @@ from compile.search.tuning_session import SessionResources, TuningSession
 from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.emulated_farm import KEY, emulated_farm
 from targets.describe_target import describe_instructions, tvm_target
@@ -154,7 +154,7 @@ def _tune_on(
     folder = writable_log(records_name(spec), request.logs)
     with (
         locked_log(folder) as mended,
-        tempfile.TemporaryDirectory(prefix="mqnet-tune-") as scratch,
+        scratch_folder("mqnet-tune-") as scratch,
     ):
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
@@ -163,8 +163,8 @@ def _tune_on(
         cache = user_cache(os.environ)
         kernels = tunable_kernels(build, spec, Progress(console), program, cache)
         with (
-            closing(_builder(cluster, request, spec, core, Path(scratch))) as builder,
-            closing(ExpectedResults(Path(scratch))) as expected,
+            closing(_builder(cluster, request, spec, core, scratch)) as builder,
+            closing(ExpectedResults(scratch)) as expected,
         ):
             with Progress(console).phase("reference kernel"):
                 reference = _reference(builder, core)

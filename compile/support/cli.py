@@ -6,6 +6,7 @@ Machine-readable output goes to stdout, everything else to stderr.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from compile.support.errors import MqnetError
+from compile.support.interruption import check_interrupted, ending_signals, received, said_of
 from compile.support.standard_streams import steady_streams
 
 Options = TypeVar("Options")
@@ -24,18 +26,18 @@ Options = TypeVar("Options")
 #: For people: progress, tables, errors.
 stderr = Console(stderr=True)
 
-_USER_ERROR, _INTERRUPTED = 2, 130
+_USER_ERROR = 2
 
 
 def run_command(options_type: type[Options], command: Callable[[Options], None]) -> None:
     """Parse the command line into ``options_type``, run ``command`` and exit.
 
-    Exit codes: 0; 2 for a mistake of the user, said in one sentence without a traceback; 130 after
-    Ctrl-C. Anything else is our bug and keeps its traceback. Where stdout does not take what is
-    printed, the work is done all the same; then the code is 2, with a sentence, or 141 where the
-    reader of a pipe has stopped.
+    Exit codes: 0; 2 for a mistake of the user, said in one sentence without a traceback; 128 and
+    the number of the signal (130 for Ctrl-C) where one has ended it. Anything else is our bug and
+    keeps its traceback. Where stdout does not take what is printed, the work is done all the same;
+    then the code is 2, with a sentence, or 141 where the reader of a pipe has stopped.
     """
-    with steady_streams() as out:
+    with ending_signals(), steady_streams() as out:
         code = _run(options_type, command)
         if code == 0:
             code, sentence = out.loss()
@@ -49,12 +51,16 @@ def _run(options_type: type[Options], command: Callable[[Options], None]) -> int
     try:
         _check_arguments(sys.argv[1:])
         command(tyro.cli(options_type, config=(tyro.conf.FlagCreatePairsOff,)))
-    except MqnetError as error:
-        _say_error(str(error))
-        return _USER_ERROR
-    except KeyboardInterrupt:
-        stderr.print("interrupted")
-        return _INTERRUPTED
+        check_interrupted()
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) or received() is not None:
+            number = received() or signal.SIGINT
+            stderr.print(said_of(number))
+            return 128 + number
+        if isinstance(error, MqnetError):
+            _say_error(str(error))
+            return _USER_ERROR
+        raise
     except SystemExit as end:  # Of the options: --help, or one that is unknown.
         if not isinstance(end.code, int):
             raise

@@ -24,6 +24,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from compile.support.interruption import check_interrupted
+
 # Looked at every second, so that no silence is longer than 10 s.
 _LONGEST_SILENCE, _LOOK_SECONDS = 9.0, 1.0
 
@@ -79,6 +81,7 @@ class Progress:
         """Show everything inside as phase ``name``, and its seconds in a line at the end."""
         with self._step(name, None) as step, self._spinner(step):
             yield step
+        check_interrupted()
         self.seconds[name] = self._clock() - step.began
         self.say(f"  {name:<44}{self.seconds[name]:7.1f} s")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +27,7 @@ from compile.quantize.fake_quantize import fake_quantized
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
 from compile.support.in_worker import interrupts_held
+from compile.support.scratch_folder import scratch_folder
 from compile.training.log import Row, TrainingLog
 from compile.training.loss import training_loss
 from compile.training.pairs import fixed_pairs, random_batch
@@ -89,7 +89,7 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     log = TrainingLog(run.out, state.step)
     begin, terms = time.monotonic(), list[Tensor]()
     with (
-        tempfile.TemporaryDirectory(prefix="mqnet-train-") as folder,
+        scratch_folder("mqnet-train-") as folder,
         # Closed after the workers: they would complain of a group that is left before they end.
         closing(_steps(run, state, places, 0, rendezvous := f"file://{folder}/store")) as steps,
         _workers(run, rendezvous),

@@ -6,13 +6,13 @@ import importlib.util
 import os
 import platform
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from compile.support.atomic import atomic_path, make_folder
 from compile.support.errors import TargetError
 from compile.support.run_tool import run_captured
+from compile.support.scratch_folder import scratch_folder
 from device.opencl.plugin import SOURCES, source_files
 
 _MACHINES = ("x86_64", "aarch64")
@@ -36,8 +36,7 @@ def build_plugin(machine: str, path: Path, search_path: str | None = None) -> No
     """
     compiler = find_cxx(machine, search_path)
     make_folder(path.parent)
-    with tempfile.TemporaryDirectory(prefix="mqnet-opencl-") as work_name:
-        work = Path(work_name)
+    with scratch_folder("mqnet-opencl-") as work:
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             jobs = [pool.submit(_compile, compiler, source, work) for source in source_files()]
         objects = [job.result() for job in jobs]

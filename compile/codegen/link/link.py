@@ -6,7 +6,6 @@ is enough for every target: the libraries they call are stubs (`stubs.py`).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from compile.codegen.link.stubs import sort_symbols
 from compile.support.atomic import atomic_path
 from compile.support.errors import OutputError, TargetError
 from compile.support.run_tool import run_captured
+from compile.support.scratch_folder import scratch_folder
 from targets.spec import TargetSpec
 
 _LLD_EMULATION = {"EM_X86_64": "elf_x86_64", "EM_AARCH64": "aarch64linux"}
@@ -106,9 +106,9 @@ def link_library(
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}")
     linker = choose_linker(spec, options)
     flags = _COMMON_FLAGS + (_ANDROID_FLAGS if spec.linker == "android-arm64" else ())
-    with tempfile.TemporaryDirectory(prefix="mqnet-link-") as work_name:
+    with scratch_folder("mqnet-link-") as work_name:
         try:
-            libraries = _libraries(spec, linker, _undefined(symbols), Path(work_name))
+            libraries = _libraries(spec, linker, _undefined(symbols), work_name)
         except OSError as error:
             raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
         with atomic_path(output) as unfinished:

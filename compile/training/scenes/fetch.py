@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from compile.support.atomic import make_folder
 from compile.support.checksum import sha256_of
 from compile.support.errors import DataError, PhotoError
+from compile.support.scratch_folder import scratch_folder
 from compile.training.scenes.catalogue import Package, Scene
 from compile.training.scenes.cube_map import cube_to_equirectangular, read_cube_map
 from compile.training.scenes.read_hdr import check_light, read_hdr
@@ -52,15 +52,15 @@ def fetch_scenes(scenes: tuple[Scene, ...], folder: Path) -> Iterator[tuple[Scen
         yield from ((scene, None) for scene in mine if scene not in missing)
         if not missing:
             continue
-        with tempfile.TemporaryDirectory(prefix="mqnet-scenes-") as work:
+        with scratch_folder("mqnet-scenes-") as work:
             try:
-                files = _unpack(_download(package, Path(work)))
+                files = _unpack(_download(package, work))
             except DataError as error:
                 yield from ((scene, str(error)) for scene in missing)
                 continue
             for scene in missing:
                 try:
-                    light = _decode(scene, files, Path(work))
+                    light = _decode(scene, files, work)
                 except PhotoError as error:
                     yield scene, str(error)
                     continue

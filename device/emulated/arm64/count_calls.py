@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.support.errors import TargetError
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.board_core import BoardCore, root_with_core
 from device.emulated.arm64.command import board_command
 from device.emulated.arm64.counting_plugin import compile_plugin, counting_plugin
@@ -66,8 +66,7 @@ def count_calls_on_board(
         TargetError: no QEMU, no board, or no C compiler.
         ArtefactError: a call crashed.
     """
-    with tempfile.TemporaryDirectory(prefix="mqnet-calls-") as name:
-        folder = Path(name)
+    with scratch_folder("mqnet-calls-") as folder:
         board = root_with_core(root.absolute(), core, folder / "board")
         plugin, blocks = counting_plugin(folder), folder / "blocks.txt"
         lister = compile_plugin(_FOLDER / "list_blocks.c", folder)
@@ -97,8 +96,7 @@ def count_calls_as_x86(jobs: Sequence[CallJob], timing: TimingModel) -> list[Cou
         raise TargetError(
             f"{_X86_QEMU} is not on PATH: install qemu-user (apt-get install qemu-user)"
         )
-    with tempfile.TemporaryDirectory(prefix="mqnet-calls-") as name:
-        folder = Path(name)
+    with scratch_folder("mqnet-calls-") as folder:
         plugin = compile_plugin(_FOLDER / "count_instructions.c", folder, "-DCLASSIFY_X86")
         command = [
             qemu,

@@ -7,7 +7,6 @@ waits for memory.
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from compile.codegen.link.elf import read_machine
 from compile.support.errors import ArtefactError
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.bionic_names import link_bionic_names
 from device.emulated.arm64.board_core import BoardCore, root_with_core
 from device.emulated.arm64.command import board_command, check_board
@@ -81,8 +81,7 @@ def count_on_board(
     check_board(root)
     if network.suffix != ".tflite" and (machine := read_machine(network)) != "EM_AARCH64":
         raise ArtefactError(f"{network} is built for {machine}, the emulated board is EM_AARCH64")
-    with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
-        work = Path(work_name)
+    with scratch_folder("mqnet-board-") as work:
         plugin = counting_plugin(work)
         np.save(work / "picture.npy", picture)
         # Threads would count into one another's figures; a seed of its own per run would let

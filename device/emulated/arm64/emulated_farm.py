@@ -6,7 +6,6 @@ import ctypes
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from tvm import rpc
 from tvm.rpc.tracker import Tracker
 
 from compile.support.errors import TargetError
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.board_core import BoardCore, root_with_core
 from device.emulated.arm64.command import board_command, check_board
 from device.emulated.arm64.counting_plugin import counting_plugin
@@ -47,7 +47,7 @@ def emulated_farm(
     root = root.absolute()
     check_board(root)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mqnet-farm-")))
+        folder = stack.enter_context(scratch_folder("mqnet-farm-"))
         plugin = counting_plugin(folder)
         board = root_with_core(root, core, folder / "board")
         tracker = Tracker("127.0.0.1", _free_port(), 65535, silent=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from compile.codegen.link.elf import read_machine
 from compile.support.errors import ArtefactError
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.bionic_names import link_bionic_names
 from device.emulated.arm64.command import board_command, check_board
 from device.emulated.arm64.run_guest import run_guest
@@ -52,8 +52,7 @@ def run_on_board(
     check_board(root)
     if (machine := read_machine(library)) != "EM_AARCH64":
         raise ArtefactError(f"{library} is built for {machine}, the emulated board is EM_AARCH64")
-    with tempfile.TemporaryDirectory(prefix="mqnet-board-") as work_name:
-        work = Path(work_name)
+    with scratch_folder("mqnet-board-") as work:
         if isinstance(inputs, Mapping):
             # A function's argument may have any name but that of `savez`'s own.
             np.savez(work / "inputs.npz", **inputs)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from compile.codegen.opencl.dot_product import MACRO
 from compile.support.errors import TargetError
+from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.command import find_qemu
 from device.emulated.mali.library_cache import library_cache
 from device.emulated.mali.make_compiler import PROGRAM, is_current
@@ -83,8 +83,7 @@ def compile_kernels(
     # Long ones first, so that all cores have work until the end.
     names = sorted(sources, key=lambda name: -len(sources[name]))
     workers = min(len(os.sched_getaffinity(0)), len(names))
-    with tempfile.TemporaryDirectory(prefix="mqnet-mali-") as work_name:
-        work = Path(work_name)
+    with scratch_folder("mqnet-mali-") as work:
         cache = shutil.copytree(library, work / "cache")
         for name, source in sources.items():
             (work / f"{name}.cl").write_text(source)

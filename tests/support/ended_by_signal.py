@@ -1,0 +1,63 @@
+"""A command that sends itself a signal; executed by test_interruption.py.
+
+Arguments: where (in Python, in Python that TVM calls, or there with the exception swallowed), the
+signal's name, and the folder of an artefact that is being written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+import tyro
+
+from compile.artefact.writer import staged_artefact
+from compile.support.cli import run_command, stderr
+from compile.support.progress import Progress
+from compile.support.scratch_folder import scratch_folder
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where, and which signal."""
+
+    where: tyro.conf.Positional[str]
+    signal: tyro.conf.Positional[str]
+    folder: tyro.conf.Positional[Path]
+
+
+def command(options: Options) -> None:
+    def send() -> None:
+        os.kill(os.getpid(), getattr(signal, options.signal))
+        time.sleep(5)
+
+    @tvm.transform.module_pass(opt_level=0, name="Send")
+    def send_in_tvm(mod: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        send()
+        return mod
+
+    with (
+        staged_artefact(options.folder) as work,
+        scratch_folder("mqnet-test-", options.folder.parent),
+        Progress(stderr).phase("send"),
+    ):
+        (work / "mqnet.so").write_bytes(b"half")
+        if options.where == "python":
+            send()
+        elif options.where == "tvm":
+            send_in_tvm(tvm.IRModule())
+        else:
+            with contextlib.suppress(Exception, KeyboardInterrupt):
+                send_in_tvm(tvm.IRModule())
+    print("done")
+
+
+if __name__ == "__main__":
+    run_command(Options, command)
+    sys.exit(0)
