@@ -12,7 +12,7 @@ from compile.build_network import build_network
 from compile.build_request import BuildRequest
 from compile.support.build_cache import user_cache
 from compile.support.progress import Progress
-from targets.load_target import load_target
+from targets.load_target import load_target, target_name
 
 
 class OwnBuilds:
@@ -36,7 +36,8 @@ class OwnBuilds:
         """
         images, exact = ENGINES[engine].image_weights, ENGINES[engine].exact_threads
         most = threads if exact else self._most_threads
-        name = f"{self._target}-{scheme}-{size_text(size)}-{most}{'-images' if images else ''}"
+        name = f"{target_name(self._target)}-{scheme}-{size_text(size)}-{most}"
+        name += "-images" if images else ""
         if name not in self._made:
             self._progress.say(f"{engine} {scheme}, {size_text(size)}, threads: at most {most}")
             request = BuildRequest(

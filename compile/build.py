@@ -29,7 +29,8 @@ class Options:
     """
 
     target: str | None = None
-    """Machine to build for; `help` lists them all."""
+    """Machine to build for, by name or by the path of a target file of your own, such as
+    ./mine.toml; `help` lists them all."""
 
     scheme: SchemeName = "mixed"
     """Precision: the paper's int8 backbone with a float head, or one throughout."""

@@ -62,6 +62,7 @@ from compile.support.checksum import sha256_of
 from compile.support.errors import GraphError, MqnetError
 from compile.support.progress import Progress
 from compile.support.scratch_space import check_scratch_space
+from targets.check_llvm import check_llvm_knows
 from targets.describe_target import describe_target
 from targets.load_target import load_target
 from targets.spec import TargetSpec
@@ -293,8 +294,10 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOption
     """How the network of ``request`` is compiled for its target.
 
     Raises:
-        MqnetError: the number of threads or the scheme does not fit.
+        MqnetError: LLVM cannot compile for the target, or the number of threads or the scheme does
+            not fit.
     """
+    check_llvm_knows(spec.processor)
     threads = spec.threads if request.threads is None else request.threads
     if threads < 1:
         raise MqnetError(f"threads {threads} is not a positive number")

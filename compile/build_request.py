@@ -11,6 +11,7 @@ from compile.networks.network import Network
 from compile.networks.registry import network_named
 from compile.quantize.schemes import scheme_named
 from compile.support.errors import MqnetError
+from targets.load_target import target_name
 
 # A tensor of 16 channels has to stay within 32-bit indices.
 _MAX_PIXELS = 1 << 26
@@ -64,7 +65,7 @@ class BuildRequest:
     def default_folder(self) -> Path:
         """Where the artefact is written to unless ``out`` names another folder."""
         height, width = self.size
-        name = f"{self.target}-{self.scheme}-{self.network.label}-{height}x{width}"
+        name = f"{target_name(self.target)}-{self.scheme}-{self.network.label}-{height}x{width}"
         if self.on_processor is not None:
             name += f"-{self.on_processor}-on-processor"
         return Path("build") / name

@@ -29,7 +29,8 @@ class Options:
     """
 
     target: str | None = None
-    """Machine to tune for; `python compile/build.py --target help` lists them all."""
+    """Machine to tune for, by name or by the path of a target file of your own; `python
+    compile/build.py --target help` lists them all."""
 
     scheme: SchemeName = "mixed"
     """Precision, as of compile/build.py."""

@@ -32,18 +32,37 @@ def list_targets() -> tuple[str, ...]:
 
 
 def load_target(name: str) -> TargetSpec:
-    """Loads a target by name.
+    """Loads a target by its name, or from a file of the user's by its path, which ends in
+    .toml.
 
     Raises:
-        TargetError: An unknown name (the nearest ones are named), a mistake in the file, or a host
-            that no variant of `host.toml` fits.
+        TargetError: An unknown name (the nearest ones are named), no such file, a mistake in it, or
+            a host that no variant of `host.toml` fits.
     """
     known = list_targets()
+    if is_path(name):
+        path = Path(name)
+        if path.stem in known and path.resolve().parent != TARGET_FOLDER.resolve():
+            raise TargetError(
+                f"target file {path} has the name of a target that there is, {path.stem}: give it "
+                "another name, by which builds and tuning logs are told apart"
+            )
+        return read_target_file(path)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known)}"
         raise TargetError(f"unknown target '{name}'; {hint}")
     return read_target_file(TARGET_FOLDER / f"{name}.toml")
+
+
+def is_path(name: str) -> bool:
+    """Whether ``name`` is the path of a target file, and no target's name."""
+    return name.endswith(".toml")
+
+
+def target_name(name: str) -> str:
+    """Name of a target that is given by its name or by a path."""
+    return Path(name).stem if is_path(name) else name
 
 
 def read_target_file(path: Path) -> TargetSpec:

@@ -7,27 +7,27 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from compile.support.errors import TargetError
 from targets.describe_target import describe_target
 from targets.load_target import list_targets, load_target
 from targets.spec import TargetSpec
 
 
 def describe_targets() -> list[dict[str, Any]]:
-    """Every target as plain data for JSON.
-
-    Raises:
-        TargetError: A target file has a mistake.
-    """
-    return [msgspec.to_builtins(describe_target(load_target(name))) for name in list_targets()]
+    """Every target as plain data for JSON; of one whose file has a mistake "name" and "mistake"."""
+    found = []
+    for name in list_targets():
+        try:
+            found.append(msgspec.to_builtins(describe_target(load_target(name))))
+        except TargetError as error:
+            found.append({"name": name, "mistake": str(error)})
+    return found
 
 
 def print_targets(console: Console) -> None:
-    """Prints one line per target.
-
-    Raises:
-        TargetError: A target file has a mistake.
-    """
+    """Prints one line per target, and what is wrong with the file of one that cannot be read."""
     table = Table(caption="MAC/cycle: peak of one core, int8 and float32", caption_justify="left")
     table.add_column("target", style="bold", no_wrap=True)
     table.add_column("what")
@@ -37,7 +37,11 @@ def print_targets(console: Console) -> None:
     table.add_column("MAC/cycle", justify="right")
     table.add_column("linked as")
     for name in list_targets():
-        spec = load_target(name)
+        try:
+            spec = load_target(name)
+        except TargetError as error:
+            table.add_row(name, Text(str(error), style="red"))
+            continue
         table.add_row(
             spec.name,
             f"{spec.title}\n[dim]found: {spec.variant}[/dim]" if spec.variant else spec.title,

@@ -16,7 +16,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from targets.tables import Positive, Table
+from targets.tables import (
+    Count,
+    L1Bytes,
+    L2Bytes,
+    Positive,
+    Rate,
+    Registers,
+    Table,
+    VectorBits,
+)
 from targets.timing_model import TimingModel, TimingTable
 
 #: The widest instruction that multiplies int8 and accumulates in int32; "none" for a core whose
@@ -37,7 +46,7 @@ class CoreCluster(Table, frozen=True):
     """
 
     name: str
-    count: Positive
+    count: Count
 
 
 Cores = Annotated[tuple[CoreCluster, ...], Meta(min_length=1)]
@@ -64,11 +73,11 @@ class Core(Table, frozen=True, kw_only=True):
     triple: str
     cpu: str
     features: tuple[str, ...]
-    vector_bits: Positive
-    vector_registers: Positive
+    vector_bits: VectorBits
+    vector_registers: Registers
     dot_product: DotProductName
-    l1d_bytes: Positive
-    l2_bytes: Positive
+    l1d_bytes: L1Bytes
+    l2_bytes: L2Bytes
     machine: MachineName
 
 
@@ -177,9 +186,9 @@ class ProcessorFile(Core, frozen=True, kw_only=True):
     title: str
     summary: str
     cores: Cores
-    threads: Positive
-    peak_int8_macs: Positive
-    peak_fp32_macs: Positive
+    threads: Count
+    peak_int8_macs: Rate
+    peak_fp32_macs: Rate
     linker: LinkerName
     timing: TimingTable | None = None
 
@@ -201,8 +210,8 @@ class GpuFile(Table, frozen=True, kw_only=True):
     summary: str
     processor: str
     cores: Cores
-    peak_int8_macs: Positive
-    peak_fp32_macs: Positive
+    peak_int8_macs: Rate
+    peak_fp32_macs: Rate
     opencl: OpenClSpec
 
 
@@ -223,8 +232,8 @@ class HostVariant(Core, frozen=True, kw_only=True):
     arch: str
     requires: tuple[str, ...]
     cpu_family: str | None = None
-    peak_int8_macs: Positive
-    peak_fp32_macs: Positive
+    peak_int8_macs: Rate
+    peak_fp32_macs: Rate
 
 
 class HostFile(Table, frozen=True, kw_only=True):

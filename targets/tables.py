@@ -17,6 +17,16 @@ from msgspec import Meta, inspect
 from compile.support.errors import TargetError
 
 Positive = Annotated[int, Meta(gt=0)]
+#: Threads, or cores of a chip.
+Count = Annotated[int, Meta(ge=1, le=1024)]
+#: Bytes of a level 1 and of a level 2 cache.
+L1Bytes = Annotated[int, Meta(ge=1 << 12, le=1 << 24)]
+L2Bytes = Annotated[int, Meta(ge=1 << 14, le=1 << 30)]
+#: Width of a vector register in bits.
+VectorBits = Annotated[int, Meta(ge=64, le=2048, multiple_of=64)]
+Registers = Annotated[int, Meta(ge=4, le=256)]
+#: Multiply-accumulates per cycle.
+Rate = Annotated[int, Meta(ge=1, le=1 << 16)]
 PositiveNumber = Annotated[float, Meta(gt=0)]
 
 
@@ -98,6 +108,10 @@ def _allowed(schema: Any) -> str:
         return f"a table with {', '.join(required)}"
     if isinstance(schema, inspect.IntType | inspect.FloatType):
         noun = "integer" if isinstance(schema, inspect.IntType) else "number"
+        if schema.ge is not None and schema.le is not None:
+            steps = f" that is a multiple of {schema.multiple_of}" if schema.multiple_of else ""
+            article = "an" if noun == "integer" else "a"
+            return f"{article} {noun} from {schema.ge} to {schema.le}{steps}"
         return f"a positive {noun}" if schema.gt == 0 else f"a number ({noun})"
     if isinstance(schema, inspect.VarTupleType):
         items = "tables" if isinstance(schema.item_type, inspect.StructType) else "strings"

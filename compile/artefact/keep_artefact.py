@@ -19,6 +19,7 @@ from compile.support.build_cache import BuildCache, content_of, key_of
 from compile.support.errors import CheckpointError
 from compile.support.progress import Progress
 from targets.detect_host import read_host_machine
+from targets.load_target import is_path
 
 _KIND = "artefact"
 
@@ -71,12 +72,16 @@ def artefact_key(facts: Mapping[str, object], checkpoint: Path | None, logs: Pat
         raise CheckpointError(f"checkpoint {checkpoint} does not exist") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {checkpoint}: {error.strerror}") from None
+    # A user's own target file is not among the project's sources.
+    target = str(facts["target"])
+    own = Path(target).read_bytes() if is_path(target) and Path(target).is_file() else None
     linkers = find_lld(), find_compiler(("cc",)), find_compiler(("aarch64-linux-gnu-gcc",))
     packages = sorted(f"{found.name}=={found.version}" for found in distributions())
     records = (path.read_bytes() for log in find_logs(logs) for path in sorted(log.glob("*.json")))
     return key_of(
         json.dumps(facts, sort_keys=True),
         weights,
+        own,
         f"{machine.arch} {sorted(machine.flags)} {machine.cpu_family} {machine.model}",
         f"{machine.cores} {machine.l1d_bytes} {machine.l2_bytes}",
         *(None if one is None else f"{one.name()} {one.version()}" for one in linkers),

@@ -57,6 +57,7 @@ from compile.support.progress import Progress
 from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.emulated_farm import KEY, emulated_farm
+from targets.check_llvm import check_llvm_knows
 from targets.describe_target import describe_instructions, tvm_target
 from targets.load_target import load_target
 from targets.spec import TargetSpec
@@ -134,6 +135,7 @@ def tune_network(
     """
     request.check()
     spec = load_target(request.target)
+    check_llvm_knows(spec.processor)
     with ExitStack() as stack:
         cluster = None
         if request.build_workers is not None:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from tvm.target import Target, codegen
 
@@ -21,9 +22,10 @@ from targets.load_target import (
     load_target,
     read_host_file,
     read_target_file,
+    target_name,
 )
 from targets.show_targets import describe_targets, print_targets
-from targets.spec import Processor
+from targets.spec import Processor, TargetSpec
 
 GPU_TARGETS = [name for name in list_targets() if load_target(name).gpu is not None]
 CROSS_TARGETS = [name for name in list_targets() if name not in (HOST_NAME, *GPU_TARGETS)]
@@ -191,10 +193,10 @@ def test_unknown_target_names_the_nearest(name: str, message: str):
     [
         ("vector_bits", "vector_bit", "unknown key 'vector_bit'; did you mean 'vector_bits'"),
         ("threads = 4\n", "", "missing key 'threads'"),
-        ("threads = 4", 'threads = "4"', 'must be a positive integer, not "4"'),
-        ("threads = 4", "threads = true", "'threads' must be a positive integer, not true"),
-        ("threads = 4", "threads = 0", "'threads' must be a positive integer, not 0"),
-        ("threads = 4", "threads = 4.0", "'threads' must be a positive integer, not 4.0"),
+        ("threads = 4", 'threads = "4"', 'must be an integer from 1 to 1024, not "4"'),
+        ("threads = 4", "threads = true", "'threads' must be an integer from 1 to 1024, not true"),
+        ("threads = 4", "threads = 0", "'threads' must be an integer from 1 to 1024, not 0"),
+        ("threads = 4", "threads = 4.0", "'threads' must be an integer from 1 to 1024, not 4.0"),
         ('"sdot"', '"sdott"', "'dot_product' must be one of none, pmaddwd"),
         ('"linux-arm64"', '"linux"', "'linker' must be one of"),
         ('["+neon", "+dotprod"]', '["+neon", 1]', "'features[1]' must be a string, not 1"),
@@ -332,3 +334,56 @@ def test_instructions_are_those_that_the_shipped_logs_name():
         assert describe_instructions(load_target(name)) == "EM_AARCH64 sdot 128"
     assert describe_instructions(load_target("linux-mali")) == "OpenCL dot product 128"
     assert describe_instructions(load_target("android-mali")) == "OpenCL none 128"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "allowed"),
+    [
+        ("threads = 4", "threads = 100000", "an integer from 1 to 1024"),
+        ("count = 4", "count = 5000", "an integer from 1 to 1024"),
+        ("l1d_bytes = 65536", "l1d_bytes = 1", "an integer from 4096 to 16777216"),
+        ("l2_bytes = 524288", "l2_bytes = 1", "an integer from 16384 to 1073741824"),
+        ("vector_bits = 128", "vector_bits = 100", "2048 that is a multiple of 64"),
+        ("vector_registers = 32", "vector_registers = 1", "an integer from 4 to 256"),
+        ("peak_int8_macs = 32", "peak_int8_macs = 99999999", "an integer from 1 to 65536"),
+    ],
+)
+def test_absurd_numbers(tmp_path: Path, old: str, new: str, allowed: str):
+    text = (TARGET_FOLDER / "cortex-a76.toml").read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(TargetError, match=rf"mine\.toml.*{old.split()[0]}' must be.*{allowed}"):
+        load_target(str(path))
+
+
+def test_a_file_of_the_users(tmp_path: Path):
+    shipped = TARGET_FOLDER / "cortex-a76.toml"
+    path = tmp_path / "mine.toml"
+    path.write_text(shipped.read_text())
+    mine, known = load_target(str(path)), load_target("cortex-a76")
+    assert mine.name == target_name(str(path)) == "mine"
+    assert replace(mine, name="", processor=replace(mine.processor, name="")) == replace(
+        known, name="", processor=replace(known.processor, name="")
+    )
+    path = tmp_path / "rpi4.toml"
+    path.write_text(shipped.read_text())
+    with pytest.raises(TargetError, match=r"rpi4\.toml has the name of a target that there is"):
+        load_target(str(path))
+    with pytest.raises(TargetError, match=r"nowhere\.toml cannot be read"):
+        load_target(str(tmp_path / "nowhere.toml"))
+
+
+def test_a_broken_file_leaves_the_others_in_the_table(monkeypatch: pytest.MonkeyPatch):
+    def load(name: str) -> TargetSpec:
+        if name == "rpi4":
+            raise TargetError("rpi4.toml: missing key 'cpu'")
+        return load_target(name)
+
+    monkeypatch.setattr("targets.show_targets.load_target", load)
+    described = {one["name"]: one for one in describe_targets()}
+    assert described["rpi4"]["mistake"] == "rpi4.toml: missing key 'cpu'"
+    assert set(described) == set(list_targets()) and "threads" in described["rk3588"]
+    console = Console(file=io.StringIO(), width=200)
+    print_targets(console)
+    assert "missing key 'cpu'" in console.file.getvalue() and "rk3588" in console.file.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from command_line import (
     as_user,
     check_sentence,
     contents,
+    needs_lld,
     write_nothing,
     write_text,
 )
@@ -21,7 +23,7 @@ from safetensors.torch import save_file
 
 from compile.build_request import parse_size
 from compile.support.errors import MqnetError
-from targets.load_target import list_targets
+from targets.load_target import TARGET_FOLDER, list_targets
 
 
 def test_unknown_target(out: Path):
@@ -34,6 +36,21 @@ def test_unknown_target_with_no_near_name(here: Command, out: Path):
     outcome = here("compile/build", "--target", "zzzzzzzz", "--out", out / "new")
     check_sentence(outcome, *list_targets())
     assert contents(out) == {}
+
+
+@needs_lld
+def test_target_file_of_the_users(here: Command, tmp_path: Path, out: Path):
+    """As the shipped one; and what LLVM does not know is no artefact for something else."""
+    path, text = tmp_path / "mine.toml", (TARGET_FOLDER / "cortex-a76.toml").read_text()
+    options = ("--target", path, "--scheme", "fp32", "--size", "32x32", "--json")
+    path.write_text(text)
+    outcome = here("compile/build", *options, "--out", out / "mine")
+    assert json.loads(outcome.out)["target"]["name"] == "mine", outcome.err
+    # With the build before in the cache: its content decides.
+    path.write_text(text.replace('cpu = "cortex-a76"', 'cpu = "cortex-a67"'))
+    outcome = here("compile/build", *options, "--out", out / "new")
+    check_sentence(outcome, "mine.toml", "'cortex-a67'", "cortex-a76")
+    assert not (out / "new").exists()
 
 
 def test_strip_of_no_pair(here: Command, out: Path):
