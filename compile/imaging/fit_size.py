@@ -2,12 +2,13 @@
 
 The picture lies in the frame's top left corner, so that its pixels stay on the network's grid;
 right and below it continues by reflection, which gives the convolutions a plausible surround.
+A picture that fits better on its side lies on its side: a portrait in a landscape frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,7 @@ class Placement:
         height, width: the network's frame.
         content_height, content_width: the photograph in the frame, from the top left corner;
             smaller than the photograph only if it was resized.
+        turned: whether it lies in the frame turned left by 90 degrees.
     """
 
     photo_height: int
@@ -35,11 +37,28 @@ class Placement:
     width: int
     content_height: int
     content_width: int
+    turned: bool = False
 
     @property
     def resized(self) -> bool:
         """Whether the photograph was made smaller to fit."""
-        return (self.content_height, self.content_width) != (self.photo_height, self.photo_width)
+        content = (self.content_height, self.content_width)
+        return (content[::-1] if self.turned else content) != (self.photo_height, self.photo_width)
+
+
+class Fit(NamedTuple):
+    """How a photograph fits a frame best: ``scale`` is at most 1."""
+
+    scale: float
+    turned: bool
+
+
+def best_fit(photo_height: int, photo_width: int, height: int, width: int) -> Fit:
+    """How large a photograph can be in a frame, upright or turned by 90 degrees; upright where
+    both are the same."""
+    upright = min(1.0, height / photo_height, width / photo_width)
+    turned = min(1.0, height / photo_width, width / photo_height)
+    return Fit(max(upright, turned), turned > upright)
 
 
 def padded_size(height: int, width: int, multiple: int = 32) -> tuple[int, int]:
@@ -53,46 +72,50 @@ def fit_photo(
     """Put a photograph, uint8 [h, w, 3], into a frame: uint8 [height, width, 3], and say where.
 
     A photograph that fits is padded by reflection (repeatedly, where the frame is much larger).
-    One that does not fit is an error in mode ``pad``; mode ``resize`` shrinks it with its aspect
+    One that fits only, or is larger, on its side is turned left by 90 degrees. One that fits
+    neither way is an error in mode ``pad``; mode ``resize`` shrinks it with its aspect
     ratio kept until it fits, then pads. Nothing is ever enlarged: that would add no light.
 
     Raises:
         PhotoError: the photograph is larger than the frame and ``mode`` is ``pad``.
     """
     photo_height, photo_width = photo.shape[:2]
-    if photo_height > height or photo_width > width:
-        if mode == "pad":
-            raise PhotoError(
-                f"the photograph is {photo_width}x{photo_height} pixels but the artefact takes "
-                f"at most {width}x{height}; shrink it with --resize or build a larger artefact"
-            )
-        photo = _shrink(photo, height, width)
+    scale, turned = best_fit(photo_height, photo_width, height, width)
+    if scale < 1 and mode == "pad":
+        raise PhotoError(
+            f"the photograph is {photo_width}x{photo_height} pixels but the artefact takes "
+            f"at most {width}x{height}; shrink it with --resize or build a larger artefact"
+        )
+    if turned:
+        photo = np.rot90(photo)
+    if scale < 1:
+        photo = _shrink(photo, scale)
     content_height, content_width = photo.shape[:2]
     surround = ((0, height - content_height), (0, width - content_width), (0, 0))
-    placement = Placement(photo_height, photo_width, height, width, content_height, content_width)
+    placement = Placement(
+        photo_height, photo_width, height, width, content_height, content_width, turned
+    )
     return np.pad(photo, surround, mode="reflect"), placement
 
 
 def unfit(result: np.ndarray, placement: Placement) -> np.ndarray:
     """Cut the photograph's part out of a result [height, width, channels] of the whole frame.
 
-    Returns [content_height, content_width, channels], a view: the photograph's own size, or the
-    reduced one if it was resized. The result is not enlarged again: that would invent no detail,
-    and whoever wants the large picture can enlarge the small one by the filter of his choice.
+    Returns [content_height, content_width, channels], upright again: the photograph's own size,
+    or the reduced one if it was resized. The result is not enlarged again: that would invent no
+    detail, and whoever wants the large picture can enlarge the small one by the filter of his
+    choice.
 
     Raises:
         ValueError: the result is not of the frame's size.
     """
     if result.shape[:2] != (placement.height, placement.width):
         raise ValueError(f"a result of {result.shape[:2]} does not belong to {placement}")
-    return result[: placement.content_height, : placement.content_width]
+    content = result[: placement.content_height, : placement.content_width]
+    return np.ascontiguousarray(np.rot90(content, -1)) if placement.turned else content
 
 
-def _shrink(photo: np.ndarray, height: int, width: int) -> np.ndarray:
-    photo_height, photo_width = photo.shape[:2]
-    scale = min(height / photo_height, width / photo_width)
-    size = (
-        min(width, max(1, round(photo_width * scale))),
-        min(height, max(1, round(photo_height * scale))),
-    )
-    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
+def _shrink(photo: np.ndarray, scale: float) -> np.ndarray:
+    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
+    image = Image.fromarray(np.ascontiguousarray(photo))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -51,17 +51,39 @@ def test_resize_fits_inside_and_keeps_the_aspect(
     fitted, placement = fit_photo(noise(height, width), *frame, mode="resize")
     content = unfit(fitted, placement).shape[:2]
     assert fitted.shape[:2] == frame
-    if height <= frame[0] and width <= frame[1]:
+    upright = min(1, frame[0] / height, frame[1] / width)
+    turned = min(1, frame[1] / height, frame[0] / width)
+    scale = max(upright, turned)
+    assert placement.turned == (turned > upright)
+    assert placement.resized == (content != (height, width))
+    if scale == 1:
         assert content == (height, width)  # never enlarged
-        return
-    assert placement.resized
-    assert content[0] == frame[0] or content[1] == frame[1]
-    scale = min(frame[0] / height, frame[1] / width)
     assert abs(content[0] - height * scale) <= 0.5 + 1e-9
     assert abs(content[1] - width * scale) <= 0.5 + 1e-9
 
 
-@pytest.mark.parametrize("size", [(257, 100), (100, 334), (993, 661)])
+@given(short=sides, long=sides, mode=st.sampled_from(["pad", "resize"]))
+def test_a_portrait_lies_on_its_side_in_a_landscape_frame(short: int, long: int, mode: str) -> None:
+    """And the other way round; what comes out of the frame is upright again."""
+    short, long = sorted((short, long))
+    photo = noise(long, short)
+    fitted, placement = fit_photo(photo, short, long, mode)
+    assert fitted.shape == (short, long, 3)
+    assert placement.turned == (long > short) and not placement.resized
+    if placement.turned:  # to the left: the top row is the left column, from below
+        np.testing.assert_array_equal(fitted[::-1, 0], photo[0])
+    np.testing.assert_array_equal(unfit(fitted, placement), photo)
+    back, placement = fit_photo(np.rot90(photo), long, short, mode)
+    np.testing.assert_array_equal(unfit(back, placement), np.rot90(photo))
+
+
+def test_a_photo_that_fits_as_it_is_is_not_turned() -> None:
+    fitted, placement = fit_photo(noise(90, 60), 96, 96)
+    assert not placement.turned
+    np.testing.assert_array_equal(fitted[:90, :60], noise(90, 60))
+
+
+@pytest.mark.parametrize("size", [(257, 257), (100, 334), (334, 100), (993, 661)])
 def test_too_large_names_both_sizes_and_the_remedy(size: tuple[int, int]) -> None:
     with pytest.raises(PhotoError, match="--resize") as caught:
         fit_photo(noise(*size), 256, 333)
