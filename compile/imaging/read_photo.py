@@ -2,163 +2,137 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from numpy.typing import NDArray
 
+from compile.imaging import decode_jpeg, decode_png
+from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
+from compile.imaging.file_kinds import Kind, describe_kind
+from compile.imaging.fit_size import best_fit
+from compile.imaging.to_srgb import to_srgb
 from compile.support.errors import PhotoError
+from compile.support.memory import free_memory
 
 MIN_SIDE = 32
 """Pixels: the network halves its input five times."""
 
-_FORMATS = ("JPEG", "PNG")
-_WIDE_GREY = ("I;16", "I;16L", "I;16B", "I")
-# What Pillow's decoders raise on damaged files: PNG's chunks alone have three.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError)
+_DRAFT = 2
+"""Times the size that is asked for: a picture that is decoded smaller keeps so many pixels."""
 
 _log = logging.getLogger(__name__)
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_photo(path: str | Path, shrink_to: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Read a photograph of any size as uint8 [H, W, 3], sRGB, upright.
 
     - The EXIF orientation is applied.
-    - An embedded ICC profile is converted to sRGB (relative colorimetric); a broken profile is
-      ignored with a warning. Without a profile the values are taken for sRGB, CMYK for
-      Pillow's plain conversion.
-    - Greyscale and palettes become three channels; 16 bits become 8.
+    - The colour space that the file names is converted to sRGB (relative colorimetric): of a PNG
+      by cICP, ICC profile, sRGB, or gAMA and cHRM, of a JPEG by ICC profile or EXIF, the first
+      that is usable. A broken one is ignored with a warning. Where none is named the values are
+      taken for sRGB, CMYK for Pillow's plain conversion.
+    - Greyscale and palettes become three channels; 16 bits become 8, after the conversion.
     - Transparency is composited over black: where there is no picture there is no light, and the
       network must not turn a paper-white surround into highlights.
     - Of an animation or a multi-picture file, the first picture.
 
+    Args:
+        shrink_to: (height, width) that the photograph will be shrunk to: a JPEG of four times the
+            size or more may be decoded smaller, at no less than twice this size.
+
     Raises:
-        PhotoError: missing or unreadable, neither JPEG nor PNG, truncated or damaged, too many
-            pixels to decode safely, or below 32 pixels on a side.
+        PhotoError: missing or unreadable, neither JPEG nor PNG, truncated or damaged, HDR already,
+            too large for the free memory, or below 32 pixels on a side.
     """
     path = Path(path)
+    data = _read(path)
     try:
-        data = path.read_bytes()
+        photo = _decode(path, data, shrink_to)
+        return _upright(_convert(path, photo), photo.orientation)
+    except DamagedFileError as error:
+        _log.debug("%s: %s", path, error)
+        raise PhotoError(
+            f"{path} is truncated or damaged; copy or download the photograph again"
+        ) from error
+    except UnsupportedFileError as error:
+        raise PhotoError(f"{path} is {error}; convert it to a plain 8-bit JPEG or PNG") from error
+    except MemoryError as error:
+        raise PhotoError(f"{path} has more pixels than fit the memory; shrink it first") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise PhotoError(f"{path} does not exist; check the photograph's name") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PhotoError(f"{path} cannot be read ({reason}); name a readable file") from error
 
-    image = _decode(path, data)
-    if min(image.size) < MIN_SIDE:
-        width, height = image.size
+
+def _decode(path: Path, data: bytes, shrink_to: tuple[int, int] | None) -> DecodedPhoto:
+    if data.startswith(decode_png.SIGNATURE):
+        height, width, pixel = decode_png.png_size(data)
+        _check_sides(path, height, width)
+        _check_memory(path, height, width, height * width * pixel)
+        return decode_png.decode_png(data)
+    if data.startswith(decode_jpeg.SIGNATURE):
+        height, width, pixel = decode_jpeg.jpeg_size(data)
+        _check_sides(path, height, width)
+        at_least = None
+        if shrink_to is not None:
+            # The same for a picture that EXIF turns: the better of both ways counts.
+            scale = min(1, _DRAFT * best_fit(height, width, *shrink_to).scale)
+            at_least = round(height * scale), round(width * scale)
+        shrunk = decode_jpeg.denominator(height, width, at_least)
+        _check_memory(path, height, width, height * width * pixel // shrunk**2)
+        return decode_jpeg.decode_jpeg(data, at_least)
+    kind = describe_kind(data)
+    if kind is None:
+        kind = Kind("of an unknown kind", "convert the photograph to one of them")
+    raise PhotoError(f"{path} is {kind.what}, not a JPEG or PNG picture; {kind.remedy}")
+
+
+def _check_sides(path: Path, height: int, width: int) -> None:
+    if min(height, width) < MIN_SIDE:
         raise PhotoError(
             f"{path} is {width}x{height} pixels; take a photograph of at least "
             f"{MIN_SIDE} pixels on each side"
         )
-    return np.array(_to_srgb(path, _upright(path, image)), dtype=np.uint8)
 
 
-def _decode(path: Path, data: bytes) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            # Large panoramas are welcome; what Pillow refuses outright is reported below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # unreadable EXIF tags
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.UnidentifiedImageError as error:
-        # A file cut within its header is "unidentified" to Pillow, though its first bytes tell.
-        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
-            raise _damaged(path) from error
-        remedy = "convert the photograph to one of them" if data else "copy the photograph again"
-        what = "is not a JPEG or PNG picture" if data else "is empty"
-        raise PhotoError(f"{path} {what}; {remedy}") from error
-    except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+def _check_memory(path: Path, height: int, width: int, needed: int) -> None:
+    free = free_memory()
+    if needed > free:
         raise PhotoError(
-            f"{path} has more than the {limit:,} pixels that can be read; scale it down first"
-        ) from error
-    except _DAMAGE as error:
-        raise _damaged(path) from error
-    try:
-        image.load()
-    except _DAMAGE as error:
-        raise _damaged(path) from error
-    if image.format in ("JPEG", "MPO") and not _has_end_of_image(data):
-        raise _damaged(path)
-    return image
-
-
-def _damaged(path: Path) -> PhotoError:
-    return PhotoError(f"{path} is truncated or damaged; copy or download the photograph again")
-
-
-def _has_end_of_image(data: bytes) -> bool:
-    """Whether a JPEG's scan is followed by the end marker FF D9 (ITU-T T.81, B.1.1).
-
-    A download that was broken off in a preallocated file ends in zeros, which libjpeg decodes
-    to grey or noise without a word. Segments before the scan are stepped over by their length,
-    since a thumbnail in one of them has an end marker of its own.
-    """
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xDA:
-            return data.find(b"\xff\xd9", at) >= 0
-    return False
-
-
-def _upright(path: Path, image: Image.Image) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # unreadable EXIF tags
-            return ImageOps.exif_transpose(image)
-    except (*_DAMAGE, KeyError, TypeError, struct.error) as error:
-        _log.warning("%s: its EXIF block is malformed (%s), orientation not applied", path, error)
-        return image
-
-
-def _to_srgb(path: Path, image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if image.mode in _WIDE_GREY:
-        wide = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
-        image = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
-    elif image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
-    if profile:
-        image = _apply_profile(path, image, profile)
-    image = image.convert("RGB")
-    if alpha is not None:
-        image = Image.composite(image, Image.new("RGB", image.size), alpha)
-    return image
-
-
-def _apply_profile(path: Path, image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        # lcms would move some values of an sRGB picture by one in converting sRGB to sRGB.
-        if ImageCms.getProfileDescription(source).startswith("sRGB"):
-            return image
-        if image.mode == "RGB" and source.profile.xcolor_space.strip() == "GRAY":
-            image = image.convert("L")  # a grey PNG with transparency came through RGBA
-        converted = ImageCms.profileToProfile(
-            image,
-            source,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
+            f"{path} is {width}x{height} pixels, which need {needed / 1e9:.1f} GB of memory, and "
+            f"{free / 1e9:.1f} GB are free; scale it down first"
         )
-        assert converted is not None  # which is what a conversion in place returns
-        return converted
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        _log.warning("%s: its colour profile is unusable (%s), taken for sRGB", path, error)
-        return image
+
+
+def _convert(path: Path, photo: DecodedPhoto) -> NDArray[np.uint8]:
+    for sentence in photo.warnings:
+        _log.warning("%s: %s", path, sentence)
+    for space in photo.spaces:
+        if space.hdr is not None:
+            raise PhotoError(
+                f"{path} is HDR already ({space.hdr}, by {space.origin}); take an SDR photograph"
+            )
+        try:
+            return to_srgb(photo, space)
+        except ValueError as error:
+            _log.warning("%s: %s is unusable (%s) and ignored", path, space.origin, error)
+    return to_srgb(photo, None)
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Exif 2.32, tag 0112."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.require(pixels, requirements=["C", "W"])

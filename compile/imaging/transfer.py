@@ -37,3 +37,9 @@ def pq_decode(value: np.ndarray) -> np.ndarray:
     """Luminance in cd/m2 of a PQ value in [0, 1] (SMPTE ST 2084:2014, eq. 4.1, the EOTF)."""
     root = np.clip(value, 0, 1) ** (1 / _M2)
     return PQ_PEAK_NITS * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1)
+
+
+def hlg_decode(value: np.ndarray) -> np.ndarray:
+    """Scene light in [0, 1] of an HLG value in [0, 1] (ITU-R BT.2100-2, table 5)."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(value <= 0.5, value**2 / 3, (np.exp((value - c) / a) + b) / 12)

@@ -90,7 +90,9 @@ def infer_photos(
         for photo, output in outputs:
             step.describe(photo.name)
             try:
-                linear, seconds = run_photo(session, read_photo(photo), mode)
+                shrink_to = session.artefact.size if mode == "resize" else None
+                pixels = read_photo(photo, shrink_to)
+                linear, seconds = run_photo(session, pixels, mode)
                 write_hdr(output, linear)
                 yield PhotoResult(photo, output, seconds)
             except MqnetError as error:

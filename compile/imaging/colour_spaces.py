@@ -1,0 +1,171 @@
+"""The colour spaces that photographs name, as ICC profiles: by code, by numbers, by EXIF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import imagecodecs
+import numpy as np
+
+from compile.imaging.transfer import srgb_decode
+
+_D65 = (0.3127, 0.3290)
+_C = (0.310, 0.316)
+_TABLE = np.linspace(0, 1, 4096)
+
+SRGB_PRIMARIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+
+# ITU-T H.273 (2021), table 2: white, then red, green and blue, each x and y. Code 10, CIE XYZ, has
+# no ICC profile: its blue has no luminance.
+_PRIMARIES = {
+    1: (_D65, SRGB_PRIMARIES),
+    4: (_C, (0.67, 0.33, 0.21, 0.71, 0.14, 0.08)),
+    5: (_D65, (0.64, 0.33, 0.29, 0.60, 0.15, 0.06)),
+    6: (_D65, (0.630, 0.340, 0.310, 0.595, 0.155, 0.070)),
+    7: (_D65, (0.630, 0.340, 0.310, 0.595, 0.155, 0.070)),
+    8: (_C, (0.681, 0.319, 0.243, 0.692, 0.145, 0.049)),
+    9: (_D65, (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)),
+    11: ((0.314, 0.351), (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
+    12: (_D65, (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
+    22: (_D65, (0.630, 0.340, 0.295, 0.605, 0.155, 0.077)),
+}
+
+
+def _bt709_decode(value: np.ndarray) -> np.ndarray:
+    """The inverse of ITU-R BT.709's transfer function, as H.273 and the makers of cICP have it."""
+    a, b = 1.09929682680944, 0.018053968510807
+    return np.where(value < 4.5 * b, value / 4.5, ((value + a - 1) / a) ** (1 / 0.45))
+
+
+# ITU-T H.273 (2021), table 3: linear light of a value in [0, 1].
+_TRANSFERS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    **dict.fromkeys((1, 6, 14, 15), _bt709_decode),
+    4: lambda value: value**2.2,
+    5: lambda value: value**2.8,
+    8: lambda value: value,
+    13: srgb_decode,
+}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+
+
+@dataclass(frozen=True)
+class ColourSpace:
+    """A colour space that a file names.
+
+    Attributes:
+        origin: what in the file names it, for messages.
+        profile: its ICC profile; None for sRGB.
+        full_range: whether black is 0 and white the largest code, as in nearly all pictures;
+            else they are 16 and 235 of 8 bits, as in television.
+        hdr: "PQ" or "HLG" where that is the transfer function, else None.
+    """
+
+    origin: str
+    profile: bytes | None = None
+    full_range: bool = True
+    hdr: str | None = None
+
+
+def space_of_codes(primaries: int, transfer: int, full_range: bool, origin: str) -> ColourSpace:
+    """The colour space with two code points of ITU-T H.273, as in PNG's cICP.
+
+    Raises:
+        ValueError: no code is known by these numbers; 2 is "unspecified".
+    """
+    if transfer in HDR_TRANSFERS:
+        return ColourSpace(origin, hdr=HDR_TRANSFERS[transfer])
+    if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
+        raise ValueError(f"primaries {primaries} with transfer function {transfer} is unknown")
+    if (primaries, transfer) == (1, 13):
+        return ColourSpace(origin, full_range=full_range)
+    white, chromaticities = _PRIMARIES[primaries]
+    profile = _profile(white, chromaticities, _TRANSFERS[transfer](_TABLE))
+    return ColourSpace(origin, profile, full_range)
+
+
+def space_of_numbers(
+    gamma: float | None,
+    chromaticities: Sequence[float] | None,
+    origin: str,
+) -> ColourSpace:
+    """The colour space of a gamma and of chromaticities, either of which may be missing.
+
+    Args:
+        gamma: linear light is value ** gamma; sRGB's curve where it is None.
+        chromaticities: x and y of white, red, green and blue; sRGB's where it is None.
+
+    Raises:
+        ValueError: the numbers are no colour space.
+    """
+    white, primaries = _D65, SRGB_PRIMARIES
+    if chromaticities is not None:
+        white, primaries = tuple(chromaticities[:2]), tuple(chromaticities[2:])
+        _check_triangle(white, primaries)
+    if gamma is not None and not 0.2 <= gamma <= 5:
+        raise ValueError(f"a gamma of {gamma:g} is no picture's")
+    # sRGB is written so for readers that know neither its chunk nor profiles (PNG, 3rd edition,
+    # 11.3.2.5), and read so by libpng, ImageMagick and browsers.
+    like_srgb = np.allclose((*white, *primaries), (*_D65, *SRGB_PRIMARIES), atol=2e-3)
+    if like_srgb and (gamma is None or abs(gamma / 2.2 - 1) < 0.01):
+        return ColourSpace(origin)
+    light = srgb_decode(_TABLE) if gamma is None else _TABLE**gamma
+    return ColourSpace(origin, _profile(white, primaries, light))
+
+
+def space_of_exif(main: Mapping[int, Any], exif: Mapping[int, Any], interop: Mapping[int, Any]):
+    """The colour space that EXIF names, or None where it names none.
+
+    Args:
+        main, exif, interop: values of the three directories, by tag (Exif 2.32; DCF 2.0 for the
+            interoperability index "R03", Adobe RGB).
+
+    Raises:
+        ValueError: it says that the picture is not sRGB, and not what it is instead.
+    """
+    code = exif.get(0xA001)
+    index = str(interop.get(1, "")).strip("\0 ")
+    if code == 1 or (code is None and index != "R03"):
+        return ColourSpace("EXIF") if code == 1 else _exif_numbers(main, exif)
+    if code == 2 or index == "R03":
+        return ColourSpace("EXIF (Adobe RGB)", imagecodecs.cms_profile("adobergb"))
+    if code == 0xFFFD:  # Adobe's Wide Gamut RGB, whose white is D50
+        numbers = (0.3457, 0.3585, 0.7347, 0.2653, 0.1152, 0.8264, 0.1566, 0.0177)
+        return space_of_numbers(563 / 256, numbers, "EXIF (Wide Gamut RGB)")
+    if index == "R98":
+        return ColourSpace("EXIF")
+    space = _exif_numbers(main, exif)
+    if space is None:
+        raise ValueError(f"EXIF calls the colours uncalibrated (code {code}) without a profile")
+    return space
+
+
+def _exif_numbers(main: Mapping[int, Any], exif: Mapping[int, Any]) -> ColourSpace | None:
+    gamma, white, primaries = exif.get(0xA500), main.get(0x013E), main.get(0x013F)
+    numbers = None
+    if white is not None and primaries is not None:
+        numbers = [float(number) for number in (*white, *primaries)]
+        if len(numbers) != 8:
+            raise ValueError(f"EXIF's chromaticities are {len(numbers)} numbers instead of 8")
+    if gamma is None and numbers is None:
+        return None
+    return space_of_numbers(None if gamma is None else float(gamma), numbers, "EXIF")
+
+
+def _check_triangle(white: Sequence[float], primaries: Sequence[float]) -> None:
+    x, y = np.array([*white, *primaries], float).reshape(4, 2).T
+    area = (x[2] - x[1]) * (y[3] - y[1]) - (x[3] - x[1]) * (y[2] - y[1])
+    inside = np.isfinite(x).all() and np.isfinite(y).all() and (y > 0).all() and (x >= 0).all()
+    if not inside or abs(area) < 1e-3 or (x + y > 1.001).any():
+        raise ValueError("its chromaticities are no colours")
+
+
+def _profile(white: Sequence[float], primaries: Sequence[float], light: np.ndarray) -> bytes:
+    """An ICC profile; ``light`` is the linear light at each of :data:`_TABLE`'s values."""
+    return imagecodecs.cms_profile(
+        "rgb",
+        whitepoint=[float(number) for number in white],
+        primaries=[float(number) for number in primaries],
+        transferfunction=np.asarray(light, np.float32),
+    )

@@ -1,0 +1,199 @@
+"""A JPEG file's pixels, by libjpeg-turbo, and what EXIF and ICC say of them."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import simplejpeg
+from PIL import ExifTags, Image, JpegImagePlugin
+
+from compile.imaging.colour_spaces import ColourSpace, space_of_exif
+from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
+from compile.imaging.icc_profile import space_of_profile
+
+SIGNATURE = b"\xff\xd8\xff"
+
+# What Pillow raises on damaged files.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+)
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_TOO_SPECIAL = (0xC5, 0xC6, 0xCD, 0xCE)
+_JPEG_LS = 0xF7
+# Padding and stray bytes between segments, which lose nothing. Before a restart marker (D0 to D7)
+# they are lost blocks, before a start of image (D8) the rest of a file that was cut off.
+_STRAY = re.compile(r"(\d+) extraneous bytes before marker 0x(?!d[0-8])(..)")
+_HARMLESS = re.compile(r"Invalid SOS parameters|[Ss]ubsampling")
+
+
+class _Segment(NamedTuple):
+    marker: int
+    start: int
+    end: int
+
+
+def jpeg_size(data: bytes) -> tuple[int, int, int]:
+    """(height, width, bytes of memory that a pixel needs) of a JPEG file.
+
+    Raises:
+        DamagedFileError: it has no frame header.
+        UnsupportedFileError: it is of a kind that is not read.
+    """
+    for marker, start, end in _segments(data):
+        if marker == _JPEG_LS or marker in _LOSSLESS:
+            raise UnsupportedFileError("a lossless JPEG")
+        if marker in _TOO_SPECIAL:
+            raise UnsupportedFileError("a hierarchical JPEG")
+        if marker in _FRAMES:
+            if end - start < 10:
+                break
+            depth, height, width, channels = struct.unpack_from(">BHHB", data, start + 4)
+            if depth != 8:
+                raise UnsupportedFileError(f"a JPEG of {depth} bits")
+            if channels not in (1, 3, 4):
+                raise UnsupportedFileError(f"a JPEG of {channels} channels")
+            progressive = marker not in (0xC0, 0xC1, 0xC9)
+            return height, width, 4 + channels + 2 * channels * progressive + _RESULT
+    raise DamagedFileError("it has no frame header")
+
+
+def denominator(height: int, width: int, at_least: tuple[int, int] | None) -> int:
+    """1, 2, 4 or 8: how many times smaller :func:`decode_jpeg` decodes a picture."""
+    if at_least is None:
+        return 1
+    most = min(height // at_least[0], width // at_least[1])
+    return max(step for step in (1, 2, 4, 8) if step <= max(1, most))
+
+
+def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> DecodedPhoto:
+    """Decode a JPEG file; of several pictures the first.
+
+    Args:
+        at_least: (height, width) as stored that are enough: the picture may come out in 1/2, 1/4
+            or 1/8 of its size, which libjpeg decodes in less time and memory.
+
+    Raises:
+        DamagedFileError: a decoder misses data or finds what cannot be.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # unreadable EXIF tags
+        try:
+            # Not Image.open, which refuses 179 megapixels and more.
+            image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+            reason = _damage(data, image.mode)
+            if reason:
+                raise DamagedFileError(reason)
+            if at_least is not None:
+                image.draft(None, (at_least[1], at_least[0]))
+            image.load()
+        except _DAMAGE as error:
+            raise DamagedFileError(str(error)) from error
+        said: list[str] = []
+        spaces = tuple(_spaces(image, said))
+        orientation = _orientation(image, said)
+    pixels = np.asarray(image)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return DecodedPhoto(pixels, None, spaces, orientation, tuple(said))
+
+
+def _segments(data: bytes) -> Iterator[_Segment]:
+    """The segments up to the first scan, from marker to end; stray bytes are stepped over, and
+    one that is cut off is left out."""
+    at = 2
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 4 > len(data):
+            return
+        marker = data[at + 1]
+        if marker in (0x00, 0xFF) or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker == _END_OF_IMAGE:
+            return
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if end > len(data):
+            return
+        yield _Segment(marker, at, end)
+        if marker == _START_OF_SCAN:
+            return
+        at = end
+
+
+def _damage(data: bytes, mode: str) -> str | None:
+    """Why libjpeg-turbo finds the picture incomplete or contradictory, or None.
+
+    Pillow's decoder passes over libjpeg's warnings, simplejpeg's does not. It says the first
+    only, so it gets no segment and no stray byte that it does not need. An eighth of the size
+    reads every bit of the file and costs little more than that.
+    """
+    needed = bytearray(data[:2])
+    scan = 0
+    for marker, start, end in _segments(data):
+        if marker == _START_OF_SCAN:
+            scan = len(needed)
+            needed += data[start:]
+        elif not 0xE0 <= marker <= 0xFE:  # neither an application's segment nor a comment
+            needed += data[start:end]
+    colours = "CMYK" if mode == "CMYK" else "GRAY"
+    said = _complaint(needed, colours)
+    stray = _STRAY.search(said)
+    if stray and int(stray[2], 16) == _END_OF_IMAGE:
+        # Padding, or where the rest of the picture should be? Without it libjpeg sees which.
+        end = needed.find(b"\xff\xd9", scan)
+        said = _complaint(needed[: end - int(stray[1])] + b"\xff\xd9", colours)
+        stray = _STRAY.search(said)
+    return None if not said or stray or _HARMLESS.search(said) else said
+
+
+def _complaint(data: bytearray, colours: str) -> str:
+    """libjpeg's first warning, or its error, or nothing."""
+    try:
+        simplejpeg.decode_jpeg(data, colours, min_height=1, min_width=1)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _spaces(image: Image.Image, said: list[str]) -> Iterator[ColourSpace]:
+    profile = image.info.get("icc_profile")
+    if profile:
+        yield space_of_profile(profile, "its ICC profile")
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        interop = exif.get_ifd(ExifTags.IFD.Interop)
+    except _DAMAGE:
+        return  # _orientation says so
+    try:
+        space = space_of_exif(exif, details, interop)
+    except (*_DAMAGE, ZeroDivisionError) as error:
+        if not profile:
+            said.append(f"{error}, taken for sRGB")
+        return
+    if space is not None:
+        yield space
+
+
+def _orientation(image: Image.Image, said: list[str]) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGE as error:
+        said.append(f"its EXIF block is malformed ({error}), orientation not applied")
+        return 1

@@ -1,0 +1,38 @@
+"""What the decoders of JPEG and PNG hand on: pixels as stored, and what the file says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from compile.imaging.colour_spaces import ColourSpace
+
+
+@dataclass(frozen=True)
+class DecodedPhoto:
+    """Pixels of a file before orientation, colour space and transparency are applied.
+
+    Attributes:
+        pixels: [H, W, channels], uint8 or uint16: 1 channel is grey, 3 are RGB, 4 are CMYK
+            (0 is no ink).
+        alpha: [H, W] of the same dtype, 0 is transparent; None for an opaque picture.
+        spaces: the colour spaces that the file names, the one that has precedence first.
+        orientation: of EXIF, 1 to 8.
+        warnings: what could not be read beside the pixels, a sentence each.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    spaces: tuple[ColourSpace, ...] = ()
+    orientation: int = 1
+    warnings: tuple[str, ...] = ()
+
+
+class DamagedFileError(Exception):
+    """The file's pixels are not all there, or contradict each other."""
+
+
+class UnsupportedFileError(Exception):
+    """The file is sound, but of a kind that is not read; the text says which."""
