@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import (
     Command,
@@ -19,6 +20,7 @@ from command_line import (
     write_nothing,
     write_text,
 )
+from picture_files import chunk, png, scene
 from PIL import Image
 
 
@@ -52,6 +54,14 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _heic(path: Path) -> None:
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+
+
+def _pq(path: Path) -> None:
+    path.write_bytes(png(scene(60, 90), chunk(b"cICP", bytes((9, 16, 0, 1)))))
+
+
 def _tiny(path: Path) -> None:
     Image.new("RGB", (31, 40)).save(path)
 
@@ -59,7 +69,9 @@ def _tiny(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (write_text, "not a JPEG or PNG"),
+        (write_text, "a text file, not a JPEG or PNG"),
+        (_heic, "a HEIC picture, not a JPEG or PNG"),
+        (_pq, "HDR already (PQ"),
         (write_nothing, "empty"),
         (_folder, "cannot be read"),
         (_tiny, "31x40"),
@@ -101,6 +113,28 @@ def test_photo_larger_than_the_artefact(here: Command, host: Path, photo: Path, 
     assert here("compile/infer", host, photo, "-o", out / "x.png", "--resize").code == 0
     with Image.open(out / "x.png") as picture:
         assert picture.size == (96, 32)
+
+
+def test_a_portrait_in_a_landscape_build(here: Command, host: Path, photo: Path, out: Path):
+    """It is turned for the network, since 64x96 fits 96x64 so, and upright in the result."""
+    pixels = np.full((96, 64, 3), 30, np.uint8)
+    pixels[:48] = 220  # light above
+    Image.fromarray(pixels).save(photo)
+    for options in ([], ["--resize"]):
+        outcome = here("compile/infer", host, photo, "-o", out / "x.png", *options)
+        assert outcome.code == 0, outcome
+        with Image.open(out / "x.png") as picture:
+            assert picture.size == (64, 96)
+            above, below = np.split(np.asarray(picture).astype(int), 2)
+        assert above.mean() > below.mean() + 50
+
+
+def test_200_megapixels_and_resize(here: Command, host: Path, photo: Path, out: Path):
+    """As phones take them; more than Pillow's Image.open would read."""
+    Image.new("L", (16320, 12240), 99).save(photo)
+    assert here("compile/infer", host, photo, "-o", out / "x.png", "--resize").code == 0
+    with Image.open(out / "x.png") as picture:
+        assert picture.size == (85, 64)
 
 
 # Several photographs at once
