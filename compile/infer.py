@@ -25,7 +25,7 @@ class Options:
     """Folder that compile/build.py has written."""
 
     photos: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG or PNG files of any size and SDR colour space; a portrait is turned if it fits only so."""
+    """JPEG or PNG files of any size and colour space but HDR."""
 
     output: Annotated[Path, tyro.conf.arg(name="output", aliases=["-o"])]
     """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear) or .png (tone-mapped preview); for

@@ -99,9 +99,10 @@ def space_of_numbers(
     Raises:
         ValueError: the numbers are no colour space.
     """
-    white, primaries = _D65, SRGB_PRIMARIES
+    white: Sequence[float] = _D65
+    primaries: Sequence[float] = SRGB_PRIMARIES
     if chromaticities is not None:
-        white, primaries = tuple(chromaticities[:2]), tuple(chromaticities[2:])
+        white, primaries = chromaticities[:2], chromaticities[2:]
         _check_triangle(white, primaries)
     if gamma is not None and not 0.2 <= gamma <= 5:
         raise ValueError(f"a gamma of {gamma:g} is no picture's")
@@ -114,7 +115,9 @@ def space_of_numbers(
     return ColourSpace(origin, _profile(white, primaries, light))
 
 
-def space_of_exif(main: Mapping[int, Any], exif: Mapping[int, Any], interop: Mapping[int, Any]):
+def space_of_exif(
+    main: Mapping[int, Any], exif: Mapping[int, Any], interop: Mapping[int, Any]
+) -> ColourSpace | None:
     """The colour space that EXIF names, or None where it names none.
 
     Args:

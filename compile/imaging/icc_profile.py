@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
@@ -78,7 +79,7 @@ def _hdr_curve(profile: bytes) -> str | None:
             colorspace=model,
             outcolorspace="xyz",
             intent=RELATIVE_COLORIMETRIC,
-            out=xyz,
+            out=cast(Any, xyz),  # its type says bytearray only
         )
         light = xyz[0, :, 1]
     except (imagecodecs.CmsError, ValueError):

@@ -85,7 +85,7 @@ def _decode(path: Path, data: bytes, shrink_to: tuple[int, int] | None) -> Decod
         if shrink_to is not None:
             # The same for a picture that EXIF turns: the better of both ways counts.
             scale = min(1, _DRAFT * best_fit(height, width, *shrink_to).scale)
-            at_least = round(height * scale), round(width * scale)
+            at_least = max(1, round(height * scale)), max(1, round(width * scale))
         shrunk = decode_jpeg.denominator(height, width, at_least)
         _check_memory(path, height, width, height * width * pixel // shrunk**2)
         return decode_jpeg.decode_jpeg(data, at_least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
@@ -101,7 +101,7 @@ def _transform(pixels: NDArray[Any], profile: bytes, model: str) -> NDArray[np.u
                 outcolorspace="rgb",
                 intent=RELATIVE_COLORIMETRIC,
                 flags=flags,
-                out=out[top : top + _ROWS],
+                out=cast(Any, out[top : top + _ROWS]),  # its type says bytearray only
             )
     except imagecodecs.CmsError as error:
         raise ValueError("it is damaged") from error

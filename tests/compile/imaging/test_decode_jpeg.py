@@ -247,6 +247,12 @@ def test_200_megapixels_shrunk(tmp_path: Path, orientation: int) -> None:
     assert (np.abs(photo.astype(int) - 77) <= 1).all()
 
 
+def test_a_strip_shrunk_to_less_than_a_pixel(tmp_path: Path) -> None:
+    path = tmp_path / "strip.jpg"
+    Image.new("RGB", (32, 30_000), "white").save(path)
+    assert read_photo(path, shrink_to=(64, 96)).shape[2] == 3
+
+
 def test_a_header_of_more_pixels_than_the_memory_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
