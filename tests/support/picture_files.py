@@ -8,11 +8,19 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Of PNG, by channels: grey, grey and alpha, RGB, RGBA."""
+
+
+# x and y of white; of red, green and blue
+D65 = (0.3127, 0.3290)
+SRGB = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
+BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
+ADOBE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 
 
 def scene(height: int = 45, width: int = 67) -> NDArray[np.uint8]:
@@ -90,3 +98,32 @@ def to_bt709(white: tuple[float, float], primaries: tuple[float, ...]) -> NDArra
     gain = (bradford @ xyz(*d65)) / (bradford @ xyz(*white))
     adapt = np.linalg.inv(bradford) @ np.diag(gain) @ bradford
     return np.linalg.inv(rgb_to_xyz(d65, bt709)) @ adapt @ rgb_to_xyz(white, primaries)
+
+
+def srgb_profile() -> bytes:
+    """An ICC profile of sRGB, by littlecms."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def iccp(profile: bytes, name: bytes = b"sRGB") -> bytes:
+    """PNG's chunk of an ICC profile."""
+    return chunk(b"iCCP", name + b"\0\0" + zlib.compress(profile))
+
+
+def gama(gamma: float) -> bytes:
+    """PNG's chunk of a gamma."""
+    return chunk(b"gAMA", struct.pack(">I", round(100_000 / gamma)))
+
+
+def chrm(white: tuple[float, float], primaries: tuple[float, ...]) -> bytes:
+    """PNG's chunk of chromaticities."""
+    return chunk(b"cHRM", struct.pack(">8I", *(round(n * 100_000) for n in (*white, *primaries))))
+
+
+def by_formula(
+    pixels: NDArray, white: tuple[float, float], primaries: tuple[float, ...], gamma: float | None
+) -> NDArray[np.float64]:
+    """sRGB values, 0 to 255, of uint8 RGB in a colour space, in NumPy; ``gamma`` None is sRGB's
+    curve."""
+    light = light_of_srgb(pixels) if gamma is None else (pixels / 255) ** gamma
+    return srgb_of_light(light @ to_bt709(white, primaries).T)

@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from picture_files import chunk, jpeg, light_of_srgb, png, scene, srgb_of_light, to_bt709
+from picture_files import (
+    ADOBE,
+    D65,
+    P3,
+    SRGB,
+    by_formula,
+    gama,
+    iccp,
+    jpeg,
+    png,
+    scene,
+    srgb_of_light,
+    srgb_profile,
+)
 from PIL import Image, ImageCms
 
 from compile.imaging.read_photo import read_photo
-from compile.imaging.transfer import hlg_decode, pq_decode
-from compile.support.errors import PhotoError
 
-D65 = (0.3127, 0.3290)
-SRGB = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
-BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
-ADOBE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 PALETTE = scene(64, 64)
-
-
-def srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def linear_profile() -> bytes:
@@ -53,18 +54,6 @@ def grey_profile(gamma: float) -> bytes:
     return imagecodecs.cms_profile("gray", whitepoint=D65, gamma=gamma)
 
 
-def iccp(profile: bytes, name: bytes = b"sRGB") -> bytes:
-    return chunk(b"iCCP", name + b"\0\0" + zlib.compress(profile))
-
-
-def gama(gamma: float) -> bytes:
-    return chunk(b"gAMA", struct.pack(">I", round(100_000 / gamma)))
-
-
-def chrm(white: tuple[float, float], primaries: tuple[float, ...]) -> bytes:
-    return chunk(b"cHRM", struct.pack(">8I", *(round(n * 100_000) for n in (*white, *primaries))))
-
-
 def read(tmp_path: Path, data: bytes) -> NDArray[np.int64]:
     path = tmp_path / "photo"
     path.write_bytes(data)
@@ -79,14 +68,6 @@ def by_littlecms(image: Image.Image, profile: bytes) -> NDArray[np.int64]:
         image, source, target, renderingIntent=intent, outputMode="RGB"
     )
     return np.asarray(converted).astype(int)
-
-
-def by_formula(
-    pixels: NDArray, white: tuple[float, float], primaries: tuple[float, ...], gamma: float | None
-) -> NDArray[np.float64]:
-    """``gamma`` None is sRGB's curve."""
-    light = light_of_srgb(pixels) if gamma is None else (pixels / 255) ** gamma
-    return srgb_of_light(light @ to_bt709(white, primaries).T)
 
 
 # ICC profiles
@@ -213,169 +194,6 @@ def test_a_cmyk_picture_with_its_profile(tmp_path: Path) -> None:
     right = by_littlecms(image, cmyk_profile())
     assert np.abs(read(tmp_path, data) - right).max() <= 1
     assert np.abs(right - np.asarray(image.convert("RGB"))).max() > 30  # it does something
-
-
-# PNG's own chunks
-
-
-@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
-def test_gama(tmp_path: Path, gamma: float) -> None:
-    photo = read(tmp_path, png(PALETTE, gama(gamma)))
-    assert np.abs(photo - by_formula(PALETTE, D65, SRGB, gamma)).max() < 0.6
-
-
-@pytest.mark.parametrize(
-    ("white", "primaries"),
-    [(D65, P3), (D65, BT2020), ((0.314, 0.351), P3), ((0.3457, 0.3585), ADOBE)],
-)
-@pytest.mark.parametrize("gamma", [None, 1.8, 2.2])
-def test_chrm(
-    tmp_path: Path, white: tuple[float, float], primaries: tuple[float, ...], gamma: float | None
-) -> None:
-    """Alone with sRGB's curve, with gAMA with that."""
-    chunks = [chrm(white, primaries)] + ([] if gamma is None else [gama(gamma)])
-    photo = read(tmp_path, png(PALETTE, *chunks))
-    # The gamut is clipped where the picture has colours outside of sRGB.
-    assert np.abs(photo - by_formula(PALETTE, white, primaries, gamma)).max() < 1
-
-
-@pytest.mark.parametrize("chunks", [[gama(2.2)], [gama(2.2), chrm(D65, SRGB)], [chrm(D65, SRGB)]])
-def test_srgb_as_written_for_old_readers(tmp_path: Path, chunks: list[bytes]) -> None:
-    """PNG specification, third edition, 11.3.2.5: gAMA 45455 beside sRGB's chromaticities."""
-    np.testing.assert_array_equal(read(tmp_path, png(PALETTE, *chunks)), PALETTE)
-
-
-@pytest.mark.parametrize(
-    ("codes", "white", "primaries", "gamma"),
-    [
-        ((12, 13, 0, 1), D65, P3, None),
-        ((9, 13, 0, 1), D65, BT2020, None),
-        ((1, 8, 0, 1), D65, SRGB, 1.0),
-        ((11, 4, 0, 1), (0.314, 0.351), P3, 2.2),
-    ],
-)
-def test_cicp(
-    tmp_path: Path,
-    codes: tuple[int, ...],
-    white: tuple[float, float],
-    primaries: tuple[float, ...],
-    gamma: float | None,
-) -> None:
-    photo = read(tmp_path, png(PALETTE, chunk(b"cICP", bytes(codes))))
-    assert np.abs(photo - by_formula(PALETTE, white, primaries, gamma)).max() < 1
-
-
-def test_cicp_of_bt709(tmp_path: Path) -> None:
-    """ITU-R BT.709-6, item 1.2, inverted."""
-    photo = read(tmp_path, png(PALETTE, chunk(b"cICP", bytes((1, 1, 0, 1)))))
-    value = PALETTE / 255
-    light = np.where(value < 0.081, value / 4.5, ((value + 0.099) / 1.099) ** (1 / 0.45))
-    assert np.abs(photo - srgb_of_light(light)).max() < 0.7
-
-
-@pytest.mark.parametrize("depth", [8, 16])
-def test_cicp_in_narrow_range(tmp_path: Path, depth: int) -> None:
-    """ITU-T H.273, 8.3: black is 16 and white 235, times 256 in 16 bits."""
-    full = PALETTE.astype(float) / 255
-    unit = 1 if depth == 8 else 256
-    narrow = np.rint((16 + 219 * full) * unit).astype(np.uint8 if depth == 8 else np.uint16)
-    photo = read(tmp_path, png(narrow, chunk(b"cICP", bytes((1, 13, 0, 0)))))
-    assert np.abs(photo - PALETTE).max() <= 1
-
-
-def test_precedence(tmp_path: Path) -> None:
-    """PNG specification, third edition, 4.3: cICP, iCCP, sRGB, gAMA and cHRM."""
-    cicp, srgb = chunk(b"cICP", bytes((12, 13, 0, 1))), chunk(b"sRGB", b"\0")
-    numbers = [gama(1.0), chrm(D65, BT2020)]
-    chunks = [cicp, iccp(profile_of(SRGB, gamma=1.8)), srgb, *numbers]
-    right = [
-        by_formula(PALETTE, D65, P3, None),
-        by_formula(PALETTE, D65, SRGB, 1.8),
-        PALETTE,
-        by_formula(PALETTE, D65, BT2020, 1.0),
-    ]
-    for first, values in enumerate(right):
-        # The chunks' order in the file does not count.
-        photo = read(tmp_path, png(PALETTE, *chunks[first:][::-1]))
-        assert np.abs(photo - values).max() < 1, first
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        chunk(b"cICP", bytes((2, 2, 0, 1))),  # unspecified
-        chunk(b"cICP", bytes((9, 13, 9, 1))),  # YCbCr, which PNG has not
-        chunk(b"cICP", b"\1"),
-        chunk(b"iCCP", b"x\0\0not zlib"),
-        chunk(b"iCCP", b""),
-        gama(1.0)[:-1] + b"?",  # its check sum
-    ],
-)
-def test_a_chunk_that_is_no_use_is_said_and_passed_over(
-    tmp_path: Path, bad: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    photo = read(tmp_path, png(PALETTE, bad, chrm(D65, P3)))
-    assert np.abs(photo - by_formula(PALETTE, D65, P3, None)).max() < 1
-    assert bad[4:8].decode() in caplog.text or "ICC profile" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        chunk(b"gAMA", bytes(4)),
-        chunk(b"gAMA", b"\1"),
-        chunk(b"gAMA", struct.pack(">I", 1)),
-        chunk(b"cHRM", bytes(32)),
-        chunk(b"cHRM", struct.pack(">8I", *[31270, 32900] * 4)),
-        chunk(b"cHRM", b"\xff" * 32),
-    ],
-)
-def test_numbers_that_are_no_colour_space(
-    tmp_path: Path, bad: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    np.testing.assert_array_equal(read(tmp_path, png(PALETTE, bad)), PALETTE)
-    assert bad[4:8].decode() in caplog.text
-
-
-# HDR
-
-
-def curve_profile(curve: NDArray, kind: str = "rgb") -> bytes:
-    table = np.rint(curve * 65535).astype(np.uint16)
-    primaries = {"primaries": BT2020} if kind == "rgb" else {}
-    return imagecodecs.cms_profile(kind, whitepoint=D65, transferfunction=table, **primaries)
-
-
-def with_cicp_tag(profile: bytes, transfer: int) -> bytes:
-    """ICC.1:2022, 9.2.17, in the place of the copyright."""
-    at = profile.find(b"cprt")
-    start, _ = struct.unpack_from(">II", profile, at + 4)
-    changed = bytearray(profile)
-    changed[at : at + 12] = struct.pack(">4sII", b"cicp", start, 12)
-    changed[start : start + 12] = b"cicp\0\0\0\0" + bytes((9, transfer, 0, 1))
-    return bytes(changed)
-
-
-RAMP = np.linspace(0, 1, 1024)
-
-
-@pytest.mark.parametrize(
-    ("data", "curve"),
-    [
-        (png(PALETTE, chunk(b"cICP", bytes((9, 16, 0, 1)))), "PQ"),
-        (png(PALETTE, chunk(b"cICP", bytes((9, 18, 0, 1))), chunk(b"sRGB", b"\0")), "HLG"),
-        (png(PALETTE, iccp(srgb_profile(), b"ITUR_2100_PQ_FULL")), "PQ"),
-        (png(PALETTE, iccp(with_cicp_tag(srgb_profile(), 18))), "HLG"),
-        (png(PALETTE, iccp(curve_profile(pq_decode(RAMP) / 10_000))), "PQ"),
-        (png(PALETTE[..., :1], iccp(curve_profile(hlg_decode(RAMP), "gray"))), "HLG"),
-        (jpeg(PALETTE, icc_profile=curve_profile(hlg_decode(RAMP))), "HLG"),
-        (jpeg(PALETTE, icc_profile=with_cicp_tag(srgb_profile(), 16)), "PQ"),
-    ],
-)
-def test_an_hdr_picture_is_refused(tmp_path: Path, data: bytes, curve: str) -> None:
-    with pytest.raises(PhotoError, match=f"HDR already \\({curve}") as caught:
-        read(tmp_path, data)
-    assert "\n" not in str(caught.value)
 
 
 # 16 bits
