@@ -7,10 +7,12 @@ chunk, however large or odd, keeps a sound picture from being read.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import imagecodecs
@@ -74,17 +76,34 @@ def decode_png(data: bytes) -> DecodedPhoto:
         if chunk.kind[0] & 0x20 == 0 and not chunk.sound:  # a critical chunk
             raise DamagedFileError(f"its {chunk.kind.decode('latin-1')} chunk is damaged")
     needed = [chunk.write() for chunk in chunks if chunk.kind in _PIXELS]
+    said: list[str] = []
     try:
-        pixels = imagecodecs.png_decode(SIGNATURE + b"".join(needed))
+        with _libpng_warnings(said):
+            pixels = imagecodecs.png_decode(SIGNATURE + b"".join(needed))
     except (imagecodecs.PngError, ValueError) as error:
         raise DamagedFileError(str(error)) from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     colours = pixels.shape[-1] - 1 | 1  # 1 with and without alpha, or 3
     alpha = pixels[..., colours] if pixels.shape[-1] > colours else None
-    said: list[str] = []
     spaces = tuple(_spaces(chunks, said))
     orientation = _orientation(chunks, said)
     return DecodedPhoto(pixels[..., :colours], alpha, spaces, orientation, tuple(said))
+
+
+@contextmanager
+def _libpng_warnings(said: list[str]) -> Iterator[None]:
+    """Collect what imagecodecs would log, which does not name the file."""
+    logger = logging.getLogger("imagecodecs")
+
+    def collect(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    logger.addFilter(collect)
+    try:
+        yield
+    finally:
+        logger.removeFilter(collect)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

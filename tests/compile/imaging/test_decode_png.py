@@ -104,6 +104,15 @@ def test_partly_transparent(tmp_path: Path, channels: int, dtype: type) -> None:
     assert np.abs(photo - right).max() <= 0.51
 
 
+def test_transparency_that_is_no_use_is_said_with_the_files_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = scene()
+    np.testing.assert_array_equal(read(tmp_path, png(pixels, chunk(b"tRNS", b"\0"))), pixels)
+    (record,) = caplog.records
+    assert "photo.png" in record.getMessage() and "tRNS" in record.getMessage()
+
+
 def test_interlaced(tmp_path: Path) -> None:
     """8.1: Adam7, seven pictures of their own."""
     pixels = scene(45, 67)
