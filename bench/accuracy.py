@@ -50,8 +50,10 @@ def _measure(options: Options) -> None:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from bench.quality.measure_accuracy import AccuracyRequest, check_agreement, measure_accuracy
     from bench.quality.print_accuracy import print_accuracy
+    from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
 
+    check_output_folder(options.out, ("accuracy.csv", "strips.png"), [options.checkpoint])
     request = AccuracyRequest(
         options.schemes, options.attentions, options.checkpoint, options.strips, options.out
     )

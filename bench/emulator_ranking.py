@@ -56,9 +56,12 @@ def _rank(options: Options) -> None:
     from bench.ranking.print_rankings import print_rankings
     from bench.ranking.rank_targets import NOTE, rank_targets, write_rankings
     from compile.build_request import parse_size
+    from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
     from device.emulated.arm64.make_root import default_root
 
+    if options.out is not None:
+        check_output_folder(options.out)
     request = RankingRequest(
         parse_size(options.size), options.kernels, options.candidates, default_root(os.environ)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.session.run_file import RunFile
+
+_FOLDER = Path("build/latency")
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class Options:
     key: str | None = None
     """Name that the tracker knows the device by."""
 
-    out: Path = Path("build/latency/run.json")
-    """File for the rows, the single times and the environment, as JSON."""
+    out: Path | None = None
+    """File for the rows, the single times and the environment, as JSON; a new one below
+    build/latency, named after the target and the time, unless given."""
 
     json: bool = False
     """Print what --out holds to stdout instead of a table."""
@@ -76,10 +80,15 @@ def _measure(options: Options) -> None:
     # process imports this file, too, and may not have them at all.
     from bench.measure_latency import LatencyRequest, measure_latency
     from bench.session.print_rows import print_rows
+    from bench.session.run_file import new_run_file
     from compile.support.atomic import write_atomically
+    from compile.support.outputs import check_output_files
     from compile.support.progress import Progress
     from device.client.address import device_address
 
+    device = device_address(options.tracker, options.key)
+    out = options.out or new_run_file(_FOLDER, options.key or options.target, datetime.now())
+    check_output_files([out], options.artefact)
     request = LatencyRequest(
         target=options.target,
         artefacts=options.artefact,
@@ -88,17 +97,17 @@ def _measure(options: Options) -> None:
         against=options.against,
         schemes=options.schemes,
         seconds=options.seconds,
-        device=device_address(options.tracker, options.key),
-        out=options.out,
+        device=device,
+        out=out,
     )
 
     def keep(run: RunFile) -> None:
-        write_atomically(options.out, run.as_json().encode())
+        write_atomically(out, run.as_json().encode())
         if options.json:
             print(run.as_json())
         else:
             print_rows(run)
-            print(options.out)
+            print(out)
 
     measure_latency(request, keep, Progress(stderr))
 

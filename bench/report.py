@@ -16,7 +16,7 @@ class Options:
     """Make a report of a session of bench/latency.py: one HTML page that prints well, the rows as
     CSV, the figures as PNG.
 
-    Example: python bench/report.py build/latency/run.json -o report/ --kernels kernels.json
+    Example: python bench/report.py session.json -o report/ --kernels kernels.json
     """
 
     run: tyro.conf.Positional[Path]
@@ -40,10 +40,14 @@ def main() -> None:
 
 def _report(options: Options) -> None:
     set_up_logging(verbose=False)
-    from bench.page.write_report import write_report
+    from bench.page.write_report import report_files, write_report
     from bench.profiling.kernels_file import read_kernels
     from bench.session.run_file import read_run
+    from compile.support.outputs import check_output_folder
 
+    check_output_folder(
+        options.output, report_files(), [options.run, options.baseline, options.kernels]
+    )
     run = read_run(options.run)
     baseline = None if options.baseline is None else read_run(options.baseline)
     kernels = None if options.kernels is None else read_kernels(options.kernels)

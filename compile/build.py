@@ -86,8 +86,11 @@ def _build(options: Options) -> None:
     if options.target == "help":
         _show_targets(options.json)
         return
+    from compile.artefact.manifest import LIBRARY, MANIFEST
     from compile.artefact.show_build import show_build
+    from compile.graph.parts import HEAD_LIBRARY
     from compile.support.build_cache import NO_CACHE, user_cache
+    from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
 
     if options.clear_cache:
@@ -98,6 +101,11 @@ def _build(options: Options) -> None:
         raise MqnetError("which machine to build for is missing: give --target, such as host")
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
+    if options.out is not None:
+        names = LIBRARY, HEAD_LIBRARY, MANIFEST
+        check_output_folder(options.out, names, [options.checkpoint, options.logs])
+    if options.dump_ir is not None:
+        check_output_folder(options.dump_ir)
     cache = NO_CACHE if options.no_cache else user_cache(os.environ)
     progress = Progress(stderr)
     artefact = _kept(options, target, cache, progress) or _built(options, target, cache, progress)

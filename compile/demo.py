@@ -44,10 +44,12 @@ def _demo(options: Options) -> None:
     from compile.networks.mqnet.checkpoints import load_checkpoint
     from compile.networks.mqnet.run_pytorch import run_float_network
     from compile.support.build_cache import user_cache
+    from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
     from device.runtime.infer_photos import run_photo
     from device.runtime.run_artefact import Session
 
+    check_output_folder(options.out)
     path = bundled_photos("demo")[0]
     photo = read_photo(path)
     size = padded_size(*photo.shape[:2])

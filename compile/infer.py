@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.errors import MqnetError
+
+if TYPE_CHECKING:
+    from compile.imaging.write_hdr import HdrOptions
 
 
 @dataclass(frozen=True)
@@ -18,18 +22,33 @@ class Options:
 
     Examples:
     python compile/infer.py build/host-mixed-ca-768x1280 photo.jpg -o photo.avif
-    python compile/infer.py build/host-mixed-ca-768x1280 *.jpg -o hdr/
+    python compile/infer.py build/host-mixed-ca-768x1280 *.jpg -o hdr/ --format exr
     """
 
     artefact: tyro.conf.Positional[Path]
     """Folder that compile/build.py has written."""
 
-    photos: tyro.conf.Positional[tuple[Path, ...]]
+    photos: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO [PHOTO ...]")
+    ]
     """JPEG or PNG files of any size and colour space but HDR."""
 
-    output: Annotated[Path, tyro.conf.arg(name="output", aliases=["-o"])]
-    """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear) or .png (tone-mapped preview); for
-    several photographs a folder, which gets .avif files."""
+    output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o"], metavar="PATH")]
+    """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear) or .png (tone-mapped preview); or a
+    folder, for any number of photographs: one that is there, or a name that ends in /."""
+
+    format: Literal["avif", "exr", "png"] | None = None
+    """Of the files in a folder; avif unless given."""
+
+    quality: int | None = None
+    """Of AVIF, 0 to 100; 95 unless given."""
+
+    speed: int | None = None
+    """Of AVIF, from 0 (slowest, smallest file) to 10; 6 unless given."""
+
+    no_exif: bool = False
+    """Leave the photographs' EXIF out (date, camera, place), which is else carried on; what they
+    hold beside it (XMP, IPTC, the maker's note, a thumbnail) never is."""
 
     resize: bool = False
     """Shrink a photograph that is larger than the network was built for; else it is an error."""
@@ -49,18 +68,19 @@ def main() -> None:
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
-    from compile.imaging.fit_size import FitMode
     from compile.support.atomic import make_folder
-    from device.runtime.infer_photos import infer_photos, plan_outputs
+    from device.runtime.infer_photos import infer_photos
+    from device.runtime.plan_outputs import plan_outputs
     from device.runtime.run_artefact import Session
 
-    outputs = plan_outputs(options.photos, options.output)
+    outputs = plan_outputs(options.photos, options.output, options.format, options.artefact)
+    hdr = _hdr_options(options, outputs[0][1].suffix.lower())
     session = Session(open_artefact(options.artefact), options.threads)
-    if outputs[0][1] != options.output:
-        make_folder(options.output)
-    mode: FitMode = "resize" if options.resize else "pad"
+    if outputs[0][1] != Path(options.output):
+        make_folder(Path(options.output))
+    mode: Literal["pad", "resize"] = "resize" if options.resize else "pad"
     failures = []
-    for result in infer_photos(session, outputs, mode, stderr):
+    for result in infer_photos(session, outputs, mode, hdr, not options.no_exif, stderr):
         if result.error is not None:
             failures.append(result.error)
         if options.json:
@@ -70,6 +90,23 @@ def _infer(options: Options) -> None:
             stderr.print(line, highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs))
+
+
+def _hdr_options(options: Options, ending: str) -> HdrOptions:
+    from compile.imaging.write_hdr import HdrOptions
+
+    for name, value, most in (("quality", options.quality, 100), ("speed", options.speed, 10)):
+        if value is None:
+            continue
+        if not 0 <= value <= most:
+            raise MqnetError(f"{name} {value} is not between 0 and {most}")
+        if ending != ".avif":
+            raise MqnetError(f"--{name} is of AVIF, and {ending[1:]} is written: leave it out")
+    defaults = HdrOptions()
+    return HdrOptions(
+        quality=defaults.quality if options.quality is None else options.quality,
+        speed=defaults.speed if options.speed is None else options.speed,
+    )
 
 
 def _several(failures: list, total: int) -> Exception:

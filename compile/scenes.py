@@ -79,10 +79,12 @@ def _run(options: Fetch | Preview | HoldOut) -> None:
 
 def _fetch(options: Fetch) -> None:
     from compile.support.errors import DataError
+    from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
     from compile.training.scenes.catalogue import catalogue
     from compile.training.scenes.fetch import fetch_scenes
 
+    check_output_folder(options.out)
     scenes = catalogue()
     failed = []
     progress = Progress(stderr)
@@ -98,22 +100,26 @@ def _fetch(options: Fetch) -> None:
 
 
 def _preview(options: Preview) -> None:
+    from compile.support.outputs import check_output_files
     from compile.support.progress import Progress
     from compile.training.preview import draw_pairs
     from compile.training.scenes.catalogue import TRAIN
     from compile.training.scenes.load import load_places
 
+    check_output_files([options.output], [options.scenes], (".png",))
     with Progress(stderr).phase("pairs"):
         draw_pairs(load_places(options.scenes, TRAIN), options.seed, options.output)
     print(options.output)
 
 
 def _hold_out(options: HoldOut) -> None:
+    from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
     from compile.training.held_out import write_held_out, write_tone_curve
     from compile.training.scenes.catalogue import TEST, TRAIN
     from compile.training.scenes.load import load_places
 
+    check_output_folder(options.out, inputs=[options.scenes])
     progress = Progress(stderr)
     with progress.phase("pairs"):
         count = write_held_out(load_places(options.scenes, TEST), options.out)

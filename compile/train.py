@@ -68,6 +68,7 @@ def _train(options: Options) -> None:
     from compile.networks.mqnet.transfer_weights import transfer_weights
     from compile.quantize.fake_quantize import trained_network
     from compile.support.errors import MqnetError
+    from compile.support.outputs import check_output_folder
     from compile.training.loop import Run, train
     from compile.training.plan import CROPS, SMALL_CROPS, Stage, TrainingPlan
     from compile.training.show import shown_training
@@ -80,6 +81,10 @@ def _train(options: Options) -> None:
             "--quantization-aware fine-tunes weights in float32: give them by --start FILE and "
             "leave --bfloat16 away"
         )
+    name = f"{options.attention}-qat" if options.quantization_aware else str(options.attention)
+    path = options.out / f"{name}.safetensors"
+    written = path.name, "state.pt", "log.csv", "log.png"
+    check_output_folder(options.out, written, [options.start, options.scenes])
     plan = TrainingPlan(
         attention=options.attention,
         steps=options.steps,
@@ -102,12 +107,10 @@ def _train(options: Options) -> None:
         stderr.print(f"stopped at step {state.step}; the same command goes on from there")
         raise KeyboardInterrupt
     network: nn.Module = state.average
-    name = str(options.attention)
     how = f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
     if options.quantization_aware:
-        network, name = trained_network(network, MQNet(name)), f"{name}-qat"
+        network = trained_network(network, MQNet(options.attention))
         how += f", under the fake quantization of {plan.scheme}"
-    path = options.out / f"{name}.safetensors"
     assert isinstance(network, MQNet)
     save_checkpoint(network, path, how)
     print(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from compile.support.cli import run_command, stderr
+from compile.support.outputs import check_output_files
 from compile.support.progress import Progress
 
 
@@ -36,6 +37,7 @@ def _build_and_say_where(options: Options) -> None:
 
     machine = options.machine or platform.machine()
     path = options.output or plugin_path(machine, os.environ)
+    check_output_files([path], source_files())
     progress = Progress(stderr)
     with progress.phase(f"compiling {len(source_files())} files"):
         build_plugin(machine, path)

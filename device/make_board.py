@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from compile.support.cli import run_command, stderr
+from compile.support.outputs import check_replaced_folder
 from compile.support.progress import make_shown
 
 
@@ -37,6 +38,7 @@ def _make_board(options: Options) -> None:
     from device.emulated.arm64.make_root import default_root, make_root
 
     root = options.root or default_root(os.environ)
+    check_replaced_folder(root, [options.sources])
     make_shown(root, stderr, partial(make_root, root, options.sources))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from compile.support.cli import run_command, stderr
+from compile.support.outputs import check_replaced_folder
 from compile.support.progress import make_shown
 
 
@@ -36,6 +37,7 @@ def _make_compiler(options: Options) -> None:
     from device.emulated.mali.make_compiler import default_compiler, make_compiler
 
     root = options.root or default_compiler(os.environ)
+    check_replaced_folder(root, [options.sources])
     make_shown(root, stderr, partial(make_compiler, root, options.sources))
 
 

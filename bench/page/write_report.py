@@ -23,6 +23,12 @@ from compile.support.errors import MqnetError
 from device.runtime.gpu_name import POCL_WARNING, SOFTWARE_WARNING
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
+_PAGE, _ROWS, _LAYERS, _ROOFLINE = "report.html", "latency.csv", "kernels.csv", "roofline.png"
+
+
+def report_files() -> list[str]:
+    """Names of all files that a report may have."""
+    return [_PAGE, _ROWS, _LAYERS, _ROOFLINE, *(f"{name}.png" for name in FIGURES)]
 
 
 def write_report(
@@ -48,7 +54,7 @@ def write_report(
             # Figures are passed on without their page.
             figure.suptitle(label, color="tab:red")
         pictures.append((title, _write_figure(figure, folder / f"{name}.png")))
-    write_atomically(folder / "latency.csv", run.table().to_csv(index=False).encode())
+    write_atomically(folder / _ROWS, run.table().to_csv(index=False).encode())
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
     page = template.render(
         headlines=headlines(run),
@@ -61,8 +67,8 @@ def write_report(
         environment=run.environment,
         is_ours=is_ours,
     )
-    write_atomically(folder / "report.html", page.encode())
-    return folder / "report.html"
+    write_atomically(folder / _PAGE, page.encode())
+    return folder / _PAGE
 
 
 def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
@@ -76,12 +82,12 @@ def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
 
 def _kernels_section(kernels: KernelsFile, folder: Path) -> dict[str, object]:
     layers = layer_table(kernels)
-    write_atomically(folder / "kernels.csv", layers.to_csv(index=False).encode())
+    write_atomically(folder / _LAYERS, layers.to_csv(index=False).encode())
     return {
         "network": kernels.network,
         "milliseconds": f"{kernels.seconds * 1e3:.1f}",
         "commit": kernels.environment["commit"],
-        "roofline": _write_figure(roofline(kernels), folder / "roofline.png"),
+        "roofline": _write_figure(roofline(kernels), folder / _ROOFLINE),
         "layers": layers,
         "kinds": kind_table(kernels),
     }

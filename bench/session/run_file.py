@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,6 +140,19 @@ class RunFile(msgspec.Struct, frozen=True):
     def as_json(self) -> str:
         """The file's text."""
         return record_json(self, FORMAT)
+
+
+def new_run_file(folder: Path, name: str, now: datetime) -> Path:
+    """Return a path in ``folder`` for a session of ``name`` that is taken at ``now``: no file has
+    it, so that no session takes the place of another."""
+    # A target may be the path of a file.
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{now:%Y%m%d-%H%M%S}")
+    path = folder / f"{stem}.json"
+    for number in itertools.count(2):
+        if not path.exists():
+            break
+        path = folder / f"{stem}-{number}.json"
+    return path
 
 
 def read_run(path: Path) -> RunFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import imagecodecs
@@ -11,6 +12,8 @@ import numpy as np
 import OpenEXR
 from PIL import Image
 
+from compile.imaging.avif_exif import add_exif
+from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.tone_map import tone_map
 from compile.imaging.transfer import pq_encode
@@ -26,7 +29,26 @@ _BT709_CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 _HALF_MAX = 65504.0
 
 
-def write_hdr(path: str | Path, linear: np.ndarray) -> None:
+@dataclass(frozen=True)
+class HdrOptions:
+    """How a file is written.
+
+    Attributes:
+        exif: what it says of the moment and the camera, from
+            :func:`compile.imaging.carry_exif.carried_exif`; None for nothing.
+        quality: of AVIF, 0 to 100.
+        speed: of AVIF, 0 (slowest, smallest file) to 10.
+    """
+
+    exif: Image.Exif | None = None
+    quality: int = 95
+    speed: int = 6
+
+
+_DEFAULTS = HdrOptions()
+
+
+def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> None:
     """Write relative light, float32 [H, W, 3], linear BT.709, 1 = LDR white, by the file's ending.
 
     - ``.avif``: 10 bits, 4:4:4, full range, PQ, BT.2020 (CICP 9/16/9), LDR white at 203 cd/m2
@@ -44,7 +66,7 @@ def write_hdr(path: str | Path, linear: np.ndarray) -> None:
         raise ValueError(f"light of shape {linear.shape} is no [H, W, 3] image")
     if not np.isfinite(linear).all():
         raise ValueError("the light holds values that are not finite")
-    write_atomically(path, encode(linear))
+    write_atomically(path, encode(linear, options))
 
 
 def check_ending(path: str | Path) -> None:
@@ -52,7 +74,7 @@ def check_ending(path: str | Path) -> None:
     _encoder(Path(path))
 
 
-def encode_avif(linear: np.ndarray) -> bytes:
+def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """AVIF bytes, 10-bit PQ in BT.2020 (CICP 9/16/9, full range, 4:4:4), of relative light.
 
     PQ is SMPTE ST 2084 (:func:`compile.imaging.transfer.pq_encode`), the matrix ITU-R BT.2087.
@@ -61,24 +83,26 @@ def encode_avif(linear: np.ndarray) -> bytes:
     codes = np.rint(pq_encode(nits) * 1023).astype(np.uint16)
     encoded = imagecodecs.avif_encode(
         codes,
-        level=95,
-        speed=6,
+        level=options.quality,
+        speed=options.speed,
         bitspersample=10,
         pixelformat="444",
         primaries=9,
         transfer=16,
         matrix=9,
     )
-    return bytes(encoded)
+    data = bytes(encoded)
+    return data if options.exif is None else add_exif(data, exif_tiff(options.exif))
 
 
-def encode_exr(linear: np.ndarray) -> bytes:
+def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """OpenEXR bytes, half float RGB with ZIP; whiteLuminance says what 1.0 is in cd/m2."""
     header = {
         "type": OpenEXR.scanlineimage,
         "compression": OpenEXR.ZIP_COMPRESSION,
         "chromaticities": _BT709_CHROMATICITIES,
         "whiteLuminance": WHITE_NITS,
+        **({} if options.exif is None else exr_attributes(options.exif)),
     }
     pixels = np.ascontiguousarray(np.clip(linear, -_HALF_MAX, _HALF_MAX), dtype=np.float16)
     stream = io.BytesIO()
@@ -86,21 +110,21 @@ def encode_exr(linear: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def encode_png(linear: np.ndarray) -> bytes:
+def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`)."""
     stream = io.BytesIO()
-    Image.fromarray(tone_map(linear)).save(stream, "PNG")
+    Image.fromarray(tone_map(linear)).save(stream, "PNG", exif=options.exif)
     return stream.getvalue()
 
 
-ENCODERS: dict[str, Callable[[np.ndarray], bytes]] = {
+ENCODERS: dict[str, Callable[[np.ndarray, HdrOptions], bytes]] = {
     ".avif": encode_avif,
     ".exr": encode_exr,
     ".png": encode_png,
 }
 
 
-def _encoder(path: Path) -> Callable[[np.ndarray], bytes]:
+def _encoder(path: Path) -> Callable[[np.ndarray, HdrOptions], bytes]:
     try:
         return ENCODERS[path.suffix.lower()]
     except KeyError:

@@ -21,6 +21,7 @@ _REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "raise the limit on file sizes or write to another disk",
+    errno.ENAMETOOLONG: "give it a shorter name",
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "create the folder first",
 }
@@ -41,13 +42,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     shown, path = Path(path), Path(os.path.realpath(path))
     # Renaming onto a device (/dev/null as root!) would replace the device itself.
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not path.is_file():
         raise OutputError(f"{shown} is not a regular file; choose another name for the output")
     # 16 hex digits: two processes that write the same result at once do not meet.
     beside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
         yield beside
-        if path.exists():
+        if os.path.exists(path):
             os.chmod(beside, path.stat().st_mode & 0o7777)
         _sync(beside)
         os.replace(beside, path)

@@ -5,6 +5,7 @@ Machine-readable output goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import sys
@@ -59,6 +60,10 @@ def _run(options_type: type[Options], command: Callable[[Options], None]) -> int
             return 128 + number
         if isinstance(error, MqnetError):
             _say_error(str(error))
+            return _USER_ERROR
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            # Of any question that is asked of a path.
+            _say_error(f"{error.filename} is too long a name: give a shorter one")
             return _USER_ERROR
         raise
     except SystemExit as end:  # Of the options: --help, or one that is unknown.

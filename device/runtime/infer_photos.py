@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from compile.imaging.carry_exif import carried_exif
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import FitMode, fit_photo, unfit
 from compile.imaging.read_photo import read_photo
-from compile.imaging.write_hdr import check_ending, write_hdr
-from compile.support.errors import MqnetError, OutputError
+from compile.imaging.write_hdr import HdrOptions, write_hdr
+from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.runtime.run_artefact import Session
-
-_FOLDER_ENDING = ".avif"
 
 
 @dataclass(frozen=True)
@@ -45,28 +44,6 @@ class PhotoResult:
         return {**line, "error": str(self.error)}
 
 
-def plan_outputs(photos: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
-    """(photograph, file to write) for each of ``photos``.
-
-    Raises:
-        OutputError: an unknown ending, a file for several photographs, or two photographs that
-            would be written to one file.
-        PhotoError: no photograph is given.
-    """
-    if not photos:
-        raise OutputError("no photograph is given: name at least one JPEG or PNG file")
-    if len(photos) == 1 and output.suffix and not output.is_dir():
-        check_ending(output)
-        return [(photos[0], output)]
-    if output.suffix and not output.is_dir():
-        raise OutputError(f"{output} is one file for {len(photos)} photographs: give a folder")
-    targets = [output / photo.with_suffix(_FOLDER_ENDING).name for photo in photos]
-    if len(set(targets)) < len(targets):
-        twice = next(target for target in targets if targets.count(target) > 1)
-        raise OutputError(f"two photographs would be written to {twice}: rename one of them")
-    return list(zip(photos, targets, strict=True))
-
-
 def run_photo(
     session: Session, photo: NDArray[np.uint8], mode: FitMode
 ) -> tuple[NDArray[np.float32], float]:
@@ -83,9 +60,15 @@ def run_photo(
 
 
 def infer_photos(
-    session: Session, outputs: list[tuple[Path, Path]], mode: FitMode, console: Console
+    session: Session,
+    outputs: list[tuple[Path, Path]],
+    mode: FitMode,
+    options: HdrOptions,
+    keep_exif: bool,
+    console: Console,
 ) -> Iterator[PhotoResult]:
-    """Run and write each photograph; one that fails does not stop the others."""
+    """Run and write each photograph, by ``options`` and with its own EXIF or with none; one that
+    fails does not stop the others."""
     with Progress(console).count("photographs", len(outputs)) as step:
         for photo, output in outputs:
             step.describe(photo.name)
@@ -93,7 +76,8 @@ def infer_photos(
                 shrink_to = session.artefact.size if mode == "resize" else None
                 pixels = read_photo(photo, shrink_to)
                 linear, seconds = run_photo(session, pixels, mode)
-                write_hdr(output, linear)
+                exif = carried_exif(photo) if keep_exif else None
+                write_hdr(output, linear, replace(options, exif=exif))
                 yield PhotoResult(photo, output, seconds)
             except MqnetError as error:
                 yield PhotoResult(photo, output, error=error)

@@ -24,7 +24,7 @@ from bench import (
     latency,
     report,
 )
-from compile import build, infer, train, tune
+from compile import build, demo, infer, train, tune
 from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
@@ -35,6 +35,7 @@ REPOSITORY = Path(__file__).parents[2]
 MAINS = {
     "compile/build": build.main,
     "compile/infer": infer.main,
+    "compile/demo": demo.main,
     "compile/tune": tune.main,
     "compile/scenes": data.main,
     "compile/train": train.main,

@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command_line import (
     QUICK,
+    REPOSITORY,
     Command,
     Outcome,
     as_user,
@@ -18,6 +20,7 @@ from command_line import (
     contents,
     fill,
 )
+from PIL import Image
 
 from compile.artefact.manifest import LIBRARY, MANIFEST
 
@@ -122,3 +125,79 @@ def test_full_disk_under_temporary_files(small_disk: Path, out: Path):
     outcome = as_user("compile/build", *options, env={"TMPDIR": str(small_disk)})
     check_sentence(outcome, str(small_disk))
     assert contents(small_disk) == contents(out) == {}
+
+
+@pytest.mark.parametrize("way", ["itself", "link", "hard link", "folder"])
+def test_a_photograph_is_never_written_over(here: Command, host: Path, out: Path, way: str):
+    photo = out / "photo.png"
+    Image.new("RGB", (64, 64), (90, 120, 200)).save(photo)
+    before = photo.read_bytes()
+    output = out / "other.png"
+    if way == "link":
+        output.symlink_to(photo)
+    elif way == "hard link":
+        output.hardlink_to(photo)
+    options = (photo.parent, "--format", "png") if way == "folder" else (output,)
+    if way == "itself":
+        options = (photo,)
+    check_sentence(here("compile/infer", host, photo, "-o", *options), "one of the inputs")
+    assert photo.read_bytes() == before
+
+
+def test_no_input_of_another_command_is_written_over(here: Command, out: Path):
+    for name in ("manifest.json", "ca.safetensors", "report.html", "x.exr"):
+        (out / name).write_bytes(b"mine")
+    before = contents(out)
+    (png := out.parent / "link.png").symlink_to(out / "x.exr")
+    commands = (
+        ("compile/build", "--target", "host", "--checkpoint", out / "manifest.json", "--out", out),
+        ("compile/train", "--start", out / "ca.safetensors", "--out", out),
+        ("compile/scenes", "preview", "--scenes", out, "-o", png),
+        ("compile/scenes", "hold-out", "--scenes", out, "--out", out),
+        ("bench/report", out / "report.html", "-o", out),
+        ("device/make_board", out, "--sources", out / "manifest.json"),
+        ("device/make_mali_compiler", out, "--sources", out / "manifest.json"),
+    )
+    for command, *options in commands:
+        check_sentence(here(command, *options), "one of the inputs")
+    assert contents(out) == before
+
+
+def test_an_empty_name(here: Command, host: Path, out: Path):
+    """As of a variable of the shell that is not set: not the working directory."""
+    check_sentence(here("compile/infer", host, "", "-o", out), "argument 2 is empty")
+    check_sentence(here("compile/build", *QUICK, "--out", ""), "is empty")
+    check_sentence(here("compile/build", *QUICK, "--out="), "--out is empty")
+
+
+def test_stdout_is_no_output(here: Command):
+    for command in (
+        ("compile/build", *QUICK, "--out", "-"),
+        ("compile/demo", "--out", "-"),
+        ("bench/latency", "--out", "-"),
+        ("device/build_opencl", "--output", "-"),
+    ):
+        check_sentence(here(*command), "results are not written to stdout")
+
+
+def test_a_name_that_is_too_long(here: Command, host: Path, photo: Path, out: Path):
+    check_sentence(here("compile/infer", host, photo, "-o", out / f"{'x' * 253}.png"), "shorter")
+    check_sentence(here("compile/infer", host / ("x" * 300), photo, "-o", out / "x.png"), "shorter")
+
+
+@pytest.mark.parametrize(
+    ("stdout", "codes"), [("| head -1", "141 0"), ("> /dev/full", "2"), (">&-", "2")]
+)
+def test_lost_output_stops_no_photograph(host: Path, out: Path, stdout: str, codes: str):
+    folder = out / "pictures"
+    folder.mkdir()
+    for number in range(4):
+        Image.new("RGB", (64, 64)).save(folder / f"{number}.png")
+    command = f'"{sys.executable}" compile/infer.py {host} {folder}/*.png -o {out}/hdr/ --json'
+    script = f'{command} {stdout}; echo "${{PIPESTATUS[@]}}"'
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == codes, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(contents(out / "hdr")) == [f"{number}.avif" for number in range(4)]

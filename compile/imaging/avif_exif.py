@@ -1,0 +1,83 @@
+"""EXIF into an AVIF file, which imagecodecs does not write and Pillow writes with 8 bits only."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+_EXIF_ITEM = 2
+
+
+def add_exif(avif: bytes, tiff: bytes) -> bytes:
+    """Return ``avif``, a file of one image as libavif writes it, with an Exif item that describes
+    the image (ISO/IEC 23008-12, annex A).
+
+    Args:
+        avif: the file.
+        tiff: EXIF from its TIFF header on.
+
+    Raises:
+        ValueError: the file is laid out otherwise.
+    """
+    boxes = list(_boxes(avif))
+    if [name for name, _ in boxes] != [b"ftyp", b"meta", b"mdat"]:
+        raise ValueError("the AVIF file has other boxes than ftyp, meta and mdat")
+    ftyp, meta, mdat = (body for _, body in boxes)
+    # Offsets are those of the file, and change by as much as the box before the data grows.
+    growth = len(_described(meta, 0, 0, 0)) - len(meta)
+    item = struct.pack(">I", 0) + tiff
+    at = len(avif) + growth + 8
+    described = _described(meta, growth, at, len(item))
+    parts = ((b"ftyp", ftyp), (b"meta", described), (b"mdat", mdat), (b"mdat", item))
+    return b"".join(_box(name, body) for name, body in parts)
+
+
+def _described(meta: bytes, growth: int, offset: int, length: int) -> bytes:
+    """The body of a meta box with the Exif item, whose bytes are at ``offset`` of the file."""
+    parts = [meta[:4]]
+    for name, body in _boxes(meta[4:]):
+        if name == b"iloc":
+            body = _located(body, growth, offset, length)
+        elif name == b"iinf":
+            entry = struct.pack(">IHH", 2 << 24, _EXIF_ITEM, 0) + b"ExifExif\0"
+            body = _counted(body, b"\0\0\0\0", b"\0\x01") + _box(b"infe", entry)
+        elif name == b"iref":
+            raise ValueError("the AVIF file has references already")
+        parts.append(_box(name, body))
+        if name == b"iinf":
+            reference = _box(b"cdsc", struct.pack(">HHH", _EXIF_ITEM, 1, 1))
+            parts.append(_box(b"iref", bytes(4) + reference))
+    return b"".join(parts)
+
+
+def _located(iloc: bytes, growth: int, offset: int, length: int) -> bytes:
+    """Offsets and lengths of 4 bytes, of one item in one extent, and of the Exif item."""
+    entries = _counted(iloc[:8], b"\0\0\0\0\x44\0", b"\0\x01")
+    layout = ">HHHII"
+    number, reference, extents, at, size = struct.unpack(layout, iloc[8:])
+    if (number, reference, extents) != (1, 0, 1):
+        raise ValueError("the AVIF file has another item than one image in one piece")
+    image = struct.pack(layout, 1, 0, 1, at + growth, size)
+    return entries + image + struct.pack(layout, _EXIF_ITEM, 0, 1, offset, length)
+
+
+def _counted(body: bytes, before: bytes, count: bytes) -> bytes:
+    """``body`` of a box that counts one entry behind ``before``, with two."""
+    start = before + count
+    if not body.startswith(start):
+        raise ValueError("the AVIF file has another layout, or more than one item")
+    return before + b"\0\x02" + body[len(start) :]
+
+
+def _box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at < len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if not 8 <= length <= len(data) - at:
+            raise ValueError("the AVIF file has a box of another kind of length")
+        yield name, data[at + 8 : at + length]
+        at += length

@@ -1,0 +1,102 @@
+"""What a command may write to: never one of the files that it reads, and said before the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from compile.support.errors import OutputError
+
+_Identity = tuple[int, int]
+
+
+def check_output_files(
+    files: Iterable[Path], inputs: Iterable[Path | None] = (), endings: Iterable[str] = ()
+) -> None:
+    """Raise where one of ``files`` cannot be a result.
+
+    Args:
+        files: to be written.
+        inputs: what the command reads: files, and folders with all that is in them; None is none.
+        endings: of which each of ``files`` has to have one, such as ".png"; all unless given.
+
+    Raises:
+        OutputError: it is one of ``inputs``, also under another name (a link, a hard link); it is
+            ``-``, a folder, or has another ending.
+    """
+    read = dict(_read_files(inputs))
+    known = tuple(endings)
+    for file in files:
+        _check_name(file)
+        if os.path.isdir(file):
+            raise OutputError(f"{file} is a folder: name a file for the output")
+        if known and file.suffix.lower() not in known:
+            raise OutputError(f"{file} cannot be written: end its name in {' or '.join(known)}")
+        _check_is_not_read(file, read)
+
+
+def check_output_folder(
+    folder: Path, names: Iterable[str] = (), inputs: Iterable[Path | None] = ()
+) -> None:
+    """Raise where ``folder`` cannot take the files ``names``.
+
+    Args:
+        folder: to be written to; it need not exist.
+        names: of the files that are written there; more may be, under names of their own.
+        inputs: as of :func:`check_output_files`.
+
+    Raises:
+        OutputError: it is itself one of ``inputs``, or one of the files is; it is ``-`` or a file.
+    """
+    _check_name(folder)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise OutputError(f"{folder} is a file: name a folder for the output")
+    read = dict(_read_files(inputs))
+    for path in (folder, *(folder / name for name in names)):
+        _check_is_not_read(path, read)
+
+
+def check_replaced_folder(folder: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise where ``folder``, which is made anew as a whole, holds one of ``inputs``.
+
+    Raises:
+        OutputError: so, or it is ``-``.
+    """
+    _check_name(folder)
+    whole = folder.resolve()
+    for path in inputs:
+        if path is not None and path.resolve().is_relative_to(whole):
+            raise OutputError(f"{path}, one of the inputs, is in {folder}: name another folder")
+
+
+def _check_name(path: Path) -> None:
+    if str(path) == "-":
+        raise OutputError("results are not written to stdout: name a file or a folder, not -")
+
+
+def _check_is_not_read(output: Path, read: dict[_Identity, Path]) -> None:
+    identity = _identity(output)
+    found = None if identity is None else read.get(identity)
+    if found is not None:
+        which = "one of the inputs" if found == output else f"{found}, one of the inputs"
+        raise OutputError(f"{output} is {which}: give the output another name")
+
+
+def _read_files(inputs: Iterable[Path | None]) -> Iterator[tuple[_Identity, Path]]:
+    for path in inputs:
+        if path is None:
+            continue
+        below = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+        for each in (path, *below):
+            if (identity := _identity(each)) is not None:
+                yield identity, each
+
+
+def _identity(path: Path) -> _Identity | None:
+    """What is the same for all names of a file or a folder; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
