@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compile.support.errors import TargetError
+from compile.support.tables import print_table
 from targets.describe_target import describe_target
 from targets.load_target import list_targets, load_target
 from targets.spec import TargetSpec
@@ -51,7 +52,7 @@ def print_targets(console: Console) -> None:
             f"{spec.peak_int8_macs} / {spec.peak_fp32_macs}",
             spec.linker,
         )
-    console.print(table)
+    print_table(table, console)
 
 
 def _vector(spec: TargetSpec) -> str:

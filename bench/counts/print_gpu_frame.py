@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.counts.gpu_target import NOTE, GpuFrame, GpuKernel
+from compile.support.tables import print_table
 
 # The longest name of a layer does not break.
 _LAYER_WIDTH = 48
@@ -39,7 +39,7 @@ def print_gpu_frame(frame: GpuFrame, rows: int) -> None:
     table.add_column("schedule")
     for kernel in frame.kernels[:rows]:
         table.add_row(*_cells(kernel))
-    Console(width=200).print(table)
+    print_table(table)
 
 
 def _cells(kernel: GpuKernel) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.counts.count_target import TargetInstructions
 from bench.counts.count_targets import NOTE, SCHEME
+from compile.support.tables import print_table
 
 # The longest name of a layer does not break.
 _LAYER_WIDTH = 48
@@ -37,7 +37,7 @@ def _print_engines(counted: TargetInstructions) -> None:
         figures = counts.instructions, counts.simd, counts.loads_stores, counts.dot_products
         ratio = counted.litert.instructions / counts.instructions
         table.add_row(f"{engine} {SCHEME}", *map(_millions, figures), f"{ratio:.2f}")
-    Console(width=140).print(table)
+    print_table(table)
 
 
 def _print_kernels(counted: TargetInstructions, rows: int) -> None:
@@ -65,7 +65,7 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
             f"{kernel.macs / count:.2f}" if kernel.macs else "",
             kernel.schedule,
         )
-    Console(width=160).print(table)
+    print_table(table)
 
 
 def _millions(count: int) -> str:

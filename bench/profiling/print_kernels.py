@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.profiling.kernels_file import KernelsFile
+from compile.support.tables import print_table
 
 # The longest name of a layer does not break.
 _LAYER_WIDTH = 48
@@ -44,7 +44,7 @@ def _print_table(kernels: KernelsFile, rows: int) -> None:
             f"{call.macs_per_second / peak:.0%}" if call.macs and peak else "",
             call.schedule,
         )
-    Console(width=160).print(table)
+    print_table(table)
 
 
 def _print_families(families: dict[str, dict[str, float]]) -> None:
@@ -55,4 +55,4 @@ def _print_families(families: dict[str, dict[str, float]]) -> None:
     for kind in dict.fromkeys(kind for times in families.values() for kind in times):
         table.add_row(kind, *(f"{times.get(kind, 0) * 1e3:.2f}" for times in families.values()))
     table.add_row("all", *(f"{sum(times.values()) * 1e3:.2f}" for times in families.values()))
-    Console(width=140).print(table)
+    print_table(table)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.quality.quality_metrics import METRICS
+from compile.support.tables import print_table
 
 
 def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
@@ -32,4 +32,4 @@ def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
             "" if agreement is None else f"{agreement:.1f}",
             "" if size is None else f"{size / 1e3:,.0f}",
         )
-    Console(width=130).print(table)
+    print_table(table)

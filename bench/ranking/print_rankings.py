@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.ranking.rank_targets import NOTE
 from bench.ranking.ranked import Ranking
+from compile.support.tables import print_table
 
 
 def print_rankings(rankings: Iterable[Ranking]) -> None:
@@ -36,4 +36,4 @@ def print_rankings(rankings: Iterable[Ranking]) -> None:
                 f"{by_count[kernel]:.2f}" if kernel in by_count else "",
                 f"{regret[kernel]:.2f}",
             )
-        Console(width=120).print(table)
+        print_table(table)

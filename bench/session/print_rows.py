@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.session.run_file import Row, RunFile
+from compile.support.tables import print_table
 
 
 def print_rows(run: RunFile) -> None:
@@ -24,7 +24,7 @@ def print_rows(run: RunFile) -> None:
         names = [row.name, row.size, str(row.threads)]
         figures = _figures(row) if row.is_measured else [""] * len(columns)
         table.add_row(*names, *figures, ", ".join(row.flags))
-    Console(width=140).print(table)
+    print_table(table)
 
 
 def _figures(row: Row) -> list[str]:

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from compile.artefact.reader import Artefact
+from compile.support.tables import print_table
 
 
 def show_build(artefact: Artefact, console: Console) -> None:
@@ -25,7 +26,7 @@ def show_build(artefact: Artefact, console: Console) -> None:
             str(part.kernels_with_record),
             str(part.kernels_without_record),
         )
-    console.print(table)
+    print_table(table, console)
     linker = artefact.manifest.linker
     line = f"linked with {linker.linker} ({linker.version})"
     console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from rich.table import Table
 from compile.records.session_file import DeviceFacts, FinishedSession
 from compile.records.tuning_log import TuningLog, read_logs
 from compile.support.errors import TargetError
+from compile.support.tables import print_table
 
 _SHOWN_KERNELS = 20
 
@@ -152,7 +153,7 @@ def print_statuses(statuses: Sequence[LogStatus], console: Console) -> None:
                 f"{best * 1e3:.2f}",
                 f"{builtin / best:.2f}" if best else "",
             )
-        console.print(table)
+        print_table(table, console)
 
 
 def compare_logs(old: Path, new: Path) -> LogComparison:
@@ -213,4 +214,4 @@ def print_comparison(comparison: LogComparison, console: Console) -> None:
             f"{row.new_seconds * 1e3:.3f}",
             f"{row.old_seconds / row.new_seconds:.2f}",
         )
-    console.print(table)
+    print_table(table, console)

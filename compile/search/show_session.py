@@ -13,6 +13,7 @@ from rich.table import Table
 
 from compile.search.tuning_session import Observer, TuningSession
 from compile.support.progress import Progress
+from compile.support.tables import fit_table, print_table
 
 _ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
 _REASONS = {
@@ -20,8 +21,6 @@ _REASONS = {
     "trials": "as many trials as were asked for",
     "space": "every candidate was tried",
 }
-# Of a console that is no terminal, and does not know how wide what shows its output is.
-_WIDTH = 140
 
 
 @contextmanager
@@ -37,7 +36,9 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
         nonlocal told
         last[:] = [session]
         if console.is_terminal:
-            live.update(session_table(session, title, _ROWS_RUNNING), refresh=True)
+            table = session_table(session, title, _ROWS_RUNNING)
+            fit_table(table, console)
+            live.update(table, refresh=True)
         elif session.trials != told:
             told = session.trials
             progress.say(f"  {session_line(session)}")
@@ -48,10 +49,7 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
     finally:
         for session in last:
             table = session_table(session, title, _ROWS_AT_THE_END)
-            if console.is_terminal:
-                console.print(table)
-            else:
-                Console(file=console.file, width=_WIDTH).print(table)
+            print_table(table, console)
             for message in session.messages:
                 console.print(escape(message), soft_wrap=True)
 
