@@ -220,7 +220,7 @@ def test_an_emulated_board(
         outcome = here("bench/latency", "--out", file, *emulated.options, *session)
         assert outcome.code == 0, outcome.err
         wrong = here("bench/latency", "--out", out / "no.json", *emulated.options)
-        built = out / "cortex-a76-mixed-256x256-1"
+        (built,) = out.glob("cortex-a76-mixed-256x256-*")
         kernels = here("bench/kernel_times", built, *emulated.options, "-n", "1")
     run = json.loads(file.read_text())
     ours, litert = run["rows"]
