@@ -1,5 +1,6 @@
 # make demo   build for this machine and send a photograph through it
 # make test   every test, the slow ones too
+# make fast   the tests of what compiles nothing for long
 # make peers  convert the bundled weights for the other engines (after they have changed)
 # Needs Python 3.11 to 3.14 with venv, make and gcc; everything else goes into .venv. That gets the
 # newest such Python that is here, and keeps it until PYTHON names another (PYTHON=python3.12).
@@ -42,7 +43,11 @@ ifndef keep
 .PHONY: $(STAMP)
 endif
 
-.PHONY: demo test lint peers clean
+FAST := $(addprefix tests/compile/,codegen frontend graph imaging networks passes support) \
+	tests/targets tests/bench/page \
+	$(addprefix tests/system/,test_docs.py test_folder_order.py test_integer_tir.py)
+
+.PHONY: demo test fast lint peers clean
 
 demo: $(STAMP)
 	$(BIN)/python compile/demo.py
@@ -50,6 +55,9 @@ demo: $(STAMP)
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -m "slow or not slow" --durations 10 \
 		--numprocesses auto --dist loadfile --no-loadscope-reorder
+
+fast: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(FAST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -30,6 +30,7 @@ def run(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("name", WORDS)
 @pytest.mark.parametrize("where", ["python", "tvm", "swallowed"])
