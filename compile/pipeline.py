@@ -230,8 +230,8 @@ def _partition(options: PipelineOptions) -> list[tvm.transform.Pass]:
 def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
     """Machine code for the planned module's kernels and bytecode for its functions."""
     target = tvm_target(options.spec)
-    with kernel_sources(options.spec, planned):
-        return relax.build(planned, target, relax_pipeline=lower_to_vm())
+    with kernel_sources(options.spec) as pipeline:
+        return relax.build(planned, target, relax_pipeline=lower_to_vm(), tir_pipeline=pipeline)
 
 
 def emit_code(planned: tvm.IRModule, options: PipelineOptions, cache: BuildCache) -> EmittedCode:

@@ -120,6 +120,6 @@ def build_library(
 ) -> None:
     """Write the library of a kernel (its module as JSON), cut by ``configuration``, to ``path``."""
     schedule = scheduled(family, tvm.ir.load_json(module), core, configuration)
-    with kernel_sources(spec, schedule.mod):
-        library = tvm.compile(schedule.mod, target=tvm_target(spec, 1))
+    with kernel_sources(spec) as pipeline:
+        library = tvm.compile(schedule.mod, target=tvm_target(spec, 1), tir_pipeline=pipeline)
     library.export_library(str(path), fcompile=linker)

@@ -37,8 +37,8 @@ class Convolution:
 
     def __init__(self, device: tvm.runtime.Device, channels: int) -> None:
         mod = scheduled(create_dp4a_conv((1, 2, 4, 4), channels, POINTWISE, REQUANTIZE))
-        with kernel_sources(GPU_SPEC, mod):
-            library = tvm.compile(mod, target=tvm_target(GPU_SPEC))
+        with kernel_sources(GPU_SPEC) as pipeline:
+            library = tvm.compile(mod, target=tvm_target(GPU_SPEC), tir_pipeline=pipeline)
         assert "image2d_t weight_ptr" in library.mod.imports[0].inspect_source()
         self.kernel = library["main"]
         self.data = np.arange(32, dtype=np.int8).reshape(1, 2, 4, 4)

@@ -38,8 +38,8 @@ def built_kernel(
     on_gpu = isinstance(core, GpuCore)
     spec = GPU_SPEC if on_gpu else load_target("host")
     threads = 1 if on_gpu else core.threads
-    with kernel_sources(spec, scheduled):
-        library = tvm.compile(scheduled, target=tvm_target(spec, threads))
+    with kernel_sources(spec) as pipeline:
+        library = tvm.compile(scheduled, target=tvm_target(spec, threads), tir_pipeline=pipeline)
     device = tvm.opencl(0) if on_gpu else tvm.cpu()
     result = function.params[-1].ty
     shape, dtype = [int(extent) for extent in result.shape], str(result.dtype.dtype)

@@ -1,8 +1,8 @@
-"""OpenCL C functions that our operators become, written in front of the kernels that call them.
+"""OpenCL C functions that kernels call, written in front of them.
 
 TVM's code generator has no way to say these: a dot product, which is an extension with several
-spellings, a word put together of bytes, a choice that is no branch, and a product that is rounded
-before it is added to something.
+spellings, a word put together of bytes, a choice that is no branch, a product that is rounded
+before it is added to something, a pointer to a vector, and a pixel of an image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from functools import partial
 
 from compile.codegen.opencl.dot_product import dot_product_function
 
-_CALL = re.compile(r"\bmqnet_(dot4|word|choose_char|choose_int|product)_(\d+)\(")
+_CALL = re.compile(
+    r"\bmqnet_(dot4|word|choose_char|choose_int|product|pixel|(?:load|store)_[a-z]+)_(\d+)\("
+)
+
+#: Pixels of an image's row, as the runtime lays them out. OpenCL 1.2 has images of 8192 rows
+#: (embedded profile: 2048), so that 8 MB of weights fit everywhere.
+_ROW_BITS = 8
 
 
 def define_functions(source: str) -> str:
@@ -22,7 +28,7 @@ def define_functions(source: str) -> str:
     # Of several lanes it calls that of one.
     called |= {("dot4", 1) for name, _ in called if name == "dot4"}
     parts = [
-        _once(f"MQNET_{name}_{lanes}".upper(), _WRITERS[name](f"mqnet_{name}_{lanes}", lanes))
+        _once(f"MQNET_{name}_{lanes}".upper(), _writer(name)(f"mqnet_{name}_{lanes}", lanes))
         for name, lanes in sorted(called)
     ]
     return "".join([*parts, source])
@@ -62,6 +68,26 @@ def _product(name: str, lanes: int) -> str:
     return f"{kind} {name}({kind} a, {kind} b) {{\n{body}}}\n"
 
 
+def _load(dtype: str, name: str, lanes: int) -> str:
+    """A macro, so that it is a load wherever a driver does not inline: of the vector that begins at
+    an address, which is a multiple of its size."""
+    return f"#define {name}(address) (*(const __global {dtype}{lanes}*)(address))\n"
+
+
+def _store(dtype: str, name: str, lanes: int) -> str:
+    return f"#define {name}(address, value) (*(__global {dtype}{lanes}*)(address) = (value))\n"
+
+
+def _pixel(name: str, lanes: int) -> str:
+    """The pixel of an image that the word ``word`` is in."""
+    return f"""\
+int{lanes} {name}(__read_only image2d_t image, int word) {{
+  int place = word >> 2;
+  return read_imagei(image, (int2)(place & {(1 << _ROW_BITS) - 1}, place >> {_ROW_BITS}));
+}}
+"""
+
+
 _PLACES = "0123456789abcdef"
 #: The name of a function and its lanes -> its text.
 _WRITERS: dict[str, Callable[[str, int], str]] = {
@@ -70,7 +96,15 @@ _WRITERS: dict[str, Callable[[str, int], str]] = {
     "choose_char": partial(_choose, "char"),
     "choose_int": partial(_choose, "int"),
     "product": _product,
+    "pixel": _pixel,
 }
+#: The kind of an access -> the same, of a type of OpenCL C.
+_ACCESSES: dict[str, Callable[[str, str, int], str]] = {"load": _load, "store": _store}
+
+
+def _writer(name: str) -> Callable[[str, int], str]:
+    kind, _, dtype = name.partition("_")
+    return partial(_ACCESSES[kind], dtype) if kind in _ACCESSES else _WRITERS[name]
 
 
 def _typed(name: str, lanes: int) -> str:

@@ -2,10 +2,9 @@
 
 A kernel reads them from a buffer, or from an image whose pixels are four packed int8x4 each: which
 is faster, only the device tells. So it is part of the schedule's configuration
-(:mod:`compile.kernels.gpu.gpu_convolution`), and an annotation of the block that multiplies. TVM's
-code generator has no image of this kind, so its text is rewritten
-(:mod:`compile.codegen.opencl.image_reads`); the runtime makes the image out of the buffer that it
-is given (`device/opencl/src/buffers.cc`).
+(:mod:`compile.kernels.gpu.gpu_convolution`), and an annotation of the block that multiplies. A pass
+behind TVM's own turns the loads into those of pixels (:mod:`compile.codegen.opencl.read_images`);
+the runtime makes the image out of the buffer that it is given (`device/opencl/src/buffers.cc`).
 
 The image has two dimensions: one of a single dimension could lie on the buffer without a copy, but
 a Mali reads that through its load/store unit again, as Mesa's compiler has it.

@@ -21,7 +21,7 @@ Buffer* AllocateBuffer(Device& device, size_t bytes);
 void FreeBuffer(Buffer* buffer);
 
 // The content as an image of pixels of four int32, 256 in a row, for a kernel that reads it (and as
-// compile/codegen/opencl/image_reads.py computes their places).
+// compile/codegen/opencl/called_functions.py computes their places).
 cl_mem AsImage(Buffer& buffer);
 // To be called where the content may change.
 void DropImage(Buffer& buffer);

@@ -126,8 +126,8 @@ def quantization(kernel: tirx.PrimFunc) -> dict[int, np.ndarray]:
 
 
 def run(schedule: s_tir.Schedule, arrays: list, device: tvm.runtime.Device) -> np.ndarray:
-    with kernel_sources(SPEC, schedule.mod):
-        library = tvm.compile(schedule.mod, target=tvm_target(SPEC))
+    with kernel_sources(SPEC) as pipeline:
+        library = tvm.compile(schedule.mod, target=tvm_target(SPEC), tir_pipeline=pipeline)
     tensors = [tvm.runtime.tensor(array, device) for array in arrays]
     library["main"](*tensors)
     return tensors[-1].numpy()

@@ -320,16 +320,19 @@ def dense_source() -> tuple[tvm.runtime.Executable, str]:
     """A 3x3 convolution of 16 channels."""
     kernel = create_dp4a_conv((1, 8, 8, 16), 8, Window((3, 3), (1, 1), SAME_3X3), REQUANTIZE)
     mod = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
-    with kernel_sources.completed_sources(images={}):
-        target = tvm_target(load_target("host-opencl"))
-        library = tvm.compile(apply_default_schedule(USUAL)(mod), target=target)
+    spec = load_target("host-opencl")
+    with kernel_sources.kernel_sources(spec) as pipeline:
+        library = tvm.compile(
+            apply_default_schedule(USUAL)(mod), target=tvm_target(spec), tir_pipeline=pipeline
+        )
     return library, library.mod.imports[0].inspect_source()
 
 
 def test_a_word_of_bytes_is_one_load() -> None:
     """Where channels fill words, and behind the condition that pads."""
     _, source = dense_source()
-    assert "(*(const __global char16*)(data_ptr + " in source and "data_ptr[" not in source
+    assert "mqnet_load_char_16(((__global char *)data_ptr + " in source
+    assert "data_ptr[" not in source
     assert "vload" not in source and "vstore" not in source
 
 
@@ -360,8 +363,8 @@ def test_dot_product(opencl: tvm.runtime.Device, extension: str | None) -> None:
             f"  return {added}p.x + p.y + p.z + p.w;\n}}\n"
         )
 
-    def with_extension(source: str, images: dict) -> str:
-        text = complete(source, images)
+    def with_extension(source: str) -> str:
+        text = complete(source)
         if extension is None:
             return text
         # Another definition would be the right one, too.

@@ -1,4 +1,4 @@
-"""Weights in images: the text of a kernel, and what the runtime makes of a buffer."""
+"""Weights in images: which kernels have them, and what the runtime makes of a buffer."""
 
 from __future__ import annotations
 
@@ -16,40 +16,12 @@ from kernel_runner import GPU_SPEC
 from opencl_kernels import IMAGE_SUPPORT, in_new_process, library_without
 from tvm import s_tir
 
-from compile.codegen.opencl.image_reads import read_images
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.cpu.plain import pointwise
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
 from compile.kernels.gpu.image_weights import image_operands
 from targets.describe_target import tvm_target
-
-_HEAD = "__kernel void k(__global char* restrict a_ptr, {} w_ptr, int n) {{\n  x = {};\n}}\n"
-_BUFFER, _IMAGE = "__global int* restrict", "__read_only image2d_t"
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("(*(const __global int4*)(w_ptr + (i * 4)))", "(mqnet_pixel(w_ptr, (i * 4)))"),
-        ("(*(const __global int4*)(w_ptr + 8)).s1", "(mqnet_pixel(w_ptr, 8)).s1"),
-    ],
-)
-def test_loads(before: str, after: str) -> None:
-    found = read_images(_HEAD.format(_BUFFER, before), ["w_ptr"])
-    assert found.endswith(f"#endif\n{_HEAD.format(_IMAGE, after)}")
-
-
-def test_no_images() -> None:
-    source = _HEAD.format(_BUFFER, "w_ptr[0]")
-    assert read_images(source, []) == source
-
-
-@pytest.mark.parametrize("load", ["w_ptr[3]", "(*(const __global int2*)(w_ptr + 2))"])
-def test_what_is_no_pixel(load: str) -> None:
-    both = f"(*(const __global int4*)(w_ptr + 4)).s0 + {load}"
-    with pytest.raises(AssertionError, match="w_ptr is not read by vectors of words"):
-        read_images(_HEAD.format(_BUFFER, both), ["w_ptr"])
 
 
 def test_both_weights_of_a_concat() -> None:
