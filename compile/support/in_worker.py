@@ -57,10 +57,13 @@ def run(call: bytes) -> Outcome:
     try:
         function, arguments = pickle.loads(call)
         outcome = Outcome(function(*arguments))
-        pickle.dumps(outcome)  # A value that cannot be pickled would end a process of Pebble's.
-        return outcome
     except BaseException as error:  # A task may fail in any way: it is told, and is over.
         return Outcome(error=how_it_failed(error))
+    try:
+        pickle.dumps(outcome)  # A value that cannot be pickled would end a process of Pebble's.
+    except Exception as error:
+        return Outcome(error=f"the result cannot be pickled: {how_it_failed(error)}")
+    return outcome
 
 
 @contextlib.contextmanager
