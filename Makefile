@@ -45,7 +45,7 @@ endif
 
 FAST := $(addprefix tests/compile/,codegen frontend graph imaging networks passes support) \
 	tests/targets tests/bench/page \
-	$(addprefix tests/system/,test_docs.py test_folder_order.py test_integer_tir.py)
+	$(addprefix tests/system/,test_docs.py test_folder_order.py)
 
 .PHONY: demo test fast lint peers clean
 

@@ -57,7 +57,7 @@ def main() -> None:
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from bench.page.roofline import check_plot, write_roofline
+    from bench.page.roofline import plot_endings, write_roofline
     from bench.profiling.print_kernels import print_kernels
     from bench.profiling.time_kernels import time_kernels
     from compile.support.outputs import check_output_files
@@ -65,8 +65,7 @@ def _time(options: Options) -> None:
     from device.client.address import device_address
 
     if options.plot is not None:
-        check_plot(options.plot)
-        check_output_files([options.plot], [options.artefact])
+        check_output_files([options.plot], [options.artefact], plot_endings())
     kernels = time_kernels(
         options.artefact,
         options.frames,

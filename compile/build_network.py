@@ -153,8 +153,9 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     found = find_program(cache, key, network.example_inputs(*request.size))
     if found is not None:
         return found
-    check_output(network, net, str(weights))
-    program = quantize_network(network, net, scheme, network.calibration_photos(), *request.size)
+    photos = network.calibration_photos()
+    check_output(network, net, photos, str(weights))
+    program = quantize_network(network, net, scheme, photos, *request.size)
     keep_program(cache, key, program)
     return program
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from bench.profiling.kernels_file import KernelsFile
 from compile.support.atomic import atomic_path
-from compile.support.errors import MqnetError
 
 
 def roofline(kernels: KernelsFile) -> Figure:
@@ -40,15 +39,9 @@ def roofline(kernels: KernelsFile) -> Figure:
     return figure
 
 
-def check_plot(path: Path) -> None:
-    """Raise where a picture cannot be written to ``path``, before what it shows is measured.
-
-    Raises:
-        MqnetError: its ending names no kind of picture.
-    """
-    kinds = Figure().canvas.get_supported_filetypes()
-    if path.suffix.removeprefix(".").lower() not in kinds:
-        raise MqnetError(f"plot {path} ends in no kind of picture: name a .png, .svg or .pdf file")
+def plot_endings() -> list[str]:
+    """Return the endings of files that :func:`write_roofline` can write, ".png" among them."""
+    return sorted(f".{kind}" for kind in Figure().canvas.get_supported_filetypes())
 
 
 def write_roofline(kernels: KernelsFile, path: Path) -> None:

@@ -43,7 +43,7 @@ class EmittedCode:
         with scratch_folder("mqnet-objects-") as folder:
             paths = []
             for name, content in sorted(self.objects.items()):
-                paths.append(Path(folder, f"{name}.o"))
+                paths.append(folder / f"{name}.o")
                 paths[-1].write_bytes(content)
             addons = [str(path) for path in paths]
             self.executable.export_library(str(library), fcompile=linker, addons=addons)
@@ -55,13 +55,19 @@ def compile_kernels(
     """Compile scheduled ``kernels``, by name, to ELF objects, by name; those in ``cache`` are taken
     from there, the others put into it. As many at a time as this process has cores."""
     # TVM gives up Python's lock while it works.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        objects = pool.map(partial(_compile, target=target, cache=cache), kernels.items())
-        return dict(zip(kernels, objects, strict=True))
+    with (
+        scratch_folder("mqnet-kernels-") as folder,
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+    ):
+        compile_one = partial(_compile, target=target, cache=cache, folder=folder)
+        return dict(zip(kernels, pool.map(compile_one, kernels.items()), strict=True))
 
 
 def _compile(
-    kernel: tuple[str, tirx.PrimFunc], target: tvm.target.Target, cache: BuildCache
+    kernel: tuple[str, tirx.PrimFunc],
+    target: tvm.target.Target,
+    cache: BuildCache,
+    folder: Path,
 ) -> bytes:
     name, function = kernel
     module = tvm.IRModule({name: function})
@@ -69,10 +75,9 @@ def _compile(
     found = cache.get(_KIND, key)
     if found is not None:
         return found
-    with scratch_folder("mqnet-kernel-") as folder:
-        path = Path(folder, "kernel.o")
-        build_kernel(module, target).write_to_file(str(path))
-        made = path.read_bytes()
+    path = folder / f"{name}.o"
+    build_kernel(module, target).write_to_file(str(path))
+    made = path.read_bytes()
     cache.put(_KIND, key, made)
     return made
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from compile.networks.network import Network
@@ -12,8 +16,10 @@ from compile.support.errors import CheckpointError
 _SEED = 0
 
 
-def check_output(network: Network, net: nn.Module, weights: str) -> None:
-    """Run ``net``, the module of ``network``, on a crop of one calibration photograph.
+def check_output(
+    network: Network, net: nn.Module, photos: Sequence[NDArray[np.uint8]], weights: str
+) -> None:
+    """Run ``net``, the module of ``network``, on a crop of the first photograph (uint8 [H, W, 3]).
 
     Raises:
         CheckpointError: a convolution has no weight but 0, or the result a value that is not
@@ -24,7 +30,7 @@ def check_output(network: Network, net: nn.Module, weights: str) -> None:
             raise CheckpointError(
                 f"checkpoint {weights} has only zeros in '{name}.weight': train it again"
             )
-    crop = torch.from_numpy(calibration_crops(network.calibration_photos()[:1], _SEED, 1))
+    crop = torch.from_numpy(calibration_crops(photos[:1], _SEED, 1))
     wrapper = network.export_wrapper(net, torch.float32).eval()
     with torch.no_grad():
         output = wrapper(crop)

@@ -174,7 +174,7 @@ def _tune_on(
                 runner = measurer.open(request.threads)
             with closing(runner):
                 tools = SessionResources(builder, runner, expected, measurer.last_runner(runner))
-                return _tune(request, spec, core, kernels, tools, console)
+                return _tune(request, spec, core, kernels, tools, folder, console)
 
 
 def _tune(
@@ -183,9 +183,10 @@ def _tune(
     core: CoreModel,
     kernels: NetworkKernels,
     tools: SessionResources,
+    folder: Path,
     console: Console,
 ) -> dict[str, Any]:
-    folder, runner = writable_log(records_name(spec), request.logs), tools.runner
+    runner = tools.runner
     device = fingerprint(runner.device, version("apache-tvm"))
     if request.emulated_root is not None:
         device = emulated_fingerprint(device, spec)

@@ -131,12 +131,14 @@ def sessions(artefact: ArtefactFactory) -> tuple[Session, Session]:
     return Session(artefact("host", "mixed")), Session(artefact("host", "mixed-fp16"))
 
 
+@pytest.mark.slow
 def test_the_backbone_is_the_same_and_holds_no_float16(sessions: tuple[Session, Session]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8)
     (wide,), (narrow,) = (session.network.run_part("backbone", image) for session in sessions)
     np.testing.assert_array_equal(narrow, wide)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
 def test_ten_bits_survive(sessions: tuple[Session, Session], photo: Path) -> None:
     """On average the error is a third of what rounding to 10 bits would add, or less, and nowhere
