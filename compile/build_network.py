@@ -54,8 +54,7 @@ from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
-from compile.records.log_folder import records_name
-from compile.records.log_places import find_log
+from compile.records.log_folder import log_for_builds, records_name
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.checksum import sha256_of
@@ -308,7 +307,7 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOption
             f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "
             "take a scheme with float32, such as mixed"
         )
-    records = find_log(records_name(spec), request.logs)
+    records = log_for_builds(records_name(spec), request.logs)
     return PipelineOptions.for_scheme(spec, threads, scheme, records, request.image_weights)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from compile.artefact.manifest import LIBRARY
 from compile.graph.parts import BACKBONE, HEAD, HEAD_LIBRARY, MAIN
 from compile.pipeline import PipelineOptions
-from compile.records.log_folder import records_name
-from compile.records.log_places import find_log
+from compile.records.log_folder import log_for_builds, records_name
 from compile.support.errors import MqnetError
 from targets.load_target import load_target
 from targets.spec import TargetSpec
@@ -40,7 +39,7 @@ def place_network(
         on_processor: "backbone" or "head" where that part is for the processor beside the target's
             GPU; None where one device computes the whole network.
         logs: folder of the tuning logs, in which the processor's records are; None for the default
-            ones (:func:`compile.records.log_places.find_log`).
+            ones (:func:`compile.records.log_folder.log_for_builds`).
 
     Raises:
         MqnetError: the target is no GPU, or the scheme has no backbone to be separated.
@@ -59,7 +58,7 @@ def place_network(
             "mixed"
         )
     beside = processor_beside(spec)
-    records = find_log(records_name(beside), logs)
+    records = log_for_builds(records_name(beside), logs)
     on_other = replace(options, spec=beside, threads=beside.threads, records=records)
     return tuple(
         Part(name, library, on_other if name == on_processor else options)

@@ -157,11 +157,14 @@ def _compare(old: Path, new: Path) -> LogComparison:
 
 def _compact(options: Options, target: str, keep: int) -> CompactReport:
     from compile.records.compact_log import compact_log
-    from compile.records.log_folder import records_name
+    from compile.records.log_folder import check_is_log_of, records_name
     from compile.records.log_places import writable_log
+    from compile.records.session_file import read_session
     from targets.load_target import load_target
 
-    folder = writable_log(records_name(load_target(target)), options.logs)
+    name = records_name(load_target(target))
+    folder = writable_log(name, options.logs)
+    check_is_log_of(folder, read_session(folder), name)
     result = compact_log(folder, keep)
     lines = [*result.mended, f"{folder}: {result.after} of {result.before} records kept"]
     stderr.print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -15,8 +15,7 @@ from compile.build_network import quantized_program
 from compile.build_request import BuildRequest
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
-from compile.records.log_folder import records_name
-from compile.records.log_places import find_log
+from compile.records.log_folder import log_for_builds, records_name
 from compile.support.build_cache import user_cache
 from compile.support.errors import TargetError
 from compile.support.progress import Progress
@@ -127,7 +126,7 @@ def count_gpu_frame(
     check_compiler(root)
     with phases.phase("quantize"):
         program = quantized_program(request, user_cache(os.environ))
-    records = find_log(records_name(spec), None)
+    records = log_for_builds(records_name(spec), None)
     scheme, images = scheme_named(request.scheme), request.image_weights
     options = PipelineOptions.for_scheme(spec, 1, scheme, records, images)
     planned = plan_network(program, options, phases.phase)

@@ -70,7 +70,11 @@ def _best_records(directory: Path, paths: list[Path], keys: set[str]) -> MemoryD
         ranked = sorted(records.by_kernel.get(str(line[0]), ()), key=lambda one: one.seconds)
         if not ranked or str(line[0]) not in keys:
             continue
-        workload = database.commit_workload(kernel_of(line))
+        try:
+            workload = database.commit_workload(kernel_of(line))
+        except (RuntimeError, TypeError, ValueError):  # Another version of TVM has written it.
+            stale += 1
+            continue
         found = next((fit for one in ranked if (fit := replay(one, workload))), None)
         if found is None:
             stale += 1

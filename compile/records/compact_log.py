@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from compile.records.log_folder import existing_log, locked_log
 from compile.records.records import compact, fitting
 from compile.records.tuning_log import TuningLog
-from compile.support.errors import MqnetError
+from compile.support.errors import MqnetError, TargetError
 
 
 class CompactReport(msgspec.Struct, frozen=True):
@@ -35,13 +36,14 @@ def compact_log(folder: Path, keep: int) -> CompactReport:
     kernels of which nothing is known any more.
 
     Raises:
-        MqnetError: nothing would be kept, no log, a damaged one, or one that another session
-            writes to.
+        MqnetError: nothing would be kept, no log, a damaged one, one that another session writes
+            to, or one of another version of TVM.
     """
     if keep < 1:
         raise MqnetError(f"compact {keep} would keep nothing: name a positive number")
     with locked_log(existing_log(folder)) as mended:
         log = TuningLog.read(folder)
+        _check_same_tvm(log)
         session, before = log.session, log.database.size
         builtin = {key: kernel.builtin for key, kernel in session.kernels.items()}
         smaller = compact(fitting(log.database), keep, builtin)
@@ -54,3 +56,12 @@ def compact_log(folder: Path, keep: int) -> CompactReport:
         session.dropped = {key: one for key, one in session.dropped.items() if key in known}
         log.write()
     return CompactReport(str(folder), before, log.database.size, mended)
+
+
+def _check_same_tvm(log: TuningLog) -> None:
+    then, here = log.session.device.tvm, version("apache-tvm")
+    if then != here:
+        raise TargetError(
+            f"{log.folder} was measured with TVM {then} and this is {here}, which cannot tell what "
+            "still fits: compact it by the version that measured it"
+        )

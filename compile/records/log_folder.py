@@ -7,7 +7,9 @@ say nothing about each other, so a log never mixes them.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import msgspec
 from msgspec import structs
 
 from compile.records.json_lines import repair
+from compile.records.log_places import find_log
 from compile.records.records import RECORDS, WORKLOADS, finish_writing, read_database
 from compile.records.session_file import SESSION, DeviceFacts, SessionFile, read_session
 from compile.records.tuning_log import TuningLog
@@ -23,10 +26,14 @@ from compile.support.atomic import make_folder
 from compile.support.errors import OutputError, TargetError
 from targets.spec import TargetSpec
 
+log = logging.getLogger(__name__)
+
 #: What a device says of itself that has to be the same for its times to be compared.
 DEVICE_FACTS = tuple(
     name for name in DeviceFacts.__struct_fields__ if name not in ("tvm", "timing")
 )
+
+_REMEDY = "move that folder away to begin anew, or name another place by --logs"
 
 _ARCHITECTURES = {"EM_X86_64": "x86", "EM_AARCH64": "arm64"}
 
@@ -53,6 +60,28 @@ def existing_log(folder: Path) -> Path:
     """
     if not (folder / SESSION).is_file():
         raise TargetError(f"{folder} holds no {SESSION}: name what compile/tune.py has written")
+    return folder
+
+
+def log_for_builds(name: str, logs: Path | None) -> Path:
+    """Find the log called ``name`` (:func:`compile.records.log_places.find_log`) for a build to
+    take its records, and warn of one that another version of TVM has measured.
+
+    Raises:
+        TargetError: it is another target's, or its session file is damaged.
+    """
+    folder = find_log(name, logs)
+    session = read_session(folder)
+    check_is_log_of(folder, session, name)
+    here = version("apache-tvm")
+    if session is not None and session.device.tvm != here:
+        log.warning(
+            "%s was measured with TVM %s and this is %s: what was fastest then may not be now; "
+            "tune again",
+            folder,
+            session.device.tvm,
+            here,
+        )
     return folder
 
 
@@ -129,24 +158,37 @@ def open_log(
     return TuningLog(folder, session, read_database(folder))
 
 
+def check_is_log_of(folder: Path, session: SessionFile | None, target: str) -> None:
+    """Raise where ``folder`` holds the log of another target, as after a copy into the wrong place.
+
+    Args:
+        folder: of the log.
+        session: what its session file holds; None where there is none.
+        target: by :func:`records_name`.
+
+    Raises:
+        TargetError: it does; both targets are named.
+    """
+    if session is not None and session.target != target:
+        raise TargetError(
+            f"{folder} is the log of target {session.target}, not of {target}: {_REMEDY}"
+        )
+
+
 def check_same_device(folder: Path, session: SessionFile, target: str, device: DeviceFacts) -> None:
     """Raise where the log of ``folder`` is another target's or device's.
 
     Raises:
         TargetError: it is; what differs is named.
     """
-    remedy = "move that folder away to begin anew, or name another place by --logs"
-    if session.target != target:
-        raise TargetError(
-            f"{folder} is the log of target {session.target}, not of {target}: {remedy}"
-        )
+    check_is_log_of(folder, session, target)
     for name in device.__struct_fields__:
         then, now = getattr(session.device, name), getattr(device, name)
         if then != now:
             change = _change(then, now)
             raise TargetError(
                 f"{folder} was measured on another device, or on this one as it was ({name} "
-                f"{change}): {remedy}"
+                f"{change}): {_REMEDY}"
             )
 
 

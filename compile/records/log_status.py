@@ -45,6 +45,7 @@ class LogStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         log: name of its folder.
+        target: whose log it says it is; another one where it was copied into a wrong folder.
         device: that it was measured on.
         records: how many.
         kernels: of which something is known.
@@ -52,6 +53,7 @@ class LogStatus(msgspec.Struct, frozen=True):
     """
 
     log: str
+    target: str
     device: DeviceFacts
     records: int
     kernels: list[KernelStatus]
@@ -116,8 +118,14 @@ def log_status(log: TuningLog) -> LogStatus:
                     failed=len(log.session.failed.get(key, ())),
                 )
             )
+    session = log.session
     return LogStatus(
-        log.folder.name, log.session.device, log.database.size, kernels, log.session.sessions
+        log.folder.name,
+        session.target,
+        session.device,
+        log.database.size,
+        kernels,
+        session.sessions,
     )
 
 
@@ -127,8 +135,11 @@ def print_statuses(statuses: Sequence[LogStatus], console: Console) -> None:
         console.print("no log holds anything")
     for status in statuses:
         better = sum(kernel.best != kernel.builtin for kernel in status.kernels)
+        title = f"{status.log}: {status.device.cpu}, TVM {status.device.tvm}"
+        if status.target != status.log:
+            title += f"; it is the log of target {status.target}, in the folder of another"
         table = Table(
-            title=escape(f"{status.log}: {status.device.cpu}, TVM {status.device.tvm}"),
+            title=escape(title),
             caption=f"{status.records} records of {len(status.kernels)} kernels, of which "
             f"{better} are faster with another configuration than the default",
             title_justify="left",

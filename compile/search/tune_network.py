@@ -20,6 +20,7 @@ from compile.build_request import BuildRequest
 from compile.kernels.common.core_model import CoreModel
 from compile.networks.registry import network_named
 from compile.records.log_folder import (
+    check_is_log_of,
     emulated_fingerprint,
     fingerprint,
     locked_log,
@@ -27,7 +28,6 @@ from compile.records.log_folder import (
     records_name,
 )
 from compile.records.log_places import find_logs, writable_log
-from compile.records.records import read_database
 from compile.records.session_file import (
     DeviceFacts,
     FinishedSession,
@@ -52,7 +52,7 @@ from compile.search.runner import Runner
 from compile.search.show_session import shown_session
 from compile.search.tuning_session import SessionResources, TuningSession
 from compile.support.build_cache import user_cache
-from compile.support.errors import MqnetError
+from compile.support.errors import MqnetError, TargetError
 from compile.support.progress import Progress
 from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.board_core import board_core
@@ -158,6 +158,7 @@ def _tune_on(
         locked_log(folder) as mended,
         scratch_folder("mqnet-tune-") as scratch,
     ):
+        check_is_log_of(folder, read_session(folder), records_name(spec))
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
         network = network_named("mqnet", attention=request.attention)
@@ -196,7 +197,7 @@ def _tune(
     records = RecordWriter(log, core, tvm_target(spec))
     model = CostModel()
     with Progress(console).phase("earlier logs"):
-        _tell_earlier(model, request.logs, spec)
+        _tell_earlier(model, request.logs, spec, console)
 
     def write_failure(task: KernelTask, choice: str, why: str) -> None:
         log.session.failed.setdefault(task.key, {})[choice] = why
@@ -341,13 +342,21 @@ class _Measurer:
         return open_last
 
 
-def _tell_earlier(model: CostModel, logs: Path | None, spec: TargetSpec) -> None:
-    """Tell what was measured with the same instructions, at any size and on any device."""
+def _tell_earlier(model: CostModel, logs: Path | None, spec: TargetSpec, console: Console) -> None:
+    """Tell what was measured with the same instructions, at any size and on any device, by this
+    version of TVM: kernels that another one has written may not be readable."""
     for folder in find_logs(logs):
-        session = read_session(folder)
-        if session is None or session.instructions != describe_instructions(spec):
+        try:
+            log = TuningLog.read(folder)
+        except TargetError as error:
+            # Of another target: the session's own was read before.
+            console.print(f"not used: {error}", style="yellow", soft_wrap=True)
             continue
-        database = read_database(folder)
+        if log.session.device.tvm != version("apache-tvm"):
+            continue
+        if log.session.instructions != describe_instructions(spec):
+            continue
+        database = log.database
         for workload in database.workloads:
             key = str(workload[0])
             if (seconds := database.measured(key)) and "" not in seconds:

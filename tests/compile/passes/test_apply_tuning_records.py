@@ -5,7 +5,10 @@ The record is a real one: a schedule made by hand, its trace written by MetaSche
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
+import struct
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,18 @@ def test_damaged_records_are_named(module: tvm.IRModule, tmp_path: Path) -> None
     path.write_text(path.read_text()[:-40])
     with pytest.raises(TargetError, match="tuning records in .* are damaged .*: restore or delete"):
         apply_tuning_records(tmp_path, TARGET)(module)
+
+
+def test_kernels_that_another_version_of_tvm_has_written(
+    module: tvm.IRModule, tmp_path: Path, caplog
+) -> None:
+    """This one reads none of them: they get their default schedules."""
+    commit(tmp_path, width=4, seconds=[1e-6])
+    path = tmp_path / FILES[0]
+    key, encoded = json.loads(path.read_text())
+    text = base64.b64decode(encoded)[8:].replace(b'"tirx.PrimFunc"', b'"other.PrimFunc"')
+    encoded = base64.b64encode(struct.pack("<q", len(text)) + text).decode()
+    path.write_text(json.dumps([key, encoded]) + "\n")
+    after = apply_tuning_records(tmp_path, TARGET)(module)
+    assert_structural_equal(after, tvm.IRModule({"tuned": TUNED, "untuned": UNTUNED}))
+    assert "1 kernels in" in caplog.text and "tune them again" in caplog.text

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from compile.records import TUNING_LOGS
 from compile.records.log_folder import (
     check_same_device,
     existing_log,
     fingerprint,
     locked_log,
+    log_for_builds,
     open_log,
     records_name,
 )
@@ -126,3 +131,25 @@ def test_this_machine_has_a_fingerprint() -> None:
     facts = fingerprint(describe_machine(), "0.27")
     assert facts.cpu and facts.features and facts.kernel
     assert facts == fingerprint(describe_machine(), "0.27")
+
+
+def test_builds_take_no_log_of_another_target(tmp_path: Path) -> None:
+    """As after a copy into the wrong folder."""
+    shutil.copytree(TUNING_LOGS / "cortex-x2", tmp_path / "cortex-a55")
+    with pytest.raises(TargetError, match="log of target cortex-x2, not of cortex-a55: move"):
+        log_for_builds("cortex-a55", tmp_path)
+    assert log_for_builds("cortex-x2", tmp_path) == tmp_path / "cortex-x2", "there is none"
+
+
+def test_builds_warn_of_another_version_of_tvm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "cortex-a76"
+    shutil.copytree(TUNING_LOGS / "cortex-a76", folder)
+    caplog.set_level(logging.WARNING, "compile.records.log_folder")
+    assert log_for_builds("cortex-a76", tmp_path) == folder and not caplog.records
+    session = json.loads((folder / SESSION).read_text())
+    session["device"]["tvm"] = "0.26.0"
+    (folder / SESSION).write_text(json.dumps(session))
+    assert log_for_builds("cortex-a76", tmp_path) == folder
+    assert f"{folder} was measured with TVM 0.26.0" in caplog.text and "tune again" in caplog.text

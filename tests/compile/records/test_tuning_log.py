@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 import tvm
+from rich.console import Console
 
 from compile.records.compact_log import compact_log
-from compile.records.log_status import compare_logs, log_status, log_statuses
+from compile.records.log_status import compare_logs, log_status, log_statuses, print_statuses
 from compile.records.records import RECORDS, WORKLOADS
 from compile.records.session_file import SESSION, TunedKernel, read_session, write_session
 from compile.records.tuning_log import TuningLog, read_logs
@@ -169,7 +171,7 @@ def test_a_session_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_status_as_json(folder: Path) -> None:
     status = msgspec.to_builtins(log_status(TuningLog.read(folder)))
     session = json.loads((folder / SESSION).read_text())
-    assert list(status) == ["log", "device", "records", "kernels", "sessions"]
+    assert list(status) == ["log", "target", "device", "records", "kernels", "sessions"]
     assert json.loads(json.dumps(status["device"])) == session["device"]
     assert status["sessions"] == session["sessions"]
     assert all(
@@ -181,6 +183,26 @@ def test_status_as_json(folder: Path) -> None:
         for kernel in status["kernels"]
     )
     assert len(status["kernels"]) == len(session["kernels"])
+
+
+def test_status_of_a_log_in_the_folder_of_another(folder: Path) -> None:
+    said = Console(file=io.StringIO(), width=300)
+    (status,) = log_statuses(folder.rename(folder.with_name("cortex-a55")).parent)
+    print_statuses([status], said)
+    assert (status.log, status.target) == ("cortex-a55", "cortex-x2")
+    assert "it is the log of target cortex-x2" in said.file.getvalue()
+
+
+def test_a_log_of_another_tvm_is_not_compacted(folder: Path) -> None:
+    """Which of its records still fit is for the version that wrote them to say."""
+    session = read_session(folder)
+    session.device = msgspec.structs.replace(session.device, tvm="0.26.0")
+    write_session(folder, session)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(TargetError, match=r"measured with TVM 0\.26\.0 and this is 0\.27.*compact"):
+        compact_log(folder, 1)
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+    assert after == before
 
 
 def test_two_logs(folder: Path) -> None:
