@@ -10,6 +10,8 @@ import tyro
 
 from compile.support.cli import run_command, set_up_logging
 
+_FOLDER = Path("build/report")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,8 +24,9 @@ class Options:
     run: tyro.conf.Positional[Path]
     """File that bench/latency.py has written."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("build/report")
-    """Folder to write to."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Folder to write to; a new one below build/report, named after the session's file, unless
+    given."""
 
     baseline: Path | None = None
     """Earlier file of the same machine, to say what changed and whether it is more than noise."""
@@ -43,15 +46,14 @@ def _report(options: Options) -> None:
     from bench.page.write_report import report_files, write_report
     from bench.profiling.kernels_file import read_kernels
     from bench.session.run_file import read_run
-    from compile.support.outputs import check_output_folder
+    from compile.support.outputs import check_output_folder, new_path
 
-    check_output_folder(
-        options.output, report_files(), [options.run, options.baseline, options.kernels]
-    )
+    folder = options.output or new_path(_FOLDER, options.run.stem)
+    check_output_folder(folder, report_files(), [options.run, options.baseline, options.kernels])
     run = read_run(options.run)
     baseline = None if options.baseline is None else read_run(options.baseline)
     kernels = None if options.kernels is None else read_kernels(options.kernels)
-    print(write_report(run, baseline, options.output, kernels))
+    print(write_report(run, baseline, folder, kernels))
 
 
 if __name__ == "__main__":

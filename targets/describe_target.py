@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from targets.spec import TargetSpec
+from targets.spec import CoreCluster, Processor, TargetSpec
 
 if TYPE_CHECKING:
     import tvm
@@ -99,3 +99,35 @@ def describe_target(spec: TargetSpec) -> TargetFacts:
     processor, gpu = plain.pop("processor"), plain.pop("gpu")
     opencl = gpu and {"processor": processor["name"], **gpu}
     return msgspec.convert({**processor, **plain, "opencl": opencl}, TargetFacts)
+
+
+def described_processor(facts: TargetFacts) -> TargetSpec:
+    """Make the target of the processor that `facts` describe, of a GPU the one beside it, for code
+    of no tuned kernels: its file may be gone, for it may have been a user's own.
+    """
+    name = facts.name if facts.opencl is None else facts.opencl.processor
+    return TargetSpec(
+        name=name,
+        title=facts.title,
+        summary=facts.summary,
+        processor=Processor(
+            name=name,
+            triple=facts.triple,
+            cpu=facts.cpu,
+            features=facts.features,
+            vector_bits=facts.vector_bits,
+            # Not told; of these any core has as many, and only schedules ask.
+            vector_registers=16,
+            dot_product=facts.dot_product,
+            l1d_bytes=facts.l1d_bytes,
+            l2_bytes=facts.l2_bytes,
+            machine=facts.machine,
+            linker=facts.linker,
+            requires=facts.requires,
+        ),
+        cores=tuple(CoreCluster(core.name, core.count) for core in facts.cores),
+        threads=facts.threads,
+        peak_int8_macs=facts.peak_int8_macs,
+        peak_fp32_macs=facts.peak_fp32_macs,
+        variant=facts.variant,
+    )

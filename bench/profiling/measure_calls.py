@@ -18,15 +18,13 @@ from compile.artefact.reader import Artefact
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.place_network import processor_beside
 from compile.support.errors import TargetError
 from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import TimedCall, time_calls
-from targets.load_target import load_target
-from targets.spec import TargetSpec
+from targets.describe_target import described_processor
 
 # Frames that are not timed.
 _WARM_UP = 3
@@ -62,7 +60,7 @@ def measure_here(artefact: Artefact, frames: int, progress: Progress) -> Measure
         network.set_photo(_photo(artefact))
         calls = time_calls(network, kernels_of(artefact), frames, _WARM_UP)
     with progress.phase("limits of the core"):
-        limits = measure_this_core(_core(artefact))
+        limits = measure_this_core(described_processor(artefact.manifest.target))
     return MeasuredCalls(calls, limits, environment, version_here(artefact))
 
 
@@ -82,7 +80,7 @@ def measure_there(
         environment = device_environment(device) | describe_repository()
         try:
             version, calls = device.time_calls(*asked)
-            limits = device.measure_core(_core(artefact))
+            limits = device.measure_core(described_processor(artefact.manifest.target))
         except WorkerError as error:
             raise TargetError(f"{address}: {error}") from None
     return MeasuredCalls(calls, limits, environment, version)
@@ -90,8 +88,3 @@ def measure_there(
 
 def _photo(artefact: Artefact) -> NDArray[np.uint8]:
     return fit_photo(read_photo(bundled_photos("test")[0]), *artefact.size, "resize")[0]
-
-
-def _core(artefact: Artefact) -> TargetSpec:
-    spec = load_target(artefact.manifest.target.name)
-    return spec if spec.gpu is None else processor_beside(spec)

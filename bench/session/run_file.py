@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,6 +13,7 @@ import pandas as pd
 
 from compile.support.errors import MqnetError
 from compile.support.json_record import read_record, record_json
+from compile.support.outputs import new_path
 
 FORMAT = 1
 """Raised with every change of what the file holds."""
@@ -146,13 +145,7 @@ def new_run_file(folder: Path, name: str, now: datetime) -> Path:
     """Return a path in ``folder`` for a session of ``name`` that is taken at ``now``: no file has
     it, so that no session takes the place of another."""
     # A target may be the path of a file.
-    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{now:%Y%m%d-%H%M%S}")
-    path = folder / f"{stem}.json"
-    for number in itertools.count(2):
-        if not path.exists():
-            break
-        path = folder / f"{stem}-{number}.json"
-    return path
+    return new_path(folder, f"{name}-{now:%Y%m%d-%H%M%S}", ".json")
 
 
 def read_run(path: Path) -> RunFile:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -68,6 +70,18 @@ def check_replaced_folder(folder: Path, inputs: Iterable[Path | None]) -> None:
     for path in inputs:
         if path is not None and path.resolve().is_relative_to(whole):
             raise OutputError(f"{path}, one of the inputs, is in {folder}: name another folder")
+
+
+def new_path(folder: Path, name: str, ending: str = "") -> Path:
+    """Return a path in ``folder`` that nothing has: ``name``, or with a number behind it, and the
+    ``ending``; so that no session takes the place of another."""
+    stem = re.sub(r"[^\w.-]+", "-", name)
+    path = folder / f"{stem}{ending}"
+    for number in itertools.count(2):
+        if not path.exists():
+            break
+        path = folder / f"{stem}-{number}{ending}"
+    return path
 
 
 def _check_name(path: Path) -> None:

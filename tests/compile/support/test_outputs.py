@@ -11,6 +11,7 @@ from compile.support.outputs import (
     check_output_files,
     check_output_folder,
     check_replaced_folder,
+    new_path,
 )
 
 
@@ -78,3 +79,11 @@ def test_names_of_the_wrong_kind(file: Path):
     for check in (lambda path: check_output_files([path]), check_output_folder):
         with pytest.raises(OutputError, match="stdout"):
             check(Path("-"))
+
+
+def test_a_new_path_is_nobodys(tmp_path: Path):
+    for expected in ("a-b.json", "a-b-2.json", "a-b-3.json"):
+        path = new_path(tmp_path, "a/b", ".json")
+        assert path == tmp_path / expected
+        path.touch()
+    assert new_path(tmp_path, "a.b") == tmp_path / "a.b"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Command, as_user, check_sentence, contents, x86_only
+from report_session import session
 
 
 @pytest.mark.parametrize(
@@ -40,13 +41,25 @@ def test_report_of_no_session(here: Command, out: Path):
     assert list(contents(out)) == ["run.json"]
 
 
+def test_a_report_takes_no_other_ones_place(
+    here: Command, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bench.report._FOLDER", out / "report")
+    (out / "one.json").write_text(json.dumps(session()))
+    for name in ("one", "one-2"):
+        outcome = here("bench/report", out / "one.json")
+        assert outcome.code == 0, outcome.err
+        assert Path(outcome.out.strip()) == out / "report" / name / "report.html"
+    assert len(list((out / "report").iterdir())) == 2
+
+
 @x86_only
 @pytest.mark.slow
 def test_a_session_and_its_report(tmp_path: Path):
     """On any machine and under any load: nothing is asked of the times but that they are there."""
     file = tmp_path / "run.json"
-    session = ("--against", "litert,pytorch", "--schemes", "mixed,fp32", "--seconds", "0.5")
-    outcome = as_user("bench/latency", "--out", file, "--json", *session)
+    options = ("--against", "litert,pytorch", "--schemes", "mixed,fp32", "--seconds", "0.5")
+    outcome = as_user("bench/latency", "--out", file, "--json", *options)
     assert outcome.code == 0, outcome.err
     run = json.loads(outcome.out)
     assert run == json.loads(file.read_text())
