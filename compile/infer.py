@@ -69,6 +69,9 @@ def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
     from compile.support.atomic import make_folder
+    from compile.support.quick_start import import_tvm_alone
+
+    import_tvm_alone()
     from device.runtime.infer_photos import infer_photos
     from device.runtime.plan_outputs import plan_outputs
     from device.runtime.run_artefact import Session

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from compile.support.errors import MqnetError, TargetError  # noqa: E402
+from compile.support.quick_start import import_tvm_alone  # noqa: E402
 from compile.support.standard_streams import steady_streams  # noqa: E402
 from device.server.tracker import tracker_address  # noqa: E402
 
@@ -92,6 +93,7 @@ def _serve_as_told(options: argparse.Namespace) -> None:
 def _serve(tracker: tuple[str, int], key: str, host: str, port: int) -> None:
     try:
         # Not before the options are known to be good: it takes seconds.
+        import_tvm_alone()
         from device.server.server import serve_until_stopped
     except ModuleNotFoundError as error:
         raise TargetError(

@@ -15,6 +15,7 @@ from fixtures_vulkan import software_vulkan
 from hypothesis import settings
 from toy_network import toy
 
+from compile.support.quick_start import collect_rarely
 from device.runtime.run_artefact import use_threads
 
 __all__ = [
@@ -44,6 +45,7 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
+collect_rarely()
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.
 torch.set_num_threads(1)

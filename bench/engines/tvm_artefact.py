@@ -28,6 +28,9 @@ class TvmArtefact(Engine):
     def load(self, job: Job) -> None:
         """Load the build in ``job.artefact``."""
         from compile.artefact.reader import open_artefact
+        from compile.support.quick_start import import_tvm_alone
+
+        import_tvm_alone()
         from device.runtime.run_artefact import Session
 
         assert job.artefact is not None

@@ -20,6 +20,7 @@ from rich.markup import escape
 
 from compile.support.errors import MqnetError
 from compile.support.interruption import check_interrupted, ending_signals, received, said_of
+from compile.support.quick_start import collect_rarely
 from compile.support.standard_streams import steady_streams
 
 Options = TypeVar("Options")
@@ -38,6 +39,7 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
     keeps its traceback. Where stdout does not take what is printed, the work is done all the same;
     then the code is 2, with a sentence, or 141 where the reader of a pipe has stopped.
     """
+    collect_rarely()
     with ending_signals(), steady_streams() as out:
         code = _run(options_type, command)
         if code == 0:

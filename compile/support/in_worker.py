@@ -17,6 +17,7 @@ from multiprocessing import parent_process, resource_tracker
 from typing import Any
 
 from compile.support.outcome import Outcome, how_it_failed
+from compile.support.quick_start import collect_rarely
 
 # A new process imports TVM, or an engine that compiles the network, beside other work.
 SECONDS_TO_START = 600
@@ -31,10 +32,10 @@ def packed(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
     return pickle.dumps((function, tuple(arguments)))
 
 
-def prepare(call: bytes) -> None:
-    """Run ``call`` in a new worker; where it fails, every task has its error for outcome.
+def prepare(*calls: bytes) -> None:
+    """Run ``calls`` in a new worker; where one fails, every task has its error for outcome.
 
-    The process ends by SIGKILL with the thread that started it, and by SIGALRM where ``call`` takes
+    The process ends by SIGKILL with the thread that started it, and by SIGALRM where they take
     longer than :data:`SECONDS_TO_START`. Ctrl-C does not reach it: who started it ends it.
     """
     global _not_prepared
@@ -46,7 +47,9 @@ def prepare(call: bytes) -> None:
     if parent is None or os.getppid() != parent.pid:
         os._exit(1)  # It had ended before.
     signal.alarm(SECONDS_TO_START)
-    _not_prepared = Outcome(error=run(call).error)
+    collect_rarely()
+    for call in calls:
+        _not_prepared = Outcome(error=run(call).error)
     signal.alarm(0)
 
 

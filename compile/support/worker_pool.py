@@ -13,6 +13,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from compile.support import in_worker
 from compile.support.outcome import Outcome, how_it_ended
+from compile.support.quick_start import import_tvm_alone
 
 
 class WorkerPool:
@@ -34,7 +35,7 @@ class WorkerPool:
             workers,
             most_tasks,
             in_worker.prepare,
-            (in_worker.packed(prepare, arguments),),
+            (in_worker.packed(import_tvm_alone, ()), in_worker.packed(prepare, arguments)),
             get_context("spawn"),
         )
         self._futures: list[ProcessFuture[Outcome]] = []

@@ -14,6 +14,7 @@ from typing import Any
 from compile.artefact.compatibility import TargetNeeds
 from compile.support.errors import MqnetError, TargetError
 from compile.support.outcome import Outcome
+from compile.support.quick_start import import_tvm_alone
 from compile.support.worker_process import WorkerProcess
 from device.client.address import DeviceAddress
 from device.client.connection import Connection, last_line
@@ -61,7 +62,7 @@ class DeviceSession:
         if self.gone:
             return Outcome(error=self.gone, crashed=True)
         if self._process is None:
-            self._process = WorkerProcess(_prepare)
+            self._process = WorkerProcess(import_tvm_alone)
         wait = self._most_seconds + _SECONDS_TO_FREE if self._most_seconds else _SECONDS_TO_WAIT
         outcome = self._run(_open, *self._request, wait, seconds=wait + _LONGEST_SECONDS)
         if not outcome.error:
@@ -128,10 +129,6 @@ def wrong_target(target: str, address: DeviceAddress, reason: str) -> TargetErro
 
 
 _connection: Connection | None = None
-
-
-def _prepare() -> None:
-    """TVM is imported by now."""
 
 
 def _open(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 
 
@@ -41,3 +42,7 @@ def unsendable() -> object:
 
 def any_of(function: str) -> object:
     return globals()[function]() if function != "answer" else answer(7)
+
+
+def has_imported(name: str) -> bool:
+    return name in sys.modules
