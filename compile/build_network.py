@@ -155,7 +155,8 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     photos = network.calibration_photos()
     check_output(network, net, photos, str(weights))
     program = quantize_network(network, net, scheme, photos, *request.size)
-    keep_program(cache, key, program)
+    if cache.is_on:
+        keep_program(cache, key, program)
     return program
 
 

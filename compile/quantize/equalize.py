@@ -14,7 +14,10 @@ all channels of a tensor, and 53.5 dB with the geometric mean of the two, which 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -59,15 +62,20 @@ def _channel_peaks(
 ) -> dict[nn.Module, Tensor]:
     """The largest magnitude of each channel of each module's output, [C], over all images."""
     peaks: dict[nn.Module, Tensor] = {}
+    one_at_a_time = Lock()
 
     def record(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         peak = output.abs().amax(dim=(0, 2, 3))
-        peaks[module] = torch.maximum(peaks[module], peak) if module in peaks else peak
+        with one_at_a_time:
+            peaks[module] = torch.maximum(peaks[module], peak) if module in peaks else peak
+
+    @torch.no_grad()  # It is a setting of each thread.
+    def run(image: Tensor) -> None:
+        net(image[None])
 
     hooks = [module.register_forward_hook(record) for module in modules]
-    with torch.no_grad():
-        for image in images:
-            net(image[None])
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        list(threads.map(run, images))
     for hook in hooks:
         hook.remove()
     return peaks

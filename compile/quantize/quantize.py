@@ -24,6 +24,7 @@ from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
 from compile.quantize.name_weights import name_weights
+from compile.quantize.observe_in_threads import observing_in_threads
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.schemes import Precision, Scheme
@@ -108,7 +109,7 @@ def _quantize(
     quantizer = SchemeQuantizer(scheme, network.backbone_path)
     prepared = prepare_pt2e(graph, quantizer)
     check_complete(folded, network.backbone, scheme, quantizer.convolutions)
-    with torch.no_grad():
+    with torch.no_grad(), observing_in_threads(prepared):
         for crop in crops:
             prepared(crop[None])
     converted = convert_pt2e(prepared)

@@ -16,6 +16,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
+from compile.kernels.common.shallow_stack import on_shallow_stack
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 
 
@@ -264,5 +265,5 @@ def _zip(first: tirx.Expr, second: tirx.Expr, lanes: int) -> tirx.Expr:
 def registered(name: str, pair: Callable[[], tuple[tirx.PrimFunc, tirx.PrimFunc]]) -> str:
     """``name``, under which TVM knows the (description, implementation) that ``pair`` makes."""
     if TensorIntrin.get(name, allow_missing=True) is None:
-        TensorIntrin.register(name, *pair())
+        TensorIntrin.register(name, *on_shallow_stack(pair)())
     return name

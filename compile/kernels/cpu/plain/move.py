@@ -11,9 +11,11 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from compile.kernels.common.kernel_function import FAMILY_ATTR
+from compile.kernels.common.shallow_stack import on_shallow_stack
 from compile.kernels.family import KernelFamily
 
 
+@on_shallow_stack
 def create_upsample(
     data_shape: tuple[int, int, int, int], factor: int, dtype: str
 ) -> tirx.PrimFunc:
@@ -36,6 +38,7 @@ def create_upsample(
     return upsample.with_attr(FAMILY_ATTR, FAMILY.name)
 
 
+@on_shallow_stack
 def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str) -> tirx.PrimFunc:
     """The kernel (left [1,H,W,A], right [1,H,W,B]) -> [1,H,W,A+B]."""
     first, second = channels
