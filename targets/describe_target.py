@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from targets.spec import CoreCluster, Processor, TargetSpec
+from targets.spec import (
+    CoreCluster,
+    DotProductName,
+    LinkerName,
+    MachineName,
+    Processor,
+    TargetSpec,
+)
 
 if TYPE_CHECKING:
     import tvm
@@ -118,11 +125,11 @@ def described_processor(facts: TargetFacts) -> TargetSpec:
             vector_bits=facts.vector_bits,
             # Not told; of these any core has as many, and only schedules ask.
             vector_registers=16,
-            dot_product=facts.dot_product,
+            dot_product=msgspec.convert(facts.dot_product, DotProductName),
             l1d_bytes=facts.l1d_bytes,
             l2_bytes=facts.l2_bytes,
-            machine=facts.machine,
-            linker=facts.linker,
+            machine=msgspec.convert(facts.machine, MachineName),
+            linker=msgspec.convert(facts.linker, LinkerName),
             requires=facts.requires,
         ),
         cores=tuple(CoreCluster(core.name, core.count) for core in facts.cores),
