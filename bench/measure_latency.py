@@ -76,7 +76,8 @@ def measure_latency(
     session that is cut short, before the error is raised.
 
     Raises:
-        MqnetError: one of its kinds, for each mistake that a user can mend.
+        MqnetError: one of its kinds, for each mistake that a user can mend; also where nothing
+            could be measured.
         KeyboardInterrupt: Ctrl-C.
     """
     if request.seconds <= 0:
@@ -96,6 +97,7 @@ def measure_latency(
     finally:
         if results:
             keep(make_run(results, environment))
+    _check_any_is_measured(results, request.out)
 
 
 def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
@@ -263,3 +265,13 @@ def _session(
             f"{request.device} was lost in the middle ({device.gone}): what was measured before is "
             f"in {request.out}, and marked; see what device/serve.py says there, or start it again"
         )
+
+
+def _check_any_is_measured(results: Sequence[Measured], out: Path) -> None:
+    if any(result.wall for result in results):
+        return
+    first = results[0]
+    raise MqnetError(
+        f"nothing was measured: {first.job.engine} {first.job.scheme}: {first.problem}; the flags "
+        f"in {out} say it of every engine"
+    )

@@ -155,7 +155,7 @@ def _times(candidates: Sequence[BuiltCandidate], spec: TargetSpec) -> list[float
                 [(task, all_configurations(task.family, task.load(), core)[0])]
             )
         assert build.library is not None, build.error
-        with closing(HostRunner(1, (task.arguments, build.library))) as runner:
+        with closing(HostRunner(1, (task.arguments, build.library), spec)) as runner:
             jobs = [(one.task.arguments, one.library) for one in candidates]
             turns = [runner.measure(jobs) for _ in range(_TURNS)]
     return [sorted(one.rank for one in of_job)[_TURNS // 2] for of_job in zip(*turns, strict=True)]

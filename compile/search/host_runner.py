@@ -12,9 +12,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tvm
 
+from compile.artefact.compatibility import MachineFacts, TargetNeeds, why_not
 from compile.search.build_candidates import FUNCTION
 from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import TaskArguments
@@ -25,33 +27,45 @@ from compile.support.worker_pool import WorkerPool
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.run_artefact import use_threads
 from device.server.machine import describe_machine, fastest_cores
+from targets.spec import TargetSpec
 
 _SECONDS = 60.0
 
 
 class HostRunner:
-    """See :class:`compile.search.runner.Runner`; kernels run on ``threads`` threads, or with
-    ``opencl`` on this machine's GPU.
+    """See :class:`compile.search.runner.Runner`; kernels that are built for the target ``spec`` run
+    on ``threads`` threads, or on this machine's GPU.
 
     Raises:
-        TargetError: there is none.
+        TargetError: there is none, or they do not run here.
     """
 
     def __init__(
-        self, threads: int, reference: tuple[TaskArguments, Path], opencl: bool = False
+        self, threads: int, reference: tuple[TaskArguments, Path], spec: TargetSpec
     ) -> None:
-        self.device = describe_machine()
+        self.device: dict[str, Any] = describe_machine()
         self.warnings: list[str] = []
         self._reference = reference
         # The last ones: the first core is where most systems serve their interrupts.
         cores = sorted(fastest_cores(len(os.sched_getaffinity(0))))[-threads:]
-        self._pool = WorkerPool(1, _prepare, (cores, opencl))
-        if opencl:
-            # There, for OpenCL does not survive the forks of this process.
-            (described,) = self._pool.run(describe_opencl, [()], _SECONDS)
-            if described.error:
-                raise TargetError(f"no OpenCL: {described.error}")
-            self.device = gpu_facts(self.device, json.loads(described.value))
+        on_gpu = spec.gpu is not None
+        self._pool = WorkerPool(1, _prepare, (cores, on_gpu))
+        try:
+            if on_gpu:
+                # There, for OpenCL does not survive the forks of this process.
+                (described,) = self._pool.run(describe_opencl, [()], _SECONDS)
+                if described.error:
+                    raise TargetError(f"no OpenCL: {described.error}")
+                self.device = gpu_facts(self.device, json.loads(described.value))
+            reason = why_not(TargetNeeds.of(spec), MachineFacts.here(self.device.get("opencl")))
+            if reason is not None:
+                raise TargetError(
+                    f"what is built for target {spec.name} does not run on this machine: {reason}; "
+                    "name a device by --tracker and --key, or another target, such as host"
+                )
+        except BaseException:
+            self.close()
+            raise
 
     def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
         """Each library with its arguments, one after the other."""
@@ -67,10 +81,17 @@ class HostRunner:
         return outcome.error or outcome.value
 
     def reference(self) -> float:
-        """Seconds of the reference kernel."""
+        """Seconds of the reference kernel.
+
+        Raises:
+            TargetError: it failed.
+        """
         (measurement,) = self.measure([self._reference])
         if measurement.error:
-            raise RuntimeError(f"the reference kernel failed: {measurement.error}")
+            raise TargetError(
+                f"the reference kernel failed: {measurement.error}; where a plain kernel does not "
+                "run, nothing can be measured"
+            )
         return min(measurement.seconds)
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ _REASONS = {
     "gain": "no batch can be expected to save 1 % of a frame",
     "trials": "as many trials as were asked for",
     "space": "every candidate was tried",
+    "failures": "every candidate failed",
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,17 +38,14 @@ from compile.records.session_file import (
 from compile.records.tuning_log import TuningLog
 from compile.records.workload import kernel_of
 from compile.search.build_candidates import Builder, CandidateBuilder
-from compile.search.candidate import all_configurations
 from compile.search.cluster_builder import BuildCluster, ClusterBuilder
 from compile.search.cost_model import CostModel, kernel_features
 from compile.search.expected_results import ExpectedResults
 from compile.search.farm import Farm, check_can_be_emulated, open_farm
-from compile.search.host_runner import HostRunner
 from compile.search.kernel_task import KernelTask, NetworkKernels
 from compile.search.lower_kernels import tunable_kernels
+from compile.search.measurer import Measurer, build_reference
 from compile.search.record_writer import RecordWriter
-from compile.search.reference_kernel import reference_task
-from compile.search.runner import Runner
 from compile.search.show_session import shown_session
 from compile.search.tuning_session import SessionResources, TuningSession
 from compile.support.build_cache import user_cache
@@ -170,11 +167,15 @@ def _tune_on(
             closing(ExpectedResults(scratch)) as expected,
         ):
             with Progress(console).phase("reference kernel"):
-                reference = _reference(builder, core)
-                measurer = _Measurer(request, farm, spec, reference, expected)
+                reference = build_reference(builder, core)
+                measurer = Measurer(spec, farm, reference, expected)
                 runner = measurer.open(request.threads)
             with closing(runner):
-                tools = SessionResources(builder, runner, expected, measurer.last_runner(runner))
+                last = None
+                # On emulated boards figures are always the same.
+                if request.emulated_root is None:
+                    last = measurer.last_runner(runner, request.threads)
+                tools = SessionResources(builder, runner, expected, last)
                 return _tune(request, spec, core, kernels, tools, folder, console)
 
 
@@ -295,51 +296,6 @@ def _farm(request: TuneRequest, spec: TargetSpec, console: Console) -> Iterator[
         )
     else:
         yield None
-
-
-def _reference(builder: CandidateBuilder, core: CoreModel) -> tuple[KernelTask, Path]:
-    task = reference_task()
-    builtin, _ = all_configurations(task.family, task.load(), core)
-    (build,) = builder.build([(task, builtin)])
-    if build.library is None:
-        raise RuntimeError(f"the reference kernel does not build: {build.error}")
-    return task, build.library
-
-
-@dataclass(frozen=True)
-class _Measurer:
-    """Opens what measures: this machine, or the devices of ``farm``."""
-
-    request: TuneRequest
-    farm: Farm | None
-    spec: TargetSpec
-    reference: tuple[KernelTask, Path]
-    expected: ExpectedResults
-
-    def open(self, threads: int) -> Runner:
-        """For kernels on ``threads`` threads."""
-        task, library = self.reference
-        job = task.arguments, library
-        if self.farm is None:
-            return HostRunner(threads, job, self.spec.gpu is not None)
-        farm = self.farm.with_threads(threads)
-        return farm.runner(self.spec, job, self.expected.of(task))
-
-    def last_runner(self, runner: Runner) -> Callable[[], AbstractContextManager[Runner]] | None:
-        """Opens what measures the last round in the place of ``runner``, on as many threads as
-        builds for the target use; None on emulated boards, whose figures are always the same."""
-        if self.request.emulated_root is not None:
-            return None
-        threads = min(self.spec.threads, runner.device["cores"])
-        if threads == self.request.threads:
-            return lambda: nullcontext(runner)
-
-        def open_last() -> AbstractContextManager[Runner]:
-            # A device has one session at a time.
-            runner.close()
-            return closing(self.open(threads))
-
-        return open_last
 
 
 def _tell_earlier(model: CostModel, logs: Path | None, spec: TargetSpec, console: Console) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 from compile.kernels.common.core_model import CoreModel
+from compile.records.session_file import SESSION
 from compile.search.build_candidates import CandidateBuilder
 from compile.search.candidate import all_configurations
 from compile.search.cost_model import CostModel, kernel_features
@@ -26,11 +27,14 @@ from compile.search.last_round import last_round
 from compile.search.record_writer import RecordWriter
 from compile.search.runner import Measurement, Runner, has_drifted
 from compile.search.task_state import TaskState
+from compile.support.errors import TargetError
 
 _BATCH = 16
 # The session ends where no batch can be expected to save more than this part of a frame.
 _LEAST_GAIN = 0.01
 _SECONDS_TO_CALM = 2.0
+# Where fewer candidates fail, all of them may be bad ones: as the last ones of a space.
+_LEAST_TO_BLAME = 4
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class TuningSession:
         messages: what went wrong and was dealt with, in sentences.
         dropped: by kernel, configurations that the last round has found to be no better: to be
             taken out of the log.
-        stopped: why the session ended: "gain", "trials" or "space"; "" while it runs.
+        stopped: why the session ended: "gain", "trials", "space" or "failures"; "" while it runs.
         started: of the clock :func:`time.monotonic`.
         confirmed: by kernel, the configuration that won its last round, in this session or before.
     """
@@ -95,6 +99,7 @@ class TuningSession:
         self.dropped: dict[str, list[str]] = {}
         self.stopped = ""
         self.started = time.monotonic()
+        self._any_ran = False
         self.confirmed = dict(confirmed or {})
         self.states = []
         for task in tasks:
@@ -125,6 +130,7 @@ class TuningSession:
 
         Raises:
             OutputError: a record cannot be written.
+            TargetError: nothing could be measured, and why not.
         """
         unmeasured = [s for s in self.states if s.default not in s.seconds and not s.broken]
         # All of a frame has to be known before it can be said where most is to be gained.
@@ -136,6 +142,7 @@ class TuningSession:
             self._try([(state, state.default) for state in some])
         while not self.stopped:
             self._step()
+        self._check_any_is_known()
         if self._tools.last_runner is not None:
             self._last_round(self._tools.last_runner)
         self._observe(self)
@@ -191,27 +198,60 @@ class TuningSession:
             self._model.learn()
 
     def _try(self, candidates: list[tuple[TaskState, str]]) -> None:
-        """Build, measure and record."""
+        """Build, measure and record.
+
+        Raises:
+            TargetError: none of the first batch could be built and run, so none of them is to
+                blame: nothing is remembered of them.
+        """
         builds = self._tools.builder.build(
             [(state.task, configuration) for state, configuration in candidates]
         )
-        built = []
+        built, failures = [], []
         for (state, configuration), build in zip(candidates, builds, strict=True):
             self.trials += 1
             state.trials += 1
             if build.library is None:
-                self._fail(state, configuration, build.error)
+                failures.append((state, configuration, build.error))
             else:
                 built.append((state, configuration, build.library))
         measurements = self._measure(built)
         timed = sorted(zip(built, measurements, strict=True), key=lambda pair: pair[1].rank)
+        failures += [
+            (*one[:2], measurement.error) for one, measurement in timed if measurement.error
+        ]
+        self._check_any_runs(len(candidates), failures)
+        for failure in failures:
+            self._fail(*failure)
         for (state, configuration, library), measurement in timed:
-            if measurement.error:
-                self._fail(state, configuration, measurement.error)
-            else:
+            if not measurement.error:
                 self._take(state, configuration, library, measurement)
             library.unlink()
         self._observe(self)
+
+    def _check_any_runs(self, tried: int, failures: Sequence[tuple[TaskState, str, str]]) -> None:
+        if len(failures) < tried:
+            self._any_ran = True
+        if self._any_ran or tried < _LEAST_TO_BLAME:
+            return
+        self.stopped = "failures"
+        state, configuration, why = failures[0]
+        raise TargetError(
+            f"nothing was measured: each of the {tried} candidates that were tried first failed, "
+            f"as {state.task.name} ({configuration}): {why}; mend that, and start the same command "
+            "again"
+        )
+
+    def _check_any_is_known(self) -> None:
+        if any(state.seconds for state in self.states):
+            return
+        self.stopped = "failures"
+        state = next((state for state in self.states if state.broken), None)
+        why = "there is no kernel to tune" if state is None else f"{state.task.name} {state.broken}"
+        raise TargetError(
+            f"nothing was measured of {len(self.states)} kernels ({why}): mend that, and remove "
+            f"the target's {SESSION}, which remembers what has failed"
+        )
 
     def _measure(self, built: list[tuple[TaskState, str, Path]]) -> list[Measurement]:
         """Again, where the device was not the same before and behind."""

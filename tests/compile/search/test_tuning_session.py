@@ -20,6 +20,7 @@ from compile.search.kernel_task import KernelTask, TaskArguments, kernel_task
 from compile.search.runner import Measurement
 from compile.search.show_session import session_table
 from compile.search.tuning_session import SessionResources, TuningSession
+from compile.support.errors import TargetError
 
 UNIT = CpuCore(256, 32, 2)
 
@@ -238,6 +239,36 @@ def test_kernel_whose_default_configuration_is_wrong_is_left_alone(tmp_path: Pat
     again = session(device, [bad, good])
     assert "conv24" not in {name for name, _ in device.tried[count:]}
     assert again.states[0].broken
+
+
+@pytest.mark.parametrize("way", ["breaks", "crashes"])
+def test_session_in_which_nothing_runs(tmp_path: Path, way: str) -> None:
+    """The linker or the device is to blame and no candidate: nothing is remembered of them."""
+    tasks = [conv(width) for width in (16, 20, 24, 28)]
+    everything = frozenset(
+        configuration
+        for task in tasks
+        for configuration in all_configurations(task.family, task.load(), UNIT)[1]
+    )
+    device = Device(tmp_path, **{way: everything})
+    with pytest.raises(TargetError, match=r"nothing was measured: each of the 4 .* conv16 \("):
+        session(device, tasks)
+    assert len(device.tried) == 4 and device.failures == {}
+    # Also where another session has measured some: what is left to be tried is not used up.
+    device = Device(tmp_path)
+    session(device, tasks[:1], trials=8)
+    broken = Device(tmp_path, recorded=device.recorded, **{way: everything})
+    with pytest.raises(TargetError, match="nothing was measured"):
+        session(broken, tasks[:1])
+    assert broken.failures == {}
+
+
+def test_session_that_knows_nothing_in_the_end(tmp_path: Path) -> None:
+    task = conv(24)
+    device = Device(tmp_path, lies_about=frozenset({default(task)}))
+    for _ in range(2):
+        with pytest.raises(TargetError, match=r"of 1 kernels \(conv24 3 of 4 .* session\.json"):
+            session(device, [task])
 
 
 def test_batch_is_measured_again_where_the_device_has_changed(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ import pytest
 from command_line import Command, as_user, check_sentence, contents, x86_only
 from report_session import session
 
+from bench.engines.engine import Job
+from bench.session.location import ThisMachine
+from compile.support.outcome import WorkerError
+
 
 @pytest.mark.parametrize(
     ("options", "parts"),
@@ -39,6 +43,24 @@ def test_report_of_no_session(here: Command, out: Path):
     outcome = here("bench/report", out / "run.json", "-o", out / "report")
     check_sentence(outcome, "run.json", "truncated", "bench/latency.py")
     assert list(contents(out)) == ["run.json"]
+
+
+def test_a_session_that_measures_nothing(
+    here: Command, host: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its rows are kept all the same: they say why."""
+
+    def start(self: ThisMachine, job: Job) -> None:
+        raise WorkerError(f"{job.engine} is not installed")
+
+    monkeypatch.setattr(ThisMachine, "start", start)
+    file = out / "run.json"
+    options = ("--artefact", host, "--schemes", "mixed", "--json", "--out", file)
+    outcome = here("bench/latency", *options)
+    assert outcome.code == 2 and json.loads(outcome.out) == json.loads(file.read_text())
+    sentence = outcome.err.splitlines()[-1]
+    assert "error: nothing was measured: tvm mixed: tvm is not installed" in sentence
+    assert str(file) in sentence
 
 
 def test_a_report_takes_no_other_ones_place(
