@@ -1,0 +1,55 @@
+"""What every network is held to: its published size, and that it computes something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from compile.networks.he_weights import fill_he_weights
+
+
+def on_meta_device(make: Callable[[], nn.Module]) -> nn.Module:
+    """A network without memory for its weights, in evaluation mode."""
+    with torch.device("meta"):
+        return make().eval()
+
+
+def count(net: nn.Module, trained_only: bool = False) -> int:
+    """Parameters."""
+    return sum(p.numel() for p in net.parameters() if p.requires_grad or not trained_only)
+
+
+def check_gmacs(net: nn.Module, expected: float, height: int = 256, width: int = 256) -> None:
+    """Compare multiply-accumulates of one image with a figure of four digits, in units of 1e9."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.empty(1, 3, height, width, device="meta"))
+    digits = 2 if expected < 100 else 1
+    assert counter.get_total_flops() / 2e9 == pytest.approx(expected, abs=0.51 * 10**-digits)
+
+
+def run(net: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Output without gradients."""
+    with torch.no_grad():
+        return net(image)
+
+
+def check_outputs(net: nn.Module, side: int = 32) -> torch.Tensor:
+    """Compare what ``net``, to be filled with weights, gives for dark, bright and random images;
+    returns the outputs for the random ones, [2, 3, side, side]."""
+    fill_he_weights(net)
+    assert not net.training
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    outputs = run(net, images)
+    assert outputs.shape == images.shape and outputs.dtype == torch.float32
+    # One image does not see the other.
+    torch.testing.assert_close(run(net, images[1:]), outputs[1:], rtol=1e-4, atol=1e-4)
+    flat = [run(net, torch.full((1, 3, side, side), value)) for value in (0.0, 0.5, 1.0)]
+    assert all(output.isfinite().all() for output in (outputs, *flat))
+    assert outputs.abs().max() < 1e6, "weights let it grow"
+    assert outputs[0].std() > 1e-3 and (outputs[0] - outputs[1]).abs().mean() > 1e-3
+    assert (flat[2] - flat[0]).abs().mean() > 1e-3
+    return outputs
