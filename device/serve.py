@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import os
 import socket
 import sys
 from pathlib import Path
@@ -86,8 +85,7 @@ def _serve_as_told(options: argparse.Namespace) -> None:
         sys.exit(_USER_ERROR)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-    # TVM's listening thread would be waited for.
-    os._exit(_INTERRUPTED)
+    sys.exit(_INTERRUPTED)
 
 
 def _serve(tracker: tuple[str, int], key: str, host: str, port: int) -> None:

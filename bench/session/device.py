@@ -20,7 +20,7 @@ from compile.support.cli import stderr
 from compile.support.errors import TargetError
 from device.client.address import DeviceAddress
 from device.client.connection import Connection
-from device.client.device_session import DeviceSession
+from device.client.device_session import LONGEST_SECONDS, DeviceSession
 from device.client.networks import (
     RemoteNetwork,
     ServerLiteRT,
@@ -29,6 +29,9 @@ from device.client.networks import (
 )
 from device.server.kernel_calls import TimedCall
 from targets.spec import TargetSpec
+
+# Beyond what a visit's frames are likely to take.
+_SECONDS_OF_SILENCE, _TIMES_AS_LONG = 120.0, 10
 
 
 class Device(DeviceSession):
@@ -61,13 +64,14 @@ class Device(DeviceSession):
         return []
 
 
-@dataclass(frozen=True)
+@dataclass
 class RemoteEngine:
     """An engine on ``device``; see :class:`bench.session.location.StartedEngine`."""
 
     device: Device
     number: int
     version: str | None
+    _frame_seconds: float = 0.0
 
     def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
@@ -75,7 +79,14 @@ class RemoteEngine:
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock and CPU seconds, as the device's clocks have them."""
-        return self.device.run(_time_frames, self.number, count).get()
+        seconds = LONGEST_SECONDS
+        if self._frame_seconds:
+            # A device that was stopped for a minute goes on; one that stays silent is given up.
+            seconds = _SECONDS_OF_SILENCE + _TIMES_AS_LONG * (count + 1) * self._frame_seconds
+        outcome = self.device.run(_time_frames, self.number, count, seconds=seconds)
+        wall, cpu = outcome.get()
+        self._frame_seconds = min(wall)
+        return wall, cpu
 
     def memory(self) -> None:
         """Not known: all engines share one process of the device."""

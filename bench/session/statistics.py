@@ -12,6 +12,8 @@ _CONFIDENCE = 95
 _FEWEST_FRAMES = 20
 _WIDEST_SPREAD = 0.25
 _LARGEST_DRIFT = 0.1
+# As a device that was stopped and continued: the median does not show it.
+_STANDSTILL_SECONDS, _TIMES_AS_LONG = 1.0, 20
 
 
 def percentile_ms(visits: Sequence[Sequence[float]], percent: float) -> float:
@@ -56,4 +58,7 @@ def flags_of_times(visits: Sequence[Sequence[float]]) -> list[str]:
     first, last = (np.median(np.concatenate(part)) for part in (visits[:third], visits[-third:]))
     if last / first - 1 > _LARGEST_DRIFT:
         found.append(f"slowed down by {last / first - 1:.0%}")
+    still = times.max() - median
+    if still > max(_STANDSTILL_SECONDS, _TIMES_AS_LONG * median):
+        found.append(f"stood still for {still:.0f} s in a frame")
     return found

@@ -56,6 +56,10 @@ class MeasuringDevice:
         self._options = options
         self._session = DeviceSession(options.address, options.threads, options.session_seconds)
 
+    def open(self) -> Outcome:
+        """Open another session, in the place of one that was lost."""
+        return self._session.open()
+
     def facts(self) -> Outcome:
         """Ask what it says of itself; of a GPU, where that is what measures."""
         return self._run(_facts, self._options.on_gpu)

@@ -191,6 +191,10 @@ class RpcRunner:
             if lost and self._is_gone():
                 self._quarantine(member, f"is gone ({lost})")
                 return False
+            # Longer than any session may last.
+            if lost and (opened := member.device.open()).error:
+                self._quarantine(member, f"does not come back ({opened.error})")
+                return False
             outcome = member.device.check(self._reference[0], self._reference[1], self._expected)
             if not outcome.error and outcome.value:
                 self._quarantine(member, f"computes wrong results ({outcome.value})")

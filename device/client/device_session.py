@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from compile.artefact.compatibility import TargetNeeds
@@ -23,8 +24,10 @@ from device.client.request import request_device
 #: Said of a session that ended by itself; TVM's own words are about its protocol.
 LOST = "the device went away, or what ran there crashed"
 
-# Some networks are compiled there when they are loaded, or with their first frame.
-_LONGEST_SECONDS = 600.0
+#: Some networks are compiled there when they are loaded, or with their first frame.
+LONGEST_SECONDS = 600.0
+# To say who it is, once it is free: one that was stopped for a minute goes on.
+_SECONDS_TO_OPEN = 120.0
 # A device has to be free again between two sessions of one run, which takes it some seconds.
 _SECONDS_TO_FREE, _SECONDS_TO_WAIT = 30.0, 60.0
 
@@ -64,7 +67,11 @@ class DeviceSession:
         if self._process is None:
             self._process = WorkerProcess(import_tvm_alone)
         wait = self._most_seconds + _SECONDS_TO_FREE if self._most_seconds else _SECONDS_TO_WAIT
-        outcome = self._run(_open, *self._request, wait, seconds=wait + _LONGEST_SECONDS)
+        outcome = self._run(_open, *self._request, wait, seconds=wait + _SECONDS_TO_OPEN)
+        if outcome.error and self._process is None:
+            # Its process was ended: it was silent, which is not its fault.
+            outcome = replace(outcome, error=_silent(self.address, outcome.error))
+            self.gone = self.gone and outcome.error
         if not outcome.error:
             self.facts = outcome.value
             half = self._most_seconds / 2 or float("inf")
@@ -72,7 +79,7 @@ class DeviceSession:
         return outcome
 
     def run(
-        self, function: Callable[..., Any], *arguments: Any, seconds: float = _LONGEST_SECONDS
+        self, function: Callable[..., Any], *arguments: Any, seconds: float = LONGEST_SECONDS
     ) -> Outcome:
         """Run ``function(connection, *arguments)`` in the session's process, for ``seconds`` at
         most; ``connection`` is the :class:`device.client.connection.Connection`.
@@ -118,6 +125,13 @@ class DeviceSession:
             if not self._most_seconds:
                 self.gone = outcome.error
         return outcome
+
+
+def _silent(address: DeviceAddress, why: str) -> str:
+    return (
+        f"{address} is registered but does not answer ({why}): see whether it is stopped, hangs or "
+        "is behind a firewall, and start device/serve.py there again"
+    )
 
 
 def wrong_target(target: str, address: DeviceAddress, reason: str) -> TargetError:

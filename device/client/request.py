@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import logging
+import socket
+import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tvm import rpc
+from tvm.rpc import base
+from tvm.rpc.base import TrackerCode
 
 from compile.support.errors import TargetError
 from device.client.address import DeviceAddress
 
 # A device has to be free again between two sessions of one run, which takes it some seconds.
 _WAIT_SECONDS, _POLL_SECONDS = 60.0, 0.5
+# A tracker that is there answers at once.
+_SECONDS_OF_TRACKER, _SECONDS_TO_BE_GIVEN = 10.0, 2.0
+# A device of several may be out of reach; one that was stopped has another key a moment later.
+_TRIES, _SECONDS_TO_TRY_AGAIN = 3, 10.0
 
 
 def count_devices(address: DeviceAddress) -> int:
@@ -21,10 +30,8 @@ def count_devices(address: DeviceAddress) -> int:
     Raises:
         TargetError: none, or the tracker went away.
     """
-    try:
-        summary = rpc.connect_tracker(address.host, address.port).summary()
-    except (OSError, RuntimeError) as error:
-        raise _gone(address, error) from None
+    with _tracker(address) as tracker:
+        summary = _summary(tracker)
     count = _known(summary).count(address.key)
     if not count:
         raise _unknown(address, summary)
@@ -41,20 +48,54 @@ def request_device(
         TargetError: the tracker does not know the key, the device stays in use, or it cannot be
             reached.
     """
-    logging.getLogger("RPCServer").setLevel(logging.ERROR)
-    try:
-        tracker = rpc.connect_tracker(address.host, address.port)
-        _wait_until_free(tracker, address, wait_seconds)
-    except (OSError, RuntimeError) as error:
-        raise _gone(address, error) from None
-    try:
-        return tracker.request(address.key, max_retry=1, session_timeout=most_seconds)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+    deadline, reason = time.monotonic() + wait_seconds, ""
+    for _ in range(_TRIES):
+        place = _wait_for_device(address, deadline)
+        if place is None:
+            break
+        try:
+            return rpc.connect(*place, session_timeout=most_seconds)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            deadline = time.monotonic() + _SECONDS_TO_TRY_AGAIN
+    if reason:
         raise TargetError(
             f"{address} is registered but cannot be reached ({reason}): open the tunnel to its "
             "port, or let device/serve.py --host name an address that this machine reaches"
+        )
+    raise TargetError(
+        f"{address} has been in use for {wait_seconds:g} s: wait until its other session "
+        "ends, or start device/serve.py there again"
+    )
+
+
+@contextmanager
+def _tracker(address: DeviceAddress) -> Iterator[socket.socket]:
+    """A connection to the tracker, which TVM's own would wait for without an end.
+
+    Raises:
+        TargetError: it is gone, or stops to answer.
+    """
+    try:
+        place = address.host, address.port
+        with socket.create_connection(place, _SECONDS_OF_TRACKER) as connection:
+            connection.sendall(struct.pack("<i", base.RPC_TRACKER_MAGIC))
+            base.recvall(connection, 4)
+            yield connection
+    except (OSError, ValueError) as error:
+        raise TargetError(
+            f"the tracker at {address.host}:{address.port} went away ({error}): start it again"
         ) from None
+
+
+def _ask(tracker: socket.socket, message: list[Any]) -> Any:
+    base.sendjson(tracker, message)
+    _, answer = base.recvjson(tracker)
+    return answer
+
+
+def _summary(tracker: socket.socket) -> dict[str, Any]:
+    return _ask(tracker, [TrackerCode.SUMMARY])
 
 
 def _known(summary: dict[str, Any]) -> list[str]:
@@ -71,25 +112,23 @@ def _unknown(address: DeviceAddress, summary: dict[str, Any]) -> TargetError:
     )
 
 
-def _gone(address: DeviceAddress, error: Exception) -> TargetError:
-    return TargetError(
-        f"the tracker at {address.host}:{address.port} went away ({error}): start it again"
-    )
+def _wait_for_device(address: DeviceAddress, deadline: float) -> tuple[str, int, str] | None:
+    """Host, port and key of a device that has become free; None: none does before the deadline.
 
-
-def _wait_until_free(
-    tracker: rpc.TrackerSession, address: DeviceAddress, wait_seconds: float
-) -> None:
-    deadline = time.monotonic() + wait_seconds
+    Raises:
+        TargetError: the tracker knows no such device, or is gone.
+    """
     while True:
-        summary = tracker.summary()
-        if address.key not in _known(summary):
-            raise _unknown(address, summary)
-        if summary["queue_info"].get(address.key, {}).get("free"):
-            return
+        with _tracker(address) as tracker:
+            summary = _summary(tracker)
+            if address.key not in _known(summary):
+                raise _unknown(address, summary)
+            if summary["queue_info"].get(address.key, {}).get("free"):
+                # Whoever asks first gets it; the others' requests end with their connections.
+                tracker.settimeout(_SECONDS_TO_BE_GIVEN)
+                with suppress(TimeoutError):
+                    host, port, key = _ask(tracker, [TrackerCode.REQUEST, address.key, "", 1])
+                    return host, port, key
         if time.monotonic() > deadline:
-            raise TargetError(
-                f"{address} has been in use for {wait_seconds:g} s: wait until its other session "
-                "ends, or start device/serve.py there again"
-            )
+            return None
         time.sleep(_POLL_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,11 +31,13 @@ class Served:
         address: where clients find it.
         process: of the server.
         log: what it says on stderr.
+        port: that it takes connections at.
     """
 
     address: DeviceAddress
     process: subprocess.Popen | None
     log: Path
+    port: int = 0
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -50,6 +53,20 @@ class Served:
         """Whether the last session ends, soon after its client has."""
         _, alive = psutil.wait_procs(self.sessions(), timeout=20)
         return not alive
+
+    def send(self, number: int) -> None:
+        """Send a signal to it and to its sessions."""
+        for process in (psutil.Process(self.process.pid), *self.sessions()):
+            process.send_signal(number)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Meanwhile it does nothing, and stays connected."""
+        self.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.send(signal.SIGCONT)
 
     def vanish(self) -> None:
         """End it as a power cut would."""
@@ -80,14 +97,15 @@ def serve(
         key: str, script: str = "device/serve.py", extra: Sequence[str] = (), name: str = ""
     ) -> Iterator[Served]:
         log, address = folder / f"{name or key}.log", DeviceAddress(*tracker, key)
-        command = [sys.executable, script, "--port", str(free_port())]
+        port = free_port()
+        command = [sys.executable, script, "--port", str(port)]
         command += [*Served(address, None, log).options, *extra]
         # A server that is killed leaves the folders of its sessions.
         env = {**os.environ, "TMPDIR": str(folder)}
         with log.open("w") as file:
             process = subprocess.Popen(command, cwd=REPOSITORY, env=env, stderr=file)
         try:
-            served = Served(address, process, log)
+            served = Served(address, process, log, port)
             _wait_until_known(served)
             yield served
         finally:

@@ -53,3 +53,10 @@ def test_good_times_have_no_flag():
 )
 def test_flags(times: list[list[float]], flag: str):
     assert any(flag in found for found in flags_of_times(times))
+
+
+def test_a_frame_in_which_the_device_was_stopped():
+    visits = [[0.01] * 5 for _ in range(10)]
+    assert flags_of_times(visits) == []
+    visits[4][2] = 60.0
+    assert flags_of_times(visits) == ["stood still for 60 s in a frame"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from compile.search.kernel_task import TaskArguments
 from compile.search.reference_kernel import reference_task
 from compile.search.rpc_runner import Job, RpcRunner
 from compile.support.errors import TargetError
+from device.client import device_session
 from device.client.address import DeviceAddress
 from device.client.request import count_devices
 from targets.describe_target import tvm_target
@@ -161,6 +164,28 @@ def test_hanging_candidate(board: Served, built: tuple[list[Job], Path], tmp_pat
     with runner(board, built) as made:
         results = made.measure([bad, jobs[1]])
         assert results[0].error == "no end within 8 s" and not results[1].error
+        assert made.warnings == []
+
+
+def test_board_that_is_stopped(
+    board: Served, built: tuple[list[Job], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tracker still knows it, and its port takes connections."""
+    monkeypatch.setattr(device_session, "_SECONDS_TO_FREE", 0.0)
+    found = farm(board.address)
+    options = replace(found.options, task_seconds=3.0, session_seconds=6.0)
+    made_by = replace(found, options=options).runner
+    with closing(made_by(HOST, built[0][0], built[1])) as made, board.stopped():
+        message = r"no device is left \(device 1 does not come back .*the same command goes on"
+        with pytest.raises(TargetError, match=message):
+            made.measure(built[0])
+    assert board.becomes_free()
+
+
+def test_board_that_is_continued(board: Served, built: tuple[list[Job], Path]) -> None:
+    with runner(board, built) as made, board.stopped():
+        Timer(1.0, board.send, [signal.SIGCONT]).start()
+        assert all(not one.error for one in made.measure(built[0]))
         assert made.warnings == []
 
 

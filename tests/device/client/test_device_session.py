@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from threading import Timer
 
 import device_tasks
 import pytest
@@ -14,6 +15,7 @@ from fixtures_device import Served
 
 from compile.support.errors import TargetError
 from compile.support.outcome import NoAnswer, WorkerError
+from device.client import device_session
 from device.client.address import DeviceAddress, device_address
 from device.client.device_session import LOST, DeviceSession
 
@@ -83,6 +85,27 @@ def test_a_task_that_hangs(reopening: DeviceSession) -> None:
     outcome = reopening.run(device_tasks.hang, seconds=1)
     assert outcome.crashed and outcome.error == "no end within 1 s"
     assert reopening.run(device_tasks.count).get() == 1
+
+
+def test_a_board_that_is_stopped_and_continued(session: DeviceSession, board: Served) -> None:
+    session.open().get()
+    with board.stopped():
+        Timer(1.0, board.send, [signal.SIGCONT]).start()
+        assert session.run(device_tasks.files, b"some bytes").get()[1] == b"some bytes"
+    assert session.gone == ""
+
+
+def test_a_board_that_is_stopped_before_it_is_asked(
+    session: DeviceSession, board: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is registered and free, its port takes connections, and it says nothing."""
+    monkeypatch.setattr(device_session, "_SECONDS_TO_WAIT", 0.0)
+    monkeypatch.setattr(device_session, "_SECONDS_TO_OPEN", 2.0)
+    with board.stopped():
+        outcome = session.open()
+        assert outcome.crashed and outcome.error == session.gone
+        assert "'board' of tracker" in outcome.error
+        assert "does not answer (no end within 2 s): see whether it is stopped" in outcome.error
 
 
 def test_a_closed_session_is_not_opened_again(session: DeviceSession, board: Served) -> None:
