@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compile.networks.he_weights import fill_he_weights
 
+_Net = TypeVar("_Net", bound=nn.Module)
 
-def on_meta_device(make: Callable[[], nn.Module]) -> nn.Module:
+
+def on_meta_device(make: Callable[[], _Net]) -> _Net:
     """A network without memory for its weights, in evaluation mode."""
     with torch.device("meta"):
         return make().eval()
@@ -53,3 +56,16 @@ def check_outputs(net: nn.Module, side: int = 32) -> torch.Tensor:
     assert outputs[0].std() > 1e-3 and (outputs[0] - outputs[1]).abs().mean() > 1e-3
     assert (flat[2] - flat[0]).abs().mean() > 1e-3
     return outputs
+
+
+def draw_all(net: _Net, seed: int = 0) -> _Net:
+    """``net``, in evaluation mode, with biases and batch norms that are not what they start as."""
+    fill_he_weights(net, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for name, tensor in (*net.named_parameters(), *net.named_buffers()):
+            if name.endswith(("bias", "running_mean")):
+                tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.1)
+            elif name.endswith("running_var") or tensor.dim() == 1 and name.endswith("weight"):
+                tensor.mul_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return net
