@@ -16,21 +16,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from compile.networks.he_weights import start
-from compile.networks.layers import conv_relu, divided, same_conv
+from compile.networks.layers import conv_leaky, conv_relu, divided, same_conv
 
 FEATURES = 64
 CONDITIONS = 32
-SLOPE = 0.1
-"""Of the leaky ReLUs."""
-
 RESIDUAL_GAIN = 0.1
 """Of the weights that start a residual: there are twelve in a row."""
-
-
-def leaky(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """A convolution and a leaky ReLU."""
-    conv = same_conv(channels_in, channels_out, kernel, stride)
-    return nn.Sequential(conv, nn.LeakyReLU(SLOPE))
 
 
 class Conditions(nn.Module):
@@ -40,16 +31,18 @@ class Conditions(nn.Module):
         """With so many channels inside and in each map."""
         super().__init__()
         self.shared = nn.Sequential(
-            leaky(3, features, 3), leaky(features, features, 1), leaky(features, features, 1)
+            conv_leaky(3, features, 3),
+            conv_leaky(features, features, 1),
+            conv_leaky(features, features, 1),
         )
         self.to_full = nn.Sequential(
-            leaky(features, features, 1), start(same_conv(features, conditions, 1))
+            conv_leaky(features, features, 1), start(same_conv(features, conditions, 1))
         )
         self.to_half = nn.Sequential(
-            leaky(features, features, 3, 2), start(same_conv(features, conditions, 1))
+            conv_leaky(features, features, 3, 2), start(same_conv(features, conditions, 1))
         )
         self.to_quarter = nn.Sequential(
-            leaky(features, features, 3, 2), start(same_conv(features, conditions, 3, 2))
+            conv_leaky(features, features, 3, 2), start(same_conv(features, conditions, 3, 2))
         )
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,7 +64,7 @@ class FeatureTransform(nn.Module):
     @staticmethod
     def _branch(features: int, conditions: int, bias: float) -> nn.Sequential:
         last = start(same_conv(conditions, features, 1), RESIDUAL_GAIN, bias)
-        return nn.Sequential(leaky(conditions, conditions, 1), last)
+        return nn.Sequential(conv_leaky(conditions, conditions, 1), last)
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """What the features become."""

@@ -36,6 +36,13 @@ def conv_relu(
     return nn.Sequential(same_conv(channels_in, channels_out, kernel, stride), nn.ReLU())
 
 
+def conv_leaky(
+    channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, slope: float = 0.1
+) -> nn.Sequential:
+    """A :func:`same_conv` and a leaky ReLU."""
+    return nn.Sequential(same_conv(channels_in, channels_out, kernel, stride), nn.LeakyReLU(slope))
+
+
 def upsample(x: Tensor) -> Tensor:
     """Repeat each pixel in twice the height and width."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

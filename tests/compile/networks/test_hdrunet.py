@@ -73,3 +73,43 @@ def test_the_image_is_weighted_and_a_residual_added() -> None:
         expected = net.head.weight(weights) * image + net.head.residual(residual)
     assert residual.min() >= 0 and weights.min() >= 0
     torch.testing.assert_close(run(net, image), expected, rtol=0, atol=0)
+
+
+def test_what_each_level_reads() -> None:
+    """The published table, row by row; each level has a condition of its own."""
+    net = draw_all(HDRUNet(16)).backbone
+    image = torch.rand(1, 3, 12, 16)
+
+    def leaky(layer: torch.nn.Sequential, y: torch.Tensor) -> torch.Tensor:
+        y = layer[0](y)
+        return torch.where(y > 0, y, 0.1 * y)
+
+    with torch.no_grad():
+        c = image
+        for layer in net.conditions.shared:
+            c = leaky(layer, c)
+        k1, k2, k3 = (
+            last(leaky(first, c))
+            for first, last in (
+                net.conditions.to_full,
+                net.conditions.to_half,
+                net.conditions.to_quarter,
+            )
+        )
+        assert [tuple(k.shape[2:]) for k in (k1, k2, k3)] == [(12, 16), (6, 8), (3, 4)]
+        f0 = net.conv_full(net.transform_first(net.first(image), k1))
+        f1 = net.to_half(f0)
+        for block in net.chain_half.blocks:
+            f1 = block(f1, k2)
+        v = y = net.to_quarter(f1)
+        for block in net.chain_quarter.blocks:
+            y = block(y, k3)
+        y = net.up_half(y + v) + f1
+        for block in net.chain_last.blocks:
+            y = block(y, k2)
+        y = net.last(net.transform_last(net.up_full(y) + f0, k1))
+        maps, weights = net(image)
+        torch.testing.assert_close(maps, y)
+        torch.testing.assert_close(weights, net.weights(image))
+    lengths = [len(chain.blocks) for chain in (net.chain_half, net.chain_quarter, net.chain_last)]
+    assert lengths == [2, 8, 2]
