@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from command_line import REPOSITORY
+from needed_in_ci import give_up
 
 from compile.imaging.bundled import bundled_photos
 
@@ -28,6 +29,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     What the project depends on is this environment's: a `.pth` file leads there, and no other one
     in there is read, so that this environment's own install of the project is not seen.
     """
+    if shutil.which("git") is None:
+        give_up("an install of the project", "no git on PATH, which lists the project's files")
     root = tmp_path_factory.mktemp("installed")
     source = root / "source"
     tracked = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures_artefacts import ArtefactFactory
+from needed_in_ci import give_up
 
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES
@@ -78,6 +80,8 @@ def test_every_peer_computes_the_network(
     """The bound of each is far below what it reaches and far above what another network would."""
     if engine == "litert-gpu":
         request.getfixturevalue("software_vulkan")
+    if engine == "pytorch-compiled" and shutil.which("g++") is None:
+        give_up("torch.compile", "no g++ on PATH")
     size = (256, 256)
     worker = Worker(Job(engine, scheme, size, 1), [0])
     try:
