@@ -6,6 +6,7 @@ phase      what it does                                        file
 import     ``torch.export`` program to Relax, with its         frontend/import_program.py
            quantize and dequantize ops
 layout     NCHW to NHWC                                        passes/convert_layout.py
+           filters in the order of a pixel shuffle             passes/order_shuffled_channels.py
 partition  int8 backbone | head with float activations         passes/partition_precision.py
            the head's feature maps in float16, where wanted    passes/narrow_head.py
 lower      int8 quantized ops to integer kernels               passes/lower_quantized_ops.py
@@ -59,6 +60,7 @@ from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_instance_norm import LowerInstanceNorm
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 from compile.passes.narrow_head import NarrowHead
+from compile.passes.order_shuffled_channels import OrderShuffledChannels
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
 from compile.quantize.schemes import Precision, Scheme
@@ -194,7 +196,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
     backend = backend_for(options.spec, options.threads, options.image_weights)
     dot = backend.dot_product
     return [
-        ("layout", [ConvertLayout()]),
+        ("layout", [ConvertLayout(), OrderShuffledChannels()]),
         ("partition", _partition(options)),
         (
             "lower",

@@ -8,6 +8,7 @@ device is a folder of kernels, a file beside this one and a line in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CoreModel
+from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.families import families_of
 from compile.kernels.family import KernelFamilies
@@ -130,7 +132,24 @@ class Backend(ABC):
         """Return the kernel data [1,H,W,C] -> [1,factor*H,factor*W,C], each pixel repeated."""
 
     @abstractmethod
-    def concat(
-        self, height: int, width: int, channels: tuple[int, int], dtype: str
+    def concat(self, height: int, width: int, channels: Sequence[int], dtype: str) -> tirx.PrimFunc:
+        """Return the kernel (parts [1,H,W,C_i], one for each of ``channels``) -> [1,H,W,C]."""
+
+    @abstractmethod
+    def depth_to_space(
+        self,
+        data_shape: tuple[int, int, int, int],
+        factor: int,
+        channels_together: bool,
+        dtype: str,
     ) -> tirx.PrimFunc:
-        """Return the kernel (left [1,H,W,A], right [1,H,W,B]) -> [1,H,W,A+B]."""
+        """Return the kernel data [1,H,W,factor*factor*C] -> [1,factor*H,factor*W,C].
+
+        Row and column of a block of pixels are taken from channel (row * factor + column) * C + c
+        where ``channels_together``, else from (c * factor + row) * factor + column."""
+
+    @abstractmethod
+    def max_pool(
+        self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
+    ) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,OH,OW,C], the largest of each window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.int8_conv import create_int8_conv
@@ -38,7 +40,7 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.norm import instance_norm, planar_norm
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
-from compile.kernels.cpu.plain import move
+from compile.kernels.cpu.plain import max_pool, move
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 
@@ -138,11 +140,25 @@ class CpuBackend(Backend):
         """See :meth:`Backend.upsample`."""
         return move.create_upsample(data_shape, factor, dtype)
 
-    def concat(
-        self, height: int, width: int, channels: tuple[int, int], dtype: str
-    ) -> tirx.PrimFunc:
+    def concat(self, height: int, width: int, channels: Sequence[int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.concat`."""
         return move.create_concat(height, width, channels, dtype)
+
+    def depth_to_space(
+        self,
+        data_shape: tuple[int, int, int, int],
+        factor: int,
+        channels_together: bool,
+        dtype: str,
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.depth_to_space`."""
+        return move.create_depth_to_space(data_shape, factor, channels_together, dtype)
+
+    def max_pool(
+        self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.max_pool`."""
+        return max_pool.create_max_pool(data_shape, window, dtype)
 
 
 def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:

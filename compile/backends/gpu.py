@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from compile.backends.packing import (
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_move, gpu_norm
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
@@ -97,8 +99,22 @@ class GpuBackend(Backend):
         """See :meth:`Backend.upsample`."""
         return gpu_move.create_upsample(data_shape, factor, dtype)
 
-    def concat(
-        self, height: int, width: int, channels: tuple[int, int], dtype: str
-    ) -> tirx.PrimFunc:
+    def concat(self, height: int, width: int, channels: Sequence[int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.concat`."""
         return gpu_move.create_concat(height, width, channels, dtype)
+
+    def depth_to_space(
+        self,
+        data_shape: tuple[int, int, int, int],
+        factor: int,
+        channels_together: bool,
+        dtype: str,
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.depth_to_space`."""
+        return gpu_move.create_depth_to_space(data_shape, factor, channels_together, dtype)
+
+    def max_pool(
+        self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.max_pool`."""
+        return gpu_move.create_max_pool(data_shape, window, dtype)

@@ -15,6 +15,8 @@ from tvm import relax
 
 from compile.graph.constants import Definitions, constant_value
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
+from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
+from compile.graph.match_pooling import Pooling, match_pooling
 from compile.graph.quantized_graph import (
     NotLowerable,
     Quantization,
@@ -31,13 +33,16 @@ class QuantizedOp:
     """An int8 tensor computed from int8 tensors.
 
     Attributes:
-        kind: "conv2d", "add", "multiply", "mean", "upsample", "concat" or "unary".
+        kind: "conv2d", "add", "multiply", "mean", "max_pool", "upsample", "depth_to_space",
+            "concat" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
         convolution: for "conv2d".
         table: int8 [256] for "unary".
         factor: for "upsample".
+        shuffle: for "depth_to_space".
+        pooling: for "max_pool".
     """
 
     kind: str
@@ -48,6 +53,8 @@ class QuantizedOp:
     convolution: Convolution | None = None
     table: NDArray[np.int8] | None = None
     factor: int | None = None
+    shuffle: DepthToSpace | None = None
+    pooling: Pooling | None = None
 
 
 def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
@@ -116,10 +123,17 @@ def _match_anchor(
         factor = upsampling_factor(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return QuantizedOp("upsample", data, output, factor=factor)
+    if name == "nn.max_pool2d":
+        data = _same_quantization(call.args[:1], definitions, output, limits)
+        return QuantizedOp("max_pool", data, output, pooling=match_pooling(call))
+    if name == "reshape":
+        shuffle = match_depth_to_space(call, definitions)
+        data = _same_quantization([shuffle.data], definitions, output, limits)
+        return QuantizedOp("depth_to_space", data, output, shuffle=shuffle)
     if name == "concat":
         fields = call.args[0].fields
-        if int(call.attrs.axis) != 3 or len(fields) != 2:
-            raise NotLowerable("concatenation is lowered for two tensors along channels only")
+        if int(call.attrs.axis) != 3:
+            raise NotLowerable("concatenation is lowered along channels only")
         return QuantizedOp(
             "concat", _same_quantization(fields, definitions, output, limits), output
         )

@@ -15,6 +15,8 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.relu": lambda x: np.maximum(x, np.float32(0)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
     "tanh": lambda x: np.tanh(x.astype(np.float64)),
+    "nn.leakyrelu": lambda x, slope: np.where(x < 0, x * slope, x),
+    "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
     "exp": lambda x: np.exp(x.astype(np.float64)),
     "clip": lambda x, low, high: np.clip(x, low, high),
     "astype": lambda x: x,
@@ -23,6 +25,9 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "multiply": np.multiply,
     "divide": np.divide,
 }
+
+#: What of an op's attributes its function takes.
+_ATTRIBUTES = {"nn.leakyrelu": ("alpha",)}
 
 
 def unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.Call], relax.Expr]:
@@ -74,6 +79,8 @@ def tabulate(chain: list[relax.Call], numbers: NDArray, output: Quantization) ->
     values = numbers
     for call in reversed(chain):
         scalars = [_scalar(arg) for arg in call.args[1:]]
+        names = _ATTRIBUTES.get(op_name(call), ())
+        scalars += [np.float32(getattr(call.attrs, name)) for name in names]
         values = _UNARY[op_name(call)](values, *scalars).astype(np.float32)
     # PyTorch quantizes by multiplying with the float32 reciprocal of the scale.
     inverse = np.float32(1) / output.scale

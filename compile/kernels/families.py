@@ -14,6 +14,7 @@ from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
 from compile.kernels.cpu.plain import (
     depthwise,
     elementwise,
+    max_pool,
     mean,
     move,
     pointwise,
@@ -46,6 +47,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         spatial_conv.FAMILY,
         depthwise.FAMILY,
         elementwise.FAMILY,
+        max_pool.FAMILY,
         mean.FAMILY,
         move.FAMILY,
         row_statistics.FAMILY,

@@ -20,7 +20,7 @@ _ELEMENTWISE = {
     f"relax.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
-        *("exp", "astype", "quantize", "dequantize"),
+        *("exp", "astype", "quantize", "dequantize", "nn.leakyrelu", "nn.silu", "nn.gelu"),
     )
 }
 
@@ -143,6 +143,28 @@ class _LayoutConverter(FunctionRewriter):
             rounding_method=attrs.rounding_method,
         )
 
+    def _max_pool2d(self, call: relax.Call) -> relax.Expr:
+        attrs = call.attrs
+        return relax.op.nn.max_pool2d(
+            self._channels_last(call.args[0]),
+            pool_size=attrs.pool_size,
+            strides=attrs.strides,
+            padding=attrs.padding,
+            dilation=attrs.dilation,
+            ceil_mode=attrs.ceil_mode,
+            layout="NHWC",
+        )
+
+    def _pixel_shuffle(self, call: relax.Call) -> relax.Expr:
+        """Channel (c * factor + row) * factor + column to its row and column of a block."""
+        data, factor = self._channels_last(call.args[0]), int(call.attrs.upscale_factor)
+        _, height, width, depth = (int(extent) for extent in data.ty.shape)
+        channels = depth // factor**2
+        blocks = relax.op.reshape(data, (1, height, width, channels, factor, factor))
+        rows = relax.op.permute_dims(self.builder.emit(blocks), [0, 1, 4, 2, 5, 3])
+        shape = (1, height * factor, width * factor, channels)
+        return relax.op.reshape(self.builder.emit(rows), shape)
+
     def _concat(self, call: relax.Call) -> relax.Expr:
         return relax.op.concat(
             self._channels_last(call.args[0]), axis=_TO_NCHW[int(call.attrs.axis)]
@@ -153,6 +175,8 @@ _CONVERTERS = {
     "relax.nn.conv2d": _LayoutConverter._conv2d,
     "relax.nn.adaptive_avg_pool2d": _LayoutConverter._adaptive_avg_pool2d,
     "relax.nn.instance_norm": _LayoutConverter._instance_norm,
+    "relax.nn.max_pool2d": _LayoutConverter._max_pool2d,
+    "relax.nn.pixel_shuffle": _LayoutConverter._pixel_shuffle,
     "relax.image.resize2d": _LayoutConverter._resize2d,
     "relax.concat": _LayoutConverter._concat,
 }

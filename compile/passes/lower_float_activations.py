@@ -1,7 +1,8 @@
-"""Lower the float ops that are neither convolutions nor elementwise: mean, upsampling, concat.
+"""Lower the float ops that are neither convolutions nor elementwise: pooling, upsampling, concat,
+depth to space.
 
-The kernels are those of the int8 backbone, on floats: pooling sums by rows, the others move runs
-of channels.
+The kernels are those of the int8 backbone, on floats: a mean sums by rows, the others move runs of
+channels.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import tvm
 from tvm import relax, tirx
 
 from compile.backends.backend import Backend
+from compile.graph.match_depth_to_space import match_depth_to_space
+from compile.graph.match_pooling import match_pooling
 from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
+from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.mean import create_float_mean
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
 class LowerFloatActivations:
-    """Replace global average pooling, nearest upsampling and concat of two float tensors.
+    """Replace global average and max pooling, nearest upsampling, depth to space and concat along
+    channels of float tensors.
 
     Args:
         backend: whose kernels they are.
@@ -44,8 +49,10 @@ class _ActivationLowering(FunctionRewriter):
         kernel = self._kernel(value)
         if kernel is None:
             return self.renewed(value)
-        args = value.args[0].fields if op_name(value) == "concat" else value.args[:1]
         name = op_name(value).rsplit(".", 1)[-1]
+        args = value.args[0].fields if name == "concat" else value.args[:1]
+        if name == "reshape":
+            name, args = "depth_to_space", [match_depth_to_space(value, self.definitions).data]
         function = self.builder.add_func(kernel, name)
         return relax.op.call_tir(function, [self.renewed(arg) for arg in args], value.ty)
 
@@ -56,13 +63,23 @@ class _ActivationLowering(FunctionRewriter):
         dtype = str(value.ty.dtype)
         if name == "nn.adaptive_avg_pool2d" and tensor_shape(value)[1:3] == (1, 1):
             return create_float_mean(feature_map_shape(value.args[0]), dtype)
-        if name == "image.resize2d":
-            try:
+        if name == "concat" and int(value.attrs.axis) == 3:
+            shapes = [feature_map_shape(field) for field in value.args[0].fields]
+            _, height, width, _ = shapes[0]
+            return self._backend.concat(height, width, [shape[3] for shape in shapes], dtype)
+        try:
+            if name == "image.resize2d":
                 factor = upsampling_factor(value)
-            except NotLowerable:
-                return None
-            return self._backend.upsample(feature_map_shape(value.args[0]), factor, dtype)
-        if name == "concat" and int(value.attrs.axis) == 3 and len(value.args[0].fields) == 2:
-            left, right = (feature_map_shape(field) for field in value.args[0].fields)
-            return self._backend.concat(left[1], left[2], (left[3], right[3]), dtype)
+                return self._backend.upsample(feature_map_shape(value.args[0]), factor, dtype)
+            if name == "nn.max_pool2d":
+                pooling = match_pooling(value)
+                window = Window(pooling.kernel, pooling.stride, pooling.padding)
+                return self._backend.max_pool(feature_map_shape(value.args[0]), window, dtype)
+            if name == "reshape":
+                shuffle = match_depth_to_space(value, self.definitions)
+                shape = feature_map_shape(shuffle.data)
+                together = shuffle.channels_together
+                return self._backend.depth_to_space(shape, shuffle.factor, together, dtype)
+        except NotLowerable:
+            return None
         return None

@@ -23,6 +23,7 @@ from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_multiply,
@@ -150,9 +151,27 @@ class _QuantizedOpLowering(FunctionRewriter):
         return self.call(kernel, "upsample", [data], out_shape)
 
     def _concat(self, quantized_op: QuantizedOp) -> relax.Expr:
-        operands, (left, right) = self.inputs(quantized_op)
-        kernel = self._backend.concat(left[1], left[2], (left[3], right[3]), "int8")
-        return self.call(kernel, "concat", operands, (*left[:3], left[3] + right[3]))
+        operands, shapes = self.inputs(quantized_op)
+        channels = [shape[3] for shape in shapes]
+        _, height, width, _ = shapes[0]
+        kernel = self._backend.concat(height, width, channels, "int8")
+        return self.call(kernel, "concat", operands, (*shapes[0][:3], sum(channels)))
+
+    def _max_pool(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data, shape), pooling = self.input(quantized_op), quantized_op.pooling
+        assert pooling is not None
+        window = Window(pooling.kernel, pooling.stride, pooling.padding)
+        kernel = self._backend.max_pool(shape, window, "int8")
+        out_shape = (1, *window.output_size(*shape[1:3]), shape[3])
+        return self.call(kernel, "max_pool", [data], out_shape)
+
+    def _depth_to_space(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data, shape), shuffle = self.input(quantized_op), quantized_op.shuffle
+        assert shuffle is not None
+        factor = shuffle.factor
+        kernel = self._backend.depth_to_space(shape, factor, shuffle.channels_together, "int8")
+        out_shape = (1, shape[1] * factor, shape[2] * factor, shape[3] // factor**2)
+        return self.call(kernel, "depth_to_space", [data], out_shape)
 
     def _unary(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data,), (shape,) = self.inputs(quantized_op)
@@ -175,6 +194,8 @@ _LOWERINGS = {
     "mean": _QuantizedOpLowering._mean,
     "upsample": _QuantizedOpLowering._upsample,
     "concat": _QuantizedOpLowering._concat,
+    "max_pool": _QuantizedOpLowering._max_pool,
+    "depth_to_space": _QuantizedOpLowering._depth_to_space,
     "unary": _QuantizedOpLowering._unary,
 }
 

@@ -14,6 +14,9 @@ from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
 #: Elements of a work item; those of int8 are one vector, those of float32 four.
 _MOST_LANES = 16
 
+#: Blocks that read here and there.
+_GATHERING = {"table_lookup", "pixel_shuffle"}
+
 #: Sizes of a work group that are tried.
 _GROUPS = (16, 32, 64, 128, 256)
 
@@ -89,9 +92,10 @@ def _longest(sch: s_tir.Schedule, core: GpuCore) -> int:
 
 
 def _gathers(sch: s_tir.Schedule) -> bool:
-    """Whether a table is looked up: each element by itself."""
+    """Whether neighbouring elements are not read side by side: each is loaded by itself. TVM's
+    OpenCL for a vector of bytes with gaps between them gives wrong numbers."""
     blocks = sch.get_child_blocks(sch.get_sblock("root"))
-    return any(str(sch.get(block).name_hint) == "table_lookup" for block in blocks)
+    return any(str(sch.get(block).name_hint) in _GATHERING for block in blocks)
 
 
 FAMILY = KernelFamily(

@@ -10,6 +10,8 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.max_pool import create_max_pool
 from compile.kernels.cpu.plain.mean import create_float_mean
 from compile.kernels.cpu.plain.move import create_concat, create_upsample
 from compile.passes.lower_float_activations import LowerFloatActivations
@@ -47,14 +49,30 @@ class Concat:
         return out
 
 
+@I.ir_module
+class MaxPool:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 3, 3, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.max_pool2d(x, [3, 3], [2, 2], [1, 1, 1, 1], layout="NHWC")
+            R.output(out)
+        return out
+
+
 @pytest.mark.parametrize(
     ("before", "kernel", "name", "out_shape"),
     [
         (Mean, create_float_mean((1, 2, 3, 4), "float32"), "adaptive_avg_pool2d", (1, 1, 1, 4)),
         (Upsample, create_upsample((1, 2, 3, 4), 3, "float32"), "resize2d", (1, 6, 9, 4)),
         (Concat, create_concat(2, 3, (4, 5), "float32"), "concat", (1, 2, 3, 9)),
+        (
+            MaxPool,
+            create_max_pool((1, 5, 6, 4), Window((3, 3), (2, 2), (1, 1, 1, 1)), "float32"),
+            "max_pool2d",
+            (1, 3, 3, 4),
+        ),
     ],
-    ids=["mean", "upsample", "concat"],
+    ids=["mean", "upsample", "concat", "max pool"],
 )
 def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
     builder = relax.BlockBuilder()
@@ -99,15 +117,15 @@ class Rows:
 
 
 @I.ir_module
-class Three:
+class CeiledPool:
     @R.function
-    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 2, 3, 12), "float32"):
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 3, 3, 4), "float32"):
         with R.dataflow():
-            out = R.concat((x, x, x), axis=3)
+            out = R.nn.max_pool2d(x, [2, 2], [2, 2], ceil_mode=True, layout="NHWC")
             R.output(out)
         return out
 
 
-@pytest.mark.parametrize("before", [Pool, Linear, Rows, Three])
+@pytest.mark.parametrize("before", [Pool, Linear, Rows, CeiledPool])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
     assert_structural_equal(LowerFloatActivations(cpu_backend())(before), before)

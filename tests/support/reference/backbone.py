@@ -30,6 +30,8 @@ _UNARY = {
     "hardtanh.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
     "sigmoid.default": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
     "tanh.default": lambda x: np.tanh(x.astype(np.float64)),
+    "silu.default": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
+    "leaky_relu.default": lambda x, slope=0.01: np.where(x < 0, x * np.float32(slope), x),
 }
 _MOVERS = {"permute.default": [0, 3, 1, 2]}
 _ACTIVATIONS = {"relu.default", "hardtanh.default"}
@@ -215,6 +217,18 @@ class _Runner:
         assert node.args[1] == 1, "concat is not along the channels"
         return ops.concat(*parts)
 
+    def _max_pool(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, kernel, stride, padding = (*node.args, [0, 0])[:4]
+        numbers, parameters = self._operand(data)
+        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        assert len(node.args) <= 4, "dilated, or its size is rounded up"
+        return ops.max_pool(numbers, tuple(kernel), tuple(stride), tuple(padding))
+
+    def _pixel_shuffle(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        numbers, parameters = self._operand(node.args[0])
+        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        return ops.pixel_shuffle(numbers, node.args[1])
+
 
 _RULES = {
     "conv2d.default": _Runner._conv2d,
@@ -223,6 +237,8 @@ _RULES = {
     "adaptive_avg_pool2d.default": _Runner._mean,
     "upsample_nearest2d.vec": _Runner._upsample,
     "cat.default": _Runner._concat,
+    "max_pool2d.default": _Runner._max_pool,
+    "pixel_shuffle.default": _Runner._pixel_shuffle,
 }
 
 

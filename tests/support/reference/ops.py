@@ -196,6 +196,29 @@ def concat(*parts: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.concatenate(parts, axis=3)
 
 
+def max_pool(
+    data: NDArray[np.int8],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int] = (0, 0),
+) -> NDArray[np.int8]:
+    """The largest of each window, [1,H,W,C] -> [1,OH,OW,C], with the smallest number around."""
+    (top, left), least = padding, np.iinfo(data.dtype).min
+    padded = np.pad(data, ((0, 0), (top, top), (left, left), (0, 0)), constant_values=least)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
+    return windows[:, :: stride[0], :: stride[1]].max(axis=(-2, -1))
+
+
+def pixel_shuffle(data: NDArray[np.int8], factor: int) -> NDArray[np.int8]:
+    """[1,H,W,C*factor*factor] -> [1,factor*H,factor*W,C] in PyTorch's order of channels."""
+    _, height, width, depth = data.shape
+    out = np.empty((1, height * factor, width * factor, depth // factor**2), data.dtype)
+    for row, column in np.ndindex(factor, factor):
+        place = row * factor + column
+        out[:, row::factor, column::factor] = data[..., place :: factor**2]
+    return out
+
+
 def _to_float32(numbers: NDArray[np.integer]) -> NDArray[np.float32]:
     """int32 numbers as float32, ties to even (IEEE 754, which NumPy's cast follows)."""
     limits = np.iinfo(np.int32)

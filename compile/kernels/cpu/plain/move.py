@@ -1,4 +1,5 @@
-"""Kernels that only move bytes: nearest-neighbour upsampling and concatenation along channels.
+"""Kernels that only move bytes: nearest-neighbour upsampling, concatenation along channels, and
+depth to space.
 
 Written as loops, not as one compute: a compute has to choose between the parts for every element,
 the loops copy a run of channels from each part in turn. They are in their final form, and have no
@@ -7,8 +8,12 @@ schedule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvm import tirx
 from tvm.script import tirx as T
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as B
 
 from compile.kernels.common.kernel_function import FAMILY_ATTR
 from compile.kernels.common.shallow_stack import on_shallow_stack
@@ -38,30 +43,52 @@ def create_upsample(
     return upsample.with_attr(FAMILY_ATTR, FAMILY.name)
 
 
-@on_shallow_stack
-def create_concat(height: int, width: int, channels: tuple[int, int], dtype: str) -> tirx.PrimFunc:
-    """The kernel (left [1,H,W,A], right [1,H,W,B]) -> [1,H,W,A+B]."""
-    first, second = channels
+def create_concat(height: int, width: int, channels: Sequence[int], dtype: str) -> tirx.PrimFunc:
+    """The kernel (parts [1,H,W,C_i], one for each of ``channels``) -> [1,H,W,sum of C_i]."""
+    with IRBuilder() as builder, B.prim_func(is_private=True, s_tir=True):
+        parts = [
+            B.arg(f"part{number}", B.buffer((1, height, width, extent), dtype, layout=None))
+            for number, extent in enumerate(channels)
+        ]
+        out = B.arg("out", B.buffer((1, height, width, sum(channels)), dtype, layout=None))
+        B.func_attr({"tirx.noalias": True})
+        with B.parallel(height) as y, B.serial(width) as x:
+            offset = 0
+            for number, (part, extent) in enumerate(zip(parts, channels, strict=True)):
+                with B.vectorized(extent) as c, B.sblock(f"part{number}"):
+                    vy, vx, vc = B.axis.remap("SSS", [y, x, c])
+                    B.buffer_store(out, part[0, vy, vx, vc], [0, vy, vx, vc + offset])
+                offset += extent
+    return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
 
-    @T.prim_func(private=True, s_tir=True)
-    def concat(
-        left: T.Buffer((1, height, width, first), dtype),
-        right: T.Buffer((1, height, width, second), dtype),
-        out: T.Buffer((1, height, width, first + second), dtype),
-    ) -> None:
-        T.func_attr({"tirx.noalias": True})
-        for y in T.parallel(height):
-            for x in T.serial(width):
-                for c in T.vectorized(first):
-                    with T.sblock("left"):
-                        vy, vx, vc = T.axis.remap("SSS", [y, x, c])
-                        out[0, vy, vx, vc] = left[0, vy, vx, vc]
-                for c in T.vectorized(second):
-                    with T.sblock("right"):
-                        vy, vx, vc = T.axis.remap("SSS", [y, x, c])
-                        out[0, vy, vx, first + vc] = right[0, vy, vx, vc]
 
-    return concat.with_attr(FAMILY_ATTR, FAMILY.name)
+def create_depth_to_space(
+    data_shape: tuple[int, int, int, int], factor: int, channels_together: bool, dtype: str
+) -> tirx.PrimFunc:
+    """The kernel data [1,H,W,factor*factor*C] -> [1,factor*H,factor*W,C].
+
+    Row and column of a block of pixels are taken from channel (row * factor + column) * C + c where
+    ``channels_together``, else, in PyTorch's order, from (c * factor + row) * factor + column.
+    """
+    _, height, width, depth = data_shape
+    channels = depth // factor**2
+    out_shape = (1, height * factor, width * factor, channels)
+    with IRBuilder() as builder, B.prim_func(is_private=True, s_tir=True):
+        data = B.arg("data", B.buffer(data_shape, dtype, layout=None))
+        out = B.arg("out", B.buffer(out_shape, dtype, layout=None))
+        B.func_attr({"tirx.noalias": True})
+        with (
+            B.parallel(height * factor) as y,
+            B.serial(width) as x,
+            B.serial(factor) as column,
+            B.vectorized(channels) as c,
+            B.sblock("depth_to_space"),
+        ):
+            vy, vx, vj, vc = B.axis.remap("SSSS", [y, x, column, c])
+            place = vy % factor * factor + vj
+            source = place * channels + vc if channels_together else vc * factor**2 + place
+            B.buffer_store(out, data[0, vy // factor, vx, source], [0, vy, vx * factor + vj, vc])
+    return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
 
 
 FAMILY = KernelFamily("move", "copies", schedule=None)
