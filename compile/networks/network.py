@@ -7,21 +7,24 @@ A network is a class below :class:`Network` in a file of its own, and a line in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import read_photo
 from compile.networks.export_wrapper import ROOT, ExportWrapper
+from compile.networks.parts import Parts, parts_by_backbone
 from compile.support.errors import MqnetError
+
+Decoding = Literal["mqnet", "linear"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Network(ABC):
         channels: of the photograph: 3 for RGB.
         size_multiple: height and width must be multiples of this.
         least_side: the least height and width.
+        decoding: what the output means: "mqnet", see :mod:`compile.imaging.decode_hdr`, or
+            "linear", relative linear light, of which 1 is white.
     """
 
     name: ClassVar[str]
@@ -65,25 +70,31 @@ class Network(ABC):
     channels: ClassVar[int] = 3
     size_multiple: ClassVar[int] = 1
     least_side: ClassVar[int] = 1
+    decoding: ClassVar[Decoding] = "linear"
 
     @abstractmethod
-    def weights(self, fine_tuned: bool) -> Path:
-        """The file of weights that is used where a request names none; with ``fine_tuned`` of those
-        that were trained under quantization.
+    def weights(self, fine_tuned: bool) -> Path | None:
+        """The file of weights that is used where a request names none, or None where the module
+        comes with weights; with ``fine_tuned`` of those that were trained under quantization.
 
         Raises:
             CheckpointError: there are none.
         """
 
     @abstractmethod
-    def load(self, checkpoint: Path) -> nn.Module:
-        """The module in evaluation mode with the weights of ``checkpoint``, which are checked.
+    def load(self, checkpoint: Path | None) -> nn.Module:
+        """The module in evaluation mode with the weights of ``checkpoint``, which are checked, or
+        with its own.
 
         It maps float32 [1, channels, H, W] in [0, 1] to float32 [1, C, H, W].
 
         Raises:
             CheckpointError: the file is missing or damaged, or of another network.
         """
+
+    def architecture(self) -> nn.Module:
+        """The module without its weights, as for the device "meta"."""
+        raise NotImplementedError(f"network {self.name} has no architecture of its own")
 
     def export_wrapper(self, net: nn.Module, dtype: torch.dtype) -> nn.Module:
         """What is exported: ``net``, which computes in ``dtype``, with the conversion of a
@@ -107,6 +118,16 @@ class Network(ABC):
         before those that are computed from it."""
         return ()
 
+    @property
+    def known_ranges(self) -> Mapping[str, tuple[float, int]]:
+        """Scale and zero point of what arithmetic with constants makes, by the path of the module
+        in the one that is exported; what is not named is calibrated."""
+        return {}
+
+    def parts(self, graph: fx.Graph) -> Parts:
+        """Which part of the network each operation of the exported ``graph`` belongs to."""
+        return parts_by_backbone(graph, self.backbone_path)
+
     def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """The image that the exported module's ``output`` means, of the same shape."""
         return output
@@ -115,6 +136,11 @@ class Network(ABC):
     def parameters(self) -> dict[str, str]:
         """The parameters by name."""
         return asdict(self)
+
+    @property
+    def title(self) -> str:
+        """What a build says that it is of."""
+        return self.name
 
     @property
     def label(self) -> str:

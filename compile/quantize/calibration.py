@@ -18,7 +18,7 @@ GAMMA = 2.2
 
 
 def calibration_crops(photos: Sequence[NDArray[np.uint8]], seed: int, n: int) -> NDArray[np.uint8]:
-    """``n`` random crops, uint8 [n, 256, 256, 3], from photographs uint8 [H, W, 3] in turn.
+    """``n`` random crops, uint8 [n, 256, 256, C], from photographs uint8 [H, W, C] in turn.
 
     A photograph that is smaller than a crop is first enlarged by reflection. Every second crop is
     re-exposed at random: bundled photographs are well exposed, and without dark crops the range of
@@ -31,7 +31,7 @@ def calibration_crops(photos: Sequence[NDArray[np.uint8]], seed: int, n: int) ->
     if not photos:
         raise ValueError("calibration needs at least one photograph")
     random = np.random.default_rng(seed)
-    crops = np.empty((n, CROP, CROP, 3), np.uint8)
+    crops = np.empty((n, CROP, CROP, photos[0].shape[2]), np.uint8)
     for index in range(n):
         photo = photos[index % len(photos)]
         missing = [max(0, CROP - extent) for extent in photo.shape[:2]]

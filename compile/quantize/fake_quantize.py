@@ -29,7 +29,7 @@ from compile.quantize.pt2e import (
     QuantizationSpec,
     prepare_qat_pt2e,
 )
-from compile.quantize.quantize import CROPS, SEED, check_complete, one_thread
+from compile.quantize.quantize import CROPS, SEED, check_complete, count_convolutions, one_thread
 from compile.quantize.quantizer import (
     LEAST_SCALE,
     OBSERVED,
@@ -116,9 +116,11 @@ def fake_quantized(
         equalize_concats(folded, network.joined_tensors(folded), crops)
         # Guards would tie the graph to the size and number of the crops.
         graph = torch.export.export(Batched(folded), (crops[:2],)).module(check_guards=False)
-        quantizer = SchemeQuantizer(scheme, network.backbone_path, FAKE_QUANTIZERS)
+        parts = network.parts(graph.graph)
+        quantizer = SchemeQuantizer(scheme, parts, network.known_ranges, FAKE_QUANTIZERS)
+        wanted = count_convolutions(folded, graph.graph, parts)
         prepared = prepare_qat_pt2e(graph, quantizer)
-        check_complete(folded, network.backbone, scheme, quantizer.convolutions)
+        check_complete(wanted, scheme, quantizer.convolutions)
         for crop in crops:
             prepared(crop[None])
         for module in prepared.modules():

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from compile.networks.parts import module_path
+
+_BATCH_NORM = torch.ops.aten.batch_norm.default
+_CONVOLUTIONS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv_transpose2d.input)
+_FOLDABLE = {_BATCH_NORM, *_CONVOLUTIONS}
 
 _Net = TypeVar("_Net", bound=nn.Module)
 
@@ -22,10 +30,35 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     """
     net = copy.deepcopy(net)
     for _, sequence, conv, norm in list(_pairs(net)):
-        fused = fuse_conv_bn_eval(getattr(sequence, conv), getattr(sequence, norm))
-        setattr(sequence, conv, fused)
+        setattr(sequence, conv, _fused(getattr(sequence, conv), getattr(sequence, norm)))
         setattr(sequence, norm, nn.Identity())
     return net
+
+
+def fold_traced_batch_norms(net: nn.Module, graph: fx.Graph, root: str) -> None:
+    """Fold, in place, the batch norms of ``net`` that read nothing but a convolution, wherever its
+    modules are. ``graph`` was exported with ``net`` at the path ``root``."""
+    calls = Counter(module_path(node) for node in graph.nodes if node.target in _FOLDABLE)
+    for node in graph.nodes:
+        source = node.args[0] if node.target is _BATCH_NORM else None
+        if not isinstance(source, fx.Node) or source.target not in _CONVOLUTIONS:
+            continue
+        paths = [module_path(one).removeprefix(f"{root}.") for one in (source, node)]
+        conv, norm = (net.get_submodule(path) for path in paths)
+        once = all(calls[module_path(one)] == 1 for one in (source, node))
+        if once and len(source.users) == 1 and isinstance(norm, nn.BatchNorm2d):
+            _replace(net, paths[0], _fused(conv, norm))
+            _replace(net, paths[1], nn.Identity())
+
+
+def _fused(conv: nn.Module, norm: nn.BatchNorm2d) -> nn.Module:
+    assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+    return fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
+
+
+def _replace(net: nn.Module, path: str, module: nn.Module) -> None:
+    owner, _, name = path.rpartition(".")
+    setattr(net.get_submodule(owner), name, module)
 
 
 def unfold_batch_norms(folded: nn.Module, net: _Net) -> _Net:
@@ -52,5 +85,6 @@ def _pairs(net: nn.Module) -> Iterator[tuple[str, nn.Sequential, str, str]]:
     for path, module in net.named_modules():
         if isinstance(module, nn.Sequential):
             for (conv, first), (norm, second) in pairwise(module.named_children()):
-                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                kinds = nn.Conv2d, nn.ConvTranspose2d
+                if isinstance(first, kinds) and isinstance(second, nn.BatchNorm2d):
                     yield f"{path}." if path else "", module, conv, norm

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from compile.networks.network import Network
+from compile.quantize.calibration import CROP
+from compile.quantize.export_network import export_network
 from compile.quantize.schemes import Scheme
 from compile.support.build_cache import BuildCache, content_of, key_of
 
@@ -22,8 +26,9 @@ _KIND = "program"
 _SOURCES = ("compile/quantize", "compile/networks", "compile/imaging", "compile/support")
 
 
-def program_key(network: Network, scheme: Scheme, checkpoint: bytes) -> str:
-    """Compute the key of ``network`` with the weights in ``checkpoint``, quantized by ``scheme``.
+def program_key(network: Network, scheme: Scheme, weights: Path | None, net: nn.Module) -> str:
+    """Compute the key of ``network``, quantized by ``scheme``: of the file of ``weights``, or where
+    they come with its module ``net``, of that as it is exported, and of its photographs.
 
     The instruction set that PyTorch computes with is part of it: another one sums in another order,
     and scales differ in their last bits.
@@ -32,11 +37,22 @@ def program_key(network: Network, scheme: Scheme, checkpoint: bytes) -> str:
         network.name,
         json.dumps(network.parameters, sort_keys=True),
         scheme.name,
-        checkpoint,
+        *([weights.read_bytes()] if weights is not None else _contents(network, net)),
         content_of(_SOURCES),
         *(version(package) for package in ("torch", "torchao", "numpy")),
         torch.backends.cpu.get_cpu_capability(),
     )
+
+
+def _contents(network: Network, net: nn.Module) -> Iterator[bytes]:
+    for name, tensor in net.state_dict().items():
+        yield name.encode()
+        yield tensor.contiguous().numpy().tobytes()
+    wrapper = network.export_wrapper(net, torch.float32).eval()
+    program = export_network(network, wrapper, network.example_inputs(CROP, CROP))
+    yield str(program.graph).encode()
+    for photo in network.calibration_photos():
+        yield photo.tobytes()
 
 
 def keep_program(cache: BuildCache, key: str, program: ExportedProgram) -> None:
@@ -46,8 +62,14 @@ def keep_program(cache: BuildCache, key: str, program: ExportedProgram) -> None:
     cache.put(_KIND, key, content.getvalue())
 
 
-def find_program(cache: BuildCache, key: str, inputs: tuple[Tensor, ...]) -> ExportedProgram | None:
-    """Find what ``cache`` holds under ``key``, as a program that takes ``inputs``."""
+def find_program(
+    cache: BuildCache, key: str, network: Network, inputs: tuple[Tensor, ...]
+) -> ExportedProgram | None:
+    """Find what ``cache`` holds under ``key``, as a program of ``network`` that takes ``inputs``.
+
+    Raises:
+        GraphError: it does not take this size.
+    """
     content = cache.get(_KIND, key)
     if content is None:
         return None
@@ -59,4 +81,4 @@ def find_program(cache: BuildCache, key: str, inputs: tuple[Tensor, ...]) -> Exp
     # Nothing in the graph holds a size but the check of what comes in.
     module._forward_pre_hooks.clear()
     module._forward_pre_hooks_with_kwargs.clear()
-    return torch.export.export(module, inputs)
+    return export_network(network, module, inputs)

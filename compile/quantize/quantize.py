@@ -15,18 +15,22 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
+from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
+from compile.networks.parts import BACKBONE, HEAD, Parts
 from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
-from compile.quantize.fold import fold_batch_norms
+from compile.quantize.export_network import export_network
+from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import SchemeQuantizer
+from compile.quantize.replace_modules import replace_modules
 from compile.quantize.schemes import Precision, Scheme
 
 CROPS = 24
@@ -59,10 +63,20 @@ def quantize_network(
     """
     network.check_size(height, width)
     dtype = getattr(torch, scheme.float_dtype)
-    folded = fold_batch_norms(net).to(dtype)
+    folded = _with_kernels(network, fold_batch_norms(net)).to(dtype)
     with one_thread():
         program = _quantized(network, folded, scheme, photos, dtype)
-    return torch.export.export(program, network.example_inputs(height, width))
+    return export_network(network, program, network.example_inputs(height, width))
+
+
+def _with_kernels(network: Network, folded: nn.Module) -> nn.Module:
+    """``folded`` with modules that have kernels in place of those that have none."""
+    if any(isinstance(module, nn.BatchNorm2d) for module in folded.modules()):
+        wrapper = network.export_wrapper(folded, torch.float32).eval()
+        graph = export_network(network, wrapper, network.example_inputs(CROP, CROP)).graph
+        fold_traced_batch_norms(folded, graph, ROOT)
+    replace_modules(folded)
+    return folded
 
 
 def _quantized(
@@ -105,10 +119,12 @@ def _quantize(
     """Prepare ``wrapper``, around ``folded``, calibrate on ``crops`` (uint8 [n, 256, 256, 3]) and
     convert."""
     # Guards would tie the graph to the size of the crops.
-    graph = torch.export.export(wrapper, (crops[:1],)).module(check_guards=False)
-    quantizer = SchemeQuantizer(scheme, network.backbone_path)
+    graph = export_network(network, wrapper, (crops[:1],)).module(check_guards=False)
+    parts = network.parts(graph.graph)
+    quantizer = SchemeQuantizer(scheme, parts, network.known_ranges)
+    wanted = count_convolutions(folded, graph.graph, parts)
     prepared = prepare_pt2e(graph, quantizer)
-    check_complete(folded, network.backbone, scheme, quantizer.convolutions)
+    check_complete(wanted, scheme, quantizer.convolutions)
     with torch.no_grad(), observing_in_threads(prepared):
         for crop in crops:
             prepared(crop[None])
@@ -118,25 +134,30 @@ def _quantize(
     return converted
 
 
-def check_complete(net: nn.Module, backbone: str, scheme: Scheme, quantized: Counter[str]) -> None:
-    """Compare with the modules of ``net``, whose ``backbone`` is at that path: a quantizer that
-    matches nothing would raise nothing by itself.
+def count_convolutions(net: nn.Module, graph: fx.Graph, parts: Parts) -> Counter[str]:
+    """Count the convolutions of each part in the exported ``graph`` of ``net``.
+
+    Raises:
+        RuntimeError: ``parts`` lack some, so that they would stay in float.
+    """
+    convolutions = [node for node in graph.nodes if node.target is torch.ops.aten.conv2d.default]
+    found = Counter(parts[node] for node in convolutions if node in parts)
+    modules = sum(isinstance(inner, nn.Conv2d) for inner in net.modules())
+    if found.total() < max(len(convolutions), modules):
+        raise RuntimeError(f"{found.total()} of {modules} convolutions are in a part")
+    return found
+
+
+def check_complete(wanted: Counter[str], scheme: Scheme, quantized: Counter[str]) -> None:
+    """Compare with how many convolutions each part has: a quantizer that matches nothing would
+    raise nothing by itself.
 
     Raises:
         RuntimeError: a convolution was missed.
     """
-    in_backbone = _count_convolutions(net.get_submodule(backbone))
-    parts = (
-        ("backbone", scheme.backbone, in_backbone),
-        ("head", scheme.head, _count_convolutions(net) - in_backbone),
-    )
-    for part, precision, convolutions in parts:
-        wanted = 0 if precision is Precision.FLOAT else convolutions
-        if quantized[part] != wanted:
+    for part, precision in ((BACKBONE, scheme.backbone), (HEAD, scheme.head)):
+        convolutions = 0 if precision is Precision.FLOAT else wanted[part]
+        if quantized[part] != convolutions:
             raise RuntimeError(
-                f"{quantized[part]} of the {wanted} convolutions of the {part} were quantized"
+                f"{quantized[part]} of the {convolutions} convolutions of the {part} were quantized"
             )
-
-
-def _count_convolutions(module: nn.Module) -> int:
-    return sum(isinstance(inner, nn.Conv2d) for inner in module.modules())

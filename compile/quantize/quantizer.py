@@ -15,11 +15,13 @@ int8 part therefore has int8 tensors on every edge:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch.fx import GraphModule, Node
 
+from compile.networks.parts import BACKBONE, HEAD, Parts, module_path
 from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
 from compile.quantize.pt2e import (
     FixedQParamsQuantizationSpec,
@@ -52,7 +54,14 @@ ARITHMETIC = frozenset(
         aten.mul.Tensor,
     }
 )
-MOVERS = frozenset({aten.cat.default, aten.upsample_nearest2d.vec})
+MOVERS = frozenset(
+    {
+        aten.cat.default,
+        aten.max_pool2d.default,
+        aten.pixel_shuffle.default,
+        aten.upsample_nearest2d.vec,
+    }
+)
 OTHERS = frozenset(
     {
         aten.conv2d.default,
@@ -60,6 +69,10 @@ OTHERS = frozenset(
         aten.tanh.default,
         aten.adaptive_avg_pool2d.default,
         aten.instance_norm.default,
+        aten.leaky_relu.default,
+        aten.leaky_relu_.default,
+        aten.silu.default,
+        aten.silu_.default,
     }
 )
 QUANTIZED = ACTIVATIONS | ARITHMETIC | MOVERS | OTHERS
@@ -73,12 +86,6 @@ def _fixed(scale: float, zero_point: int) -> FixedQParamsQuantizationSpec:
 
 # Exact for a photograph of 8 bits: the byte u becomes u - 128.
 IMAGE = _fixed(1 / 255, -128)
-
-# 2x-1 of the byte u is (2u - 255) / 255. With scale 2/255 every byte would fall on a rounding tie,
-# u - 127.5, and half of the levels would be lost; zero must be exact, too, since the first
-# convolution pads with it. With 1/127 no byte is on a tie and all but two keep a level of their
-# own.
-ENCODER_INPUT = _fixed(1 / 127, 0)
 
 FIXED_OUTPUTS = {
     aten.sigmoid.default: _fixed(1 / 256, -128),
@@ -132,21 +139,6 @@ OBSERVERS = Specifications(OBSERVED, OBSERVED_ONCE_PER_IMAGE, WEIGHTS)
 """For quantization after training."""
 
 
-def module_path(node: Node) -> str:
-    """Where in the network ``node`` was called, such as ``net.head.conv1``; "" if unknown."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return [path for path, _ in stack.values()][-1] if stack else ""
-
-
-def part_of(node: Node, backbone: str) -> str:
-    """The part that ``node`` belongs to: "backbone" inside of the module at the path ``backbone``,
-    "head" elsewhere in the network, which the path begins with, and "" outside of it."""
-    path, backbone_path = module_path(node).split("."), backbone.split(".")
-    if path[0] != backbone_path[0]:
-        return ""
-    return "backbone" if path[: len(backbone_path)] == backbone_path else "head"
-
-
 class SchemeQuantizer(Quantizer):
     """Annotates the graph of an exported network with a scheme.
 
@@ -155,14 +147,20 @@ class SchemeQuantizer(Quantizer):
     """
 
     def __init__(
-        self, scheme: Scheme, backbone: str, specifications: Specifications = OBSERVERS
+        self,
+        scheme: Scheme,
+        parts: Parts,
+        known_ranges: Mapping[str, tuple[float, int]],
+        specifications: Specifications = OBSERVERS,
     ) -> None:
-        """For one scheme and one graph, in which ``backbone`` is the path of the module that the
-        scheme calls so, as ``net.backbone``; the rest of ``net`` is the head."""
+        """For one scheme and one graph, whose operations belong to ``parts``. ``known_ranges`` are
+        of arithmetic with constants: scale and zero point by the path of the module that does it.
+        """
         super().__init__()
         self._specifications = specifications
-        self._backbone = backbone
-        self._precisions = {"backbone": scheme.backbone, "head": scheme.head}
+        self._parts = parts
+        self._known_ranges = {path: _fixed(*numbers) for path, numbers in known_ranges.items()}
+        self._precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head}
         self.convolutions: Counter[str] = Counter()
 
     def annotate(self, model: GraphModule) -> GraphModule:
@@ -174,11 +172,10 @@ class SchemeQuantizer(Quantizer):
             output = None
             if node.target is aten.conv2d.default:
                 inputs[node.args[1]] = self._specifications.weights
-                self.convolutions[part_of(node, self._backbone)] += 1
+                self.convolutions[self._parts[node]] += 1
             if self._in_int8(node):
                 if not _is_scaling(node):
-                    image = [n for n in _activations_of(node) if not self._in_int8(n)]
-                    inputs |= dict.fromkeys(image, IMAGE)
+                    inputs |= self._float_inputs(node)
                 output = groups.get(node)
             node.meta["quantization_annotation"] = QuantizationAnnotation(
                 inputs, output, _annotated=True
@@ -196,8 +193,19 @@ class SchemeQuantizer(Quantizer):
     def _in_int8(self, node: Node) -> bool:
         return self._is_ours(node) and self._precision(node) is Precision.INT8
 
+    def _float_inputs(self, node: Node) -> dict[Node, QuantizationSpecBase]:
+        """How the tensors that ``node`` reads are quantized that are not made in int8."""
+        inside = self._specifications.activations
+        if node.target in MOVERS:
+            inside = SharedQuantizationSpec(node)
+        return {
+            source: inside if source in self._parts else IMAGE
+            for source in _activations_of(node)
+            if not self._in_int8(source)
+        }
+
     def _precision(self, node: Node) -> Precision:
-        return self._precisions.get(part_of(node, self._backbone), Precision.FLOAT)
+        return self._precisions.get(self._parts.get(node, ""), Precision.FLOAT)
 
     def _sharing_groups(self, nodes: list[Node]) -> dict[Node, QuantizationSpecBase]:
         """How the output of each of ``nodes`` (in the graph's order) is quantized.
@@ -217,14 +225,15 @@ class SchemeQuantizer(Quantizer):
         for node in first:
             if node.target in FIXED_OUTPUTS:
                 fixed[node] = FIXED_OUTPUTS[node.target]
-            elif _is_scaling(node):
-                fixed[node] = ENCODER_INPUT
+            elif _is_scaling(node) and module_path(node) in self._known_ranges:
+                fixed[node] = self._known_ranges[module_path(node)]
         for node in nodes:
             if node.target not in MOVERS:
                 continue
             for source in _activations_of(node):
                 if source not in first:
-                    fixed[root(node)] = IMAGE
+                    if source not in self._parts:
+                        fixed[root(node)] = IMAGE
                     continue
                 low, high = sorted((root(source), root(node)), key=order.__getitem__)
                 first[high] = low
@@ -251,7 +260,7 @@ def _activations_of(node: Node) -> list[Node]:
         assert isinstance(joined, list | tuple)
         return [arg for arg in joined if isinstance(arg, Node)]
     count = 2 if node.target in ARITHMETIC else 1
-    return [arg for arg in node.args[:count] if isinstance(arg, Node)]
+    return [arg for arg in node.args[:count] if isinstance(arg, Node) and arg.op != "get_attr"]
 
 
 def _is_scaling(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +14,7 @@ from torch import nn
 from compile.imaging.decode_hdr import decode_hdr
 from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
 from compile.networks.mqnet.network import SIZE_MULTIPLE, InvertedResidual, MQNet, check_attention
-from compile.networks.network import JoinedTensor, Network
+from compile.networks.network import Decoding, JoinedTensor, Network
 
 SKIP_RANGE = 6.0
 """Skips are ReLU6 outputs."""
@@ -22,14 +22,25 @@ SKIP_RANGE = 6.0
 IMAGE_RANGE = 1.0
 """The image lies in [0, 1]."""
 
+# 2x-1 of the byte u is (2u - 255) / 255. With scale 2/255 every byte would fall on a rounding tie,
+# u - 127.5, and half of the levels would be lost; zero must be exact, too, since the first
+# convolution pads with it. With 1/127 no byte is on a tie and all but two keep a level of their
+# own.
+ENCODER_INPUT = 1 / 127, 0
+
 
 @dataclass(frozen=True)
 class MQNetEntry(Network):
-    """:class:`compile.networks.mqnet.network.MQNet` with an ``attention``, by name."""
+    """MQNet, a mixed quantization network for inverse tone mapping (Borrego-Carazo 2021).
+
+    Attributes:
+        attention: of the decoder, by name.
+    """
 
     name: ClassVar[str] = "mqnet"
     size_multiple: ClassVar[int] = SIZE_MULTIPLE
     least_side: ClassVar[int] = SIZE_MULTIPLE
+    decoding: ClassVar[Decoding] = "mqnet"
 
     attention: str = "ca"
 
@@ -50,7 +61,11 @@ class MQNetEntry(Network):
         """The bundled weights."""
         return bundled_weights(self.attention, fine_tuned)
 
-    def load(self, checkpoint: Path) -> MQNet:
+    def architecture(self) -> MQNet:
+        """MQNet without weights."""
+        return MQNet(self.attention)
+
+    def load(self, checkpoint: Path | None) -> MQNet:
         """MQNet with the weights of ``checkpoint``."""
         return load_checkpoint(checkpoint, self.attention)
 
@@ -66,6 +81,11 @@ class MQNetEntry(Network):
             for stage, blocks, reader in zip(decoder.stages, stages, readers, strict=True)
         ]
         return *joined, JoinedTensor(decoder.merge_skip, (producer,), (last_reader,), IMAGE_RANGE)
+
+    @property
+    def known_ranges(self) -> Mapping[str, tuple[float, int]]:
+        """Of the encoder's input."""
+        return {f"{self.backbone_path}.encoder": ENCODER_INPUT}
 
     def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Linear relative light of H."""

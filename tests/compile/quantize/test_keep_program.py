@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import tvm
+from torch import nn
 from torch.export import ExportedProgram
 
 from compile import build_network as building
@@ -34,9 +37,9 @@ def test_program_is_the_same(
 ) -> None:
     """Kept at one size, found at the same and at another one."""
     network, cache = network_named("mqnet"), BuildCache(tmp_path / "cache")
-    key = program_key(network, scheme_named(scheme), b"weights")
+    key = "a key"
     keep_program.keep_program(cache, key, quantized_program(scheme))
-    found = keep_program.find_program(cache, key, network.example_inputs(*size))
+    found = keep_program.find_program(cache, key, network, network.example_inputs(*size))
     expected = quantized_program(scheme, size=size)
     assert imported(import_program(found)) == imported(import_program(expected))
 
@@ -50,13 +53,27 @@ def test_nothing_is_calibrated_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert imported(import_program(first)) == imported(import_program(again))
 
 
-def test_what_has_another_key() -> None:
-    mqnet, mixed = network_named("mqnet"), scheme_named("mixed")
+def test_what_has_another_key(tmp_path: Path) -> None:
+    mqnet, mixed, net = network_named("mqnet"), scheme_named("mixed"), nn.Identity()
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"weights")
+    other.write_bytes(b"other weights")
     keys = {
-        program_key(mqnet, mixed, b"weights"),
-        program_key(mqnet, mixed, b"other weights"),
-        program_key(mqnet, scheme_named("int8"), b"weights"),
-        program_key(network_named("mqnet", attention="sa"), mixed, b"weights"),
+        program_key(mqnet, mixed, one, net),
+        program_key(mqnet, mixed, other, net),
+        program_key(mqnet, scheme_named("int8"), one, net),
+        program_key(network_named("mqnet", attention="sa"), mixed, one, net),
     }
     assert len(keys) == 4
-    assert program_key(mqnet, mixed, b"weights") in keys
+    assert program_key(mqnet, mixed, one, net) in keys
+
+
+def test_module_without_a_file_has_the_key_of_what_it_computes() -> None:
+    unet, mixed = network_named("unet", divisor="16"), scheme_named("mixed")
+    net, same, other = (unet.load(None) for _ in range(3))
+    with torch.no_grad():
+        other.head[0].bias += 1
+    without = copy.deepcopy(net)
+    without.head[1] = nn.Identity()
+    keys = [program_key(unet, mixed, None, each) for each in (net, same, other, without)]
+    assert keys[0] == keys[1] and len(set(keys)) == 3

@@ -24,6 +24,7 @@ from compile.quantize import quantize
 from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
+from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.schemes import SCHEMES, Precision, SchemeName, scheme_named
 from compile.support.errors import MqnetError
 
@@ -287,8 +288,12 @@ def test_other_sizes_are_refused(height: int, width: int) -> None:
 
 
 def test_missed_convolutions_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compile.quantize.quantizer.part_of", lambda node, backbone: "")
     monkeypatch.setattr(quantize, "CROPS", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(MQNetEntry, "parts", lambda entry, graph: {})
+        with pytest.raises(RuntimeError, match="0 of 74 convolutions are in a part"):
+            quantize_network(network("none"), SCHEMES["mixed"], PHOTOS, 32, 32)
+    monkeypatch.setattr(SchemeQuantizer, "_is_ours", lambda quantizer, node: False)
     with pytest.raises(RuntimeError, match="0 of the 71 convolutions of the backbone"):
         quantize_network(network("none"), SCHEMES["mixed"], PHOTOS, 32, 32)
 
