@@ -1,4 +1,4 @@
-"""Compile MQNet for a target: writes a shared library and its manifest."""
+"""Compile a network for a target: writes a shared library and its manifest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Compile MQNet for a target: writes a shared library and manifest.json.
+    """Compile a network for a target: writes a shared library and manifest.json.
 
     Example: python compile/build.py --target android-arm64 --size 768x1280
     """
@@ -35,11 +35,24 @@ class Options:
     scheme: SchemeName = "mixed"
     """Precision: the paper's int8 backbone with a float head, or one throughout."""
 
-    attention: AttentionName = "ca"
-    """Attention of the decoder: channel, both, spatial or none."""
+    network: str = "mqnet"
+    """What to compile: a network by name, or FILE.py:FUNCTION of your own, which returns (module,
+    example_inputs), as ./my_net.py:build; `help` lists the names."""
+
+    attention: AttentionName | None = None
+    """Attention of MQNet's decoder: channel (unless given), both, spatial or none."""
+
+    head: str | None = None
+    """Path of the module of your network that keeps float activations under a scheme with two
+    precisions, as net.tail; the last convolutions unless given."""
+
+    calibrate: Path | None = None
+    """Folder of photographs on which the scales of your network's activations are chosen; its
+    example input unless given."""
 
     size: str = "768x1280"
-    """Height x width of the picture in pixels, rounded up to multiples of 32."""
+    """Height x width of the picture in pixels, rounded up to what the network takes: MQNet
+    multiples of 32."""
 
     threads: int | None = None
     """The most threads that a frame may run on: compile/infer.py and bench/latency.py take any
@@ -50,10 +63,12 @@ class Options:
     given."""
 
     checkpoint: Path | None = None
-    """Weights (.safetensors); the bundled ones of the attention unless given."""
+    """Weights (.safetensors); MQNet's bundled ones of the attention, or those of your function's
+    module, unless given."""
 
     out: Path | None = None
-    """Folder to write to; build/TARGET-SCHEME-ATTENTION-SIZE unless given."""
+    """Folder to write to; build/TARGET-SCHEME-NETWORK-SIZE unless given, MQNet named by its
+    attention."""
 
     logs: Path | None = None
     """Folder of the targets' tuning logs, as of compile/tune.py; tuning_logs/ of this repository
@@ -85,6 +100,9 @@ def _build(options: Options) -> None:
     set_up_logging(options.verbose)
     if options.target == "help":
         _show_targets(options.json)
+        return
+    if options.network == "help":
+        _show_networks(options.json)
         return
     from compile.artefact.manifest import LIBRARY, MANIFEST
     from compile.artefact.show_build import show_build
@@ -119,13 +137,14 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
     from compile.artefact.keep_artefact import artefact_key, request_facts, restore_artefact
     from compile.codegen.link.linkers import find_ndk
 
-    if not cache.is_on or options.dump_ir is not None:
+    # A file of the user's own may import others.
+    if not cache.is_on or options.dump_ir is not None or ".py" in options.network:
         return None
     facts = request_facts(
         target=target,
         scheme=options.scheme,
-        network="mqnet",
-        parameters={"attention": options.attention},
+        network=options.network,
+        parameters=_parameters(options),
         size=options.size,
         threads=options.threads,
         ndk_compiler=find_ndk(os.environ),
@@ -139,9 +158,9 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
     from compile.build_network import build_network
     from compile.build_request import BuildRequest, parse_size
     from compile.codegen.link.linkers import find_ndk
-    from compile.networks.registry import network_named
+    from compile.networks.registry import find_network
 
-    network = network_named("mqnet", attention=options.attention)
+    network = find_network(options.network, _parameters(options))
     request = BuildRequest(
         target=target,
         scheme=options.scheme,
@@ -156,6 +175,24 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
         logs=options.logs,
     )
     return build_network(request, progress, cache=cache)
+
+
+def _parameters(options: Options) -> dict[str, str]:
+    """Those of the network that were given."""
+    attention = options.attention or ("ca" if options.network == "mqnet" else None)
+    given = {"attention": attention, "head": options.head, "calibrate": options.calibrate}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _show_networks(as_json: bool) -> None:
+    from compile.networks.show_networks import describe_networks, print_networks
+
+    if as_json:
+        print(json.dumps(describe_networks(), indent=2))
+    else:
+        from rich.console import Console
+
+        print_networks(Console())
 
 
 def _show_targets(as_json: bool) -> None:

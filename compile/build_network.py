@@ -41,6 +41,7 @@ from compile.build_request import BuildRequest
 from compile.codegen.kernel_objects import EmittedCode
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
+from compile.networks.registry import NETWORKS
 from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
@@ -118,7 +119,9 @@ def build_network(
     check_scratch_space()
     key = None
     # Modules that are to be dumped have to be made, and a program of the caller's has no key.
-    if cache.is_on and request.dump_ir is None and program is None:
+    # What the file of a user's own network imports is not known.
+    is_known = request.network.name in NETWORKS
+    if cache.is_on and is_known and request.dump_ir is None and program is None:
         key = artefact_key(request.facts(), request.checkpoint, request.logs)
         if (kept := restore_artefact(cache, key, folder, progress)) is not None:
             return kept
@@ -148,12 +151,12 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     weights = request.weights
     net = network.load(weights)
     network.check_size(*request.size)
-    key = program_key(network, scheme, weights.read_bytes())
-    found = find_program(cache, key, network.example_inputs(*request.size))
+    key = program_key(network, scheme, weights, net) if cache.is_on else ""
+    found = find_program(cache, key, network, network.example_inputs(*request.size))
     if found is not None:
         return found
     photos = network.calibration_photos()
-    check_output(network, net, photos, str(weights))
+    check_output(network, net, photos, str(weights or network.title))
     program = quantize_network(network, net, scheme, photos, *request.size)
     if cache.is_on:
         keep_program(cache, key, program)
@@ -245,9 +248,12 @@ def describe_build(
     return Manifest(
         format=FORMAT,
         scheme=request.scheme,
-        network=request.network.name,
+        network=request.network.title,
+        decoding=request.network.decoding,
         attention=request.network.parameters.get("attention", "none"),
-        checkpoint=CheckpointFacts(checkpoint.name, sha256_of(checkpoint)),
+        checkpoint=None
+        if checkpoint is None
+        else CheckpointFacts(checkpoint.name, sha256_of(checkpoint)),
         target=describe_target(spec),
         threads=max(planned.part.options.threads for planned in plan.parts),
         input=interface.input,

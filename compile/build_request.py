@@ -52,8 +52,9 @@ class BuildRequest:
     logs: Path | None = None
 
     @property
-    def weights(self) -> Path:
-        """The file of weights: the checkpoint, or the network's own.
+    def weights(self) -> Path | None:
+        """The file of weights: the checkpoint, or the network's own; None where its module comes
+        with weights.
 
         Raises:
             CheckpointError: there are none.

@@ -139,7 +139,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         network: by name; not written where it is MQNet, which it was before there were others.
         scheme: by name.
         attention: MQNet's, by name; "none" for a network without one.
-        checkpoint: the weights.
+        decoding: what the output means; see :class:`compile.networks.network.Network`.
+        checkpoint: the weights; not written where they came with the network's module.
         target: what it was built for.
         threads: the most that a frame may run on, and as many as it runs on unless the user names
             fewer.
@@ -158,7 +159,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     network: str = "mqnet"
     scheme: str
     attention: str
-    checkpoint: CheckpointFacts
+    decoding: str = "mqnet"
+    checkpoint: CheckpointFacts | None = None
     target: TargetFacts
     threads: int
     input: NetworkTensor

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from compile.networks.mqnet.entry import MQNetEntry
 from compile.networks.network import Network
+from compile.networks.user_network import UserNetwork
+from compile.networks.zoo import ZOO
 from compile.support.errors import MqnetError
 
-NETWORKS: dict[str, type[Network]] = {entry.name: entry for entry in (MQNetEntry,)}
+_ENTRIES: tuple[type[Network], ...] = (MQNetEntry, *ZOO)
+NETWORKS: dict[str, type[Network]] = {entry.name: entry for entry in _ENTRIES}
 
 
 def network_named(name: str, **parameters: str) -> Network:
@@ -16,5 +21,24 @@ def network_named(name: str, **parameters: str) -> Network:
         MqnetError: there is none, or a parameter has no such value.
     """
     if name not in NETWORKS:
-        raise MqnetError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
+        raise MqnetError(
+            f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}, or give "
+            "FILE.py:FUNCTION"
+        )
     return NETWORKS[name](**parameters)
+
+
+def find_network(text: str, parameters: dict[str, str]) -> Network:
+    """The network that a user asks for: a name, or a file and a function, as my_net.py:build.
+
+    Raises:
+        MqnetError: there is none, or it has no parameter of one of those names.
+    """
+    is_file = ".py" in text and text not in NETWORKS
+    known = fields(UserNetwork if is_file else NETWORKS.get(text, Network))
+    for name in parameters:
+        if (is_file or text in NETWORKS) and name not in {field.name for field in known}:
+            raise MqnetError(f"network {text} has no {name}: leave --{name} out")
+    if is_file:
+        return UserNetwork(source=text, **parameters)
+    return network_named(text, **parameters)

@@ -56,7 +56,12 @@ def run_photo(
     """
     frame, placement = fit_photo(photo, *session.artefact.size, mode)
     output, seconds = session.run(frame)
-    return decode_hdr(unfit(output, placement)), seconds
+    decode = decode_hdr if session.artefact.manifest.decoding == "mqnet" else _as_it_is
+    return decode(unfit(output, placement)), seconds
+
+
+def _as_it_is(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    return light
 
 
 def infer_photos(

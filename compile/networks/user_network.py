@@ -1,0 +1,187 @@
+"""A network of the user's own: what a function in a Python file of theirs returns."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+
+from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ROOT
+from compile.networks.network import Network
+from compile.networks.parts import Parts, last_convolutions, module_path, parts_by_head
+from compile.networks.weights_file import load_weights
+from compile.support.errors import CheckpointError, MqnetError
+
+log = logging.getLogger(__name__)
+
+_PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class UserNetwork(Network):
+    """The module that the function ``source``, as ``my_net.py:build``, returns.
+
+    It takes a picture, float32 [1, channels, H, W] in [0, 1]. The function has no arguments and
+    returns ``(module, example_inputs)``, of which the only input is such a picture.
+
+    Attributes:
+        source: file and function.
+        head: path of the module that keeps float activations under a scheme with two precisions;
+            "" for the last convolutions.
+        calibrate: folder of photographs to choose scales on; "" for the example input.
+    """
+
+    name: ClassVar[str] = "user"
+
+    source: str
+    head: str = ""
+    calibrate: str = ""
+
+    @property
+    def label(self) -> str:
+        """The file's name and the function's, unless that is ``build``."""
+        path, function = _split(self.source)
+        return path.stem if function == "build" else f"{path.stem}-{function}"
+
+    @property
+    def title(self) -> str:
+        """The file and the function."""
+        return self.label
+
+    @property
+    def channels(self) -> int:  # type: ignore[override]
+        """Of the example input."""
+        return int(_called(self.source)[1].shape[1])
+
+    def weights(self, fine_tuned: bool) -> Path | None:
+        """None: the function's module has weights.
+
+        Raises:
+            CheckpointError: they were to be fine-tuned under quantization.
+        """
+        if fine_tuned:
+            raise CheckpointError(
+                f"{self.source} brings no weights that were fine-tuned under quantization: choose "
+                "another scheme, such as mixed"
+            )
+        return None
+
+    def load(self, checkpoint: Path | None) -> nn.Module:
+        """The function's module, with the weights of ``checkpoint`` where one is given."""
+        net = copy.deepcopy(_called(self.source)[0])
+        if checkpoint is not None:
+            load_weights(net, checkpoint)
+        return net
+
+    def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
+        """Those of the folder, or the example input."""
+        return _calibration_photos(self)
+
+    def parts(self, graph: fx.Graph) -> Parts:
+        """By :attr:`head`."""
+        if not self.head:
+            paths = (
+                module_path(node).removeprefix(f"{ROOT}.") for node in last_convolutions(graph)
+            )
+            log.warning(
+                "%s: the head begins at %s: name another module with --head",
+                self.label,
+                " and ".join(sorted(paths)),
+            )
+        return parts_by_head(graph, ROOT, self.head and f"{ROOT}.{self.head}")
+
+
+@cache
+def _calibration_photos(network: UserNetwork) -> Sequence[NDArray[np.uint8]]:
+    if not network.calibrate:
+        log.warning(
+            "%s: scales are chosen on the example input alone, which may fit no photograph: give a "
+            "folder of them with --calibrate",
+            network.label,
+        )
+        pictures = (_called(network.source)[1].clamp(0, 1) * 255).round().to(torch.uint8)
+        return [picture.permute(1, 2, 0).numpy() for picture in pictures]
+    folder = Path(network.calibrate)
+    if not folder.is_dir():
+        raise MqnetError(f"calibrate {folder} is no folder: give one that holds photographs")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PHOTOS)
+    if not paths:
+        raise MqnetError(f"calibrate {folder} holds no photograph ({', '.join(_PHOTOS)})")
+    return [_with_channels(read_photo(path), network.channels) for path in paths]
+
+
+def _with_channels(photo: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if channels == 3:
+        return photo
+    if channels == 1:
+        return photo.mean(axis=2, keepdims=True).round().astype(np.uint8)
+    raise MqnetError(
+        f"photographs have 3 channels or, in grey, 1, and the network takes {channels}: it cannot "
+        "be calibrated on them"
+    )
+
+
+def _split(source: str) -> tuple[Path, str]:
+    path, colon, function = source.rpartition(":")
+    return (Path(path), function) if colon else (Path(function), "build")
+
+
+@cache
+def _called(source: str) -> tuple[nn.Module, Tensor]:
+    """The module and its example input.
+
+    Raises:
+        MqnetError: the file or the function is not there or fails, or returns something else.
+    """
+    path, name = _split(source)
+    if not path.is_file():
+        raise MqnetError(
+            f"network {path} is no file: give FILE.py:FUNCTION, or a name; `--network "
+            "help` lists those"
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # Its name ends in .py.
+    file = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.absolute()))  # As of a script: it may import its neighbours.
+    try:
+        spec.loader.exec_module(file)
+        if not callable(function := getattr(file, name, None)):
+            raise MqnetError(f"{path} has no function {name!r}: give FILE.py:FUNCTION")
+        made = function()
+    except MqnetError:
+        raise
+    except Exception as error:  # Of the user's own code.
+        raise MqnetError(f"{source} fails: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent.absolute()))
+    return _checked(source, made)
+
+
+def _checked(source: str, made: object) -> tuple[nn.Module, Tensor]:
+    wanted = f"{source} returns %s: let it return (module, example_inputs), a module in evaluation "
+    wanted += "mode and a tuple of one picture, float32 [1, channels, height, width] in [0, 1]"
+    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], nn.Module):
+        raise MqnetError(wanted % f"a {type(made).__name__}")
+    net, inputs = made
+    if net.training:
+        raise MqnetError(wanted % "a module in training mode (call its eval())")
+    if not isinstance(inputs, tuple) or not all(isinstance(one, Tensor) for one in inputs):
+        raise MqnetError(wanted % "example inputs that are no tuple of tensors")
+    if len(inputs) != 1:
+        raise MqnetError(wanted % f"{len(inputs)} inputs, of which one is taken")
+    (picture,) = inputs
+    if picture.dtype != torch.float32 or picture.ndim != 4 or picture.shape[0] != 1:
+        raise MqnetError(wanted % f"an input {picture.dtype} {list(picture.shape)}")
+    return net, picture.detach()

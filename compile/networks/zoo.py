@@ -1,0 +1,33 @@
+"""The networks of the paper's comparison, with seeded weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from compile.networks.seeded_network import SeededNetwork
+from compile.networks.unet import UNet
+from compile.networks.unet_plus_plus import UNetPlusPlus
+
+
+@dataclass(frozen=True)
+class UNetEntry(SeededNetwork):
+    """U-Net (Ronneberger 2015), 32 to 512 channels."""
+
+    name: ClassVar[str] = "unet"
+    module: ClassVar = UNet
+    size_multiple: ClassVar[int] = UNet.SIZE_MULTIPLE
+    least_side: ClassVar[int] = UNet.LEAST_SIDE
+
+
+@dataclass(frozen=True)
+class UNetPlusPlusEntry(SeededNetwork):
+    """U-Net++ (Zhou 2018), 32 to 512 channels."""
+
+    name: ClassVar[str] = "unet++"
+    module: ClassVar = UNetPlusPlus
+    size_multiple: ClassVar[int] = UNetPlusPlus.SIZE_MULTIPLE
+    least_side: ClassVar[int] = UNetPlusPlus.LEAST_SIDE
+
+
+ZOO: tuple[type[SeededNetwork], ...] = (UNetEntry, UNetPlusPlusEntry)

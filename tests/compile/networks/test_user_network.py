@@ -1,0 +1,139 @@
+"""A network from a user's own file, and what may be wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from compile.networks.registry import find_network
+from compile.support.errors import MqnetError
+
+GOOD = """
+import torch
+from torch import nn
+from neighbour import WIDTH
+
+def build():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 3, 1))
+    return net.eval(), (torch.rand(1, 3, 64, 48),)
+
+def grey():
+    return nn.Conv2d(1, 1, 1).eval(), (torch.rand(1, 1, 32, 32),)
+
+class Wrong:
+    training = lambda: (nn.Conv2d(3, 3, 1), (torch.rand(1, 3, 32, 32),))
+    alone = lambda: nn.Conv2d(3, 3, 1).eval()
+    two = lambda: (nn.Conv2d(3, 3, 1).eval(), (torch.rand(1, 3, 32, 32),) * 2)
+    bytes = lambda: (nn.Conv2d(3, 3, 1).eval(), (torch.zeros(1, 3, 9, 9, dtype=torch.uint8),))
+    flat = lambda: (nn.Linear(3, 3).eval(), (torch.rand(1, 3),))
+    listed = lambda: (nn.Conv2d(3, 3, 1).eval(), [torch.rand(1, 3, 32, 32)])
+    fails = lambda: 1 / 0
+
+globals().update({name: value for name, value in vars(Wrong).items() if name[0] != "_"})
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "neighbour.py").write_text("WIDTH = 5\n")
+    path = tmp_path / "my_net.py"
+    path.write_text(GOOD)
+    return path
+
+
+def test_it_brings_its_weights_and_its_picture(file: Path) -> None:
+    network = find_network(f"{file}:build", {})
+    assert network.label == network.title == "my_net" and network.channels == 3
+    assert network.weights(fine_tuned=False) is None and network.decoding == "linear"
+    (photo,) = network.calibration_photos()
+    assert photo.shape == (64, 48, 3) and photo.dtype == np.uint8 and photo.std() > 60
+    net = network.load(None)
+    assert net(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+    assert net is not network.load(None)
+    assert find_network(str(file), {}).label == "my_net"
+    assert find_network(f"{file}:grey", {}).label == "my_net-grey"
+
+
+def test_weights_of_a_file(file: Path, tmp_path: Path) -> None:
+    network = find_network(f"{file}:build", {})
+    state = {name: tensor + 1 for name, tensor in network.load(None).state_dict().items()}
+    save_file(state, tmp_path / "weights.safetensors")
+    loaded = network.load(tmp_path / "weights.safetensors").state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+    for change, said in (
+        ({"2.bias": torch.zeros(4)}, "of another network: .*2.bias"),
+        ({"3.bias": torch.zeros(4)}, "has besides 3.bias"),
+    ):
+        save_file({**state, **change}, tmp_path / "other.safetensors")
+        with pytest.raises(MqnetError, match=said):
+            network.load(tmp_path / "other.safetensors")
+    (tmp_path / "text").write_text("no weights")
+    for name, said in (("text", "no safetensors file"), ("none", "does not exist")):
+        with pytest.raises(MqnetError, match=f"{name} .*{said}|{name} {said}"):
+            network.load(tmp_path / name)
+    with pytest.raises(MqnetError, match="fine-tuned under quantization"):
+        network.weights(fine_tuned=True)
+
+
+def test_photographs_of_a_folder(file: Path, tmp_path: Path) -> None:
+    photos, empty = tmp_path / "photos", tmp_path / "empty"
+    photos.mkdir()
+    empty.mkdir()
+    with pytest.raises(MqnetError, match="empty holds no photograph"):
+        find_network(f"{file}:build", {"calibrate": str(empty)}).calibration_photos()
+    Image.new("RGB", (40, 33), (200, 100, 50)).save(photos / "b.png")
+    Image.new("RGB", (34, 50), (10, 20, 30)).save(photos / "a.PNG")
+    (photos / "notes.txt").write_text("no photograph")
+    shapes = [
+        photo.shape
+        for function in ("build", "grey")
+        for photo in find_network(
+            f"{file}:{function}", {"calibrate": str(photos)}
+        ).calibration_photos()
+    ]
+    assert shapes == [(50, 34, 3), (33, 40, 3), (50, 34, 1), (33, 40, 1)]
+    with pytest.raises(MqnetError, match="calibrate .*nowhere is no folder"):
+        find_network(f"{file}:build", {"calibrate": str(tmp_path / "nowhere")}).calibration_photos()
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("missing", "has no function 'missing'"),
+        ("nn", "has no function 'nn'"),
+        ("training", r"training mode \(call its eval\(\)\)"),
+        ("alone", "returns a Conv2d: let it return"),
+        ("two", "2 inputs, of which one is taken"),
+        ("bytes", r"an input torch.uint8 \[1, 3, 9, 9\]"),
+        ("flat", r"an input torch.float32 \[1, 3\]"),
+        ("listed", "example inputs that are no tuple of tensors"),
+        ("fails", "fails: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_function_that_is_wrong(file: Path, function: str, said: str) -> None:
+    with pytest.raises(MqnetError, match=said):
+        find_network(f"{file}:{function}", {}).load(None)
+
+
+def test_a_file_that_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(MqnetError, match="nowhere.py is no file"):
+        find_network(f"{tmp_path}/nowhere.py:build", {}).load(None)
+    broken = tmp_path / "broken.py"
+    broken.write_text("def build(:\n")
+    with pytest.raises(MqnetError, match="broken.py:build fails: SyntaxError"):
+        find_network(f"{broken}:build", {}).load(None)
+
+
+def test_parameters_of_another_network() -> None:
+    with pytest.raises(MqnetError, match="network unet has no attention: leave --attention out"):
+        find_network("unet", {"attention": "ca"})
+    with pytest.raises(MqnetError, match="network mqnet has no head"):
+        find_network("mqnet", {"head": "tail"})
+    with pytest.raises(MqnetError, match="unknown network 'vgg': choose one of mqnet, unet"):
+        find_network("vgg", {"head": "tail"})

@@ -1,0 +1,169 @@
+"""A user's own network by the command line, from its file to a picture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from command_line import as_user, check_sentence
+from lowered_backbones import photo_crop
+from reference.backbone import run_backbone
+from tvm import relax
+
+from compile.artefact.describe_parts import describe_parts
+from compile.artefact.reader import open_artefact
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.metrics import psnr
+from compile.networks.registry import find_network
+from compile.pipeline import PipelineOptions, emit, plan_network
+from compile.quantize import quantize
+from compile.quantize.schemes import scheme_named
+from device.runtime.run_artefact import Session
+from targets.load_target import load_target
+
+PHOTOS = bundled_photos("test")
+#: No multiple of anything but what the network's strides need.
+SIZE = (36, 52)
+
+MIX = '''
+import torch
+from torch import nn
+
+
+class Mix(nn.Module):
+    """As people write networks: batch norms beside convolutions, one of everything."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.down = nn.Sequential(nn.Conv2d(12, 24, 3, 2, 1), nn.BatchNorm2d(24), nn.SiLU())
+        self.up, self.bn2 = nn.ConvTranspose2d(24, 12, 2, 2), nn.BatchNorm2d(12)
+        self.grow, self.shuffle = nn.Conv2d(36, 32, 1), nn.PixelShuffle(2)
+        self.tail = nn.Sequential(nn.Conv2d(32, 3, 3, padding=1), nn.Sigmoid())
+
+    def forward(self, x):
+        y = nn.functional.leaky_relu(self.bn1(self.conv1(x)), 0.1)
+        half = self.pool(y)
+        up = torch.relu(self.bn2(self.up(self.down(half))))
+        grown = self.shuffle(self.grow(torch.cat([half, up, half + up], 1)))
+        return self.tail(torch.cat([grown, y, y * 0.5], 1)) + x
+
+
+def build():
+    torch.manual_seed(0)
+    return Mix().eval(), (torch.rand(1, 3, 64, 64),)
+'''
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mine") / "mix.py"
+    path.write_text(MIX)
+    return path
+
+
+def test_its_backbone_is_that_of_numpy(file: Path) -> None:
+    network = find_network(f"{file}:build", {"head": "tail"})
+    options = PipelineOptions(load_target("host"), 1, True, Path("no records"))
+    with mock.patch.object(quantize, "CROPS", 2):
+        photos = network.calibration_photos()
+        net, scheme = network.load(None), scheme_named("mixed")
+        program = quantize.quantize_network(network, net, scheme, photos, *SIZE)
+    image = photo_crop(PHOTOS[0], *SIZE)
+    run = run_backbone(program, image)
+    machine = relax.VirtualMachine(emit(plan_network(program, options), options), tvm.cpu())
+    found = machine["backbone"](tvm.runtime.tensor(image))
+    found = [found] if len(run.boundary) == 1 else list(found)
+    assert len(found) == len(run.boundary) > 0
+    for name, tensor in zip(run.boundary, found, strict=True):
+        np.testing.assert_array_equal(tensor.numpy(), run.tensors[name])
+    macs = {part.name: part.macs for part in describe_parts(plan_network(program, options))}
+    # 3x3, 32 channels to 3, at the full size, and nothing else.
+    assert macs["head"] == SIZE[0] * SIZE[1] * 9 * 32 * 3
+
+
+def _built(folder: Path, file: Path, *options: object) -> dict:
+    outcome = as_user(
+        "compile/build", "--network", f"{file}:build", "--target", "host", "--size", "36x52",
+        "--out", folder, "--json", *options,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    return json.loads(outcome.out)
+
+
+def test_from_the_file_to_a_picture(file: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in PHOTOS[:2]:
+        (photos / path.name).write_bytes(path.read_bytes())
+    manifest = _built(tmp_path / "mine", file, "--head", "tail", "--calibrate", photos)
+    assert manifest["network"] == "mix" and manifest["decoding"] == "linear"
+    assert "checkpoint" not in manifest
+    assert manifest["input"]["shape"] == [1, *SIZE, 3]
+    image = photo_crop(PHOTOS[2], *SIZE)
+    found, _ = Session(open_artefact(tmp_path / "mine")).run(image[0])
+    network = find_network(f"{file}:build", {})
+    with torch.no_grad():
+        wrapper = network.export_wrapper(network.load(None), torch.float32)
+        expected = wrapper(torch.from_numpy(image)).numpy()[0]
+    assert psnr(found, expected) > 35
+    written = as_user(
+        "compile/infer", tmp_path / "mine", PHOTOS[2], "--resize", "-o", tmp_path / "out.exr"
+    )
+    assert written.code == 0, written
+    assert (tmp_path / "out.exr").stat().st_size > 1000
+
+
+def test_head_that_is_taken_by_itself_is_said(file: Path, tmp_path: Path) -> None:
+    outcome = as_user(
+        "compile/build", "--network", f"{file}:build", "--target", "host", "--size", "36x52",
+        "--out", tmp_path / "mine",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    assert "head begins at tail.0" in outcome.err and "--head" in outcome.err
+    assert "the example input" in outcome.err and "--calibrate" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("vgg", ("unknown network 'vgg'", "unet", "FILE.py:FUNCTION")),
+        ("nowhere.py:build", ("nowhere.py", "no file")),
+        ("MIX:make", ("has no function 'make'",)),
+        ("MIX:build --head trail --calibrate PHOTOS", ("'trail'", "tail.0")),
+        ("MIX:build --calibrate none", ("none is no folder",)),
+        ("MIX:build --attention ca", ("leave --attention out",)),
+        ("MIX:build --scheme mixed-qat", ("fine-tuned", "mixed")),
+        ("MIX:build --size 35x50 --head tail --calibrate PHOTOS", ("35x50", "mix")),
+        ("unet --head head", ("leave --head out",)),
+        ("unet --size 8x8", ("8x8 is below 16x16",)),
+    ],
+)
+def test_what_cannot_be_built(
+    file: Path, tmp_path: Path, options: str, parts: tuple[str, ...]
+) -> None:
+    names = {"MIX:": f"{file}:", "PHOTOS": str(PHOTOS[0].parent)}
+    given = [re.sub("MIX:|PHOTOS", lambda found: names[found[0]], one) for one in options.split()]
+    size = () if "--size" in given else ("--size", "32x32")
+    outcome = as_user(
+        "compile/build", "--network", *given, *size, "--target", "host", "--out", tmp_path / "out"
+    )
+    check_sentence(outcome, *parts)
+    assert not (tmp_path / "out").exists()
+
+
+def test_networks_are_listed() -> None:
+    outcome = as_user("compile/build", "--network", "help", "--json")
+    assert outcome.code == 0, outcome
+    found = {facts["name"]: facts for facts in json.loads(outcome.out)}
+    assert {"mqnet", "unet", "unet++"} <= set(found)
+    assert found["unet"]["parameters"] == 7_760_163 and found["unet"]["size_multiple"] == 16
+    table = as_user("compile/build", "--network", "help", env={"COLUMNS": "80"})
+    assert table.code == 0 and "FILE.py:FUNCTION" in table.out and "7,760,163" in table.out

@@ -1,0 +1,79 @@
+"""Networks of the paper's comparison, small: integers throughout, bit for bit as in NumPy."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import tvm
+from lowered_backbones import photo_crop
+from reference.backbone import run_backbone
+from tir_walker import float_violations
+from torch.export import ExportedProgram
+from tvm import relax, tirx
+
+from compile.artefact.describe_parts import describe_parts
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.read_photo import read_photo
+from compile.networks.registry import network_named
+from compile.pipeline import PipelineOptions, emit, plan_network
+from compile.quantize import quantize
+from compile.quantize.schemes import scheme_named
+from targets.load_target import load_target
+
+NETWORKS = ("unet", "unet++")
+#: Of channels.
+DIVISOR = "8"
+SIZE = (48, 80)
+OPTIONS = PipelineOptions(load_target("host"), 1, True, Path("no records"))
+
+networks = pytest.mark.parametrize("name", NETWORKS)
+schemes = pytest.mark.parametrize("scheme", ["int8", "mixed"])
+
+
+@cache
+def program(name: str, scheme: str) -> ExportedProgram:
+    network = network_named(name, divisor=DIVISOR)
+    photos = [read_photo(path) for path in bundled_photos("calibration")[:2]]
+    with mock.patch.object(quantize, "CROPS", 2):
+        return quantize.quantize_network(
+            network, network.load(None), scheme_named(scheme), photos, *SIZE
+        )
+
+
+@cache
+def planned(name: str, scheme: str) -> tvm.IRModule:
+    return plan_network(program(name, scheme), OPTIONS)
+
+
+@networks
+@schemes
+def test_backbone_is_that_of_numpy(name: str, scheme: str) -> None:
+    image = photo_crop(bundled_photos("test")[0], *SIZE)
+    expected = run_backbone(program(name, scheme), image).output
+    machine = relax.VirtualMachine(emit(planned(name, scheme), OPTIONS), tvm.cpu())
+    found = machine["backbone"](tvm.runtime.tensor(image)).numpy()
+    assert len(np.unique(expected)) > 32, "so flat a result would prove nothing"
+    np.testing.assert_array_equal(found, expected)
+
+
+@networks
+def test_backbone_holds_no_float(name: str) -> None:
+    mod = planned(name, "int8")
+    names = relax.analysis.all_global_vars(mod["backbone"])
+    called = [mod[name] for name in names if isinstance(mod[name], tirx.PrimFunc)]
+    assert len(called) > 20
+    for kernel in called:
+        assert not float_violations(kernel), kernel
+
+
+@networks
+def test_what_is_computed_in_integers(name: str) -> None:
+    """All under int8, all but the head under mixed."""
+    macs = {part.name: part.macs for part in describe_parts(planned(name, "int8"))}
+    assert macs["head"] == 0 and macs["backbone"] == macs["main"] > 0
+    macs = {part.name: part.macs for part in describe_parts(planned(name, "mixed"))}
+    assert 0 < macs["head"] < 0.01 * macs["main"]
