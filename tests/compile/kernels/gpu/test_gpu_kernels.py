@@ -44,12 +44,6 @@ from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwi
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
 from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_int8x4
 from compile.kernels.gpu.gpu_core import GpuCore
-from compile.kernels.gpu.gpu_move import (
-    create_concat,
-    create_depth_to_space,
-    create_max_pool,
-    create_upsample,
-)
 from compile.passes.apply_default_schedule import apply_default_schedule
 from targets.describe_target import tvm_target
 from targets.load_target import load_target
@@ -262,41 +256,6 @@ def test_unary(shape: tuple[int, ...], output: Output, seed: int) -> None:
     expected = ops.requantize(2 * data.astype(np.int64) - 77, by, *limits)
     quant = np.array([77, *limits], np.int32)
     found = built_kernel(USUAL, create_rescale, shape, "uint8")(data, np.array([by]), quant)
-    np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize(("left", "right"), [(1, 1), (5, 13), (8, 48)])
-def test_moves(left: int, right: int) -> None:
-    random = np.random.default_rng(left)
-    one, other = (draw_int8(random, (1, 7, 11, channels)) for channels in (left, right))
-    joined = built_kernel(USUAL, create_concat, 7, 11, (left, right), "int8")(one, other)
-    np.testing.assert_array_equal(joined, ops.concat(one, other))
-    three = built_kernel(USUAL, create_concat, 7, 11, (left, right, left), "int8")
-    np.testing.assert_array_equal(three(one, other, one), ops.concat(one, other, one))
-    larger = built_kernel(USUAL, create_upsample, other.shape, 2, "int8")(other)
-    np.testing.assert_array_equal(larger, ops.upsample(other, 2))
-
-
-@pytest.mark.parametrize("channels", [1, 5, 16])
-@pytest.mark.parametrize("together", [False, True])
-def test_depth_to_space(channels: int, together: bool) -> None:
-    data = draw_int8(np.random.default_rng(channels), (1, 3, 7, 4 * channels))
-    ordered = data
-    if together:
-        order = np.arange(4 * channels).reshape(channels, 4).T.ravel()
-        ordered = np.ascontiguousarray(data[..., order])
-    found = built_kernel(USUAL, create_depth_to_space, data.shape, 2, together, "int8")(ordered)
-    np.testing.assert_array_equal(found, ops.pixel_shuffle(data, 2))
-
-
-@pytest.mark.parametrize("channels", [1, 5, 16])
-@pytest.mark.parametrize(
-    "window", [Window((2, 2), (2, 2), (0,) * 4), Window((3, 3), (2, 2), SAME_3X3)]
-)
-def test_max_pool(channels: int, window: Window) -> None:
-    data = draw_int8(np.random.default_rng(channels), (1, 7, 11, channels))
-    found = built_kernel(USUAL, create_max_pool, data.shape, window, "int8")(data)
-    expected = ops.max_pool(data, window.kernel, window.stride, window.padding[:2])
     np.testing.assert_array_equal(found, expected)
 
 
