@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from compile.networks.hdrunet import HDRUNet
 from compile.networks.seeded_network import SeededNetwork
 from compile.networks.unet import UNet
 from compile.networks.unet_plus_plus import UNetPlusPlus
@@ -30,4 +31,14 @@ class UNetPlusPlusEntry(SeededNetwork):
     least_side: ClassVar[int] = UNetPlusPlus.LEAST_SIDE
 
 
-ZOO: tuple[type[SeededNetwork], ...] = (UNetEntry, UNetPlusPlusEntry)
+@dataclass(frozen=True)
+class HDRUNetEntry(SeededNetwork):
+    """HDRUNet (Chen 2021), 64 channels."""
+
+    name: ClassVar[str] = "hdrunet"
+    module: ClassVar = HDRUNet
+    size_multiple: ClassVar[int] = HDRUNet.SIZE_MULTIPLE
+    least_side: ClassVar[int] = HDRUNet.LEAST_SIDE
+
+
+ZOO: tuple[type[SeededNetwork], ...] = (UNetEntry, UNetPlusPlusEntry, HDRUNetEntry)
