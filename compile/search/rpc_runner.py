@@ -16,13 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from statistics import median
 from typing import Any
 
 from compile.artefact.compatibility import TargetNeeds
 from compile.records.log_folder import DEVICE_FACTS
 from compile.search.kernel_task import TaskArguments
 from compile.search.measuring_device import DeviceOptions, MeasuringDevice
-from compile.search.runner import Measurement, has_drifted
+from compile.search.runner import Measurement, has_drifted, is_noisy, noise_of
 from compile.support.errors import TargetError
 from compile.support.outcome import Outcome
 from device.client.device_session import wrong_target
@@ -31,9 +32,13 @@ from targets.spec import TargetSpec
 
 log = logging.getLogger(__name__)
 
-# A device that has drifted is looked at so often again, each time after a rest.
-_LOOKS = 3
+# Looks at a device's reference kernel that tell its noise: other work on the machine, such as the
+# session itself where PoCL or a server beside it plays the device, or a GPU's changing clock.
+_FIRST_LOOKS, _SECONDS_BETWEEN = 4, 0.3
+# A device that has drifted is looked at again after each of these rests, a minute together: other
+# work ends, a phone cools down.
 _SECONDS_TO_CALM = 2.0
+_RESTS = (1, 2, 4, 8, 15)
 _SECONDS_TO_RETURN = 15.0
 # Sessions that a device may lose one after the other, without a candidate's being to blame.
 _MOST_LOSSES = 3
@@ -52,6 +57,7 @@ class _Member:
         device: that measures.
         facts: what it says of itself; {} until it is known.
         reference: seconds of its reference kernel, at first.
+        noise: by what part of them it differed then.
         losses: sessions lost since the last measurement.
         unfit: why it cannot execute what is built for the target, or "".
         quarantined: why it is used no more, or "".
@@ -61,6 +67,7 @@ class _Member:
     device: MeasuringDevice
     facts: dict[str, Any] = field(default_factory=dict)
     reference: float = 0.0
+    noise: float = 0.0
     losses: int = 0
     unfit: str = ""
     quarantined: str = ""
@@ -94,6 +101,8 @@ class RpcRunner:
         self.warnings: list[str] = []
         self._reference, self._expected = reference, expected
         self._address, self._needs = options.address, TargetNeeds.of(spec)
+        # Counts are the same every time.
+        self._is_emulated = options.timing is not None
         self._members = [_Member(f"device {n + 1}", MeasuringDevice(options)) for n in range(count)]
         self._threads = ThreadPoolExecutor(count)
         try:
@@ -182,7 +191,22 @@ class RpcRunner:
         if member.unfit:
             self._quarantine(member, f"does not run what is built for it ({member.unfit})")
             return
-        self._is_healthy(member)
+        if self._is_healthy(member) and not self._is_emulated:
+            self._learn_noise(member)
+
+    def _learn_noise(self, member: _Member) -> None:
+        looks = [member.reference]
+        for _ in range(_FIRST_LOOKS - 1):
+            time.sleep(_SECONDS_BETWEEN)
+            outcome = member.device.measure(*self._reference)
+            if not outcome.error:
+                looks.append(min(outcome.value))
+        member.reference, member.noise = median(looks), noise_of(looks)
+        if is_noisy(member.noise):
+            self.warnings.append(
+                f"{member.name} is noisy: its reference kernel differs by {member.noise:.0%} from "
+                "one moment to the next, so believe no smaller difference"
+            )
 
     def _is_healthy(self, member: _Member, lost: str = "") -> bool:
         """Whether the device computes the reference kernel right and as fast as at first; else it
@@ -226,16 +250,19 @@ class RpcRunner:
     def _drifts(self, member: _Member, outcome: Outcome) -> bool:
         now = min(outcome.value)
         member.reference = member.reference or now
-        return has_drifted(now, member.reference)
+        return has_drifted(now, member.reference, member.noise)
 
     def _stays_changed(self, member: _Member) -> bool:
         """After some more looks; quarantines where it does."""
-        for _ in range(_LOOKS):
-            time.sleep(_SECONDS_TO_CALM)
+        for rest in _RESTS:
+            time.sleep(rest * _SECONDS_TO_CALM)
             outcome = member.device.measure(*self._reference)
             if not outcome.error and not self._drifts(member, outcome):
                 return False
-        how = outcome.error or f"{min(outcome.value) / member.reference - 1:+.0%}"
+        how = outcome.error or (
+            f"{min(outcome.value) / member.reference - 1:+.0%} after a minute's rest, and "
+            f"{member.noise:.0%} is its noise"
+        )
         self._quarantine(member, f"does not keep its speed (reference kernel: {how})")
         return True
 

@@ -19,6 +19,8 @@ _TOLERANCE = {"float16": 4e-3, "float32": 2e-5}
 _SPREAD = 0.1
 # The reference kernel may take so much longer or shorter than at first.
 _DRIFT = 0.05
+# A few looks do not show all of the noise; beyond the limit a device says nothing.
+_TIMES_NOISE, _MOST_DRIFT = 2.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,24 @@ def is_disturbed(seconds: Sequence[float]) -> bool:
     return kept[-1] > kept[0] * (1 + _SPREAD)
 
 
-def has_drifted(reference: float, at_first: float) -> bool:
-    """Whether a device is no longer what it was, by the seconds of its reference kernel."""
-    return abs(reference / at_first - 1) > _DRIFT
+def has_drifted(reference: float, at_first: float, noise: float = 0.0) -> bool:
+    """Whether a device is no longer what it was, by the seconds of its reference kernel; ``noise``
+    is by what part of them it differs from one moment to the next."""
+    return abs(reference / at_first - 1) > _allowed(noise)
+
+
+def is_noisy(noise: float) -> bool:
+    """Whether there is more ``noise`` than :func:`has_drifted` makes allowance for."""
+    return _TIMES_NOISE * noise > _allowed(noise)
+
+
+def noise_of(looks: Sequence[float]) -> float:
+    """By what part of the seconds some measurements of the same differ."""
+    return max(looks) / min(looks) - 1
+
+
+def _allowed(noise: float) -> float:
+    return max(_DRIFT, min(_TIMES_NOISE * noise, _MOST_DRIFT))
 
 
 def wrong_result(results: Sequence[tvm.runtime.Tensor], expected: Path) -> str:

@@ -42,6 +42,7 @@ UNIT: CpuCore = cpu_core(HOST, 1)
 @pytest.fixture(autouse=True)
 def no_rest(noise_is_no_drift: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_runner, "_SECONDS_TO_CALM", 0.0)
+    monkeypatch.setattr(rpc_runner, "_FIRST_LOOKS", 1)
 
 
 @pytest.fixture(scope="module")
