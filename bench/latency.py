@@ -32,6 +32,10 @@ class Options:
     target: str = "host"
     """Machine that our builds are made for: this one, or the device."""
 
+    network: str = "mqnet"
+    """What our builds are made of, by name or FILE.py:FUNCTION, as of compile/build.py. Of another
+    network than MQNet there are no files for litert, onnxruntime and openvino."""
+
     artefact: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Folder of a build to be timed as it is, instead of making some; may be repeated."""
 
@@ -43,8 +47,9 @@ class Options:
     """Threads per frame, and cores that are used for them, 1 unless given; may be repeated: the
     same build runs with each."""
 
-    against: str = "litert"
-    """Other engines by commas, or all: litert, onnxruntime, openvino, pytorch, pytorch-compiled,
+    against: str | None = None
+    """Other engines by commas, or all; litert unless given, and pytorch-compiled for another
+    network than MQNet. There are litert, onnxruntime, openvino, pytorch, pytorch-compiled,
     tvm-stock, tvm-exact, which is our build made for each number of threads and not in all, and for
     a GPU's target litert-gpu and tvm-images, which is our build with its int8
     weights in images. On a device there are these two and litert."""
@@ -91,6 +96,7 @@ def _measure(options: Options) -> None:
     check_output_files([out], options.artefact)
     request = LatencyRequest(
         target=options.target,
+        network=options.network,
         artefacts=options.artefact,
         sizes=options.size,
         threads=options.threads or (1,),

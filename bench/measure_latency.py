@@ -7,9 +7,11 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES, engine_named
@@ -25,9 +27,9 @@ from compile.build_request import parse_size
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.networks.export_wrapper import ExportWrapper
-from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.networks.mqnet.run_pytorch import run_module
+from compile.networks.network import Network
+from compile.networks.registry import MQNET, built_network, find_network
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
 from compile.support.errors import MqnetError, TargetError
@@ -51,22 +53,24 @@ class LatencyRequest:
         artefacts: folders of builds that are timed as they are, instead of making some.
         sizes: height x width in pixels, such as "256x256"; of the builds where these are given.
         threads: per frame; each is a session of its own.
-        against: names of other engines by commas, or :data:`ALL`.
+        against: names of other engines by commas, or :data:`ALL`; None for the usual one.
         schemes: names by commas, or :data:`ALL`.
         seconds: that each engine is measured for in each session.
         device: that computes; None where this machine does.
         out: file of the results; builds are made beside it.
+        network: that our builds are made of, by name or FILE.py:FUNCTION.
     """
 
     target: str
     artefacts: tuple[Path, ...]
     sizes: tuple[str, ...]
     threads: tuple[int, ...]
-    against: str
+    against: str | None
     schemes: str
     seconds: float
     device: DeviceAddress | None
     out: Path
+    network: str = MQNET
 
 
 def measure_latency(
@@ -84,16 +88,23 @@ def measure_latency(
         raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
     folders = dict.fromkeys(folder.resolve() for folder in request.artefacts)
     artefacts = [open_artefact(folder) for folder in folders]
-    sizes = _sizes(request, artefacts)
+    network = _network(request, artefacts)
+    usual = "litert" if network.name == MQNET else "pytorch-compiled"
+    request = replace(request, network=_text(network), against=request.against or usual)
+    sizes = _sizes(request, network, artefacts)
     networks = choose_networks(request)
     environment = _checked_environment(request, artefacts)
     make_folder(request.out.parent)
-    builds = OwnBuilds(request.target, max(request.threads), request.out.parent, progress)
+    most = max(request.threads)
+    builds = OwnBuilds(request.target, most, request.out.parent, progress, network)
     results: list[Measured] = []
     try:
         for size, threads in itertools.product(sizes, dict.fromkeys(request.threads)):
-            jobs = make_jobs(networks, artefacts, size, threads, builds)
-            _session(jobs, request, results, progress)
+            jobs = [
+                replace(job, network=_text(network), parameters=_given(network))
+                for job in make_jobs(networks, artefacts, size, threads, builds)
+            ]
+            _session(jobs, network, request, results, progress)
     finally:
         if results:
             keep(make_run(results, environment))
@@ -108,10 +119,15 @@ def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
     """
     spec = load_target(request.target)
     # LiteRT's GPU is no peer of a processor.
-    beside = [name for name, engine in ENGINES.items() if spec.gpu or not engine.runs_on_gpu]
+    beside = [
+        name
+        for name, engine in ENGINES.items()
+        if (spec.gpu or not engine.runs_on_gpu)
+        and (request.network == MQNET or engine.takes_any_network)
+    ]
     names = [name for name in beside if not ENGINES[name].exact_threads]
     if request.against != ALL:
-        names = [_OUR_ENGINE, *request.against.split(",")]
+        names = [_OUR_ENGINE, *(request.against.split(",") if request.against else [])]
         for name in names[1:]:
             _check_engine(name, request, beside)
     known = {scheme for engine in ENGINES.values() for scheme in engine.schemes}
@@ -180,6 +196,11 @@ def _labels(artefacts: Sequence[Artefact]) -> list[str]:
 
 def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> None:
     engine = engine_named(name)
+    if request.network != MQNET and not engine.takes_any_network:
+        raise MqnetError(
+            f"{name} has files of MQNet only, and network {request.network} is asked for: leave "
+            "that engine out"
+        )
     if not engine.image_weights and not engine.exact_threads:
         return
     if request.artefacts:
@@ -194,9 +215,47 @@ def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> 
         )
 
 
-def _sizes(request: LatencyRequest, artefacts: Sequence[Artefact]) -> list[tuple[int, int]]:
+def _network(request: LatencyRequest, artefacts: Sequence[Artefact]) -> Network:
+    """The network of the builds, or the one that is asked for.
+
+    Raises:
+        MqnetError: the builds are of several networks, or of another one.
+    """
     if not artefacts:
-        return list(dict.fromkeys(parse_size(size) for size in request.sizes or ("256x256",)))
+        return find_network(request.network, {})
+    manifests = [artefact.manifest for artefact in artefacts]
+    titles = list(dict.fromkeys(manifest.network for manifest in manifests))
+    if len(titles) > 1:
+        raise MqnetError(
+            f"the builds are of networks {' and '.join(titles)}, and one is timed at a time: leave "
+            "the others out"
+        )
+    first = manifests[0]
+    network = built_network(first.network, "ca", first.parameters)
+    if request.network not in (first.network, _text(network)) and request.network != MQNET:
+        raise MqnetError(
+            f"network {request.network} is asked for, and the build is of {first.network}: leave "
+            "one of them out"
+        )
+    return network
+
+
+def _text(network: Network) -> str:
+    """What a user asks for ``network`` by."""
+    return network.parameters.get("source", network.name)
+
+
+def _given(network: Network) -> dict[str, str]:
+    """The parameters beside that."""
+    return {name: value for name, value in network.parameters.items() if name != "source"}
+
+
+def _sizes(
+    request: LatencyRequest, network: Network, artefacts: Sequence[Artefact]
+) -> list[tuple[int, int]]:
+    if not artefacts:
+        sizes = request.sizes or ("256x256",)
+        return list(dict.fromkeys(parse_size(size, network) for size in sizes))
     if request.sizes:
         raise MqnetError(
             f"size {request.sizes[0]} cannot be given with --artefact, whose build has a size: "
@@ -239,7 +298,11 @@ def _check_builds_run_there(
 
 
 def _session(
-    jobs: Sequence[Job], request: LatencyRequest, results: list[Measured], progress: Progress
+    jobs: Sequence[Job],
+    network: Network,
+    request: LatencyRequest,
+    results: list[Measured],
+    progress: Progress,
 ) -> None:
     """Time ``jobs`` and add what was found to ``results``, also where the session was cut short.
 
@@ -252,12 +315,15 @@ def _session(
     with contextlib.ExitStack() as stack:
         step = stack.enter_context(progress.phase(f"{size_text(size)}, threads: {threads}"))
         step.describe("PyTorch")
-        network = ExportWrapper(load_checkpoint(None, "ca")).eval()
-        references = [run_module(network, photo) for photo in photos]
+        net = network.load(network.weights(fine_tuned=False))
+        wrapper = network.export_wrapper(net, torch.float32).eval()
+        references = [run_module(wrapper, photo) for photo in photos]
         device = None
         if request.device is not None:
             device = stack.enter_context(open_device(request.device, threads))
-        results += measure(jobs, photos, references, request.seconds, step.describe, device)
+        results += measure(
+            jobs, photos, references, request.seconds, step.describe, device, network.decode
+        )
     if any(result.problem == "interrupted" for result in results):
         raise KeyboardInterrupt
     if device is not None and device.gone:

@@ -10,6 +10,8 @@ from bench.session.rows import size_text
 from compile.artefact.reader import Artefact
 from compile.build_network import build_network
 from compile.build_request import BuildRequest
+from compile.networks.network import Network
+from compile.networks.registry import MQNET, network_named
 from compile.support.build_cache import user_cache
 from compile.support.progress import Progress
 from targets.load_target import load_target, target_name
@@ -23,7 +25,15 @@ class OwnBuilds:
     for each.
     """
 
-    def __init__(self, target: str, most_threads: int, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        target: str,
+        most_threads: int,
+        folder: Path,
+        progress: Progress,
+        network: Network | None = None,
+    ) -> None:
+        self._network = network or network_named("mqnet")
         self._target, self._folder, self._progress = target, folder, progress
         self._most_threads = max(load_target(target).threads, most_threads)
         self._made: dict[str, Artefact] = {}
@@ -37,13 +47,16 @@ class OwnBuilds:
         images, exact = ENGINES[engine].image_weights, ENGINES[engine].exact_threads
         most = threads if exact else self._most_threads
         name = f"{target_name(self._target)}-{scheme}-{size_text(size)}-{most}"
+        if self._network.name != MQNET:
+            name = f"{self._network.label}-{name}"
         name += "-images" if images else ""
         if name not in self._made:
             self._progress.say(f"{engine} {scheme}, {size_text(size)}, threads: at most {most}")
             request = BuildRequest(
                 self._target,
                 scheme,
-                size=size,
+                self._network,
+                size,
                 threads=most,
                 out=self._folder / name,
                 image_weights=images,

@@ -41,7 +41,7 @@ from compile.build_request import BuildRequest
 from compile.codegen.kernel_objects import EmittedCode
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
-from compile.networks.registry import NETWORKS
+from compile.networks.registry import MQNET, NETWORKS
 from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
@@ -249,6 +249,7 @@ def describe_build(
         format=FORMAT,
         scheme=request.scheme,
         network=request.network.title,
+        parameters={} if request.network.name == MQNET else request.network.parameters,
         decoding=request.network.decoding,
         attention=request.network.parameters.get("attention", "none"),
         checkpoint=None

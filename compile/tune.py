@@ -35,8 +35,14 @@ class Options:
     scheme: SchemeName = "mixed"
     """Precision, as of compile/build.py."""
 
-    attention: AttentionName = "ca"
-    """Attention of the decoder: channel, both, spatial or none."""
+    network: str = "mqnet"
+    """Network whose kernels are tuned, by name or FILE.py:FUNCTION, as of compile/build.py."""
+
+    attention: AttentionName | None = None
+    """Attention of MQNet's decoder: channel (unless given), both, spatial or none."""
+
+    head: str | None = None
+    """Path of the module of your network that keeps float activations, as of compile/build.py."""
 
     size: str = "768x1280"
     """Height x width of the picture in pixels: kernels of another size are other kernels."""
@@ -118,14 +124,18 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
     from compile.build_request import parse_size
     from compile.codegen.link.linkers import find_ndk
+    from compile.networks.registry import find_network
     from compile.search.tune_network import TuneRequest, tune_network
     from device.emulated.arm64.make_root import default_root
 
+    given = {"attention": options.attention, "head": options.head}
+    parameters = {name: value for name, value in given.items() if value is not None}
+    network = find_network(options.network, parameters)
     request = TuneRequest(
         target=target,
         scheme=options.scheme,
-        attention=options.attention,
-        size=parse_size(options.size),
+        network=network,
+        size=parse_size(options.size, network),
         threads=options.threads,
         trials=options.trials,
         logs=options.logs,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,8 @@ class Job:
         size: (height, width) in pixels.
         threads: per frame.
         artefact: folder of our own build; None for other engines.
+        network: by name, or a user's own as FILE.py:FUNCTION.
+        parameters: of the network.
         build: what tells it from another job of the same engine, scheme, size and threads; "" where
             there is none.
         planned_bytes: of activations, which our own build's memory plan fixes; None for other
@@ -35,6 +38,8 @@ class Job:
     planned_bytes: int | None = None
     on_gpu: bool = False
     build: str = ""
+    network: str = "mqnet"
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(ABC):
@@ -53,6 +58,7 @@ class Engine(ABC):
         image_weights: of ours, whether the build reads its int8 weights from images.
         exact_threads: of ours, whether the build is made for ``job.threads``, and not for the most
             that are asked for; such an engine is timed only where it is named.
+        takes_any_network: whether it runs any network of PyTorch; else it has files of MQNet.
         marker: matplotlib's, of its points in a figure.
         version: of the engine's package, once a network is loaded.
     """
@@ -64,6 +70,7 @@ class Engine(ABC):
     is_ours: ClassVar[bool] = False
     image_weights: ClassVar[bool] = False
     exact_threads: ClassVar[bool] = False
+    takes_any_network: ClassVar[bool] = False
     marker: ClassVar[str] = "x"
 
     version: str

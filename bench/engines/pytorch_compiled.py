@@ -18,7 +18,7 @@ class PyTorchCompiled(PyTorchEager):
     marker: ClassVar = "<"
 
     def load(self, job: Job) -> None:
-        """Load the bundled weights, to be compiled with the first photograph."""
+        """Load the network's own weights, to be compiled with the first photograph."""
         super().load(job)
         from torch._inductor import config
 

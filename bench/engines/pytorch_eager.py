@@ -16,19 +16,21 @@ class PyTorchEager(Engine):
 
     name: ClassVar = "pytorch"
     schemes: ClassVar = ("fp32",)
+    takes_any_network: ClassVar = True
     marker: ClassVar = "v"
 
     def load(self, job: Job) -> None:
-        """Load the bundled weights."""
+        """Load the network's own weights."""
         import torch
 
-        from compile.networks.mqnet.checkpoints import load_checkpoint
+        from compile.networks.registry import find_network
         from compile.quantize.fold import fold_batch_norms
 
         self._torch = torch
         self.version = version("torch")
         torch.set_num_threads(job.threads)
-        net = fold_batch_norms(load_checkpoint(None, "ca"))
+        network = find_network(job.network, dict(job.parameters))
+        net = fold_batch_norms(network.load(network.weights(fine_tuned=False)))
         # torch says of this method that it takes no memory format alone.
         self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -23,6 +23,7 @@ class TvmArtefact(Engine):
     schemes: ClassVar[tuple[str, ...]] = ("mixed", "mixed-fp16", "fp32", "fp16", "w8a32", "int8")
     runs_on_device: ClassVar = True
     is_ours: ClassVar = True
+    takes_any_network: ClassVar = True
     marker: ClassVar = "o"
 
     def load(self, job: Job) -> None:

@@ -18,6 +18,9 @@ from compile.imaging.decode_hdr import decode_hdr, mu_law
 from compile.imaging.metrics import psnr
 from compile.support.outcome import WorkerError
 
+Decoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""From a network's output to linear light, of the same shape."""
+
 _SEED = 0
 # Long enough that the caches are the engine's own again, short enough for many turns.
 _VISIT_SECONDS, _MOST_FRAMES = 0.25, 8
@@ -59,12 +62,14 @@ def measure(
     seconds: float,
     report: Callable[[str], None],
     location: Location | None = None,
+    decode: Decoder = decode_hdr,
 ) -> list[Measured]:
     """Time ``jobs``, all of one size and number of threads, about ``seconds`` each.
 
-    ``photos`` are uint8 [H,W,3] of that size and ``references`` what PyTorch makes of them, H
-    float32. ``report`` is told what happens. They run on this machine unless another
-    ``location`` is given. Ctrl-C ends the session; what there is by then is returned, and marked.
+    ``photos`` are uint8 [H,W,3] of that size and ``references`` what PyTorch makes of them,
+    float32, which ``decode`` turns into light. ``report`` is told what happens. They run on this
+    machine unless another ``location`` is given. Ctrl-C ends the session; what there is by then is
+    returned, and marked.
     """
     where: Location = ThisMachine(jobs[0].threads) if location is None else location
     results = [Measured(job) for job in jobs]
@@ -75,7 +80,7 @@ def measure(
             report(f"{result.job.engine} {result.job.scheme} starts")
             try:
                 workers[index] = where.start(result.job)
-                _prepare(workers[index], result, photos, references)
+                _prepare(workers[index], result, photos, references, decode)
                 frames[index] = _frames_per_visit(workers[index])
             except WorkerError as error:
                 _drop(workers, index, result, error)
@@ -96,10 +101,11 @@ def _prepare(
     result: Measured,
     photos: Sequence[NDArray[np.uint8]],
     references: Sequence[NDArray[np.float32]],
+    decode: Decoder,
 ) -> None:
     result.version = worker.version
     agreements = [
-        psnr(mu_law(decode_hdr(worker.output(photo))), mu_law(decode_hdr(reference)))
+        psnr(mu_law(decode(worker.output(photo))), mu_law(decode(reference)))
         for photo, reference in zip(photos, references, strict=True)
     ]
     result.psnr_db = float(np.mean(agreements))

@@ -137,6 +137,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         format: of the file: :data:`FORMAT`.
         network: by name; not written where it is MQNet, which it was before there were others.
+        parameters: of another network than MQNet: what it was asked for with, such as the file and
+            function of a user's own.
         scheme: by name.
         attention: MQNet's, by name; "none" for a network without one.
         decoding: what the output means; see :class:`compile.networks.network.Network`.
@@ -157,6 +159,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     format: int
     network: str = "mqnet"
+    parameters: dict[str, str] = msgspec.field(default_factory=dict)
     scheme: str
     attention: str
     decoding: str = "mqnet"

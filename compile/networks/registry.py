@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 from compile.networks.mqnet.entry import MQNetEntry
@@ -9,6 +10,9 @@ from compile.networks.network import Network
 from compile.networks.user_network import UserNetwork
 from compile.networks.zoo import ZOO
 from compile.support.errors import MqnetError
+
+MQNET = MQNetEntry.name
+"""The network that is meant where none is named."""
 
 _ENTRIES: tuple[type[Network], ...] = (MQNetEntry, *ZOO)
 NETWORKS: dict[str, type[Network]] = {entry.name: entry for entry in _ENTRIES}
@@ -26,6 +30,19 @@ def network_named(name: str, **parameters: str) -> Network:
             "FILE.py:FUNCTION"
         )
     return NETWORKS[name](**parameters)
+
+
+def built_network(name: str, attention: str, parameters: Mapping[str, str]) -> Network:
+    """The network that a manifest names.
+
+    Raises:
+        MqnetError: a user's own file is not there any more.
+    """
+    if name == MQNET:
+        return network_named(MQNET, attention=attention)
+    if name in NETWORKS:
+        return network_named(name, **parameters)
+    return UserNetwork(**parameters)
 
 
 def find_network(text: str, parameters: dict[str, str]) -> Network:

@@ -150,7 +150,8 @@ def print_statuses(statuses: Sequence[LogStatus], console: Console) -> None:
             table.add_column(column, justify="right")
         networks: dict[tuple[str, str, str], list[FinishedSession]] = {}
         for session in status.sessions:
-            network = session.scheme, session.attention, session.size
+            what = session.attention if session.network == "mqnet" else session.network
+            network = session.scheme, what, session.size
             networks.setdefault(network, []).append(session)
         for network, sessions in networks.items():
             last = sessions[-1]

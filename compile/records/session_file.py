@@ -76,12 +76,13 @@ class FinishedSession(msgspec.Struct, frozen=True):
     Attributes:
         began: time of day, as ISO 8601 writes it.
         seconds: that it took.
-        scheme, attention: of the network, by name.
+        scheme, attention: by name; the attention of MQNet, "none" of another network.
         size: "HEIGHTxWIDTH" in pixels.
         threads: that a kernel was measured with.
         trials: candidates tried.
         stopped: why it ended.
         frame_seconds: at its end.
+        network: by name.
     """
 
     began: str
@@ -93,6 +94,7 @@ class FinishedSession(msgspec.Struct, frozen=True):
     trials: int
     stopped: str
     frame_seconds: FrameSeconds
+    network: str = "mqnet"
 
 
 class SessionFile(msgspec.Struct, kw_only=True):

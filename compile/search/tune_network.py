@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 from compile.backends.backend_for import backend_for
 from compile.build_request import BuildRequest
 from compile.kernels.common.core_model import CoreModel
-from compile.networks.registry import network_named
+from compile.networks.network import Network
 from compile.records.log_folder import (
     check_is_log_of,
     emulated_fingerprint,
@@ -65,7 +65,8 @@ class TuneRequest:
     """What to tune.
 
     Attributes:
-        target, scheme, attention: by name.
+        target, scheme: by name.
+        network: whose kernels are tuned.
         size: (height, width) of the picture in pixels.
         threads: that a kernel is measured with.
         trials: the most candidates.
@@ -80,7 +81,7 @@ class TuneRequest:
 
     target: str
     scheme: str
-    attention: str
+    network: Network
     size: tuple[int, int]
     threads: int
     trials: int
@@ -158,8 +159,7 @@ def _tune_on(
         check_is_log_of(folder, read_session(folder), records_name(spec))
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
-        network = network_named("mqnet", attention=request.attention)
-        build = BuildRequest(request.target, request.scheme, network, request.size)
+        build = BuildRequest(request.target, request.scheme, request.network, request.size)
         cache = user_cache(os.environ)
         kernels = tunable_kernels(build, spec, Progress(console), program, cache)
         with (
@@ -238,7 +238,8 @@ def _tune(
                     began=began,
                     seconds=round(time.monotonic() - session.started, 1),
                     scheme=request.scheme,
-                    attention=request.attention,
+                    attention=request.network.parameters.get("attention", "none"),
+                    network=request.network.title,
                     size="x".join(map(str, request.size)),
                     threads=request.threads,
                     trials=session.trials,

@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.measure_latency import LatencyRequest, choose_networks, make_jobs
 from bench.own_builds import OwnBuilds
 from compile.artefact.reader import open_artefact
+from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from targets.load_target import load_target
 
@@ -60,3 +61,15 @@ def test_exact_builds_are_timed_only_where_they_are_named(tmp_path: Path) -> Non
 
     assert "litert" in chosen("all") and "tvm-exact" not in chosen("all")
     assert chosen("tvm-exact") == {"tvm", "tvm-exact"}
+
+
+def test_another_network_is_timed_beside_what_runs_any(tmp_path: Path) -> None:
+    def chosen(against: str) -> set[str]:
+        request = LatencyRequest(
+            "host", (), (), (1,), against, "all", 1.0, None, tmp_path / "run.json", "unet"
+        )
+        return {engine for engine, _ in choose_networks(request)}
+
+    assert chosen("all") == {"tvm", "pytorch", "pytorch-compiled"}
+    with pytest.raises(MqnetError, match="litert has files of MQNet only, and network unet"):
+        chosen("litert")

@@ -167,3 +167,29 @@ def test_networks_are_listed() -> None:
     assert found["unet"]["parameters"] == 7_760_163 and found["unet"]["size_multiple"] == 16
     table = as_user("compile/build", "--network", "help", env={"COLUMNS": "80"})
     assert table.code == 0 and "FILE.py:FUNCTION" in table.out and "7,760,163" in table.out
+
+
+@pytest.mark.slow
+def test_what_was_built_is_timed_and_tuned(file: Path, tmp_path: Path) -> None:
+    folder, run = tmp_path / "mine", tmp_path / "run.json"
+    _built(folder, file, "--head", "tail", "--scheme", "fp32")
+    options = "--against", "pytorch", "--seconds", "0.2", "--out", run, "--json"
+    outcome = as_user("bench/latency", "--artefact", folder, *options)
+    assert outcome.code == 0, outcome
+    rows = {row["engine"]: row for row in json.loads(run.read_text())["rows"]}
+    assert set(rows) == {"tvm", "pytorch"}
+    assert min(row["psnr_db"] for row in rows.values()) > 90
+    assert min(row["p50_ms"] for row in rows.values()) > 0
+    beside = as_user("bench/latency", "--artefact", folder, "--against", "litert")
+    check_sentence(beside, "litert has files of MQNet only", "mix")
+    times = as_user("bench/kernel_times", folder, "--json")
+    assert times.code == 0 and "net.tail.0" in times.out, times
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    tuned = as_user(
+        "compile/tune", "--network", f"{file}:build", "--head", "tail", "--target", "host",
+        "--size", "36x52", "--trials", "2", "--logs", logs,
+    )  # fmt: skip
+    assert tuned.code == 0, tuned
+    status = as_user("compile/tune", "--status", "--logs", logs, "--target", "host")
+    assert status.code == 0 and "mixed mix 36x52" in status.out + status.err, status

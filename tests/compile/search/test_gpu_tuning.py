@@ -32,6 +32,7 @@ from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwi
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv
 from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise
 from compile.kernels.gpu.gpu_core import GpuCore
+from compile.networks.registry import network_named
 from compile.pipeline import PipelineOptions, plan_network
 from compile.records.records import read_database
 from compile.records.session_file import SESSION
@@ -151,7 +152,8 @@ def test_a_session_over_rpc_and_its_records(
     program = quantized_program("fp32")
     with serve("tuned-gpu") as served:
         request = TuneRequest(
-            *("host-opencl", "fp32", "ca", SIZE, 1, 4, tmp_path), *served.options[1::2]
+            *("host-opencl", "fp32", network_named("mqnet"), SIZE, 1, 4, tmp_path),
+            *served.options[1::2],
         )
         found = tune_network(request, said, program)
     assert POCL_WARNING in " ".join(said.file.getvalue().split())
