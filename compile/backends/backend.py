@@ -17,6 +17,7 @@ from tvm import tirx
 
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CoreModel
 from compile.kernels.common.window import Window
@@ -147,6 +148,12 @@ class Backend(ABC):
 
         Row and column of a block of pixels are taken from channel (row * factor + column) * C + c
         where ``channels_together``, else from (c * factor + row) * factor + column."""
+
+    @abstractmethod
+    def bordered(
+        self, data_shape: tuple[int, int, int, int], border: Border, dtype: str
+    ) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,OH,OW,C] with ``border`` around it."""
 
     @abstractmethod
     def max_pool(

@@ -24,6 +24,7 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
@@ -154,6 +155,12 @@ class CpuBackend(Backend):
         """See :meth:`Backend.depth_to_space`."""
         return move.create_depth_to_space(data_shape, factor, channels_together, dtype)
 
+    def bordered(
+        self, data_shape: tuple[int, int, int, int], border: Border, dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.bordered`."""
+        return move.create_bordered(data_shape, border, dtype)
+
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
     ) -> tirx.PrimFunc:
@@ -167,6 +174,8 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
     weight = convolution.weight
     if not data_dtype == str(weight.dtype) == "int8" or weight.min() < dot.least_weight:
         return False
+    if convolution.groups > 1 and convolution.dilation != (1, 1):
+        return False  # Its rows, which are packed into words, would have gaps between them.
     lanes_for = dot.find_dividing_lanes if convolution.groups > 1 else dot.find_lanes
     return lanes_for(weight.shape[0]) is not None
 

@@ -22,6 +22,7 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_move, gpu_norm
@@ -112,6 +113,12 @@ class GpuBackend(Backend):
     ) -> tirx.PrimFunc:
         """See :meth:`Backend.depth_to_space`."""
         return gpu_move.create_depth_to_space(data_shape, factor, channels_together, dtype)
+
+    def bordered(
+        self, data_shape: tuple[int, int, int, int], border: Border, dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.bordered`."""
+        return gpu_move.create_bordered(data_shape, border, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

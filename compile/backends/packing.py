@@ -25,7 +25,7 @@ POINTWISE = Window((1, 1), (1, 1), (0, 0, 0, 0))
 def window_of(convolution: Convolution) -> Window:
     """Return the geometry of ``convolution``."""
     rows, columns = convolution.weight.shape[2:]
-    return Window((rows, columns), convolution.stride, convolution.padding)
+    return Window((rows, columns), convolution.stride, convolution.padding, convolution.dilation)
 
 
 def result_shape(

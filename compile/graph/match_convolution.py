@@ -35,6 +35,7 @@ class Convolution:
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
     groups: int
+    dilation: tuple[int, int] = (1, 1)
     data_layout: str = "NHWC"
     out_layout: str = "NHWC"
     low: float | None = None
@@ -63,8 +64,6 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
     if op_name(call) != "nn.conv2d":
         raise NotLowerable(f"{op_name(call) or 'its source'} is no convolution")
     attrs = call.attrs
-    if [int(d) for d in attrs.dilation] != [1, 1]:
-        raise NotLowerable("the convolution is dilated")
     weight, weight_scale = _weight(call.args[1], definitions)
     channels = weight.shape[0]
     if bias is None:
@@ -82,6 +81,11 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
         data = dequantized(call.args[0], definitions)
     rows, columns = (int(s) for s in attrs.strides)
     top, left, bottom, right = (int(p) for p in attrs.padding)
+    # There is nothing between the taps of a window with one of them.
+    down, across = (
+        int(step) if taps > 1 else 1
+        for step, taps in zip(attrs.dilation, weight.shape[2:], strict=True)
+    )
     return Convolution(
         data,
         weight,
@@ -90,6 +94,7 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
         stride=(rows, columns),
         padding=(top, left, bottom, right),
         groups=groups,
+        dilation=(down, across),
         data_layout=str(attrs.data_layout),
         out_layout=str(attrs.out_layout),
     )

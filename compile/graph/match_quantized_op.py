@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.graph.constants import Definitions, constant_value
+from compile.graph.match_border import match_border
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
 from compile.graph.match_pooling import Pooling, match_pooling
@@ -26,6 +27,7 @@ from compile.graph.quantized_graph import (
     quantization_of,
 )
 from compile.graph.tabulate_unary import tabulate, unary_chain, unary_origin
+from compile.kernels.common.border import Border
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class QuantizedOp:
 
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "max_pool", "upsample", "depth_to_space",
-            "concat" or "unary".
+            "border", "concat" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
@@ -43,6 +45,7 @@ class QuantizedOp:
         factor: for "upsample".
         shuffle: for "depth_to_space".
         pooling: for "max_pool".
+        border: for "border".
     """
 
     kind: str
@@ -55,6 +58,7 @@ class QuantizedOp:
     factor: int | None = None
     shuffle: DepthToSpace | None = None
     pooling: Pooling | None = None
+    border: Border | None = None
 
 
 def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
@@ -126,6 +130,9 @@ def _match_anchor(
     if name == "nn.max_pool2d":
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return QuantizedOp("max_pool", data, output, pooling=match_pooling(call))
+    if name == "nn.pad":
+        data = _same_quantization(call.args[:1], definitions, output, limits)
+        return QuantizedOp("border", data, output, border=match_border(call))
     if name == "reshape":
         shuffle = match_depth_to_space(call, definitions)
         data = _same_quantization([shuffle.data], definitions, output, limits)

@@ -11,12 +11,21 @@ from tvm import relax
 from compile.graph.constants import Definitions, constant_value
 from compile.graph.quantized_graph import Quantization, QuantizedTensor, dequantized, op_name
 
+#: Of Klambauer et al., "Self-Normalizing Neural Networks", 2017, in PyTorch's digits.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def _double(x: NDArray) -> NDArray[np.float64]:
+    return x.astype(np.float64)
+
+
 _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.relu": lambda x: np.maximum(x, np.float32(0)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
     "tanh": lambda x: np.tanh(x.astype(np.float64)),
     "nn.leakyrelu": lambda x, slope: np.where(x < 0, x * slope, x),
     "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
+    "nn.selu": lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(_double(x))),
     "exp": lambda x: np.exp(x.astype(np.float64)),
     "clip": lambda x, low, high: np.clip(x, low, high),
     "astype": lambda x: x,

@@ -100,6 +100,7 @@ class _Planarizer(FunctionRewriter):
             convolution is not None
             and isinstance(convolution.data, QuantizedTensor)
             and convolution.groups == 1
+            and convolution.dilation == (1, 1)
             and convolution.weight.shape[0] < _ENOUGH_CHANNELS
             and str(convolution.weight.dtype) == "int8"
             # What turns planes into pixels of words shuffles lanes of 32 bits.

@@ -20,7 +20,8 @@ _ELEMENTWISE = {
     f"relax.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
-        *("exp", "astype", "quantize", "dequantize", "nn.leakyrelu", "nn.silu", "nn.gelu"),
+        *("exp", "astype", "quantize", "dequantize"),
+        *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu"),
     )
 }
 
@@ -155,6 +156,13 @@ class _LayoutConverter(FunctionRewriter):
             layout="NHWC",
         )
 
+    def _pad(self, call: relax.Call) -> relax.Expr:
+        widths = [int(width) for width in call.attrs.pad_width]
+        by_axis = [widths[2 * axis : 2 * axis + 2] for axis in _TO_NHWC]
+        padded = self._channels_last(call.args[0])
+        mode, value = call.attrs.pad_mode, float(call.attrs.pad_value)
+        return relax.op.nn.pad(padded, [width for pair in by_axis for width in pair], mode, value)
+
     def _pixel_shuffle(self, call: relax.Call) -> relax.Expr:
         """Channel (c * factor + row) * factor + column to its row and column of a block."""
         data, factor = self._channels_last(call.args[0]), int(call.attrs.upscale_factor)
@@ -176,6 +184,7 @@ _CONVERTERS = {
     "relax.nn.adaptive_avg_pool2d": _LayoutConverter._adaptive_avg_pool2d,
     "relax.nn.instance_norm": _LayoutConverter._instance_norm,
     "relax.nn.max_pool2d": _LayoutConverter._max_pool2d,
+    "relax.nn.pad": _LayoutConverter._pad,
     "relax.nn.pixel_shuffle": _LayoutConverter._pixel_shuffle,
     "relax.image.resize2d": _LayoutConverter._resize2d,
     "relax.concat": _LayoutConverter._concat,

@@ -1,5 +1,5 @@
 """Lower the float ops that are neither convolutions nor elementwise: pooling, upsampling, concat,
-depth to space.
+depth to space, borders.
 
 The kernels are those of the int8 backbone, on floats: a mean sums by rows, the others move runs of
 channels.
@@ -13,6 +13,7 @@ import tvm
 from tvm import relax, tirx
 
 from compile.backends.backend import Backend
+from compile.graph.match_border import match_border
 from compile.graph.match_depth_to_space import match_depth_to_space
 from compile.graph.match_pooling import match_pooling
 from compile.graph.match_quantized_op import upsampling_factor
@@ -25,8 +26,8 @@ from compile.kernels.cpu.plain.mean import create_float_mean
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
 class LowerFloatActivations:
-    """Replace global average and max pooling, nearest upsampling, depth to space and concat along
-    channels of float tensors.
+    """Replace global average and max pooling, nearest upsampling, depth to space, borders and
+    concat along channels of float tensors.
 
     Args:
         backend: whose kernels they are.
@@ -75,6 +76,9 @@ class _ActivationLowering(FunctionRewriter):
                 pooling = match_pooling(value)
                 window = Window(pooling.kernel, pooling.stride, pooling.padding)
                 return self._backend.max_pool(feature_map_shape(value.args[0]), window, dtype)
+            if name == "nn.pad":
+                shape = feature_map_shape(value.args[0])
+                return self._backend.bordered(shape, match_border(value), dtype)
             if name == "reshape":
                 shuffle = match_depth_to_space(value, self.definitions)
                 shape = feature_map_shape(shuffle.data)

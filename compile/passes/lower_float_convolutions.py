@@ -34,7 +34,7 @@ class LowerFloatConvolutions:
         backend: whose kernels they are.
 
     Raises:
-        GraphError: a convolution that no kernel serves (dilated, grouped, unknown weights).
+        GraphError: a convolution that no kernel serves (grouped, unknown weights).
     """
 
     def __init__(self, backend: Backend) -> None:

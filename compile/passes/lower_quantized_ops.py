@@ -173,6 +173,13 @@ class _QuantizedOpLowering(FunctionRewriter):
         out_shape = (1, shape[1] * factor, shape[2] * factor, shape[3] // factor**2)
         return self.call(kernel, "depth_to_space", [data], out_shape)
 
+    def _border(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data, shape), border = self.input(quantized_op), quantized_op.border
+        assert border is not None
+        kernel = self._backend.bordered(shape, border, "int8")
+        out_shape = (1, *border.output_size(*shape[1:3]), shape[3])
+        return self.call(kernel, "border", [data], out_shape)
+
     def _unary(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data,), (shape,) = self.inputs(quantized_op)
         dtype, zero_point = data.ty.dtype, quantized_op.output.zero_point
@@ -196,6 +203,7 @@ _LOWERINGS = {
     "concat": _QuantizedOpLowering._concat,
     "max_pool": _QuantizedOpLowering._max_pool,
     "depth_to_space": _QuantizedOpLowering._depth_to_space,
+    "border": _QuantizedOpLowering._border,
     "unary": _QuantizedOpLowering._unary,
 }
 

@@ -58,6 +58,7 @@ MOVERS = frozenset(
     {
         aten.cat.default,
         aten.max_pool2d.default,
+        aten.pad.default,
         aten.pixel_shuffle.default,
         aten.upsample_nearest2d.vec,
     }
@@ -73,6 +74,8 @@ OTHERS = frozenset(
         aten.leaky_relu_.default,
         aten.silu.default,
         aten.silu_.default,
+        aten.selu.default,
+        aten.selu_.default,
     }
 )
 QUANTIZED = ACTIVATIONS | ARITHMETIC | MOVERS | OTHERS
@@ -186,7 +189,7 @@ class SchemeQuantizer(Quantizer):
         """Nothing: :func:`compile.quantize.quantize.quantize_network` checks the result."""
 
     def _is_ours(self, node: Node) -> bool:
-        if node.op != "call_function" or node.target not in QUANTIZED:
+        if node.op != "call_function" or node.target not in QUANTIZED or _pads_with_zero(node):
             return False
         return self._precision(node) is not Precision.FLOAT
 
@@ -261,6 +264,11 @@ def _activations_of(node: Node) -> list[Node]:
         return [arg for arg in joined if isinstance(arg, Node)]
     count = 2 if node.target in ARITHMETIC else 1
     return [arg for arg in node.args[:count] if isinstance(arg, Node) and arg.op != "get_attr"]
+
+
+def _pads_with_zero(node: Node) -> bool:
+    """Whether a border is put around that is not made of what is inside."""
+    return node.target is aten.pad.default and node.args[2:3] not in (("reflect",), ("replicate",))
 
 
 def _is_scaling(node: Node) -> bool:

@@ -78,10 +78,14 @@ class Conv:
     kernel: int = 1
     stride: int = 1
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: int = 1
 
     @property
     def window(self) -> Window:
-        return Window((self.kernel, self.kernel), (self.stride, self.stride), self.padding)
+        kernel, stride, dilation = (
+            (step, step) for step in (self.kernel, self.stride, self.dilation)
+        )
+        return Window(kernel, stride, self.padding, dilation)
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:

@@ -25,18 +25,32 @@ class Window:
         kernel: (rows, columns) of the filter.
         stride: (rows, columns) between neighbouring outputs.
         padding: (top, left, bottom, right) in pixels.
+        dilation: (rows, columns) between neighbouring taps.
     """
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
+    dilation: tuple[int, int] = (1, 1)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of the output for an input of ``height`` x ``width``."""
         top, left, bottom, right = self.padding
+        rows, columns = (
+            (taps - 1) * step + 1 for taps, step in zip(self.kernel, self.dilation, strict=True)
+        )
         return (
-            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
-            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
+            (height + top + bottom - rows) // self.stride[0] + 1,
+            (width + left + right - columns) // self.stride[1] + 1,
+        )
+
+    def position(
+        self, row: tirx.Expr, column: tirx.Expr, ky: tirx.Expr, kx: tirx.Expr
+    ) -> tuple[tirx.Expr, tirx.Expr]:
+        """(row, column) of the padded input that tap (``ky``, ``kx``) reads for an output."""
+        return (
+            row * self.stride[0] + ky * self.dilation[0],
+            column * self.stride[1] + kx * self.dilation[1],
         )
 
     def pad(

@@ -47,7 +47,7 @@ def create_dp4a_conv(
     k = te.reduce_axis((0, groups), name="k")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        row, column = y * window.stride[0] + ky, x * window.stride[1] + kx
+        row, column = window.position(y, x, ky, kx)
         members = [element(row, column, k * BYTES + place) for place in range(BYTES)]
         return te.sum(dp4a(packed_int8x4(members), weight[ky, kx, k, n]), axis=[ky, kx, k])
 

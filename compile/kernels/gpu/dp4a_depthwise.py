@@ -43,9 +43,9 @@ def create_dp4a_depthwise(
     kx = te.reduce_axis((0, columns), name="kx")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-        top, column = y * window.stride[0], x * window.stride[1] + kx
+        top, column = window.position(y, x, tirx.const(0), kx)
         places = [tirx.min(ky * BYTES + place, rows - 1) for place in range(BYTES)]
-        members = [element(top + place, column, c) for place in places]
+        members = [element(top + place * window.dilation[0], column, c) for place in places]
         return te.sum(dp4a(packed_int8x4(members), weight[ky, kx, c]), axis=[ky, kx])
 
     shape = (1, *window.output_size(height, width), channels)

@@ -1,4 +1,5 @@
-"""What computes nothing, on a GPU, NHWC: upsampling, concatenation, depth to space, max pooling.
+"""What computes nothing, on a GPU, NHWC: upsampling, concatenation, depth to space, borders, max
+pooling.
 
 One compute each, where :mod:`compile.kernels.cpu.plain.move` writes loops: a work item copies one
 vector of channels, which lies in one of the parts where both have channels that vectors divide.
@@ -12,6 +13,7 @@ from math import gcd
 
 from tvm import te, tirx
 
+from compile.kernels.common.border import Border
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.max_pool import max_pool
 from compile.kernels.common.window import Window
@@ -71,6 +73,20 @@ def create_depth_to_space(
     # Of one channel, a vector would go from pixel to pixel.
     in_runs = channels_together and channels > 1
     out = te.compute(shape, element, name="depth_to_space" if in_runs else "pixel_shuffle")
+    return create_kernel(gpu_elementwise.FAMILY.name, [data], out)
+
+
+def create_bordered(
+    data_shape: tuple[int, int, int, int], border: Border, dtype: str
+) -> tirx.PrimFunc:
+    """The kernel data [1,H,W,C] -> [1,OH,OW,C] with ``border`` around it."""
+    _, height, width, channels = data_shape
+    data = te.placeholder(data_shape, dtype, name="data")
+    out = te.compute(
+        (1, *border.output_size(height, width), channels),
+        lambda b, y, x, c: data(b, *border.source(y, x, height, width), c),
+        name="border",
+    )
     return create_kernel(gpu_elementwise.FAMILY.name, [data], out)
 
 

@@ -10,10 +10,11 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from compile.kernels.common import border
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.max_pool import create_max_pool
 from compile.kernels.cpu.plain.mean import create_float_mean
-from compile.kernels.cpu.plain.move import create_concat, create_upsample
+from compile.kernels.cpu.plain.move import create_bordered, create_concat, create_upsample
 from compile.passes.lower_float_activations import LowerFloatActivations
 
 
@@ -59,6 +60,16 @@ class MaxPool:
         return out
 
 
+@I.ir_module
+class Border:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 8, 10, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.pad(x, [0, 0, 1, 2, 3, 1, 0, 0], "reflect")
+            R.output(out)
+        return out
+
+
 @pytest.mark.parametrize(
     ("before", "kernel", "name", "out_shape"),
     [
@@ -71,8 +82,14 @@ class MaxPool:
             "max_pool2d",
             (1, 3, 3, 4),
         ),
+        (
+            Border,
+            create_bordered((1, 5, 6, 4), border.Border((1, 3, 2, 1), "reflect"), "float32"),
+            "pad",
+            (1, 8, 10, 4),
+        ),
     ],
-    ids=["mean", "upsample", "concat", "max pool"],
+    ids=["mean", "upsample", "concat", "max pool", "border"],
 )
 def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
     builder = relax.BlockBuilder()
@@ -126,6 +143,16 @@ class CeiledPool:
         return out
 
 
-@pytest.mark.parametrize("before", [Pool, Linear, Rows, CeiledPool])
+@I.ir_module
+class ConstantPad:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 6, 6, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.pad(x, [0, 0, 1, 0, 0, 0, 0, 0], "constant")
+            R.output(out)
+        return out
+
+
+@pytest.mark.parametrize("before", [Pool, Linear, Rows, CeiledPool, ConstantPad])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
     assert_structural_equal(LowerFloatActivations(cpu_backend())(before), before)

@@ -346,15 +346,9 @@ def convolution(weight: relax.Expr, **options) -> tvm.IRModule:
 ONES = np.ones((4, 4, 1, 1), "float32")
 
 
-@pytest.mark.parametrize(
-    ("before", "why"),
-    [
-        (convolution(relax.const(ONES), dilation=2), "the convolution is dilated"),
-        (convolution(relax.const(ONES[:, :2]), groups=2), "2 groups: neither dense nor depthwise"),
-    ],
-    ids=["dilated", "grouped"],
-)
-def test_convolution_without_a_kernel_is_an_error(before: tvm.IRModule, why: str) -> None:
+def test_convolution_without_a_kernel_is_an_error() -> None:
+    before = convolution(relax.const(ONES[:, :2]), groups=2)
+    why = "2 groups: neither dense nor depthwise"
     with pytest.raises(GraphError, match=f"convolution conv has no kernel: .*{why}"):
         LowerFloatConvolutions(cpu_backend())(before)
 

@@ -20,10 +20,11 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
+from compile.kernels.common.border import Border
 from compile.kernels.common.quantize_op import quantize_int8
 from compile.kernels.cpu.plain.elementwise import create_multiply, create_rescale
 from compile.kernels.cpu.plain.mean import create_mean
-from compile.kernels.cpu.plain.move import create_concat, create_upsample
+from compile.kernels.cpu.plain.move import create_bordered, create_concat, create_upsample
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 
@@ -244,6 +245,23 @@ def test_concat_moves_bytes() -> None:
 
     kernel = create_concat(2, 3, (4, 5), "int8")
     expected = expected_call(kernel, "concat", [(1, 2, 3, 4), (1, 2, 3, 5)], (), (1, 2, 3, 9))
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
+
+
+def test_border_moves_bytes() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((1, 5, 6, 4), "int8")) -> R.Tensor((1, 8, 10, 4), "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                padded = R.nn.pad(d, [0, 0, 1, 2, 3, 1, 0, 0], "reflect")
+                out = R.quantize(padded, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    kernel = create_bordered((1, 5, 6, 4), Border((1, 3, 2, 1), "reflect"), "int8")
+    expected = expected_call(kernel, "border", [(1, 5, 6, 4)], (), (1, 8, 10, 4))
     assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 

@@ -71,10 +71,6 @@ REFUSED = [
         quantized_op(lambda bb, a: bb.emit(relax.op.sigmoid(convolution(bb, a)))),
     ),
     (
-        "the convolution is dilated",
-        quantized_op(lambda bb, a: convolution(bb, a, dilation=2)),
-    ),
-    (
         "the convolution has 2 groups: neither dense nor depthwise",
         quantized_op(lambda bb, a: convolution(bb, a, groups=2)),
     ),
@@ -123,6 +119,14 @@ REFUSED = [
     (
         "moving bytes needs one quantization for operands and result",
         quantized_op(lambda bb, a, b: bb.emit(relax.op.concat([a, b], axis=3)), PER_TENSOR, OTHER),
+    ),
+    (
+        "padding of mode constant has no kernel",
+        quantized_op(lambda bb, a: bb.emit(relax.op.nn.pad(a, [0, 0, 1, 1, 1, 1, 0, 0]))),
+    ),
+    (
+        "padding is lowered for rows and columns only",
+        quantized_op(lambda bb, a: bb.emit(relax.op.nn.pad(a, [0] * 6 + [1, 1], "reflect"))),
     ),
     (
         "concatenation is lowered along channels only",

@@ -31,6 +31,9 @@ _UNARY = {
     "sigmoid.default": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
     "tanh.default": lambda x: np.tanh(x.astype(np.float64)),
     "silu.default": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
+    "selu.default": lambda x: (
+        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x.astype(np.float64)))
+    ),
     "leaky_relu.default": lambda x, slope=0.01: np.where(x < 0, x * np.float32(slope), x),
 }
 _MOVERS = {"permute.default": [0, 3, 1, 2]}
@@ -167,7 +170,7 @@ class _Runner:
         )
         numbers, parameters = self._operand(data)
         weight, weight_scale = self._weight(weight)
-        assert list(dilation) == [1, 1] and groups in (1, numbers.shape[3])
+        assert groups in (1, numbers.shape[3])
         bias = np.zeros(len(weight), np.float32) if bias is None else self.constants[bias.name]
         accumulator = ops.conv2d(
             numbers,
@@ -177,6 +180,7 @@ class _Runner:
             tuple(stride),
             (padding[0], padding[1], padding[0], padding[1]),
             depthwise=groups > 1,
+            dilation=tuple(dilation),
         )
         multiplier = ops.conv_multiplier(parameters.scale, weight_scale, output.scale)
         return ops.requantize(accumulator, multiplier, output.zero_point, low, high)
@@ -229,6 +233,12 @@ class _Runner:
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
         return ops.pixel_shuffle(numbers, node.args[1])
 
+    def _pad(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, (left, right, top, bottom), mode = node.args
+        numbers, parameters = self._operand(data)
+        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        return ops.border(numbers, (top, left, bottom, right), mode)
+
 
 _RULES = {
     "conv2d.default": _Runner._conv2d,
@@ -238,6 +248,7 @@ _RULES = {
     "upsample_nearest2d.vec": _Runner._upsample,
     "cat.default": _Runner._concat,
     "max_pool2d.default": _Runner._max_pool,
+    "pad.default": _Runner._pad,
     "pixel_shuffle.default": _Runner._pixel_shuffle,
 }
 

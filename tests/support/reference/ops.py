@@ -68,6 +68,7 @@ def conv2d(
     stride: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
     depthwise: bool = False,
+    dilation: tuple[int, int] = (1, 1),
 ) -> NDArray[np.int64]:
     """The accumulators [1,OH,OW,O] of a convolution: ``sum((q_x - z_x) * w) + bias[c]``.
 
@@ -77,8 +78,10 @@ def conv2d(
     top, left, bottom, right = padding
     centred = data[0].astype(np.int64) - data_zero_point
     centred = np.pad(centred, ((top, bottom), (left, right), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(centred, weight.shape[2:], axis=(0, 1))
+    extent = [(k - 1) * step + 1 for k, step in zip(weight.shape[2:], dilation, strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(centred, extent, axis=(0, 1))
     windows = windows[:: stride[0], :: stride[1]]  # [OH, OW, I, KH, KW]
+    windows = windows[..., :: dilation[0], :: dilation[1]]
     if depthwise:
         result = np.zeros(windows.shape[:3], np.int64)
         for y, x in np.ndindex(weight.shape[2:]):
@@ -217,6 +220,13 @@ def pixel_shuffle(data: NDArray[np.int8], factor: int) -> NDArray[np.int8]:
         place = row * factor + column
         out[:, row::factor, column::factor] = data[..., place :: factor**2]
     return out
+
+
+def border(data: NDArray, padding: tuple[int, int, int, int], mode: str) -> NDArray:
+    """``data`` [1,H,W,C] with a border of (top, left, bottom, right) in PyTorch's ``mode``."""
+    top, left, bottom, right = padding
+    widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+    return np.pad(data, widths, mode="edge" if mode == "replicate" else "reflect")
 
 
 def _to_float32(numbers: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ def create_int8_conv(
     k = te.reduce_axis((0, groups * group), name="k")
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        value = operand[0, y * window.stride[0] + ky, x * window.stride[1] + kx, k]
+        value = operand[(0, *window.position(y, x, ky, kx), k)]
         by = weight[n // lanes, ky, kx, k // group, n % lanes, k % group]
         return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k])
 

@@ -44,7 +44,7 @@ def create_depthwise(
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
-        value = padded[b, y * window.stride[0] + ky, x * window.stride[1] + kx, c]
+        value = padded[(b, *window.position(y, x, ky, kx), c)]
         product = value.astype(acc_dtype) * weight[ky, kx, c].astype(acc_dtype)
         return te.sum(product, axis=[ky, kx])
 

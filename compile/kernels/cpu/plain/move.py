@@ -1,5 +1,5 @@
-"""Kernels that only move bytes: nearest-neighbour upsampling, concatenation along channels, and
-depth to space.
+"""Kernels that only move bytes: nearest-neighbour upsampling, concatenation along channels, depth
+to space, and borders.
 
 Written as loops, not as one compute: a compute has to choose between the parts for every element,
 the loops copy a run of channels from each part in turn. They are in their final form, and have no
@@ -15,6 +15,7 @@ from tvm.script import tirx as T
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as B
 
+from compile.kernels.common.border import Border
 from compile.kernels.common.kernel_function import FAMILY_ATTR
 from compile.kernels.common.shallow_stack import on_shallow_stack
 from compile.kernels.family import KernelFamily
@@ -88,6 +89,28 @@ def create_depth_to_space(
             place = vy % factor * factor + vj
             source = place * channels + vc if channels_together else vc * factor**2 + place
             B.buffer_store(out, data[0, vy // factor, vx, source], [0, vy, vx * factor + vj, vc])
+    return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
+
+
+def create_bordered(
+    data_shape: tuple[int, int, int, int], border: Border, dtype: str
+) -> tirx.PrimFunc:
+    """The kernel data [1,H,W,C] -> [1,OH,OW,C] with ``border`` around it."""
+    _, height, width, channels = data_shape
+    rows, columns = border.output_size(height, width)
+    with IRBuilder() as builder, B.prim_func(is_private=True, s_tir=True):
+        data = B.arg("data", B.buffer(data_shape, dtype, layout=None))
+        out = B.arg("out", B.buffer((1, rows, columns, channels), dtype, layout=None))
+        B.func_attr({"tirx.noalias": True})
+        with (
+            B.parallel(rows) as y,
+            B.serial(columns) as x,
+            B.vectorized(channels) as c,
+            B.sblock("border"),
+        ):
+            vy, vx, vc = B.axis.remap("SSS", [y, x, c])
+            row, column = border.source(vy, vx, height, width)
+            B.buffer_store(out, data[0, row, column, vc], [0, vy, vx, vc])
     return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
 
 

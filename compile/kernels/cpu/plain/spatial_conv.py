@@ -60,7 +60,7 @@ def create_spatial_conv(
     k = te.reduce_axis((0, channels_in), name="k")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        value = padded[b, y * window.stride[0] + ky, x * window.stride[1] + kx, k]
+        value = padded[(b, *window.position(y, x, ky, kx), k)]
         product = value.astype(acc_dtype) * weight[ky, kx, k, n].astype(acc_dtype)
         return te.sum(product, axis=[ky, kx, k])
 

@@ -58,6 +58,8 @@ SPATIAL = [
     Conv((8, 12, 1), 19, 3, 2, (0, 0, 1, 1)),
     Conv((8, 12, 16), 12, 3, 1, SAME_3X3),
     Conv((9, 10, 3), 5, 5, 1, (2, 2, 2, 2)),
+    Conv((7, 11, 5), 13, 3, 1, (2, 2, 2, 2), 2),
+    Conv((9, 14, 3), 16, 3, 2, (0, 3, 2, 0), 3),
 ]
 DEPTHWISE = [
     Conv((1, 1, 56), None, 3, 1, SAME_3X3),
@@ -66,6 +68,7 @@ DEPTHWISE = [
     Conv((8, 12, 56), None, 3, 2, SAME_3X3),
     Conv((9, 10, 19), None, 5, 1, (2, 2, 2, 2)),
     Conv((7, 11, 5), None, 1),
+    Conv((7, 11, 13), None, 3, 1, (2, 2, 2, 2), 2),
 ]
 
 
@@ -130,6 +133,7 @@ def test_convolution(
         (conv.stride, conv.stride),
         conv.padding,
         depthwise=conv.channels_out is None,
+        dilation=conv.window.dilation,
     )
     multiplier = draw_multiplier(random, kind, accumulator, channels)
     expected = ops.requantize(accumulator, multiplier, output.zero_point, output.low, output.high)

@@ -70,6 +70,9 @@ CONVOLUTIONS = [
     (Conv((33, 47, 8), None, 3, 2, SAME_3X3), USUAL),
     (Conv((8, 12, 48), None, 3, 1, SAME_3X3), SMALL),
     (Conv((9, 16, 7), None, 5, 1, (2, 2, 2, 2)), USUAL),
+    (Conv((7, 11, 5), 13, 3, 1, (2, 2, 2, 2), 2), USUAL),
+    (Conv((9, 14, 16), 12, 3, 2, (3, 3, 3, 3), 3), SMALL),
+    (Conv((7, 11, 13), None, 3, 1, (2, 2, 2, 2), 2), USUAL),
     (Conv((7, 11, 13), 20), IMAGES),
     (Conv((5, 6, 32), 64, 3, 1, SAME_3X3), IMAGES),
     (Conv((8, 12, 48), None, 3, 1, SAME_3X3), IMAGES),
@@ -111,7 +114,14 @@ def test_int8_convolution(
     bias = random.integers(-1, 2, len(weight)) * random.integers(0, 2 ** random.integers(1, 31))
     strides, is_depthwise = (conv.stride, conv.stride), conv.channels_out is None
     accumulator = ops.conv2d(
-        data, zero_point, weight, bias, strides, conv.padding, depthwise=is_depthwise
+        data,
+        zero_point,
+        weight,
+        bias,
+        strides,
+        conv.padding,
+        is_depthwise,
+        conv.window.dilation,
     )
     multiplier = draw_multiplier(random, kind, accumulator, len(weight))
     expected = ops.requantize(accumulator, multiplier, output.zero_point, output.low, output.high)

@@ -8,9 +8,11 @@ from kernel_draws import SAME_3X3, draw_int8
 from kernel_runner import built_kernel
 from reference import ops
 
+from compile.kernels.common.border import Border
 from compile.kernels.common.window import Window
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import (
+    create_bordered,
     create_concat,
     create_depth_to_space,
     create_max_pool,
@@ -44,6 +46,15 @@ def test_depth_to_space(channels: int, together: bool) -> None:
         ordered = np.ascontiguousarray(data[..., order])
     found = built_kernel(USUAL, create_depth_to_space, data.shape, 2, together, "int8")(ordered)
     np.testing.assert_array_equal(found, ops.pixel_shuffle(data, 2))
+
+
+@pytest.mark.parametrize("channels", [1, 5, 16])
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_border(channels: int, mode: str) -> None:
+    data = draw_int8(np.random.default_rng(channels), (1, 4, 7, channels))
+    border = Border((1, 3, 2, 1), mode)
+    found = built_kernel(USUAL, create_bordered, data.shape, border, "int8")(data)
+    np.testing.assert_array_equal(found, ops.border(data, border.padding, mode))
 
 
 @pytest.mark.parametrize("channels", [1, 5, 16])

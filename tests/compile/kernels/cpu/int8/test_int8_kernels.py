@@ -186,6 +186,8 @@ CONVOLUTIONS = [
     Conv((8, 12, 16), 12, 3, 1, SAME_3X3),
     Conv((9, 10, 3), 7, 5, 1, (2, 2, 2, 2)),
     Conv((7, 11, 8), 8, 1, 2),
+    Conv((7, 11, 5), 13, 3, 1, (2, 2, 2, 2), 2),
+    Conv((9, 14, 16), 8, 3, 2, (0, 3, 2, 0), 3),
 ]
 DEPTHWISE = [
     Conv((1, 1, 8), None, 3, 1, SAME_3X3),
@@ -225,6 +227,7 @@ def accumulated(
         (conv.stride, conv.stride),
         conv.padding,
         depthwise=conv.channels_out is None,
+        dilation=conv.window.dilation,
     )
 
 

@@ -10,10 +10,16 @@ from kernel_draws import draw_int8, draws, seeds
 from kernel_runner import UNITS, built_kernel
 from reference import ops
 
+from compile.kernels.common.border import Border
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.max_pool import create_max_pool
-from compile.kernels.cpu.plain.move import create_concat, create_depth_to_space, create_upsample
+from compile.kernels.cpu.plain.move import (
+    create_bordered,
+    create_concat,
+    create_depth_to_space,
+    create_upsample,
+)
 
 cores = pytest.mark.parametrize("core", UNITS, ids=lambda u: f"{u.bits}x{u.registers}t{u.threads}")
 
@@ -58,6 +64,24 @@ def test_depth_to_space(
     ordered = np.ascontiguousarray(data[..., order])
     found = built_kernel(core, create_depth_to_space, data.shape, factor, True, "int8")(ordered)
     np.testing.assert_array_equal(found, expected)
+
+
+@cores
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 3, 2, 4)])
+@pytest.mark.parametrize("shape", [(1, 3, 5, 1), (1, 7, 11, 13), (1, 4, 5, 64)])
+@given(seed=seeds)
+@draws
+def test_border(
+    shape: tuple[int, int, int, int],
+    padding: tuple[int, int, int, int],
+    mode: str,
+    core: CpuCore,
+    seed: int,
+) -> None:
+    data = draw_int8(np.random.default_rng(seed), shape)
+    found = built_kernel(core, create_bordered, shape, Border(padding, mode), "int8")(data)
+    np.testing.assert_array_equal(found, ops.border(data, padding, mode))
 
 
 POOLINGS = [

@@ -1,0 +1,24 @@
+"""Recognize a border that repeats what is inside of it. Not a pass itself."""
+
+from __future__ import annotations
+
+from tvm import relax
+
+from compile.graph.quantized_graph import NotLowerable
+from compile.kernels.common.border import MODES, Border
+
+
+def match_border(call: relax.Call) -> Border:
+    """What a ``call`` of relax.nn.pad puts around the rows and columns of an NHWC feature map.
+
+    Raises:
+        NotLowerable: it is no mirrored or repeated border, or one of other axes.
+    """
+    mode = str(call.attrs.pad_mode)
+    if mode not in MODES:
+        raise NotLowerable(f"padding of mode {mode} has no kernel")
+    widths = [int(width) for width in call.attrs.pad_width]
+    if len(widths) != 8 or any(widths[:2] + widths[6:]):
+        raise NotLowerable("padding is lowered for rows and columns only")
+    top, bottom, left, right = widths[2:6]
+    return Border((top, left, bottom, right), mode)

@@ -1,0 +1,49 @@
+"""A border of a feature map that is made of what is inside: where its pixels come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+MODES = ("reflect", "replicate")
+"""PyTorch's names: mirrored without the edge itself, and the edge again and again."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """What is put around a feature map.
+
+    Attributes:
+        padding: (top, left, bottom, right) in pixels; where it is mirrored, less than the height
+            and the width.
+        mode: one of :data:`MODES`.
+    """
+
+    padding: tuple[int, int, int, int]
+    mode: str
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) of the result for a feature map of ``height`` x ``width``."""
+        top, left, bottom, right = self.padding
+        return height + top + bottom, width + left + right
+
+    def source(
+        self, row: tirx.Expr, column: tirx.Expr, height: int, width: int
+    ) -> tuple[tirx.Expr, tirx.Expr]:
+        """The (row, column) of the feature map that a pixel of the result is."""
+        find = _mirrored if self.mode == "reflect" else _nearest
+        top, left, _, _ = self.padding
+        return find(row - top, height - 1), find(column - left, width - 1)
+
+
+def _mirrored(index: tirx.Expr, last: int) -> tirx.Expr:
+    return last - _magnitude(last - _magnitude(index))
+
+
+def _magnitude(value: tirx.Expr) -> tirx.Expr:
+    return tirx.max(value, -value)
+
+
+def _nearest(index: tirx.Expr, last: int) -> tirx.Expr:
+    return tirx.max(tirx.min(index, last), 0)

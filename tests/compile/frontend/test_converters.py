@@ -1,0 +1,54 @@
+"""TVM's converters of single operators, which are trusted here only as far as they were compared
+with PyTorch on random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tvm import relax
+
+from compile.frontend.import_program import import_program
+
+
+class Single(nn.Module):
+    """One function of one feature map."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.pad(x, (1, 3, 2, 4), mode="reflect"),
+        lambda x: F.pad(x, (1, 3, 2, 4), mode="replicate"),
+        F.selu,
+        lambda x: F.leaky_relu(x, 0.2),
+        F.silu,
+        lambda x: F.max_pool2d(x, 3, 2, 1),
+        lambda x: F.interpolate(x, (9, 4), mode="bilinear", align_corners=False),
+        lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False),
+        lambda x: F.interpolate(x, scale_factor=3.0, mode="nearest"),
+        lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3), padding=2, dilation=2),
+    ],
+    ids=[
+        *("reflect", "replicate", "selu", "leaky relu", "silu", "max pool"),
+        *("bilinear to a size", "bilinear by a factor", "nearest", "dilated"),
+    ],
+)
+def test_it_computes_what_pytorch_computes(function: Callable[[Tensor], Tensor]) -> None:
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 4, 6, 7), np.float32))
+    program = torch.export.export(Single(function).eval(), (x,))
+    machine = relax.VirtualMachine(relax.build(import_program(program), "llvm"), tvm.cpu())
+    found = machine["main"](tvm.runtime.tensor(x.numpy())).numpy()
+    np.testing.assert_allclose(found, function(x).numpy(), rtol=1e-5, atol=1e-5)
