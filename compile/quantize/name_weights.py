@@ -18,22 +18,29 @@ NAMES = ("weight", "weight_scale", "weight_zero_point")
 def name_weights(graph_module: GraphModule) -> None:
     """Rename, in place, each convolution's int8 weight, its scale and its zero point.
 
-    They become the buffers :data:`NAMES` of the module that the convolution was; parameters that
-    nothing reads are deleted.
+    They become the buffers :data:`NAMES` of the module that the convolution was, or the first of
+    several that share them; parameters that nothing reads are deleted.
     """
     read = {node.target for node in graph_module.graph.nodes if node.op == "get_attr"}
     for name in [name for name, _ in graph_module.named_parameters()]:
         if name not in read:
             owner, _, attribute = name.rpartition(".")
             delattr(graph_module.get_submodule(owner), attribute)
+    renamed: dict[str, str] = {}
     for node in graph_module.graph.nodes:
         if node.target is not DEQUANTIZE_PER_CHANNEL:
             continue
         (conv,) = node.users
         path = module_path(conv)
         for source, name in zip(node.args[:3], NAMES, strict=True):
+            if source.target in renamed.values():
+                continue
+            if source.target in renamed:
+                source.target = renamed[source.target]
+                continue
             tensor = getattr(graph_module, source.target)
             delattr(graph_module, source.target)
             graph_module.get_submodule(path).register_buffer(name, tensor)
+            renamed[source.target] = f"{path}.{name}"
             source.target = f"{path}.{name}"
     graph_module.recompile()
