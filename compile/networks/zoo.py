@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from compile.networks.fhdr import FHDR
 from compile.networks.hdrunet import HDRUNet
 from compile.networks.seeded_network import SeededNetwork
 from compile.networks.unet import UNet
@@ -41,4 +42,14 @@ class HDRUNetEntry(SeededNetwork):
     least_side: ClassVar[int] = HDRUNet.LEAST_SIDE
 
 
-ZOO: tuple[type[SeededNetwork], ...] = (UNetEntry, UNetPlusPlusEntry, HDRUNetEntry)
+@dataclass(frozen=True)
+class FHDREntry(SeededNetwork):
+    """FHDR (Khan 2019), two iterations, 64 channels."""
+
+    name: ClassVar[str] = "fhdr"
+    module: ClassVar = FHDR
+    size_multiple: ClassVar[int] = FHDR.SIZE_MULTIPLE
+    least_side: ClassVar[int] = FHDR.LEAST_SIDE
+
+
+ZOO: tuple[type[SeededNetwork], ...] = (UNetEntry, UNetPlusPlusEntry, HDRUNetEntry, FHDREntry)

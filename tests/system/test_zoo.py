@@ -27,7 +27,7 @@ from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
 from targets.load_target import load_target
 
-NETWORKS = ("unet", "unet++", "hdrunet")
+NETWORKS = ("unet", "unet++", "hdrunet", "fhdr")
 #: Of channels.
 DIVISOR = "8"
 SIZE = (48, 80)
@@ -73,7 +73,7 @@ def test_backbone_holds_no_float(name: str) -> None:
     mod = planned(name, "int8")
     names = relax.analysis.all_global_vars(mod["backbone"])
     called = [mod[name] for name in names if isinstance(mod[name], tirx.PrimFunc)]
-    assert len(called) > 20
+    assert len(called) > 10
     for kernel in called:
         assert not float_violations(kernel), kernel
 
