@@ -16,6 +16,7 @@ import msgspec
 import tvm
 from torch.export import ExportedProgram
 
+from compile.artefact.describe_coverage import describe_coverage
 from compile.artefact.describe_interface import Interface, describe_interface
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
 from compile.artefact.keep_artefact import (
@@ -264,6 +265,12 @@ def describe_build(
         parts=_parts_of(plan),
         kernels=_kernels_of(plan),
         calls=_calls_of(plan),
+        coverage=describe_coverage(
+            [
+                (planned.module, list_calls(planned.module, planned.part.name))
+                for planned in plan.parts
+            ]
+        ),
         linker=linked,
         versions={package: version(package) for package in _PACKAGES},
         files=files,

@@ -118,6 +118,24 @@ class KernelSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     part: str = ""
 
 
+class Coverage(msgspec.Struct, frozen=True):
+    """How much of a frame is computed in integers.
+
+    Attributes:
+        int8_macs, float_macs: multiply-accumulates of int8 by int8, and all others.
+        integer_ops: kernel calls with no float tensor, and no float operation but the multiply in a
+            requantize.
+        float_ops: all others; a convolution of int8 data and weights may have a float result.
+        float_layers: qualified names of the PyTorch modules that those compute.
+    """
+
+    int8_macs: int
+    float_macs: int
+    integer_ops: int
+    float_ops: int
+    float_layers: tuple[str, ...]
+
+
 class CallSummary(msgspec.Struct, frozen=True):
     """One kernel call.
 
@@ -152,6 +170,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         parts: the network's functions, the whole network last.
         kernels: distinct ones, by name.
         calls: of a frame, in order.
+        coverage: of the network by integers; None in builds of earlier versions.
         linker: what linked the libraries.
         versions: of Python packages, by name.
         files: the libraries, by file name.
@@ -173,6 +192,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: tuple[PartSummary, ...]
     kernels: tuple[KernelSummary, ...]
     calls: tuple[CallSummary, ...]
+    coverage: Coverage | None = None
     linker: LinkReport
     versions: dict[str, str]
     files: dict[str, FileFacts]

@@ -6,8 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from compile.artefact.manifest import Coverage
 from compile.artefact.reader import Artefact
 from compile.support.tables import print_table
+
+_MOST_NAMES = 8
 
 
 def show_build(artefact: Artefact, console: Console) -> None:
@@ -27,6 +30,20 @@ def show_build(artefact: Artefact, console: Console) -> None:
             str(part.kernels_without_record),
         )
     print_table(table, console)
+    coverage = artefact.manifest.coverage
+    if coverage is not None:
+        console.print(describe_integers(coverage), highlight=False, markup=False, soft_wrap=True)
     linker = artefact.manifest.linker
     line = f"linked with {linker.linker} ({linker.version})"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def describe_integers(coverage: Coverage) -> str:
+    """Say in one line how much of a network is computed in integers, and what is not."""
+    macs, ops = coverage.int8_macs + coverage.float_macs, coverage.integer_ops + coverage.float_ops
+    share = f"{coverage.int8_macs / macs:.1%}" if macs else "none"
+    line = f"in int8: {share} of MACs, {coverage.integer_ops} of {ops} ops"
+    if not coverage.integer_ops or not coverage.float_layers:
+        return line
+    names, more = coverage.float_layers[:_MOST_NAMES], len(coverage.float_layers) - _MOST_NAMES
+    return f"{line}; float results: {', '.join(names)}" + (f" and {more} more" if more > 0 else "")
