@@ -82,7 +82,8 @@ class RemoteEngine:
         seconds = LONGEST_SECONDS
         if self._frame_seconds:
             # A device that was stopped for a minute goes on; one that stays silent is given up.
-            seconds = _SECONDS_OF_SILENCE + _TIMES_AS_LONG * (count + 1) * self._frame_seconds
+            likely = (count + 1) * self._frame_seconds
+            seconds = round(_SECONDS_OF_SILENCE + _TIMES_AS_LONG * likely)
         outcome = self.device.run(_time_frames, self.number, count, seconds=seconds)
         wall, cpu = outcome.get()
         self._frame_seconds = min(wall)
