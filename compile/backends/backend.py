@@ -156,6 +156,13 @@ class Backend(ABC):
         """Return the kernel data [1,H,W,C] -> [1,OH,OW,C] with ``border`` around it."""
 
     @abstractmethod
+    def bilinear(
+        self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
+    ) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,*size,C] by PyTorch's half-pixel rule, of int8
+        with the operands of :func:`compile.kernels.common.bilinear.create_bilinear`."""
+
+    @abstractmethod
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
     ) -> tirx.PrimFunc:

@@ -24,6 +24,7 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
@@ -41,7 +42,7 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.norm import instance_norm, planar_norm
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
-from compile.kernels.cpu.plain import max_pool, move
+from compile.kernels.cpu.plain import elementwise, max_pool, move
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 
@@ -160,6 +161,12 @@ class CpuBackend(Backend):
     ) -> tirx.PrimFunc:
         """See :meth:`Backend.bordered`."""
         return move.create_bordered(data_shape, border, dtype)
+
+    def bilinear(
+        self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.bilinear`."""
+        return create_bilinear(elementwise.FAMILY.name, data_shape, size, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

@@ -22,10 +22,11 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.window import Window
-from compile.kernels.gpu import gpu_move, gpu_norm
+from compile.kernels.gpu import gpu_elementwise, gpu_move, gpu_norm
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
 from compile.kernels.gpu.dp4a_conv import create_dp4a_conv, pack_int8x4
 from compile.kernels.gpu.dp4a_depthwise import create_dp4a_depthwise, pack_depthwise_int8x4
@@ -119,6 +120,12 @@ class GpuBackend(Backend):
     ) -> tirx.PrimFunc:
         """See :meth:`Backend.bordered`."""
         return gpu_move.create_bordered(data_shape, border, dtype)
+
+    def bilinear(
+        self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
+    ) -> tirx.PrimFunc:
+        """See :meth:`Backend.bilinear`."""
+        return create_bilinear(gpu_elementwise.FAMILY.name, data_shape, size, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

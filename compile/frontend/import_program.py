@@ -15,6 +15,7 @@ from compile.frontend.convolution import CONVOLUTION
 from compile.frontend.instance_norm import INSTANCE_NORM
 from compile.frontend.name_layers import name_layers
 from compile.frontend.quantized_ops import QUANTIZED_OPS
+from compile.frontend.resize import RESIZE
 
 
 def import_program(program: ExportedProgram) -> tvm.IRModule:
@@ -32,6 +33,6 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
         keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
         no_bind_return_tuple=False,
-        custom_convert_map={**QUANTIZED_OPS, **CONVOLUTION, **INSTANCE_NORM},
+        custom_convert_map={**QUANTIZED_OPS, **CONVOLUTION, **INSTANCE_NORM, **RESIZE},
     )
     return name_layers(mod, program, importer.env)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.graph.constants import Definitions, constant_value
+from compile.graph.match_bilinear import match_bilinear
 from compile.graph.match_border import match_border
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
@@ -36,7 +37,7 @@ class QuantizedOp:
 
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "max_pool", "upsample", "depth_to_space",
-            "border", "concat" or "unary".
+            "border", "bilinear", "concat" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
@@ -46,6 +47,7 @@ class QuantizedOp:
         shuffle: for "depth_to_space".
         pooling: for "max_pool".
         border: for "border".
+        size: rows and columns of the result, for "bilinear".
     """
 
     kind: str
@@ -59,6 +61,7 @@ class QuantizedOp:
     shuffle: DepthToSpace | None = None
     pooling: Pooling | None = None
     border: Border | None = None
+    size: tuple[int, int] | None = None
 
 
 def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
@@ -123,6 +126,10 @@ def _match_anchor(
         if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:
             raise NotLowerable("average pooling is lowered for a 1x1 result only")
         return QuantizedOp("mean", (dequantized(call.args[0], definitions),), output, *limits)
+    if name == "image.resize2d" and call.attrs.method == "linear":
+        size = match_bilinear(call)
+        data = _same_quantization(call.args[:1], definitions, output, limits)
+        return QuantizedOp("bilinear", data, output, size=size)
     if name == "image.resize2d":
         factor = upsampling_factor(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
@@ -175,6 +182,8 @@ def upsampling_factor(call: relax.Call) -> int:
     source = [int(extent) for extent in call.args[0].ty.shape]
     target = [int(extent) for extent in call.ty.shape]
     factors = {target[1] / source[1], target[2] / source[2]}
-    if call.attrs.method != "nearest_neighbor" or len(factors) != 1 or factors.pop() % 1:
-        raise NotLowerable("resizing is lowered for nearest neighbours and whole factors only")
+    if call.attrs.method != "nearest_neighbor":
+        raise NotLowerable(f"resizing by {call.attrs.method} has no kernel")
+    if len(factors) != 1 or factors.pop() % 1:
+        raise NotLowerable("resizing by nearest neighbours is lowered for whole factors only")
     return target[1] // source[1]

@@ -12,7 +12,7 @@ from compile.graph.constants import Definitions, constant_value
 from compile.graph.quantized_graph import Quantization, QuantizedTensor, dequantized, op_name
 
 #: Of Klambauer et al., "Self-Normalizing Neural Networks", 2017, in PyTorch's digits.
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
 def _double(x: NDArray) -> NDArray[np.float64]:
@@ -25,7 +25,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "tanh": lambda x: np.tanh(x.astype(np.float64)),
     "nn.leakyrelu": lambda x, slope: np.where(x < 0, x * slope, x),
     "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
-    "nn.selu": lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(_double(x))),
+    "nn.selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(_double(x))),
     "exp": lambda x: np.exp(x.astype(np.float64)),
     "clip": lambda x, low, high: np.clip(x, low, high),
     "astype": lambda x: x,

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax, te, tirx
 
 from compile.graph.layers import keep_layers
+from compile.graph.tabulate_unary import SELU_ALPHA, SELU_SCALE
 
 #: What the kernels of our own lowering carry: operator fusion leaves them alone.
 _OPAQUE = 8
@@ -68,6 +69,27 @@ def tanh(x: te.Tensor) -> te.Tensor:
     return te.compute(x.shape, compute, name="tanh")
 
 
+def selu(x: te.Tensor) -> te.Tensor:
+    """scale * (max(x, 0) + alpha * (e^min(x, 0) - 1)), in float32 whatever the type of ``x``."""
+    zero, one = _float(0.0), _float(1.0)
+
+    def compute(*index: tirx.Expr) -> tirx.Expr:
+        value = x(*index).astype("float32")
+        below = _float(SELU_ALPHA) * (fast_exp(tirx.min(value, zero)) - one)
+        return (_float(SELU_SCALE) * (tirx.max(value, zero) + below)).astype(x.dtype)
+
+    return te.compute(x.shape, compute, name="selu")
+
+
+def exp(x: te.Tensor) -> te.Tensor:
+    """e^x, in float32 whatever the type of ``x``; finite, see :func:`fast_exp`."""
+
+    def compute(*index: tirx.Expr) -> tirx.Expr:
+        return fast_exp(x(*index).astype("float32")).astype(x.dtype)
+
+    return te.compute(x.shape, compute, name="exp")
+
+
 @tvm.transform.module_pass(opt_level=0, name="LegalizeFloatOps")
 class LegalizeFloatOps:
     """Legalize the remaining Relax ops and fuse them into elementwise kernels."""
@@ -80,6 +102,8 @@ class LegalizeFloatOps:
                 mod.update_func(name, function.with_attr("op_pattern", _OPAQUE))
         by_our_own = {
             "relax.sigmoid": lambda builder, call: builder.call_te(sigmoid, call.args[0]),
+            "relax.nn.selu": lambda builder, call: builder.call_te(selu, call.args[0]),
+            "relax.exp": lambda builder, call: builder.call_te(exp, call.args[0]),
             "relax.tanh": lambda builder, call: builder.call_te(tanh, call.args[0]),
         }
         passes = [

@@ -13,6 +13,7 @@ import tvm
 from tvm import relax, tirx
 
 from compile.backends.backend import Backend
+from compile.graph.match_bilinear import match_bilinear
 from compile.graph.match_border import match_border
 from compile.graph.match_depth_to_space import match_depth_to_space
 from compile.graph.match_pooling import match_pooling
@@ -26,8 +27,8 @@ from compile.kernels.cpu.plain.mean import create_float_mean
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
 class LowerFloatActivations:
-    """Replace global average and max pooling, nearest upsampling, depth to space, borders and
-    concat along channels of float tensors.
+    """Replace global average and max pooling, nearest and bilinear resizing, depth to space,
+    borders and concat along channels of float tensors.
 
     Args:
         backend: whose kernels they are.
@@ -69,6 +70,9 @@ class _ActivationLowering(FunctionRewriter):
             _, height, width, _ = shapes[0]
             return self._backend.concat(height, width, [shape[3] for shape in shapes], dtype)
         try:
+            if name == "image.resize2d" and value.attrs.method == "linear":
+                shape = feature_map_shape(value.args[0])
+                return self._backend.bilinear(shape, match_bilinear(value), dtype)
             if name == "image.resize2d":
                 factor = upsampling_factor(value)
                 return self._backend.upsample(feature_map_shape(value.args[0]), factor, dtype)

@@ -22,6 +22,7 @@ from compile.graph.match_upsampled_concat import match_upsampled_concat
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
+from compile.kernels.common.bilinear import count_shares
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.elementwise import (
@@ -173,6 +174,14 @@ class _QuantizedOpLowering(FunctionRewriter):
         out_shape = (1, shape[1] * factor, shape[2] * factor, shape[3] // factor**2)
         return self.call(kernel, "depth_to_space", [data], out_shape)
 
+    def _bilinear(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data, shape), size = self.input(quantized_op), quantized_op.size
+        assert size is not None
+        kernel = self._backend.bilinear(shape, size, "int8")
+        multiplier = np.array([1 / count_shares(shape, size)], np.float32)
+        args = [data, multiplier, np.array([0, 0, -128, 127], np.int32)]
+        return self.call(kernel, "bilinear", args, (1, *size, shape[3]))
+
     def _border(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data, shape), border = self.input(quantized_op), quantized_op.border
         assert border is not None
@@ -203,6 +212,7 @@ _LOWERINGS = {
     "concat": _QuantizedOpLowering._concat,
     "max_pool": _QuantizedOpLowering._max_pool,
     "depth_to_space": _QuantizedOpLowering._depth_to_space,
+    "bilinear": _QuantizedOpLowering._bilinear,
     "border": _QuantizedOpLowering._border,
     "unary": _QuantizedOpLowering._unary,
 }

@@ -61,6 +61,7 @@ MOVERS = frozenset(
         aten.pad.default,
         aten.pixel_shuffle.default,
         aten.upsample_nearest2d.vec,
+        aten.upsample_bilinear2d.vec,
     }
 )
 OTHERS = frozenset(
@@ -189,7 +190,7 @@ class SchemeQuantizer(Quantizer):
         """Nothing: :func:`compile.quantize.quantize.quantize_network` checks the result."""
 
     def _is_ours(self, node: Node) -> bool:
-        if node.op != "call_function" or node.target not in QUANTIZED or _pads_with_zero(node):
+        if node.op != "call_function" or node.target not in QUANTIZED or not _has_kernel(node):
             return False
         return self._precision(node) is not Precision.FLOAT
 
@@ -266,9 +267,11 @@ def _activations_of(node: Node) -> list[Node]:
     return [arg for arg in node.args[:count] if isinstance(arg, Node) and arg.op != "get_attr"]
 
 
-def _pads_with_zero(node: Node) -> bool:
-    """Whether a border is put around that is not made of what is inside."""
-    return node.target is aten.pad.default and node.args[2:3] not in (("reflect",), ("replicate",))
+def _has_kernel(node: Node) -> bool:
+    """False for a border that is not made of what is inside, and for corners that are aligned."""
+    if node.target is aten.pad.default:
+        return node.args[2:3] in (("reflect",), ("replicate",))
+    return node.target is not aten.upsample_bilinear2d.vec or not node.args[2]
 
 
 def _is_scaling(node: Node) -> bool:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tvm import relax
 
 from compile.frontend.import_program import import_program
+from compile.support.errors import GraphError
 
 
 class Single(nn.Module):
@@ -38,12 +39,13 @@ class Single(nn.Module):
         lambda x: F.max_pool2d(x, 3, 2, 1),
         lambda x: F.interpolate(x, (9, 4), mode="bilinear", align_corners=False),
         lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False),
+        lambda x: F.interpolate(x, (9, 4), mode="bilinear", align_corners=True),
         lambda x: F.interpolate(x, scale_factor=3.0, mode="nearest"),
         lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3), padding=2, dilation=2),
     ],
     ids=[
         *("reflect", "replicate", "selu", "leaky relu", "silu", "max pool"),
-        *("bilinear to a size", "bilinear by a factor", "nearest", "dilated"),
+        *("bilinear to a size", "bilinear by a factor", "corners", "nearest", "dilated"),
     ],
 )
 def test_it_computes_what_pytorch_computes(function: Callable[[Tensor], Tensor]) -> None:
@@ -52,3 +54,12 @@ def test_it_computes_what_pytorch_computes(function: Callable[[Tensor], Tensor])
     machine = relax.VirtualMachine(relax.build(import_program(program), "llvm"), tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(x.numpy())).numpy()
     np.testing.assert_allclose(found, function(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_factor_that_gives_no_whole_size_is_refused() -> None:
+    """PyTorch places pixels by the factor then, not by the ratio of the sizes."""
+    x = torch.zeros(1, 4, 6, 7)
+    network = Single(lambda x: F.interpolate(x, scale_factor=1.3, mode="bilinear"))
+    program = torch.export.export(network.eval(), (x,))
+    with pytest.raises(GraphError, match=r"by 1.3 of 6 pixels gives no whole size"):
+        import_program(program)

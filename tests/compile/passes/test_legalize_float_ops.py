@@ -110,15 +110,47 @@ class Tanh:
         return out
 
 
+@I.ir_module
+class Selu:
+    @R.function
+    def main(x: R.Tensor((1, 64, 64, 4), "float32")) -> R.Tensor((1, 64, 64, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.selu(x)
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class Exp:
+    @R.function
+    def main(x: R.Tensor((1, 64, 64, 4), "float32")) -> R.Tensor((1, 64, 64, 4), "float32"):
+        with R.dataflow():
+            out = R.exp(x)
+            R.output(out)
+        return out
+
+
 CASES = [
-    (Sigmoid, lambda x: 1 / (1 + np.exp(-x)), 2e-7),
-    (Tanh, np.tanh, 2e-7),
+    (Sigmoid, lambda x: 1 / (1 + np.exp(-x)), 2e-7, 0),
+    (Tanh, np.tanh, 2e-7, 0),
+    (
+        Selu,
+        lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
+        4e-7,
+        2e-7,
+    ),
+    # Finite beyond e^87.
+    (Exp, lambda x: np.exp(np.clip(x, -87, 87)), 1e-30, 3e-7),
 ]
 
 
-@pytest.mark.parametrize(("before", "reference", "error"), CASES, ids=["sigmoid", "tanh"])
-def test_exponentials_are_arithmetic(before, reference, error: float, core) -> None:
-    """No call of the C library, and the promised absolute error, also where e^x would overflow."""
+@pytest.mark.parametrize(
+    ("before", "reference", "error", "relative"), CASES, ids=["sigmoid", "tanh", "selu", "exp"]
+)
+def test_exponentials_are_arithmetic(
+    before, reference, error: float, relative: float, core
+) -> None:
+    """No call of the C library, and the promised error, also where e^x would overflow."""
     after = LegalizeFloatOps()(before)
     (name,) = kernel_names(after)
     called = set(re.findall(r"T\.(exp\w*|pow\w*|tanh|sigmoid|call\w*)\(", after[name].script()))
@@ -131,7 +163,9 @@ def test_exponentials_are_arithmetic(before, reference, error: float, core) -> N
     x = x.reshape(1, 64, 64, 4)
     result = machine["main"](tvm.runtime.tensor(x)).numpy()
     with np.errstate(over="ignore"):
-        np.testing.assert_allclose(result, reference(x.astype("float64")), atol=error, rtol=0)
+        np.testing.assert_allclose(
+            result, reference(x.astype("float64")), atol=error, rtol=relative
+        )
 
 
 @pytest.mark.parametrize(("op", "reference"), [("sigmoid", expit), ("tanh", np.tanh)])

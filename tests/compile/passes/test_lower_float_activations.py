@@ -11,6 +11,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from compile.kernels.common import border
+from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.max_pool import create_max_pool
 from compile.kernels.cpu.plain.mean import create_float_mean
@@ -70,6 +71,16 @@ class Border:
         return out
 
 
+@I.ir_module
+class Linear:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 6, 5, 4), "float32"):
+        with R.dataflow():
+            out = R.image.resize2d(x, R.shape([6, 5]), layout="NHWC", method="linear")
+            R.output(out)
+        return out
+
+
 @pytest.mark.parametrize(
     ("before", "kernel", "name", "out_shape"),
     [
@@ -88,8 +99,14 @@ class Border:
             "pad",
             (1, 8, 10, 4),
         ),
+        (
+            Linear,
+            create_bilinear("elementwise", (1, 2, 3, 4), (6, 5), "float32"),
+            "resize2d",
+            (1, 6, 5, 4),
+        ),
     ],
-    ids=["mean", "upsample", "concat", "max pool", "border"],
+    ids=["mean", "upsample", "concat", "max pool", "border", "bilinear"],
 )
 def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
     builder = relax.BlockBuilder()
@@ -109,16 +126,6 @@ class Pool:
     def main(x: R.Tensor((1, 4, 6, 4), "float32")) -> R.Tensor((1, 2, 2, 4), "float32"):
         with R.dataflow():
             out = R.nn.adaptive_avg_pool2d(x, [2, 2], layout="NHWC")
-            R.output(out)
-        return out
-
-
-@I.ir_module
-class Linear:
-    @R.function
-    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 6, 9, 4), "float32"):
-        with R.dataflow():
-            out = R.image.resize2d(x, R.shape([6, 9]), layout="NHWC", method="linear")
             R.output(out)
         return out
 
@@ -153,6 +160,22 @@ class ConstantPad:
         return out
 
 
-@pytest.mark.parametrize("before", [Pool, Linear, Rows, CeiledPool, ConstantPad])
+@I.ir_module
+class Corners:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 6, 9, 4), "float32"):
+        with R.dataflow():
+            out = R.image.resize2d(
+                x,
+                R.shape([6, 9]),
+                layout="NHWC",
+                method="linear",
+                coordinate_transformation_mode="align_corners",
+            )
+            R.output(out)
+        return out
+
+
+@pytest.mark.parametrize("before", [Pool, Corners, Rows, CeiledPool, ConstantPad])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
     assert_structural_equal(LowerFloatActivations(cpu_backend())(before), before)

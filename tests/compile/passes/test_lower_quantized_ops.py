@@ -20,6 +20,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 from tvm.script import tirx as T
 
+from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
 from compile.kernels.common.quantize_op import quantize_int8
 from compile.kernels.cpu.plain.elementwise import create_multiply, create_rescale
@@ -262,6 +263,25 @@ def test_border_moves_bytes() -> None:
 
     kernel = create_bordered((1, 5, 6, 4), Border((1, 3, 2, 1), "reflect"), "int8")
     expected = expected_call(kernel, "border", [(1, 5, 6, 4)], (), (1, 8, 10, 4))
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
+
+
+def test_bilinear_resizing_keeps_scale_and_zero_point() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((1, 2, 3, 4), "int8")) -> R.Tensor((1, 6, 5, 4), "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                large = R.image.resize2d(d, R.shape([6, 5]), layout="NHWC", method="linear")
+                out = R.quantize(large, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    kernel = create_bilinear("elementwise", (1, 2, 3, 4), (6, 5), "int8")
+    # Rows stand at thirds of a pixel, columns at fifths.
+    constants = np.array([1 / (3 * 5)], "float32"), np.array([0, 0, -128, 127], "int32")
+    expected = expected_call(kernel, "bilinear", [(1, 2, 3, 4)], constants, (1, 6, 5, 4))
     assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 

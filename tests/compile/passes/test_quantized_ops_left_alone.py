@@ -105,11 +105,15 @@ REFUSED = [
         ),
     ),
     (
-        "resizing is lowered for nearest neighbours and whole factors only",
-        quantized_op(lambda bb, a: resize(bb, a, (8, 12), "linear")),
+        "resizing by cubic has no kernel",
+        quantized_op(lambda bb, a: resize(bb, a, (8, 12), "cubic")),
     ),
     (
-        "resizing is lowered for nearest neighbours and whole factors only",
+        "the weights of the bilinear resizing are too fine for int32",
+        quantized_op(lambda bb, a: resize(bb, a, (4999, 5003), "linear")),
+    ),
+    (
+        "resizing by nearest neighbours is lowered for whole factors only",
         quantized_op(lambda bb, a: resize(bb, a, (8, 6))),
     ),
     (

@@ -233,6 +233,13 @@ class _Runner:
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
         return ops.pixel_shuffle(numbers, node.args[1])
 
+    def _bilinear(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, _, align_corners, _ = node.args
+        numbers, parameters = self._operand(data)
+        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        assert not align_corners
+        return ops.resize_bilinear(numbers, tuple(node.meta["val"].shape[2:]))
+
     def _pad(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         data, (left, right, top, bottom), mode = node.args
         numbers, parameters = self._operand(data)
@@ -248,6 +255,7 @@ _RULES = {
     "upsample_nearest2d.vec": _Runner._upsample,
     "cat.default": _Runner._concat,
     "max_pool2d.default": _Runner._max_pool,
+    "upsample_bilinear2d.vec": _Runner._bilinear,
     "pad.default": _Runner._pad,
     "pixel_shuffle.default": _Runner._pixel_shuffle,
 }

@@ -8,7 +8,9 @@ exact; the compiler folds them into biases. Nothing is imported from the compile
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -220,6 +222,32 @@ def pixel_shuffle(data: NDArray[np.int8], factor: int) -> NDArray[np.int8]:
         place = row * factor + column
         out[:, row::factor, column::factor] = data[..., place :: factor**2]
     return out
+
+
+def resize_bilinear(data: NDArray[np.int8], size: tuple[int, int]) -> NDArray[np.int8]:
+    """``rne(f32(sum(w * q)) * f32(1/D))`` with whole weights of a sum D in lowest terms: [1,H,W,C]
+    -> [1,*size,C], half-pixel centres, without antialiasing."""
+    rows, columns = (
+        _bilinear_weights(extent, outputs)
+        for extent, outputs in zip(data.shape[1:3], size, strict=True)
+    )
+    total = np.einsum("yh,bhwc,xw->byxc", rows[0], data.astype(np.int64), columns[0])
+    return requantize(total, np.float32(1 / (rows[1] * columns[1])), 0)
+
+
+def _bilinear_weights(extent: int, outputs: int) -> tuple[NDArray[np.int64], int]:
+    """Weights [outputs, extent] as whole numbers, and what each row of them sums up to."""
+    centres = [Fraction(2 * i + 1, 2) * Fraction(extent, outputs) for i in range(outputs)]
+    positions = [centre - Fraction(1, 2) for centre in centres]
+    shares = math.lcm(*(position.denominator for position in positions))
+    weights = np.zeros((outputs, extent), np.int64)
+    for index, position in enumerate(positions):
+        position = max(position, Fraction(0))
+        before = math.floor(position)
+        after = int((position - before) * shares)
+        weights[index, before] += shares - after
+        weights[index, min(before + 1, extent - 1)] += after
+    return weights, shares
 
 
 def border(data: NDArray, padding: tuple[int, int, int, int], mode: str) -> NDArray:
