@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from compile.networks.expandnet import ExpandNet
 from compile.networks.fhdr import FHDR
 from compile.networks.hdrunet import HDRUNet
 from compile.networks.seeded_network import SeededNetwork
@@ -52,4 +53,20 @@ class FHDREntry(SeededNetwork):
     least_side: ClassVar[int] = FHDR.LEAST_SIDE
 
 
-ZOO: tuple[type[SeededNetwork], ...] = (UNetEntry, UNetPlusPlusEntry, HDRUNetEntry, FHDREntry)
+@dataclass(frozen=True)
+class ExpandNetEntry(SeededNetwork):
+    """ExpandNet (Marnerides 2018), 64 channels."""
+
+    name: ClassVar[str] = "expandnet"
+    module: ClassVar = ExpandNet
+    size_multiple: ClassVar[int] = ExpandNet.SIZE_MULTIPLE
+    least_side: ClassVar[int] = ExpandNet.LEAST_SIDE
+
+
+ZOO: tuple[type[SeededNetwork], ...] = (
+    UNetEntry,
+    UNetPlusPlusEntry,
+    HDRUNetEntry,
+    FHDREntry,
+    ExpandNetEntry,
+)

@@ -27,7 +27,7 @@ from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
 from targets.load_target import load_target
 
-NETWORKS = ("unet", "unet++", "hdrunet", "fhdr")
+NETWORKS = ("unet", "unet++", "hdrunet", "fhdr", "expandnet")
 #: Of channels.
 DIVISOR = "8"
 SIZE = (48, 80)
