@@ -30,7 +30,7 @@ def latency(run: RunFile) -> Figure:
         panel.barh(rows["name"], rows["p50_ms"], xerr=errors, color=colors, height=0.7)
         panel.set(title=f"{size}, {_threads(threads)}", xscale="log")
         panel.set_xlim(rows["p10_ms"].min() / 2, rows["p90_ms"].max() * 1.3)
-        _plain_numbers(panel.xaxis)
+        plain_numbers(panel.xaxis)
     panels[-1].set_xlabel(
         "ms per frame (logarithmic): median, with the 10th and the 90th percentile"
     )
@@ -52,7 +52,7 @@ def accuracy(run: RunFile) -> Figure:
             for note, at in zip(notes, zip(x, y, strict=True), strict=True):
                 panel.annotate(note, at, (4, 3), textcoords="offset points", fontsize=7)
         panel.set(title=f"{size}, {_threads(threads)}", yscale="log")
-        _plain_numbers(panel.yaxis)
+        plain_numbers(panel.yaxis)
         panel.set(xlabel="PSNR to PyTorch float32 (dB; 100 and more at 100)", ylabel="median, ms")
         panel.legend(fontsize=7)
     return figure
@@ -103,8 +103,8 @@ def scaling(run: RunFile) -> Figure | None:
             label=f"{name}, {_threads(threads)}",
         )
     panel.set(xlabel="megapixels", ylabel="nanoseconds per pixel (median)")
-    _plain_numbers(panel.xaxis)
-    _plain_numbers(panel.yaxis)
+    plain_numbers(panel.xaxis)
+    plain_numbers(panel.yaxis)
     panel.legend(fontsize=8)
     return figure
 
@@ -127,7 +127,7 @@ def _marker(engine: str) -> str:
     return ENGINES[engine].marker if engine in ENGINES else "x"
 
 
-def _plain_numbers(axis: Axis) -> None:
+def plain_numbers(axis: Axis) -> None:
     """Of a logarithmic axis: 20 and 50, not powers of ten, and none where they would collide."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

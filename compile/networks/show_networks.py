@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from compile.networks.network import Network
 from compile.networks.registry import NETWORKS
 from compile.support.tables import print_table
 
@@ -19,24 +20,23 @@ SIDE = 256
 def describe_networks() -> list[dict[str, Any]]:
     """Every network as plain data for JSON: its name, what it is, how many parameters it has, the
     multiply-accumulates of a picture of 256x256, and what sizes are multiples of."""
-    found = []
-    for name, kind in NETWORKS.items():
-        network = kind()
-        with torch.device("meta"), torch.no_grad():
-            net = network.architecture().eval()
-            counter = FlopCounterMode(display=False)
-            with counter:
-                net(torch.empty(1, network.channels, SIDE, SIDE))
-        found.append(
-            {
-                "name": name,
-                "what": (kind.__doc__ or "").splitlines()[0].rstrip("."),
-                "parameters": sum(tensor.numel() for tensor in net.parameters()),
-                "macs": counter.get_total_flops() // 2,
-                "size_multiple": network.size_multiple,
-            }
-        )
-    return found
+    return [describe_network(kind()) for kind in NETWORKS.values()]
+
+
+def describe_network(network: Network) -> dict[str, Any]:
+    """The same of one network."""
+    with torch.device("meta"), torch.no_grad():
+        net = network.architecture().eval()
+        counter = FlopCounterMode(display=False)
+        with counter:
+            net(torch.empty(1, network.channels, SIDE, SIDE, device="meta"))
+    return {
+        "name": network.title,
+        "what": (type(network).__doc__ or "").splitlines()[0].rstrip("."),
+        "parameters": sum(tensor.numel() for tensor in net.parameters()),
+        "macs": counter.get_total_flops() // 2,
+        "size_multiple": network.size_multiple,
+    }
 
 
 def print_networks(console: Console) -> None:

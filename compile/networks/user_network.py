@@ -85,6 +85,10 @@ class UserNetwork(Network):
             load_weights(net, checkpoint)
         return net
 
+    def architecture(self) -> nn.Module:
+        """The function's module, on the device "meta"."""
+        return copy.deepcopy(_called(self.source)[0]).to("meta")
+
     def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
         """Those of the folder, or the example input."""
         return _calibration_photos(self)

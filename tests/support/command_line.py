@@ -22,6 +22,7 @@ from bench import (
     instructions,
     kernel_times,
     latency,
+    networks,
     report,
 )
 from compile import build, demo, infer, train, tune
@@ -40,6 +41,7 @@ MAINS = {
     "compile/scenes": data.main,
     "compile/train": train.main,
     "bench/accuracy": accuracy.main,
+    "bench/networks": networks.main,
     "bench/emulator_ranking": emulator_ranking.main,
     "bench/gpu_instructions": gpu_instructions.main,
     "bench/instructions": instructions.main,

@@ -8,11 +8,13 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import tvm
-from command_line import as_user, check_sentence
+from command_line import Outcome, as_user, check_sentence
 from lowered_backbones import photo_crop
+from PIL import Image
 from reference.backbone import run_backbone
 from tvm import relax
 
@@ -193,3 +195,37 @@ def test_what_was_built_is_timed_and_tuned(file: Path, tmp_path: Path) -> None:
     assert tuned.code == 0, tuned
     status = as_user("compile/tune", "--status", "--logs", logs, "--target", "host")
     assert status.code == 0 and "mixed mix 36x52" in status.out + status.err, status
+
+
+@pytest.mark.slow
+def test_several_networks_are_compared_and_none_twice(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(MIX)
+    out = tmp_path / "out"
+    options = "--schemes", "fp32", "--against", "pytorch", "--seconds", "0.2", "--size", "36x52"
+
+    def compare(*given: object) -> Outcome:
+        return as_user("bench/networks", "--out", out, *given)
+
+    first = compare("--network", f"{file}:build", *options)
+    assert first.code == 0, first
+    session = (out / "mix.json").read_bytes()
+    both = compare("--network", f"{file}:build", "--network", other, *options, "--json")
+    assert both.code == 0 and "mix: measured before" in both.err, both
+    assert (out / "mix.json").read_bytes() == session
+    rows = json.loads(both.out)
+    names = [(row["network"], row["engine"], row["scheme"]) for row in rows]
+    assert sorted(names) == [
+        (network, engine, "fp32") for network in ("mix", "other") for engine in ("pytorch", "tvm")
+    ]
+    parameters = sum(
+        tensor.numel() for tensor in find_network(str(other), {}).load(None).parameters()
+    )
+    assert {row["parameters"] for row in rows} == {parameters}
+    # PyTorch agrees with itself to the bit, and JSON has no infinity.
+    assert min(row["psnr_db"] for row in rows if row["engine"] == "tvm") > 90
+    assert pd.read_csv(out / "networks.csv")["p50_ms"].notna().all()
+    assert Image.open(out / "networks.png").size[0] > 1000
+    check_sentence(
+        compare("--network", other, *options[:-1], "64x64"), "measured with size 36x52, not 64x64"
+    )
