@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import select
+import signal
 import sys
 from multiprocessing.process import BaseProcess
 
@@ -55,6 +56,7 @@ def _wait(process: BaseProcess, client: Client) -> str:
     process.join(_SECONDS_TO_LEAVE)
     if process.exitcode is None:
         return "session ended: its client went away, and what ran there did not end"
-    if process.exitcode:
-        return f"session ended: what ran there crashed (exit code {process.exitcode})"
+    if code := process.exitcode:
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"session ended: what ran there crashed ({how})"
     return "session ends"

@@ -67,4 +67,4 @@ def test_a_session_that_crashes(
     there: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     serve(monkeypatch, crash).close()
-    assert "what ran there crashed (exit code -9)" in capfd.readouterr().err
+    assert "what ran there crashed (SIGKILL)" in capfd.readouterr().err
