@@ -163,6 +163,10 @@ class Backend(ABC):
         with the operands of :func:`compile.kernels.common.bilinear.create_bilinear`."""
 
     @abstractmethod
+    def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,H,W,1], the largest channel of each pixel."""
+
+    @abstractmethod
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
     ) -> tirx.PrimFunc:

@@ -26,6 +26,7 @@ from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
+from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
@@ -167,6 +168,10 @@ class CpuBackend(Backend):
     ) -> tirx.PrimFunc:
         """See :meth:`Backend.bilinear`."""
         return create_bilinear(elementwise.FAMILY.name, data_shape, size, dtype)
+
+    def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.channel_maximum`."""
+        return create_channel_maximum(elementwise.FAMILY.name, data_shape, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

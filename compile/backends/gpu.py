@@ -24,6 +24,7 @@ from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
+from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_elementwise, gpu_move, gpu_norm
@@ -126,6 +127,10 @@ class GpuBackend(Backend):
     ) -> tirx.PrimFunc:
         """See :meth:`Backend.bilinear`."""
         return create_bilinear(gpu_elementwise.FAMILY.name, data_shape, size, dtype)
+
+    def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.channel_maximum`."""
+        return create_channel_maximum(gpu_elementwise.FAMILY.name, data_shape, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

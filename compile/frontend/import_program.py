@@ -13,6 +13,7 @@ from tvm.relax.frontend.torch.exported_program_translator import ExportedProgram
 from compile.frontend.check_program import check_program
 from compile.frontend.convolution import CONVOLUTION
 from compile.frontend.instance_norm import INSTANCE_NORM
+from compile.frontend.missing_ops import MISSING_OPS
 from compile.frontend.name_layers import name_layers
 from compile.frontend.quantized_ops import QUANTIZED_OPS
 from compile.frontend.resize import RESIZE
@@ -33,6 +34,12 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
         keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
         no_bind_return_tuple=False,
-        custom_convert_map={**QUANTIZED_OPS, **CONVOLUTION, **INSTANCE_NORM, **RESIZE},
+        custom_convert_map={
+            **QUANTIZED_OPS,
+            **CONVOLUTION,
+            **INSTANCE_NORM,
+            **MISSING_OPS,
+            **RESIZE,
+        },
     )
     return name_layers(mod, program, importer.env)

@@ -12,12 +12,14 @@ def match_border(call: relax.Call) -> Border:
     """What a ``call`` of relax.nn.pad puts around the rows and columns of an NHWC feature map.
 
     Raises:
-        NotLowerable: it is no mirrored or repeated border, or one of other axes.
+        NotLowerable: it is neither cut off nor a mirrored or repeated border, or one of other axes.
     """
     mode = str(call.attrs.pad_mode)
+    widths = [int(width) for width in call.attrs.pad_width]
+    if mode == "constant" and max(widths) <= 0:
+        mode = "replicate"  # It is cut off, and nothing is put around.
     if mode not in MODES:
         raise NotLowerable(f"padding of mode {mode} has no kernel")
-    widths = [int(width) for width in call.attrs.pad_width]
     if len(widths) != 8 or any(widths[:2] + widths[6:]):
         raise NotLowerable("padding is lowered for rows and columns only")
     top, bottom, left, right = widths[2:6]

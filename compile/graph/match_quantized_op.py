@@ -16,6 +16,7 @@ from tvm import relax
 from compile.graph.constants import Definitions, constant_value
 from compile.graph.match_bilinear import match_bilinear
 from compile.graph.match_border import match_border
+from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
 from compile.graph.match_pooling import Pooling, match_pooling
@@ -37,12 +38,12 @@ class QuantizedOp:
 
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "max_pool", "upsample", "depth_to_space",
-            "border", "bilinear", "concat" or "unary".
+            "border", "bilinear", "channel_maximum", "concat" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
         convolution: for "conv2d".
-        table: int8 [256] for "unary".
+        table: int8 [256], or [C,256], for "unary".
         factor: for "upsample".
         shuffle: for "depth_to_space".
         pooling: for "max_pool".
@@ -137,6 +138,10 @@ def _match_anchor(
     if name == "nn.max_pool2d":
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return QuantizedOp("max_pool", data, output, pooling=match_pooling(call))
+    if name == "max":
+        check_channel_maximum(call)
+        data = _same_quantization(call.args[:1], definitions, output, limits)
+        return QuantizedOp("channel_maximum", data, output)
     if name == "nn.pad":
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return QuantizedOp("border", data, output, border=match_border(call))

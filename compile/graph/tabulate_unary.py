@@ -26,6 +26,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.leakyrelu": lambda x, slope: np.where(x < 0, x * slope, x),
     "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
     "nn.selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(_double(x))),
+    "log": lambda x: np.log(_double(x)),
     "exp": lambda x: np.exp(x.astype(np.float64)),
     "clip": lambda x, low, high: np.clip(x, low, high),
     "astype": lambda x: x,
@@ -40,8 +41,8 @@ _ATTRIBUTES = {"nn.leakyrelu": ("alpha",)}
 
 
 def unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.Call], relax.Expr]:
-    """The ops of one tensor operand (and scalars) that lead to ``expr``, last first, and the
-    expression before them."""
+    """The ops of one tensor operand (and scalars, or numbers for its channels) that lead to
+    ``expr``, last first, and the expression before them."""
     chain: list[relax.Call] = []
     while True:
         call = definitions.get(expr) if isinstance(expr, relax.Var) else None
@@ -56,8 +57,17 @@ def unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.
 
 
 def _others_are_scalars(call: relax.Call, definitions: Definitions) -> bool:
-    values = (constant_value(arg, definitions) for arg in call.args[1:] if _is_tensor(arg))
-    return all(value is not None and value.size == 1 for value in values)
+    others = [arg for arg in call.args[1:] if _is_tensor(arg) and not arg.same_as(call.args[0])]
+    values = (constant_value(arg, definitions) for arg in others)
+    return all(value is not None and _is_of_channels(value, call) for value in values)
+
+
+def _is_of_channels(value: NDArray, call: relax.Call) -> bool:
+    """Whether there is one number, or one for each channel of an NHWC feature map."""
+    if value.size == 1:
+        return True
+    shape = call.args[0].ty.shape
+    return len(shape) == 4 and value.shape == (1, 1, 1, int(shape[3]))
 
 
 def _is_tensor(expr: relax.Expr) -> bool:
@@ -80,14 +90,15 @@ def unary_origin(
 
 
 def tabulate(chain: list[relax.Call], numbers: NDArray, output: Quantization) -> NDArray[np.int8]:
-    """int8 [256]: the quantized value of the ``chain`` for each of the 256 ``numbers``.
+    """int8 [256]: the quantized value of the ``chain`` for each of the 256 ``numbers``; int8
+    [C,256] where a constant of the chain has a number for each channel.
 
     Every op is rounded to float32, as PyTorch computes it; exponentials are taken in double
     precision first, so that the table does not depend on a math library's last bit.
     """
     values = numbers
     for call in reversed(chain):
-        scalars = [_scalar(arg) for arg in call.args[1:]]
+        scalars = [values if arg.same_as(call.args[0]) else _constant(arg) for arg in call.args[1:]]
         names = _ATTRIBUTES.get(op_name(call), ())
         scalars += [np.float32(getattr(call.attrs, name)) for name in names]
         values = _UNARY[op_name(call)](values, *scalars).astype(np.float32)
@@ -97,6 +108,8 @@ def tabulate(chain: list[relax.Call], numbers: NDArray, output: Quantization) ->
     return np.clip(rounded, -128, 127).astype(np.int8)
 
 
-def _scalar(expr: relax.Expr) -> np.float32:
+def _constant(expr: relax.Expr) -> np.float32 | NDArray[np.float32]:
+    """One number, or [C,1]."""
     value = expr.value
-    return np.float32(value.numpy().item() if hasattr(value, "numpy") else value)
+    array = value.numpy() if hasattr(value, "numpy") else np.array(value)
+    return np.float32(array.item()) if array.size == 1 else array.reshape(-1, 1).astype(np.float32)

@@ -20,7 +20,7 @@ _ELEMENTWISE = {
     f"relax.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
-        *("exp", "astype", "quantize", "dequantize"),
+        *("exp", "log", "astype", "quantize", "dequantize"),
         *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu"),
     )
 }
@@ -173,6 +173,12 @@ class _LayoutConverter(FunctionRewriter):
         shape = (1, height * factor, width * factor, channels)
         return relax.op.reshape(self.builder.emit(rows), shape)
 
+    def _max(self, call: relax.Call) -> relax.Expr:
+        axes = None
+        if call.attrs.axis is not None:
+            axes = [_TO_NCHW[int(axis)] for axis in call.attrs.axis]
+        return relax.op.max(self._channels_last(call.args[0]), axis=axes, keepdims=True)
+
     def _concat(self, call: relax.Call) -> relax.Expr:
         return relax.op.concat(
             self._channels_last(call.args[0]), axis=_TO_NCHW[int(call.attrs.axis)]
@@ -187,6 +193,7 @@ _CONVERTERS = {
     "relax.nn.pad": _LayoutConverter._pad,
     "relax.nn.pixel_shuffle": _LayoutConverter._pixel_shuffle,
     "relax.image.resize2d": _LayoutConverter._resize2d,
+    "relax.max": _LayoutConverter._max,
     "relax.concat": _LayoutConverter._concat,
 }
 

@@ -15,6 +15,7 @@ from tvm import relax, tirx
 from compile.backends.backend import Backend
 from compile.graph.match_bilinear import match_bilinear
 from compile.graph.match_border import match_border
+from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_depth_to_space import match_depth_to_space
 from compile.graph.match_pooling import match_pooling
 from compile.graph.match_quantized_op import upsampling_factor
@@ -28,7 +29,7 @@ from compile.kernels.cpu.plain.mean import create_float_mean
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
 class LowerFloatActivations:
     """Replace global average and max pooling, nearest and bilinear resizing, depth to space,
-    borders and concat along channels of float tensors.
+    borders, channel maxima and concat along channels of float tensors.
 
     Args:
         backend: whose kernels they are.
@@ -80,9 +81,12 @@ class _ActivationLowering(FunctionRewriter):
                 pooling = match_pooling(value)
                 window = Window(pooling.kernel, pooling.stride, pooling.padding)
                 return self._backend.max_pool(feature_map_shape(value.args[0]), window, dtype)
+            if name == "max":
+                check_channel_maximum(value)
+                return self._backend.channel_maximum(feature_map_shape(value.args[0]), dtype)
             if name == "nn.pad":
-                shape = feature_map_shape(value.args[0])
-                return self._backend.bordered(shape, match_border(value), dtype)
+                border = match_border(value)
+                return self._backend.bordered(feature_map_shape(value.args[0]), border, dtype)
             if name == "reshape":
                 shuffle = match_depth_to_space(value, self.definitions)
                 shape = feature_map_shape(shuffle.data)

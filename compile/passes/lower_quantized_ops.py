@@ -27,6 +27,7 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
+    create_channel_table_lookup,
     create_multiply,
     create_rescale,
     create_table_lookup,
@@ -182,6 +183,11 @@ class _QuantizedOpLowering(FunctionRewriter):
         args = [data, multiplier, np.array([0, 0, -128, 127], np.int32)]
         return self.call(kernel, "bilinear", args, (1, *size, shape[3]))
 
+    def _channel_maximum(self, quantized_op: QuantizedOp) -> relax.Expr:
+        data, shape = self.input(quantized_op)
+        kernel = self._backend.channel_maximum(shape, "int8")
+        return self.call(kernel, "channel_maximum", [data], (*shape[:3], 1))
+
     def _border(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data, shape), border = self.input(quantized_op), quantized_op.border
         assert border is not None
@@ -194,6 +200,9 @@ class _QuantizedOpLowering(FunctionRewriter):
         dtype, zero_point = data.ty.dtype, quantized_op.output.zero_point
         table = quantized_op.table
         assert table is not None
+        if table.ndim == 2:
+            kernel = create_channel_table_lookup(feature_map_shape(data), dtype)
+            return self.call(kernel, "table_lookup", [data, table], shape)
         linear = as_requantization(table, 0 if dtype == "uint8" else -128, zero_point)
         if linear is None:
             kernel = create_table_lookup(shape, dtype)
@@ -213,6 +222,7 @@ _LOWERINGS = {
     "max_pool": _QuantizedOpLowering._max_pool,
     "depth_to_space": _QuantizedOpLowering._depth_to_space,
     "bilinear": _QuantizedOpLowering._bilinear,
+    "channel_maximum": _QuantizedOpLowering._channel_maximum,
     "border": _QuantizedOpLowering._border,
     "unary": _QuantizedOpLowering._unary,
 }

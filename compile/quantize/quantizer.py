@@ -56,6 +56,7 @@ ARITHMETIC = frozenset(
 )
 MOVERS = frozenset(
     {
+        aten.amax.default,
         aten.cat.default,
         aten.max_pool2d.default,
         aten.pad.default,
@@ -64,6 +65,16 @@ MOVERS = frozenset(
         aten.upsample_bilinear2d.vec,
     }
 )
+CHAINED = frozenset(
+    {
+        aten.clamp.default,
+        aten.exp.default,
+        aten.log.default,
+        aten.rsub.Scalar,
+    }
+)
+"""Functions of one tensor that are one table with the arithmetic before and behind them."""
+
 OTHERS = frozenset(
     {
         aten.conv2d.default,
@@ -79,7 +90,7 @@ OTHERS = frozenset(
         aten.selu_.default,
     }
 )
-QUANTIZED = ACTIVATIONS | ARITHMETIC | MOVERS | OTHERS
+QUANTIZED = ACTIVATIONS | ARITHMETIC | CHAINED | MOVERS | OTHERS
 
 
 def _fixed(scale: float, zero_point: int) -> FixedQParamsQuantizationSpec:
@@ -178,7 +189,7 @@ class SchemeQuantizer(Quantizer):
                 inputs[node.args[1]] = self._specifications.weights
                 self.convolutions[self._parts[node]] += 1
             if self._in_int8(node):
-                if not _is_scaling(node):
+                if not _is_chained(node):
                     inputs |= self._float_inputs(node)
                 output = groups.get(node)
             node.meta["quantization_annotation"] = QuantizationAnnotation(
@@ -229,6 +240,8 @@ class SchemeQuantizer(Quantizer):
         for node in first:
             if node.target in FIXED_OUTPUTS:
                 fixed[node] = FIXED_OUTPUTS[node.target]
+            elif _is_share(node):
+                fixed[node] = IMAGE
             elif _is_scaling(node) and module_path(node) in self._known_ranges:
                 fixed[node] = self._known_ranges[module_path(node)]
         for node in nodes:
@@ -268,9 +281,14 @@ def _activations_of(node: Node) -> list[Node]:
 
 
 def _has_kernel(node: Node) -> bool:
-    """False for a border that is not made of what is inside, and for corners that are aligned."""
+    """False for a border that is not made of what is inside, for corners that are aligned, and for
+    a maximum over anything but the channels."""
     if node.target is aten.pad.default:
-        return node.args[2:3] in (("reflect",), ("replicate",))
+        mode, widths = (*node.args, "constant")[2], node.args[1]
+        assert isinstance(widths, list | tuple)
+        return mode in ("reflect", "replicate") or max(widths) <= 0
+    if node.target is aten.amax.default:
+        return list(node.args[1:]) == [[1], True]
     return node.target is not aten.upsample_bilinear2d.vec or not node.args[2]
 
 
@@ -279,11 +297,27 @@ def _is_scaling(node: Node) -> bool:
     return node.target in ARITHMETIC and len(_activations_of(node)) == 1
 
 
+def _is_chained(node: Node) -> bool:
+    """Whether ``node`` is a link of a chain of functions of one tensor, which are one table."""
+    sources = _activations_of(node)
+    is_square = node.target is aten.mul.Tensor and len(sources) == 2 and sources[0] is sources[1]
+    return is_square or _is_scaling(node) or node.target in CHAINED
+
+
+def _is_share(node: Node) -> bool:
+    """Whether ``node`` is a number from 0 to 1 in which both have to be exact: a clamp, or what it
+    leaves of 1."""
+    if node.target is aten.rsub.Scalar and node.args[1] == 1:
+        source = node.args[0]
+        return isinstance(source, Node) and _is_share(source)
+    return node.target is aten.clamp.default and tuple(node.args[1:]) == (0, 1)
+
+
 def _is_output_quantized(node: Node) -> bool:
     """False for what is inside a unit: a convolution before its activation, 2x before the - 1."""
     users = list(node.users)
     if node.target is aten.conv2d.default:
         return not (len(users) == 1 and users[0].target in ACTIVATIONS)
-    if _is_scaling(node):
-        return not any(_is_scaling(user) for user in users)
+    if _is_chained(node):
+        return not users or not all(_is_chained(user) for user in users)
     return True

@@ -27,25 +27,36 @@ def replace_modules(net: nn.Module) -> None:
 
 
 def _shuffled_convolution(path: str, module: nn.Module) -> nn.Module:
-    """A transposed convolution whose windows do not overlap, as a 1x1 convolution to all pixels of
-    a block and a pixel shuffle: channel o at row i and column j is filter (o * k + i) * k + j."""
+    """A transposed convolution as a convolution to all pixels of a block, a pixel shuffle, and a
+    border that is cut off: channel o at row i and column j of a block of s x s pixels is filter
+    (o * s + i) * s + j.
+
+    With a kernel of m * s, m inputs reach a pixel: of 2 the last is multiplied by the kernel's row
+    i, the one before it by row i + s.
+    """
     assert isinstance(module, nn.ConvTranspose2d)
-    side = module.kernel_size[0]
-    geometry = module.kernel_size, module.stride, module.padding, module.output_padding
-    if geometry != ((side, side), (side, side), (0, 0), (0, 0)) or module.groups != 1:
+    (side, other), (down, across) = module.stride, module.kernel_size
+    is_square = side == other and down == across and len(set(module.padding)) == 1
+    is_plain = module.output_padding == (0, 0) and module.groups == 1
+    if not is_square or not is_plain or down % side or module.dilation != (1, 1):
         raise GraphError(
-            f"module {path}: a transposed convolution is compiled where its kernel is as large as "
-            f"its stride, without padding and groups, and this one has kernel "
-            f"{module.kernel_size}, stride {module.stride}, padding {module.padding} and "
-            f"{module.groups} groups: use nn.Upsample and a convolution"
+            f"module {path}: a transposed convolution is compiled where its kernel is square and a "
+            f"multiple of its stride, without groups, and this one has kernel "
+            f"{module.kernel_size}, stride {module.stride}, output padding "
+            f"{module.output_padding}, dilation {module.dilation} and {module.groups} groups: use "
+            "nn.Upsample and a convolution"
         )
-    channels = module.out_channels * side**2
-    conv = nn.Conv2d(module.in_channels, channels, 1, bias=module.bias is not None)
-    weight = module.weight.data.permute(1, 2, 3, 0).reshape(channels, module.in_channels, 1, 1)
+    inputs, outputs, taps = module.in_channels, module.out_channels, down // side
+    channels = outputs * side**2
+    conv = nn.Conv2d(inputs, channels, taps, padding=taps - 1, bias=module.bias is not None)
+    split = module.weight.data.reshape(inputs, outputs, taps, side, taps, side)
+    weight = split.flip(2, 4).permute(1, 3, 5, 0, 2, 4).reshape(channels, inputs, taps, taps)
     conv.weight.data = weight.clone(memory_format=torch.contiguous_format)
     if module.bias is not None and conv.bias is not None:
         conv.bias.data = module.bias.data.repeat_interleave(side**2)
-    return nn.Sequential(conv, nn.PixelShuffle(side)).eval()
+    border = int(module.padding[0])
+    crop = [nn.ZeroPad2d(-border)] if border else []
+    return nn.Sequential(conv, nn.PixelShuffle(side), *crop).eval()
 
 
 def _depthwise_convolution(path: str, module: nn.Module) -> nn.Module:

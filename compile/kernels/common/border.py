@@ -16,7 +16,7 @@ class Border:
 
     Attributes:
         padding: (top, left, bottom, right) in pixels; where it is mirrored, less than the height
-            and the width.
+            and the width. Below 0 so many are cut off.
         mode: one of :data:`MODES`.
     """
 

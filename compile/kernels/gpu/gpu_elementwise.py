@@ -15,7 +15,10 @@ from compile.kernels.gpu.gpu_core import GpuCore, bind_flat, vector_length
 _MOST_LANES = 16
 
 #: Blocks that read here and there.
-_GATHERING = {"table_lookup", "pixel_shuffle", "resize_bilinear"}
+_GATHERING = {
+    *("table_lookup", "channel_table", "channel_maximum"),
+    *("pixel_shuffle", "resize_bilinear"),
+}
 
 #: Sizes of a work group that are tried.
 _GROUPS = (16, 32, 64, 128, 256)

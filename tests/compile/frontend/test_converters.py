@@ -33,6 +33,13 @@ class Single(nn.Module):
     [
         lambda x: F.pad(x, (1, 3, 2, 4), mode="reflect"),
         lambda x: F.pad(x, (1, 3, 2, 4), mode="replicate"),
+        lambda x: F.pad(x, (-1, 0, -2, -1)),
+        lambda x: x.amax(1, keepdim=True),
+        lambda x: x.amax((2, 3)),
+        lambda x: 1.0 - x,
+        lambda x: (x * x + 1 / 255).log(),
+        torch.exp,
+        lambda x: x.clamp(0.0, 1.0),
         F.selu,
         lambda x: F.leaky_relu(x, 0.2),
         F.silu,
@@ -44,7 +51,8 @@ class Single(nn.Module):
         lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3), padding=2, dilation=2),
     ],
     ids=[
-        *("reflect", "replicate", "selu", "leaky relu", "silu", "max pool"),
+        *("reflect", "replicate", "cut off", "channel maximum", "maximum", "rest", "log", "exp"),
+        *("clamp", "selu", "leaky relu", "silu", "max pool"),
         *("bilinear to a size", "bilinear by a factor", "corners", "nearest", "dilated"),
     ],
 )

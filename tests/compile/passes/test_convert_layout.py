@@ -154,26 +154,28 @@ def test_every_op_with_an_axis_or_a_layout() -> None:
     assert_structural_equal(ConvertLayout()(Before), After)
 
 
-def test_padding_is_of_the_same_axes() -> None:
+def test_padding_and_maximum_are_of_the_same_axes() -> None:
     @I.ir_module
     class Before:
         @R.function
-        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 8, 10, 4), "float32"):
+        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 8, 10, 1), "float32"):
             with R.dataflow():
                 picture = R.permute_dims(x, [0, 3, 1, 2])
                 padded = R.nn.pad(picture, [0, 0, 0, 0, 1, 2, 3, 1], "reflect")
-                out = R.permute_dims(padded, [0, 2, 3, 1])
+                largest = R.max(padded, axis=[1], keepdims=True)
+                out = R.permute_dims(largest, [0, 2, 3, 1])
                 R.output(out)
             return out
 
     @I.ir_module
     class After:
         @R.function
-        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 8, 10, 4), "float32"):
+        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 8, 10, 1), "float32"):
             with R.dataflow():
                 padded = R.nn.pad(x, [0, 0, 1, 2, 3, 1, 0, 0], "reflect")
-                R.output(padded)
-            return padded
+                largest = R.max(padded, axis=[3], keepdims=True)
+                R.output(largest)
+            return largest
 
     assert_structural_equal(ConvertLayout()(Before), After)
 

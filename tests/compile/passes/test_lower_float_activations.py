@@ -12,6 +12,7 @@ from tvm.script import relax as R
 
 from compile.kernels.common import border
 from compile.kernels.common.bilinear import create_bilinear
+from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.max_pool import create_max_pool
 from compile.kernels.cpu.plain.mean import create_float_mean
@@ -81,6 +82,26 @@ class Linear:
         return out
 
 
+@I.ir_module
+class Crop:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 3, 4, 4), "float32"):
+        with R.dataflow():
+            out = R.nn.pad(x, [0, 0, -1, -1, -1, -1, 0, 0])
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class ChannelMaximum:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 5, 6, 1), "float32"):
+        with R.dataflow():
+            out = R.max(x, axis=[3], keepdims=True)
+            R.output(out)
+        return out
+
+
 @pytest.mark.parametrize(
     ("before", "kernel", "name", "out_shape"),
     [
@@ -100,13 +121,25 @@ class Linear:
             (1, 8, 10, 4),
         ),
         (
+            Crop,
+            create_bordered((1, 5, 6, 4), border.Border((-1,) * 4, "replicate"), "float32"),
+            "pad",
+            (1, 3, 4, 4),
+        ),
+        (
+            ChannelMaximum,
+            create_channel_maximum("elementwise", (1, 5, 6, 4), "float32"),
+            "max",
+            (1, 5, 6, 1),
+        ),
+        (
             Linear,
             create_bilinear("elementwise", (1, 2, 3, 4), (6, 5), "float32"),
             "resize2d",
             (1, 6, 5, 4),
         ),
     ],
-    ids=["mean", "upsample", "concat", "max pool", "border", "bilinear"],
+    ids=["mean", "upsample", "concat", "max pool", "border", "crop", "channel maximum", "bilinear"],
 )
 def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
     builder = relax.BlockBuilder()

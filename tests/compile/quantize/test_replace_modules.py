@@ -31,6 +31,9 @@ def _seeded(net: nn.Module) -> nn.Module:
     [
         nn.ConvTranspose2d(5, 7, 2, 2),
         nn.ConvTranspose2d(3, 4, 3, 3, bias=False),
+        nn.ConvTranspose2d(3, 5, 4, 2, 1),
+        nn.ConvTranspose2d(3, 2, 6, 2, 2, bias=False),
+        nn.ConvTranspose2d(3, 2, 6, 3),
         nn.BatchNorm2d(5, eps=0.1),
         nn.BatchNorm2d(5, affine=False),
     ],
@@ -50,7 +53,9 @@ def test_it_computes_the_same(net: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("net", "what"),
     [
-        (nn.ConvTranspose2d(4, 4, 4, 2, 1), r"kernel \(4, 4\), stride \(2, 2\), padding \(1, 1\)"),
+        (nn.ConvTranspose2d(4, 4, 3, 2, 1), r"kernel \(3, 3\), stride \(2, 2\)"),
+        (nn.ConvTranspose2d(4, 4, 4, 2, 1, 1), r"output padding \(1, 1\)"),
+        (nn.ConvTranspose2d(4, 4, 4, 2, dilation=2), r"dilation \(2, 2\)"),
         (nn.ConvTranspose2d(4, 4, 2, 2, groups=4), "4 groups"),
         (nn.BatchNorm2d(4, track_running_stats=False), "running statistics"),
     ],

@@ -26,6 +26,10 @@ _UNARY = {
     "sub.Tensor": lambda x, y: x - np.float32(y),
     "mul.Tensor": lambda x, y: x * np.float32(y),
     "div.Tensor": lambda x, y: x / np.float32(y),
+    "rsub.Scalar": lambda x, y: np.float32(y) - x,
+    "clamp.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
+    "log.default": lambda x: np.log(x.astype(np.float64)),
+    "exp.default": lambda x: np.exp(x.astype(np.float64)),
     "relu.default": lambda x: np.maximum(x, np.float32(0)),
     "hardtanh.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
     "sigmoid.default": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
@@ -133,7 +137,7 @@ class _Runner:
     def _table(self, node: Node, output: Affine) -> NDArray[np.int8] | None:
         """The result of a chain of unary ops on 8-bit numbers, or None where it is none."""
         chain = []
-        while _name(node) in _UNARY and _is_unary(node):
+        while _name(node) in _UNARY and self._is_unary(node):
             chain.append(node)
             node = node.args[0]
         if _name(node) == "dequantize_per_tensor.default":
@@ -145,8 +149,24 @@ class _Runner:
         else:
             return None
         for call in reversed(chain):
-            real = _UNARY[_name(call)](real, *call.args[1:]).astype(np.float32)
+            others = [self._other(call, arg, real) for arg in call.args[1:]]
+            real = _UNARY[_name(call)](real, *others).astype(np.float32)
         return ops.look_up(data, ops.quantize(real, output))
+
+    def _is_unary(self, node: Node) -> bool:
+        others = [arg for arg in node.args[1:] if isinstance(arg, Node)]
+        return all(arg is node.args[0] or arg.name in self.constants for arg in others)
+
+    def _other(self, call: Node, argument: object, real: NDArray) -> object:
+        """An operand of a chain's ``call`` beside the ``real`` numbers of the first: a number, one
+        for each channel, or the same numbers."""
+        if not isinstance(argument, Node):
+            return argument
+        if argument is call.args[0]:
+            return real
+        constant = self.constants[argument.name]
+        assert constant.shape == (1, constant.size, 1, 1)
+        return constant.reshape(-1, 1)
 
     def _operand(self, node: Node) -> tuple[NDArray[np.int8], Affine]:
         """The numbers behind a dequantize ``node`` and what they mean."""
@@ -240,8 +260,15 @@ class _Runner:
         assert not align_corners
         return ops.resize_bilinear(numbers, tuple(node.meta["val"].shape[2:]))
 
+    def _channel_maximum(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, axes, keepdim = node.args
+        numbers, parameters = self._operand(data)
+        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
+        assert axes == [1] and keepdim
+        return ops.channel_maximum(numbers)
+
     def _pad(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, (left, right, top, bottom), mode = node.args
+        data, (left, right, top, bottom), mode = (*node.args, "constant")[:3]
         numbers, parameters = self._operand(data)
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
         return ops.border(numbers, (top, left, bottom, right), mode)
@@ -256,6 +283,7 @@ _RULES = {
     "cat.default": _Runner._concat,
     "max_pool2d.default": _Runner._max_pool,
     "upsample_bilinear2d.vec": _Runner._bilinear,
+    "amax.default": _Runner._channel_maximum,
     "pad.default": _Runner._pad,
     "pixel_shuffle.default": _Runner._pixel_shuffle,
 }
@@ -263,10 +291,6 @@ _RULES = {
 
 def _name(node: Node) -> str:
     return getattr(node.target, "__name__", "")
-
-
-def _is_unary(node: Node) -> bool:
-    return not any(isinstance(arg, Node) for arg in node.args[1:])
 
 
 def _affine(node: Node) -> Affine:

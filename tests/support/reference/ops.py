@@ -187,7 +187,10 @@ def quantize(
 
 
 def look_up(data: NDArray[np.integer], table: NDArray[np.int8]) -> NDArray[np.int8]:
-    """``table[q - q_min]`` for int8 or uint8 ``data``; ``table`` has 256 entries."""
+    """``table[q - q_min]`` for int8 or uint8 ``data``; ``table`` has 256 entries, or as many for
+    each channel [C,256]."""
+    if table.ndim == 2:
+        return table[np.arange(len(table)), data.astype(np.int64) - np.iinfo(data.dtype).min]
     return table[data.astype(np.int64) - np.iinfo(data.dtype).min]
 
 
@@ -250,9 +253,18 @@ def _bilinear_weights(extent: int, outputs: int) -> tuple[NDArray[np.int64], int
     return weights, shares
 
 
+def channel_maximum(data: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The largest channel of each pixel: [1,H,W,C] -> [1,H,W,1]."""
+    return data.max(axis=3, keepdims=True)
+
+
 def border(data: NDArray, padding: tuple[int, int, int, int], mode: str) -> NDArray:
-    """``data`` [1,H,W,C] with a border of (top, left, bottom, right) in PyTorch's ``mode``."""
+    """``data`` [1,H,W,C] with a border of (top, left, bottom, right) in PyTorch's ``mode``; below
+    0, so many pixels are cut off."""
     top, left, bottom, right = padding
+    if max(padding) <= 0:
+        _, height, width, _ = data.shape
+        return data[:, -top : height + bottom, -left : width + right]
     widths = ((0, 0), (top, bottom), (left, right), (0, 0))
     return np.pad(data, widths, mode="edge" if mode == "replicate" else "reflect")
 

@@ -48,6 +48,18 @@ def create_table_lookup(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
     return create_kernel(FAMILY.name, [data, table], out)
 
 
+def create_channel_table_lookup(shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+    """The kernel (data ``dtype`` [shape], table int8[C,256]) -> int8 [shape] as
+    :func:`create_table_lookup`, with a table for each of the C channels."""
+    data = te.placeholder(shape, dtype, name="data")
+    table = te.placeholder((shape[3], 256), "int8", name="table")
+    smallest = _INT8_MIN if dtype == "int8" else 0
+    out = te.compute(
+        shape, lambda *i: table[i[3], data(*i).astype("int32") - smallest], name="channel_table"
+    )
+    return create_kernel(FAMILY.name, [data, table], out)
+
+
 def create_rescale(shape: tuple[int, ...], dtype: str) -> tirx.PrimFunc:
     """The kernel (data ``dtype`` [shape], multiplier float32[1], quant int32[4]) -> int8 [shape]:
     ``rne(f32(2 * x - centre) * multiplier) + z_y``; ``dtype`` is int8 or uint8, the centre stands

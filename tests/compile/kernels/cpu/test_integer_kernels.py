@@ -32,6 +32,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.depthwise import create_depthwise
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
+    create_channel_table_lookup,
     create_multiply,
     create_rescale,
     create_table_lookup,
@@ -306,6 +307,22 @@ def test_table_lookup(shape: tuple[int, ...], dtype: str, core: CpuCore, seed: i
     data = random.integers(0, 256, shape, dtype=np.uint8).view(dtype)
     table = draw_int8(random, (256,))
     found = built_kernel(core, create_table_lookup, shape, dtype)(data, table)
+    np.testing.assert_array_equal(found, ops.look_up(data, table))
+
+
+@cores
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 11, 3), (1, 4, 8, 16)])
+@given(seed=seeds)
+@draws
+def test_table_for_each_channel(
+    shape: tuple[int, int, int, int], dtype: str, core: CpuCore, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    limits = np.iinfo(dtype)
+    data = random.integers(limits.min, limits.max + 1, shape).astype(dtype)
+    table = draw_int8(random, (shape[3], 256))
+    found = built_kernel(core, create_channel_table_lookup, shape, dtype)(data, table)
     np.testing.assert_array_equal(found, ops.look_up(data, table))
 
 

@@ -9,7 +9,9 @@ from kernel_runner import built_kernel
 from reference import ops
 
 from compile.kernels.common.border import Border
+from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.elementwise import create_channel_table_lookup
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import (
     create_bordered,
@@ -52,9 +54,28 @@ def test_depth_to_space(channels: int, together: bool) -> None:
 @pytest.mark.parametrize("mode", ["reflect", "replicate"])
 def test_border(channels: int, mode: str) -> None:
     data = draw_int8(np.random.default_rng(channels), (1, 4, 7, channels))
-    border = Border((1, 3, 2, 1), mode)
-    found = built_kernel(USUAL, create_bordered, data.shape, border, "int8")(data)
-    np.testing.assert_array_equal(found, ops.border(data, border.padding, mode))
+    for padding in ((1, 3, 2, 1), (-1, 0, -1, -2)):
+        border = Border(padding, mode)
+        found = built_kernel(USUAL, create_bordered, data.shape, border, "int8")(data)
+        np.testing.assert_array_equal(found, ops.border(data, padding, mode))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_channel_maximum(channels: int) -> None:
+    data = draw_int8(np.random.default_rng(channels), (1, 4, 7, channels))
+    kernel = built_kernel(USUAL, create_channel_maximum, "elementwise", data.shape, "int8")
+    np.testing.assert_array_equal(kernel(data), ops.channel_maximum(data))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_table_for_each_channel(channels: int, dtype: str) -> None:
+    random = np.random.default_rng(channels)
+    limits = np.iinfo(dtype)
+    data = random.integers(limits.min, limits.max + 1, (1, 4, 7, channels)).astype(dtype)
+    table = draw_int8(random, (channels, 256))
+    kernel = built_kernel(USUAL, create_channel_table_lookup, data.shape, dtype)
+    np.testing.assert_array_equal(kernel(data, table), ops.look_up(data, table))
 
 
 @pytest.mark.parametrize("channels", [1, 5, 16])

@@ -11,6 +11,7 @@ from kernel_runner import UNITS, built_kernel
 from reference import ops
 
 from compile.kernels.common.border import Border
+from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.max_pool import create_max_pool
@@ -68,7 +69,7 @@ def test_depth_to_space(
 
 @cores
 @pytest.mark.parametrize("mode", ["reflect", "replicate"])
-@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 3, 2, 4)])
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 3, 2, 4), (-1, 0, -1, -2)])
 @pytest.mark.parametrize("shape", [(1, 3, 5, 1), (1, 7, 11, 13), (1, 4, 5, 64)])
 @given(seed=seeds)
 @draws
@@ -82,6 +83,16 @@ def test_border(
     data = draw_int8(np.random.default_rng(seed), shape)
     found = built_kernel(core, create_bordered, shape, Border(padding, mode), "int8")(data)
     np.testing.assert_array_equal(found, ops.border(data, padding, mode))
+
+
+@cores
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 11, 3), (1, 4, 8, 64)])
+@given(seed=seeds)
+@draws
+def test_channel_maximum(shape: tuple[int, int, int, int], core: CpuCore, seed: int) -> None:
+    data = draw_int8(np.random.default_rng(seed), shape)
+    found = built_kernel(core, create_channel_maximum, "elementwise", shape, "int8")(data)
+    np.testing.assert_array_equal(found, ops.channel_maximum(data))
 
 
 POOLINGS = [

@@ -1,0 +1,40 @@
+"""Converters of PyTorch operators that TVM lacks (``amax``), or that it writes with the constant
+first (``rsub``), where a chain of functions of one tensor is not seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import fx
+from tvm import relax
+
+from compile.support.errors import GraphError
+
+
+def amax(node: fx.Node, importer: Any) -> relax.Var:
+    """``amax(x, axes, keepdim)``."""
+    given: tuple[Any, ...] = node.args
+    defaults: tuple[Any, ...] = (None, [], False)
+    data, axes, keepdim = given + defaults[len(given) :]
+    call = relax.op.max(importer.env[data], axis=axes or None, keepdims=bool(keepdim))
+    return importer.block_builder.emit(call)
+
+
+def rsub(node: fx.Node, importer: Any) -> relax.Var:
+    """``rsub(x, number)``, number - x, as -x + number, which is rounded alike.
+
+    Raises:
+        GraphError: x has a factor.
+    """
+    data, number, factor = (*node.args, 1)[:3]
+    if factor != 1:
+        raise GraphError(f"{node.name}: rsub with a factor of {factor} cannot be imported")
+    x = importer.env[data]
+    dtype = str(x.ty.dtype)
+    negative = importer.block_builder.emit(relax.op.multiply(x, relax.const(np.array(-1, dtype))))
+    return importer.block_builder.emit(relax.op.add(negative, relax.const(np.array(number, dtype))))
+
+
+#: What :func:`compile.frontend.import_program.import_program` hands to TVM's importer.
+MISSING_OPS = {"amax.default": amax, "rsub.Scalar": rsub}
