@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from compile.networks.expandnet import ExpandNet
 from compile.networks.fhdr import FHDR
+from compile.networks.hdrcnn import HDRCNN
 from compile.networks.hdrunet import HDRUNet
 from compile.networks.seeded_network import SeededNetwork
 from compile.networks.unet import UNet
@@ -63,10 +64,21 @@ class ExpandNetEntry(SeededNetwork):
     least_side: ClassVar[int] = ExpandNet.LEAST_SIDE
 
 
+@dataclass(frozen=True)
+class HDRCNNEntry(SeededNetwork):
+    """HDRCNN (Eilertsen 2017), 64 to 512 channels."""
+
+    name: ClassVar[str] = "hdrcnn"
+    module: ClassVar = HDRCNN
+    size_multiple: ClassVar[int] = HDRCNN.SIZE_MULTIPLE
+    least_side: ClassVar[int] = HDRCNN.LEAST_SIDE
+
+
 ZOO: tuple[type[SeededNetwork], ...] = (
     UNetEntry,
     UNetPlusPlusEntry,
     HDRUNetEntry,
     FHDREntry,
     ExpandNetEntry,
+    HDRCNNEntry,
 )

@@ -27,10 +27,10 @@ from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
 from targets.load_target import load_target
 
-NETWORKS = ("unet", "unet++", "hdrunet", "fhdr", "expandnet")
+NETWORKS = ("unet", "unet++", "hdrunet", "fhdr", "expandnet", "hdrcnn")
 #: Of channels.
 DIVISOR = "8"
-SIZE = (48, 80)
+SIZE = (64, 96)
 HEAD = "net.head"
 OPTIONS = PipelineOptions(load_target("host"), 1, True, Path("no records"))
 
