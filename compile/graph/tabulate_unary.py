@@ -26,6 +26,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.leakyrelu": lambda x, slope: np.where(x < 0, x * slope, x),
     "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
     "nn.selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(_double(x))),
+    "ones_like": np.ones_like,
     "log": lambda x: np.log(_double(x)),
     "exp": lambda x: np.exp(x.astype(np.float64)),
     "clip": lambda x, low, high: np.clip(x, low, high),

@@ -120,8 +120,8 @@ class Network(ABC):
 
     @property
     def known_ranges(self) -> Mapping[str, tuple[float, int]]:
-        """Scale and zero point of what arithmetic with constants makes, by the path of the module
-        in the one that is exported; what is not named is calibrated."""
+        """Scale and zero point of what arithmetic with constants or a convolution makes, by the
+        path of the module in the one that is exported; what is not named is calibrated."""
         return {}
 
     def parts(self, graph: fx.Graph) -> Parts:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
 from compile.networks.expandnet import ExpandNet
+from compile.networks.export_wrapper import ROOT
 from compile.networks.fhdr import FHDR
 from compile.networks.hdrcnn import HDRCNN
 from compile.networks.hdrunet import HDRUNet
+from compile.networks.masked_features import MaskedConv, MaskedFeatures
 from compile.networks.seeded_network import SeededNetwork
 from compile.networks.unet import UNet
 from compile.networks.unet_plus_plus import UNetPlusPlus
@@ -74,6 +79,27 @@ class HDRCNNEntry(SeededNetwork):
     least_side: ClassVar[int] = HDRCNN.LEAST_SIDE
 
 
+@dataclass(frozen=True)
+class MaskedFeaturesEntry(SeededNetwork):
+    """The masked-feature network (Santos 2020), 64 to 512 channels."""
+
+    name: ClassVar[str] = "masked-features"
+    module: ClassVar = MaskedFeatures
+    size_multiple: ClassVar[int] = MaskedFeatures.SIZE_MULTIPLE
+    least_side: ClassVar[int] = MaskedFeatures.LEAST_SIDE
+
+    @property
+    def known_ranges(self) -> Mapping[str, tuple[float, int]]:
+        """Of masks, which are from 0 to 1: both are bytes."""
+        with torch.device("meta"):
+            modules = self.architecture().named_modules()
+        return {
+            f"{ROOT}.{path}.mask": (1 / 255, -128)
+            for path, module in modules
+            if isinstance(module, MaskedConv)
+        }
+
+
 ZOO: tuple[type[SeededNetwork], ...] = (
     UNetEntry,
     UNetPlusPlusEntry,
@@ -81,4 +107,5 @@ ZOO: tuple[type[SeededNetwork], ...] = (
     FHDREntry,
     ExpandNetEntry,
     HDRCNNEntry,
+    MaskedFeaturesEntry,
 )

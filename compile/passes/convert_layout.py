@@ -20,7 +20,7 @@ _ELEMENTWISE = {
     f"relax.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
-        *("exp", "log", "astype", "quantize", "dequantize"),
+        *("exp", "log", "ones_like", "astype", "quantize", "dequantize"),
         *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu"),
     )
 }

@@ -70,6 +70,7 @@ CHAINED = frozenset(
         aten.clamp.default,
         aten.exp.default,
         aten.log.default,
+        aten.ones_like.default,
         aten.rsub.Scalar,
     }
 )
@@ -242,7 +243,7 @@ class SchemeQuantizer(Quantizer):
                 fixed[node] = FIXED_OUTPUTS[node.target]
             elif _is_share(node):
                 fixed[node] = IMAGE
-            elif _is_scaling(node) and module_path(node) in self._known_ranges:
+            elif _has_range(node) and module_path(node) in self._known_ranges:
                 fixed[node] = self._known_ranges[module_path(node)]
         for node in nodes:
             if node.target not in MOVERS:
@@ -295,6 +296,11 @@ def _has_kernel(node: Node) -> bool:
 def _is_scaling(node: Node) -> bool:
     """Whether ``node`` is arithmetic with a constant, as in 2x - 1."""
     return node.target in ARITHMETIC and len(_activations_of(node)) == 1
+
+
+def _has_range(node: Node) -> bool:
+    """Whether a network can say what range the numbers of ``node`` have."""
+    return _is_scaling(node) or node.target is aten.conv2d.default
 
 
 def _is_chained(node: Node) -> bool:

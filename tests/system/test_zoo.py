@@ -27,15 +27,20 @@ from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
 from targets.load_target import load_target
 
-NETWORKS = ("unet", "unet++", "hdrunet", "fhdr", "expandnet", "hdrcnn")
+NETWORKS = ("unet", "unet++", "hdrunet", "fhdr", "expandnet", "hdrcnn", "masked-features")
 #: Of channels.
 DIVISOR = "8"
 SIZE = (64, 96)
+SIZES = {"masked-features": (128, 128)}
 HEAD = "net.head"
 OPTIONS = PipelineOptions(load_target("host"), 1, True, Path("no records"))
 
 networks = pytest.mark.parametrize("name", NETWORKS)
 schemes = pytest.mark.parametrize("scheme", ["int8", "mixed"])
+
+
+def size_of(name: str) -> tuple[int, int]:
+    return SIZES.get(name, SIZE)
 
 
 @cache
@@ -44,7 +49,7 @@ def program(name: str, scheme: str) -> ExportedProgram:
     photos = [read_photo(path) for path in bundled_photos("calibration")[:2]]
     with mock.patch.object(quantize, "CROPS", 2):
         return quantize.quantize_network(
-            network, network.load(None), scheme_named(scheme), photos, *SIZE
+            network, network.load(None), scheme_named(scheme), photos, *size_of(name)
         )
 
 
@@ -56,7 +61,7 @@ def planned(name: str, scheme: str) -> tvm.IRModule:
 @networks
 @schemes
 def test_backbone_is_that_of_numpy(name: str, scheme: str) -> None:
-    image = photo_crop(bundled_photos("test")[0], *SIZE)
+    image = photo_crop(bundled_photos("test")[0], *size_of(name))
     run = run_backbone(program(name, scheme), image)
     machine = relax.VirtualMachine(emit(planned(name, scheme), OPTIONS), tvm.cpu())
     found = machine["backbone"](tvm.runtime.tensor(image))
@@ -89,7 +94,7 @@ def test_what_is_computed_in_integers(name: str) -> None:
 
 @networks
 def test_in_float_it_is_that_of_pytorch(name: str) -> None:
-    image = photo_crop(bundled_photos("test")[0], *SIZE)
+    image = photo_crop(bundled_photos("test")[0], *size_of(name))
     exported = program(name, "fp32")
     expected = exported.module()(torch.from_numpy(image)).detach().numpy()
     options = replace(OPTIONS, partition=False)

@@ -38,6 +38,13 @@ class ChainsEntry(SeededNetwork):
     module: ClassVar = Chains
 
 
+@dataclass(frozen=True)
+class KnownEntry(ChainsEntry):
+    @property
+    def known_ranges(self) -> dict[str, tuple[float, int]]:
+        return {"net.head": (0.5, 7)}
+
+
 def quantization_of(node: fx.Node) -> tuple[float, int] | None:
     """Scale and zero point of what ``node`` computes, if it is quantized."""
     for user in node.users:
@@ -62,3 +69,10 @@ def test_only_ends_of_chains_are_quantized() -> None:
         found = nodes[name]
         assert found is not None
         assert found[1] == image[1] and np.isclose(found[0], image[0])
+
+
+def test_network_says_the_range_of_a_convolution() -> None:
+    network, photo = KnownEntry(), np.full((256, 256, 3), 99, np.uint8)
+    program = quantize_network(network, network.load(None), scheme_named("int8"), [photo], 16, 16)
+    (head,) = (n for n in program.graph.nodes if n.name == "conv2d_1")
+    assert quantization_of(head) == (0.5, 7)

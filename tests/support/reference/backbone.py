@@ -26,6 +26,7 @@ _UNARY = {
     "sub.Tensor": lambda x, y: x - np.float32(y),
     "mul.Tensor": lambda x, y: x * np.float32(y),
     "div.Tensor": lambda x, y: x / np.float32(y),
+    "ones_like.default": np.ones_like,
     "rsub.Scalar": lambda x, y: np.float32(y) - x,
     "clamp.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
     "log.default": lambda x: np.log(x.astype(np.float64)),
