@@ -63,11 +63,11 @@ def measure_networks(request: NetworksRequest, progress: Progress) -> pd.DataFra
     _check_settings(request)
     rows: list[dict[str, Any]] = []
     for text, network in networks.items():
-        path = request.out / f"{network.label}.json"
+        path = request.out / f"{network.title}.json"
         if path.exists():
-            progress.say(f"{network.label}: measured before, {path}")
+            progress.say(f"{network.title}: measured before, {path}")
         else:
-            progress.say(network.label)
+            progress.say(network.title)
             _measure(request, text, path, progress)
         facts = describe_network(network)
         rows += _rows(network.title, facts, read_run(path))
