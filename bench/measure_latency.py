@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.engines.engine import Job
@@ -311,13 +313,19 @@ def _session(
         TargetError: the device cannot be had, or went away.
     """
     size, threads = jobs[0].size, jobs[0].threads
-    photos = [fit_photo(read_photo(path), *size, "resize")[0] for path in bundled_photos("test")]
+    # A network of the user's own may take grey pictures, or RAW ones of four channels.
+    channels = np.arange(network.channels) % 3
+    photos = [
+        np.ascontiguousarray(fit_photo(read_photo(path), *size, "resize")[0][..., channels])
+        for path in bundled_photos("test")
+    ]
     with contextlib.ExitStack() as stack:
         step = stack.enter_context(progress.phase(f"{size_text(size)}, threads: {threads}"))
         step.describe("PyTorch")
         net = network.load(network.weights(fine_tuned=False))
         wrapper = network.export_wrapper(net, torch.float32).eval()
-        references = [run_module(wrapper, photo) for photo in photos]
+        with contextlib.redirect_stdout(sys.stderr):  # A user's network may print.
+            references = [run_module(wrapper, photo) for photo in photos]
         device = None
         if request.device is not None:
             device = stack.enter_context(open_device(request.device, threads))

@@ -157,7 +157,9 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     if found is not None:
         return found
     photos = network.calibration_photos()
-    check_output(network, net, photos, str(weights or network.title))
+    check_output(
+        network, net, photos, f"checkpoint {weights}" if weights else f"network {network.title}"
+    )
     program = quantize_network(network, net, scheme, photos, *request.size)
     if cache.is_on:
         keep_program(cache, key, program)

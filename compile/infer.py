@@ -78,7 +78,9 @@ def _infer(options: Options) -> None:
 
     outputs = plan_outputs(options.photos, options.output, options.format, options.artefact)
     hdr = _hdr_options(options, outputs[0][1].suffix.lower())
-    session = Session(open_artefact(options.artefact), options.threads)
+    artefact = open_artefact(options.artefact)
+    artefact.check_makes_pictures()
+    session = Session(artefact, options.threads)
     if outputs[0][1] != Path(options.output):
         make_folder(Path(options.output))
     mode: Literal["pad", "resize"] = "resize" if options.resize else "pad"

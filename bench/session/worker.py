@@ -120,6 +120,8 @@ def _prepare(job: Job, cores: tuple[int, ...]) -> None:
     # Before an engine's runtime is imported: libraries count the cores when they load.
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = str(job.threads)
+    # The command's stdout is for its own JSON: what a user's network prints is not.
+    os.dup2(2, 1)
     try:
         engine = ENGINES[job.engine]()
         engine.load(job)

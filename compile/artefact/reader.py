@@ -33,6 +33,21 @@ class Artefact:
         _, height, width, _ = self.manifest.input.shape
         return height, width
 
+    def check_makes_pictures(self) -> None:
+        """Raise where the network does not make a picture in colour of one of the same size.
+
+        Raises:
+            ArtefactError: it can be timed, and no photograph sent through it.
+        """
+        before, after = self.manifest.input.shape, self.manifest.output.shape
+        if before[3] == 3 and tuple(after) == tuple(before):
+            return
+        found = [f"{height}x{width}x{channels}" for _, height, width, channels in (before, after)]
+        raise ArtefactError(
+            f"{self.library.parent} makes {found[1]} of {found[0]} (height, width, channels): only "
+            "a network that keeps the size and the 3 channels of a photograph can be sent one"
+        )
+
     @property
     def needs(self) -> TargetNeeds:
         """What it demands of the machine that runs it."""

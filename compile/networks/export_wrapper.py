@@ -26,4 +26,8 @@ class ExportWrapper(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """The output for the photograph ``image``."""
         x = image.permute(0, 3, 1, 2).to(self.dtype) / 255
-        return self.net(x).permute(0, 2, 3, 1).to(torch.float32)
+        y = self.net(x)
+        if not isinstance(y, Tensor) or y.ndim != 4:
+            what = f"a tensor {list(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
+            raise TypeError(f"it gives {what}: let it give one picture, a tensor [1, C, H, W]")
+        return y.permute(0, 2, 3, 1).to(torch.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
@@ -28,7 +30,7 @@ def describe_network(network: Network) -> dict[str, Any]:
     with torch.device("meta"), torch.no_grad():
         net = network.architecture().eval()
         counter = FlopCounterMode(display=False)
-        with counter:
+        with counter, redirect_stdout(sys.stderr):  # A user's network may print.
             net(torch.empty(1, network.channels, SIDE, SIDE, device="meta"))
     return {
         "name": network.title,

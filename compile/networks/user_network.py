@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import importlib.util
 import logging
+import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +28,7 @@ from compile.support.errors import CheckpointError, MqnetError
 
 log = logging.getLogger(__name__)
 
+_SEED = 0
 _PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
@@ -155,22 +158,49 @@ def _called(source: str) -> tuple[nn.Module, Tensor]:
             f"network {path} is no file: give FILE.py:FUNCTION, or a name; `--network "
             "help` lists those"
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None  # Its name ends in .py.
+    spec = importlib.util.spec_from_file_location(f"network_of_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise MqnetError(f"network {path} is no Python file: give FILE.py:FUNCTION")
     file = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.absolute()))  # As of a script: it may import its neighbours.
+    sys.modules[spec.name] = file  # Dataclasses look there for what their annotations mean.
     try:
-        spec.loader.exec_module(file)
-        if not callable(function := getattr(file, name, None)):
-            raise MqnetError(f"{path} has no function {name!r}: give FILE.py:FUNCTION")
-        made = function()
+        with _as_a_script(path):
+            spec.loader.exec_module(file)
+            if not callable(function := getattr(file, name, None)):
+                raise MqnetError(f"{path} has no function {name!r}: give FILE.py:FUNCTION")
+            return _checked(source, function())
     except MqnetError:
         raise
+    except SystemExit as end:
+        raise MqnetError(
+            f"{source} ends the program (exit code {end.code}): let it read no options, and put "
+            "what only a script does below `if __name__ == '__main__':`"
+        ) from None
     except Exception as error:  # Of the user's own code.
         raise MqnetError(f"{source} fails: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _as_a_script(path: Path) -> Iterator[None]:
+    """Around code of the user's own: it may import its neighbours, sees no options of ours, prints
+    to stderr, and draws the same random numbers each time, so that what it makes in one process is
+    what it makes in the next."""
+    arguments, folder = sys.argv, str(path.parent.absolute())
+    numpy_state, state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    sys.path.insert(0, folder)
+    sys.argv = [str(path)]
+    try:
+        with redirect_stdout(sys.stderr), torch.random.fork_rng(devices=()):
+            torch.manual_seed(_SEED)
+            np.random.seed(_SEED)  # noqa: NPY002
+            random.seed(_SEED)
+            yield
     finally:
-        sys.path.remove(str(path.parent.absolute()))
-    return _checked(source, made)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(state)
+        sys.argv = arguments
+        if folder in sys.path:
+            sys.path.remove(folder)
 
 
 def _checked(source: str, made: object) -> tuple[nn.Module, Tensor]:
@@ -188,4 +218,17 @@ def _checked(source: str, made: object) -> tuple[nn.Module, Tensor]:
     (picture,) = inputs
     if picture.dtype != torch.float32 or picture.ndim != 4 or picture.shape[0] != 1:
         raise MqnetError(wanted % f"an input {picture.dtype} {list(picture.shape)}")
+    if any(nn.parameter.is_lazy(tensor) for tensor in net.parameters()):
+        raise MqnetError(wanted % "a module with lazy parameters (call it once)")
+    for key, tensor in net.named_parameters():
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise MqnetError(wanted % f"a module with {key} in {tensor.dtype} (call its float())")
+    try:
+        copy.deepcopy(net)
+    except Exception as error:  # Of torch, or of the user's own code.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MqnetError(
+            f"the module that {source} returns cannot be copied ({reason}): remove weight_norm and "
+            "hooks (torch.nn.utils.remove_weight_norm)"
+        ) from error
     return net, picture.detach()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +14,13 @@ from torch.export import ExportedProgram
 from compile.networks.network import Network
 from compile.support.errors import GraphError
 
-# Prints where in torch an operation has failed, which the error says as well.
-_LOUD = logging.getLogger("torch._subclasses.fake_tensor")
+_OF_CHANCE = ("bernoulli", "normal", "multinomial", "poisson", "exponential", "geometric")
+
+# Print where in torch an operation has failed, which the error says as well.
+_LOUD = [
+    logging.getLogger(f"torch.{name}")
+    for name in ("_subclasses.fake_tensor", "fx.experimental.symbolic_shapes")
+]
 
 
 def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
@@ -21,15 +29,39 @@ def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...])
     Raises:
         GraphError: it cannot be traced, or does not take this size.
     """
-    level = _LOUD.level
-    _LOUD.setLevel(logging.CRITICAL)
+    levels = [logger.level for logger in _LOUD]
+    for logger in _LOUD:
+        logger.setLevel(logging.CRITICAL)
     try:
-        return torch.export.export(net, inputs)
+        # Where it fails, torch prints graphs; a user's network may print at any time.
+        with redirect_stderr(StringIO()) as said, redirect_stdout(said):
+            program = torch.export.export(net, inputs)
+        sys.stderr.write(said.getvalue())
     except Exception as error:  # Of the network's own code, or of torch's on seeing it.
         _, height, width, _ = inputs[0].shape
         reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        if "data-dependent" in reason:
+            reason = (
+                "what it does depends on the values of a picture, as in `if x.mean() > 0` "
+                f"({reason.strip()})"
+            )
         raise GraphError(
             f"network {network.title} cannot be exported for {height}x{width}: {reason}"
         ) from error
     finally:
-        _LOUD.setLevel(level)
+        for logger, level in zip(_LOUD, levels, strict=True):
+            logger.setLevel(level)
+    _check_no_chance(network, program)
+    return program
+
+
+def _check_no_chance(network: Network, program: ExportedProgram) -> None:
+    """Raise where ``program`` draws random numbers: the compiler would draw them once for all."""
+    for node in program.graph.nodes:
+        name = getattr(node.target, "__name__", str(node.target)).partition(".")[0]
+        is_of_chance = name.startswith("rand") or name in _OF_CHANCE
+        if node.op == "call_function" and is_of_chance and node.users:
+            raise GraphError(
+                f"network {network.title} draws random numbers ({name}): a picture would come out "
+                "differently each time; leave that out in evaluation mode"
+            )

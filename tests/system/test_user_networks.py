@@ -229,3 +229,24 @@ def test_several_networks_are_compared_and_none_twice(file: Path, tmp_path: Path
     check_sentence(
         compare("--network", other, *options[:-1], "64x64"), "measured with size 36x52, not 64x64"
     )
+
+
+def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
+    (tmp_path / "grey.py").write_text(
+        "import torch\n"
+        "print('loaded')\n"
+        "def build():\n"
+        "    return torch.nn.Conv2d(1, 1, 3).eval(), (torch.rand(1, 1, 32, 32),)\n"
+    )
+    source, folder = f"{tmp_path / 'grey.py'}:build", tmp_path / "made"
+    built = as_user(
+        "compile/build", "--network", source, "--target", "host", "--size", "32x32",
+        "--scheme", "fp32", "--out", folder, "--json",
+    )  # fmt: skip
+    assert built.code == 0, built
+    assert json.loads(built.out)["output"]["shape"] == [1, 30, 30, 1]
+    outcome = as_user("compile/infer", folder, PHOTOS[0], "--resize", "-o", tmp_path / "x.png")
+    check_sentence(outcome, "30x30x1 of 32x32x1", "keeps the size and the 3 channels")
+    assert not (tmp_path / "x.png").exists()
+    times = as_user("bench/kernel_times", folder, "--json")
+    assert times.code == 0 and json.loads(times.out), times

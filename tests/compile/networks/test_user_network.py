@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from compile.networks.registry import find_network
+from compile.quantize.export_network import export_network
 from compile.support.errors import MqnetError
 
 GOOD = """
@@ -137,3 +138,109 @@ def test_parameters_of_another_network() -> None:
         find_network("mqnet", {"head": "tail"})
     with pytest.raises(MqnetError, match="unknown network 'vgg': choose one of mqnet, unet"):
         find_network("vgg", {"head": "tail"})
+
+
+HABITS = """
+from __future__ import annotations
+import random, sys
+from dataclasses import dataclass
+import numpy as np
+import torch
+from torch import nn
+
+print("a line of the user's")
+
+@dataclass
+class Config:
+    width: int = 8
+
+class Net(nn.Module):
+    def __init__(self, what):
+        super().__init__()
+        self.body, self.what = nn.Conv2d(3, 3, 1), what
+
+    def forward(self, x):
+        print("a line of the user's")
+        y = self.body(x)
+        return {"dict": {"y": y}, "tuple": (y, y), "vector": y.mean((2, 3)),
+                "chance": torch.randn_like(y), "branch": None}.get(self.what, y) \
+            if self.what != "branch" or y.mean() > 0 else y
+
+def build():
+    assert sys.argv[1:] == [], sys.argv
+    net = nn.Conv2d(3, Config().width, 1)
+    net.bias.data[:2] = torch.tensor([random.random(), np.random.rand()])
+    return net.eval(), (torch.rand(1, 3, 32, 32),)
+
+class Made:
+    half = lambda: (nn.Conv2d(3, 3, 1).eval().half(), (torch.rand(1, 3, 32, 32),))
+    lazy = lambda: (nn.LazyConv2d(3, 1).eval(), (torch.rand(1, 3, 32, 32),))
+    normed = lambda: (nn.utils.weight_norm(nn.Conv2d(3, 3, 1)).eval(), (torch.rand(1, 3, 9, 9),))
+    ends = lambda: sys.exit(0)
+
+for name in ("dict", "tuple", "vector", "chance", "branch", "image"):
+    setattr(Made, name, lambda name=name: (Net(name).eval(), (torch.rand(1, 3, 32, 32),)))
+globals().update({name: value for name, value in vars(Made).items() if name[0] != "_"})
+"""
+
+
+@pytest.fixture
+def habits(tmp_path: Path) -> Path:
+    path = tmp_path / "my net.py"
+    path.write_text(HABITS)
+    return path
+
+
+def test_two_processes_make_the_same_network(habits: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.py"
+    again.write_text(HABITS)
+    torch.rand(3)
+    before = torch.random.get_rng_state()
+    first = find_network(f"{habits}:build", {})
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(3)
+    second = find_network(f"{again}:build", {})
+    states = [network.load(None).state_dict() for network in (first, second)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert np.array_equal(first.calibration_photos()[0], second.calibration_photos()[0])
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("half", r"body|weight in torch.float16 \(call its float\(\)\)"),
+        ("lazy", r"lazy parameters \(call it once\)"),
+        ("normed", "cannot be copied .*remove weight_norm"),
+        ("ends", r"ends the program \(exit code 0\): let it read no options"),
+    ],
+)
+def test_a_module_that_cannot_be_taken(habits: Path, function: str, said: str) -> None:
+    with pytest.raises(MqnetError, match=said):
+        find_network(f"{habits}:{function}", {}).load(None)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("dict", "gives a dict: let it give one picture"),
+        ("tuple", "gives a tuple: let it give one picture"),
+        ("vector", r"gives a tensor \[1, 3\]: let it give one picture"),
+        ("chance", r"draws random numbers \(randn_like\)"),
+        ("branch", "depends on the values of a picture"),
+        ("image", ""),
+    ],
+)
+def test_what_cannot_be_exported(
+    habits: Path, function: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network = find_network(f"{habits}:{function}", {})
+    wrapper = network.export_wrapper(network.load(None), torch.float32).eval()
+    inputs = network.example_inputs(32, 32)
+    if said:
+        with pytest.raises(MqnetError, match=said):
+            export_network(network, wrapper, inputs)
+    else:
+        export_network(network, wrapper, inputs)
+    out, err = capfd.readouterr()
+    assert out == "" and "def forward" not in err
+    assert said or err.count("a line of the user's") == 2

@@ -48,10 +48,10 @@ def _zeros(net: MQNet) -> None:
     ],
 )
 def test_useless_weights(net: MQNet, spoil: Callable[[MQNet], None], words: str) -> None:
-    check_output(NETWORK, net, PHOTOS, "w.safetensors")
+    check_output(NETWORK, net, PHOTOS, "checkpoint w.safetensors")
     spoil(net)
     with pytest.raises(CheckpointError, match=rf"checkpoint w\.safetensors {words}.*train it"):
-        check_output(NETWORK, net, PHOTOS, "w.safetensors")
+        check_output(NETWORK, net, PHOTOS, "checkpoint w.safetensors")
 
 
 def test_the_same_everywhere(net: MQNet) -> None:
@@ -60,7 +60,7 @@ def test_the_same_everywhere(net: MQNet) -> None:
             return torch.full_like(image, 0.5)
 
     with pytest.raises(CheckpointError, match="makes the same value of every pixel"):
-        check_output(NETWORK, Grey(), PHOTOS, "w.safetensors")
+        check_output(NETWORK, Grey(), PHOTOS, "checkpoint w.safetensors")
 
 
 def test_a_dead_tensor_is_not_scaled(net: MQNet) -> None:
