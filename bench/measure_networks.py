@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.engines.registry import is_ours
 from bench.measure_latency import LatencyRequest, measure_latency
 from bench.page.figures import plain_numbers
 from bench.session.run_file import RunFile, read_run
+from compile.networks.network import Network
 from compile.networks.registry import find_network
 from compile.networks.show_networks import describe_network
 from compile.support.atomic import make_folder, write_atomically
@@ -59,6 +61,7 @@ def measure_networks(request: NetworksRequest, progress: Progress) -> pd.DataFra
         KeyboardInterrupt: Ctrl-C; the networks that were measured by then are kept.
     """
     networks = {text: find_network(text, {}) for text in request.networks}
+    _check_labels(networks)
     make_folder(request.out)
     _check_settings(request)
     rows: list[dict[str, Any]] = []
@@ -76,6 +79,18 @@ def measure_networks(request: NetworksRequest, progress: Progress) -> pd.DataFra
         write_atomically(request.out / FILES[0], table.to_csv(index=False).encode())
         write_atomically(request.out / FILES[1], _png(draw_networks(table)))
     return table
+
+
+def _check_labels(networks: Mapping[str, Network]) -> None:
+    """Raise where two networks would have one file: the second would be taken for measured."""
+    texts: dict[str, str] = {}
+    for text, network in networks.items():
+        other = texts.setdefault(network.label, text)
+        if other != text:
+            raise MqnetError(
+                f"{other} and {text} are both called {network.label}: rename a file, or measure "
+                "each into a folder of its own with --out"
+            )
 
 
 def _check_settings(request: NetworksRequest) -> None:

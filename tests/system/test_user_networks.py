@@ -231,6 +231,14 @@ def test_several_networks_are_compared_and_none_twice(file: Path, tmp_path: Path
     )
 
 
+def test_two_networks_of_one_name_are_not_compared(tmp_path: Path) -> None:
+    paths = tmp_path / "a" / "net.py", tmp_path / "b" / "net.py"
+    given = [word for path in paths for word in ("--network", path)]
+    outcome = as_user("bench/networks", "--out", tmp_path / "out", *given)
+    check_sentence(outcome, *map(str, paths), "both called net")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
     (tmp_path / "grey.py").write_text(
         "import torch\n"
