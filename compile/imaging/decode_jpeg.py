@@ -34,6 +34,9 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
+_APP2 = 0xE2
+# Of a segment: what a scan's data holds are stuffed bytes (FF 00) and restart markers.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
 _TOO_SPECIAL = (0xC5, 0xC6, 0xCD, 0xCE)
 _JPEG_LS = 0xF7
@@ -106,6 +109,10 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
         except _DAMAGE as error:
             raise DamagedFileError(str(error)) from error
         said: list[str] = []
+        if _has_coarse_coefficients(data):
+            said.append("scans that refine it are missing, as of a file that was cut off")
+        if not image.info.get("icc_profile") and _has_profile(data):
+            said.append("its ICC profile is unusable (a part of it is missing) and ignored")
         spaces = tuple(_spaces(image, said))
         orientation = _orientation(image, said)
     pixels = np.asarray(image)
@@ -160,6 +167,32 @@ def _damage(data: bytes, mode: str) -> str | None:
         said = _complaint(needed[: end - int(stray[1])] + b"\xff\xd9", colours)
         stray = _STRAY.search(said)
     return None if not said or stray or _HARMLESS.search(said) else said
+
+
+def _has_profile(data: bytes) -> bool:
+    return any(
+        marker == _APP2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0"
+        for marker, start, _ in _segments(data)
+    )
+
+
+def _has_coarse_coefficients(data: bytes) -> bool:
+    """Whether a progressive picture ends before the last bits of what it has begun with, where
+    libjpeg has no complaint: the file was cut between two scans and has an end marker."""
+    start = next((one.start for one in _segments(data) if one.marker == _START_OF_SCAN), -1)
+    missing: dict[tuple[int, int], int] = {}  # Bits, by component and first coefficient.
+    while start >= 0 and data[start + 1 : start + 2] != bytes([_END_OF_IMAGE]):
+        marker, length = data[start + 1], int.from_bytes(data[start + 2 : start + 4], "big")
+        if marker == _START_OF_SCAN and 6 <= length <= len(data) - start - 2:
+            count = data[start + 4]
+            first, _, bits = data[start + 2 + length - 3 : start + 2 + length]
+            for component in data[start + 5 : start + 5 + 2 * count : 2]:
+                missing[component, min(first, 1)] = bits & 15
+        elif marker in _WITHOUT_LENGTH or marker in (0x00, 0xFF):
+            length = 0
+        following = _MARKER.search(data, start + 2 + length)
+        start = following.start() if following else -1
+    return any(missing.values())
 
 
 def _complaint(data: bytearray, colours: str) -> str:

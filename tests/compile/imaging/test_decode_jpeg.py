@@ -121,6 +121,19 @@ def test_without_its_end_marker(tmp_path: Path, data: bytes) -> None:
     refused(tmp_path, first_picture(data)[:-2])
 
 
+def test_missing_scans_of_a_progressive_picture_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = KINDS["progressive"]
+    read(tmp_path, data)
+    for path in bundled_photos("test")[:3]:
+        read_photo(path)
+    assert "scans" not in caplog.text
+    fourth = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"][3]
+    read(tmp_path, data[:fourth] + END)
+    assert "scans that refine it are missing" in caplog.text
+
+
 def test_a_lost_piece(tmp_path: Path) -> None:
     """Between restart markers, which keep what follows readable."""
     whole = KINDS["restarts"]
@@ -213,6 +226,19 @@ def test_a_profile_has_precedence_over_exif(tmp_path: Path) -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = jpeg(scene(64, 64), exif=exif, icc_profile=srgb)
     np.testing.assert_array_equal(read(tmp_path, data), np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_a_profile_that_lacks_a_part_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(70_000)
+    data = jpeg(scene(64, 64), icc_profile=profile)
+    read(tmp_path, data)
+    assert "missing" not in caplog.text
+    start = data.find(b"ICC_PROFILE\0\2") - 4
+    length = int.from_bytes(data[start + 2 : start + 4], "big")
+    read(tmp_path, data[:start] + data[start + 2 + length :])
+    assert "ICC profile is unusable (a part of it is missing)" in caplog.text
 
 
 # Large ones
