@@ -44,8 +44,7 @@ def write_report(
     comparison = None if baseline is None else compare_runs(baseline, run)
     if kernels is not None:
         _check_machine(run, kernels)
-    make_folder(folder)
-    pictures = []
+    pictures, files = [], dict[str, bytes]()
     for name, (title, draw) in FIGURES.items():
         figure = draw(run)
         if figure is None:
@@ -53,8 +52,9 @@ def write_report(
         if label := _label(run):
             # Figures are passed on without their page.
             figure.suptitle(label, color="tab:red")
-        pictures.append((title, _write_figure(figure, folder / f"{name}.png")))
-    write_atomically(folder / _ROWS, run.table().to_csv(index=False).encode())
+        files[f"{name}.png"] = _png(figure)
+        pictures.append((title, _in_page(files[f"{name}.png"])))
+    files[_ROWS] = run.table().to_csv(index=False).encode()
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
     page = template.render(
         headlines=headlines(run),
@@ -63,10 +63,14 @@ def write_report(
         comparison=None if comparison is None else _as_html(comparison),
         pictures=pictures,
         table=table_of(run.table()),
-        kernels=None if kernels is None else _kernels_section(kernels, folder),
+        kernels=None if kernels is None else _kernels_section(kernels, files),
         environment=run.environment,
         is_ours=is_ours,
     )
+    # Drawing takes the time, and Ctrl-C then leaves no half of a report.
+    make_folder(folder)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
     write_atomically(folder / _PAGE, page.encode())
     return folder / _PAGE
 
@@ -80,25 +84,30 @@ def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
         )
 
 
-def _kernels_section(kernels: KernelsFile, folder: Path) -> dict[str, object]:
+def _kernels_section(kernels: KernelsFile, files: dict[str, bytes]) -> dict[str, object]:
+    """What the page says of the kernels, whose files are added to ``files``."""
     layers = layer_table(kernels)
-    write_atomically(folder / _LAYERS, layers.to_csv(index=False).encode())
+    files[_LAYERS] = layers.to_csv(index=False).encode()
+    files[_ROOFLINE] = _png(roofline(kernels))
     return {
         "network": kernels.network,
         "milliseconds": f"{kernels.seconds * 1e3:.1f}",
         "commit": kernels.environment["commit"],
-        "roofline": _write_figure(roofline(kernels), folder / _ROOFLINE),
+        "roofline": _in_page(files[_ROOFLINE]),
         "layers": layers,
         "kinds": kind_table(kernels),
     }
 
 
-def _write_figure(figure: Figure, path: Path) -> str:
-    """The figure as it is put into the page: base64 of the PNG that is written."""
-    png = io.BytesIO()
-    figure.savefig(png, dpi=110)
-    write_atomically(path, png.getvalue())
-    return base64.b64encode(png.getvalue()).decode()
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=110)
+    return content.getvalue()
+
+
+def _in_page(png: bytes) -> str:
+    """The picture as it is put into the page: base64."""
+    return base64.b64encode(png).decode()
 
 
 def headlines(run: RunFile) -> list[str]:

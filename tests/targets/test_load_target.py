@@ -362,6 +362,9 @@ def test_a_file_of_the_users(tmp_path: Path):
     assert replace(mine, name="", processor=replace(mine.processor, name="")) == replace(
         known, name="", processor=replace(known.processor, name="")
     )
+    # As editors of some systems write it.
+    path.write_bytes(b"\xef\xbb\xbf" + shipped.read_bytes())
+    assert load_target(str(path)) == mine
     path = tmp_path / "rpi4.toml"
     path.write_text(shipped.read_text())
     with pytest.raises(TargetError, match=r"rpi4\.toml has the name of a target that there is"):
