@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from compile.imaging.colour_spaces import ColourSpace, space_of_codes, space_of_numbers
@@ -32,6 +34,7 @@ _EXIF_TEXTS = (b"Raw profile type ", b"XML:com.adobe.xmp\0")
 _LARGEST_PROFILE = 1 << 26
 _RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
 _HEADER = ">IIBBBBB"
+_PALETTE = 3  # the colour type
 
 
 class _Chunk(NamedTuple):
@@ -80,6 +83,8 @@ def decode_png(data: bytes) -> DecodedPhoto:
     try:
         with _libpng_warnings(said):
             pixels = imagecodecs.png_decode(SIGNATURE + b"".join(needed))
+        if _lacks_colours(chunks, pixels):
+            said.append("its palette lacks colours that pixels name, which are read as black")
     except (imagecodecs.PngError, ValueError) as error:
         raise DamagedFileError(str(error)) from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)
@@ -88,6 +93,22 @@ def decode_png(data: bytes) -> DecodedPhoto:
     spaces = tuple(_spaces(chunks, said))
     orientation = _orientation(chunks, said)
     return DecodedPhoto(pixels[..., :colours], alpha, spaces, orientation, tuple(said))
+
+
+def _lacks_colours(chunks: list[_Chunk], pixels: NDArray[np.integer]) -> bool:
+    """Whether a pixel names a colour behind the end of the palette. libpng takes black and says
+    nothing; with a white one there, such a pixel is another."""
+    _, _, depth, kind, *_ = struct.unpack(_HEADER, chunks[0].body)
+    palette = next((chunk for chunk in chunks if chunk.kind == b"PLTE"), None)
+    missing = 0 if palette is None else 3 * 2**depth - len(palette.body)
+    if kind != _PALETTE or palette is None or missing <= 0:
+        return False
+    longer = palette._replace(body=memoryview(bytes(palette.body) + b"\xff" * missing))
+    written = [
+        (longer if chunk is palette else chunk).write() for chunk in chunks if chunk.kind in _PIXELS
+    ]
+    other = imagecodecs.png_decode(SIGNATURE + b"".join(written))
+    return not np.array_equal(other, pixels)
 
 
 @contextmanager

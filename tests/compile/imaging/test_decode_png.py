@@ -93,6 +93,21 @@ def test_palette_of_any_depth_with_transparency(tmp_path: Path, depth: int) -> N
     assert np.abs(read(tmp_path, data) - right).max() <= 1
 
 
+@pytest.mark.parametrize("depth", [2, 4, 8])
+def test_a_colour_behind_the_palettes_end_is_said(
+    tmp_path: Path, depth: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    palette = np.array([[200, 100, 50], [10, 20, 30], [0, 0, 0]], np.uint8)
+    values = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) % 3
+    for last in (2, 3):
+        values[5, 7] = last
+        rows = packed_rows(values, depth)
+        data = png_of_rows(header(SIDE, SIDE, depth, 3), rows, chunk(b"PLTE", palette.tobytes()))
+        found = read(tmp_path, data)
+        np.testing.assert_array_equal(found, np.concatenate([palette, palette[2:]])[values])
+        assert ("photo.png: its palette lacks colours" in caplog.text) is (last == 3)
+
+
 @pytest.mark.parametrize("channels", [2, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_partly_transparent(tmp_path: Path, channels: int, dtype: type) -> None:
