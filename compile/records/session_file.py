@@ -70,7 +70,7 @@ class FrameSeconds(msgspec.Struct, frozen=True):
     best: float
 
 
-class FinishedSession(msgspec.Struct, frozen=True):
+class FinishedSession(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session that has ended.
 
     Attributes:
@@ -82,7 +82,7 @@ class FinishedSession(msgspec.Struct, frozen=True):
         trials: candidates tried.
         stopped: why it ended.
         frame_seconds: at its end.
-        network: by name.
+        network: by name; not written where it is MQNet.
     """
 
     began: str
