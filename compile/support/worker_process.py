@@ -44,8 +44,15 @@ class WorkerProcess:
         self._executor = ProcessPoolExecutor(
             1, context, in_worker.prepare, (in_worker.packed(prepare, arguments),)
         )
-        with in_worker.interrupts_held():
-            self._started = self._executor.submit(int)
+        try:
+            with in_worker.interrupts_held():
+                self._started = self._executor.submit(int)
+        except BaseException:
+            # Ctrl-C: nobody gets this object, whose executor would be ended when Python ends, by
+            # two threads at once.
+            context.made.kill()
+            self._executor.shutdown()
+            raise
         self._process, self._gone = context.made, ""
         assert self._process.pid is not None  # It has been started.
         self.pid: int = self._process.pid
