@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tvm import relax
 
 from compile.graph.quantized_graph import NotLowerable
+from compile.kernels.common.window import Window
 
 #: Each number of a window is a load of its own in the kernel's text.
 _MOST_TAPS = 64
 
 
-@dataclass(frozen=True)
-class Pooling:
-    """Windows whose largest number is taken.
-
-    Attributes:
-        kernel: (rows, columns) of a window.
-        stride: (rows, columns) between neighbouring windows.
-        padding: (top, left, bottom, right) in pixels, of minus infinity.
-    """
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int]
-
-
-def match_pooling(call: relax.Call) -> Pooling:
-    """The windows of a ``call`` of relax.nn.max_pool2d in NHWC.
+def match_pooling(call: relax.Call) -> Window:
+    """The windows of a ``call`` of relax.nn.max_pool2d in NHWC, padded with minus infinity.
 
     Raises:
         NotLowerable: they are dilated or too large, or one more is begun at the end.
@@ -43,4 +27,4 @@ def match_pooling(call: relax.Call) -> Pooling:
         raise NotLowerable(f"the max pooling has windows of {rows}x{columns}")
     top, left, bottom, right = (int(extent) for extent in attrs.padding)
     down, across = (int(step) for step in attrs.strides)
-    return Pooling((rows, columns), (down, across), (top, left, bottom, right))
+    return Window((rows, columns), (down, across), (top, left, bottom, right))

@@ -19,7 +19,7 @@ from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
-from compile.graph.match_pooling import Pooling, match_pooling
+from compile.graph.match_pooling import match_pooling
 from compile.graph.quantized_graph import (
     NotLowerable,
     Quantization,
@@ -30,6 +30,7 @@ from compile.graph.quantized_graph import (
 )
 from compile.graph.tabulate_unary import tabulate, unary_chain, unary_origin
 from compile.kernels.common.border import Border
+from compile.kernels.common.window import Window
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class QuantizedOp:
         table: int8 [256], or [C,256], for "unary".
         factor: for "upsample".
         shuffle: for "depth_to_space".
-        pooling: for "max_pool".
+        window: for "max_pool".
         border: for "border".
         size: rows and columns of the result, for "bilinear".
     """
@@ -60,7 +61,7 @@ class QuantizedOp:
     table: NDArray[np.int8] | None = None
     factor: int | None = None
     shuffle: DepthToSpace | None = None
-    pooling: Pooling | None = None
+    window: Window | None = None
     border: Border | None = None
     size: tuple[int, int] | None = None
 
@@ -137,7 +138,7 @@ def _match_anchor(
         return QuantizedOp("upsample", data, output, factor=factor)
     if name == "nn.max_pool2d":
         data = _same_quantization(call.args[:1], definitions, output, limits)
-        return QuantizedOp("max_pool", data, output, pooling=match_pooling(call))
+        return QuantizedOp("max_pool", data, output, window=match_pooling(call))
     if name == "max":
         check_channel_maximum(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)

@@ -22,7 +22,6 @@ from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
-from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.mean import create_float_mean
 
 
@@ -78,8 +77,7 @@ class _ActivationLowering(FunctionRewriter):
                 factor = upsampling_factor(value)
                 return self._backend.upsample(feature_map_shape(value.args[0]), factor, dtype)
             if name == "nn.max_pool2d":
-                pooling = match_pooling(value)
-                window = Window(pooling.kernel, pooling.stride, pooling.padding)
+                window = match_pooling(value)
                 return self._backend.max_pool(feature_map_shape(value.args[0]), window, dtype)
             if name == "max":
                 check_channel_maximum(value)

@@ -24,7 +24,6 @@ from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
 from compile.kernels.common.bilinear import count_shares
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
-from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_channel_table_lookup,
@@ -160,9 +159,8 @@ class _QuantizedOpLowering(FunctionRewriter):
         return self.call(kernel, "concat", operands, (*shapes[0][:3], sum(channels)))
 
     def _max_pool(self, quantized_op: QuantizedOp) -> relax.Expr:
-        (data, shape), pooling = self.input(quantized_op), quantized_op.pooling
-        assert pooling is not None
-        window = Window(pooling.kernel, pooling.stride, pooling.padding)
+        (data, shape), window = self.input(quantized_op), quantized_op.window
+        assert window is not None
         kernel = self._backend.max_pool(shape, window, "int8")
         out_shape = (1, *window.output_size(*shape[1:3]), shape[3])
         return self.call(kernel, "max_pool", [data], out_shape)
