@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from bench.engines.registry import is_ours
 from bench.measure_latency import LatencyRequest, measure_latency
-from bench.page.figures import plain_numbers
+from bench.page.figures import engine_color, plain_numbers, png_of
 from bench.session.run_file import RunFile, read_run
 from compile.networks.network import Network
 from compile.networks.registry import find_network
@@ -61,7 +59,7 @@ def measure_networks(request: NetworksRequest, progress: Progress) -> pd.DataFra
         KeyboardInterrupt: Ctrl-C; the networks that were measured by then are kept.
     """
     networks = {text: find_network(text, {}) for text in request.networks}
-    _check_labels(networks)
+    _check_titles(networks)
     make_folder(request.out)
     _check_settings(request)
     rows: list[dict[str, Any]] = []
@@ -77,18 +75,18 @@ def measure_networks(request: NetworksRequest, progress: Progress) -> pd.DataFra
         # Each time, so that there is a table of those that are done.
         table = pd.DataFrame(rows)
         write_atomically(request.out / FILES[0], table.to_csv(index=False).encode())
-        write_atomically(request.out / FILES[1], _png(draw_networks(table)))
+        write_atomically(request.out / FILES[1], png_of(draw_networks(table)))
     return table
 
 
-def _check_labels(networks: Mapping[str, Network]) -> None:
+def _check_titles(networks: Mapping[str, Network]) -> None:
     """Raise where two networks would have one file: the second would be taken for measured."""
     texts: dict[str, str] = {}
     for text, network in networks.items():
-        other = texts.setdefault(network.label, text)
+        other = texts.setdefault(network.title, text)
         if other != text:
             raise MqnetError(
-                f"{other} and {text} are both called {network.label}: rename a file, or measure "
+                f"{other} and {text} are both called {network.title}: rename a file, or measure "
                 "each into a folder of its own with --out"
             )
 
@@ -164,7 +162,7 @@ def draw_networks(rows: pd.DataFrame) -> Figure:
     panels = figure.subplots(len(groups), squeeze=False, height_ratios=heights, sharex=True)[:, 0]
     for panel, (name, group) in zip(panels, groups, strict=True):
         group = group.sort_values("p50_ms", ascending=False)
-        colors = ["tab:orange" if is_ours(engine) else "tab:blue" for engine in group["engine"]]
+        colors = [engine_color(engine) for engine in group["engine"]]
         bars = panel.barh(group["engine"] + " " + group["scheme"], group["p50_ms"], color=colors)
         panel.bar_label(bars, fmt="%.1f", padding=3, fontsize=7)
         first = group.iloc[0]
@@ -173,12 +171,6 @@ def draw_networks(rows: pd.DataFrame) -> Figure:
         plain_numbers(panel.xaxis)
     panels[-1].set_xlabel("ms per frame (logarithmic), median")
     return figure
-
-
-def _png(figure: Figure) -> bytes:
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    return content.getvalue()
 
 
 def print_networks(rows: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import pandas as pd
@@ -26,7 +27,7 @@ def latency(run: RunFile) -> Figure:
     for panel, ((size, threads), rows) in zip(panels, groups, strict=True):
         rows = rows.sort_values("p50_ms", ascending=False)
         errors = [rows["p50_ms"] - rows["p10_ms"], rows["p90_ms"] - rows["p50_ms"]]
-        colors = [_color(engine) for engine in rows["engine"]]
+        colors = [engine_color(engine) for engine in rows["engine"]]
         panel.barh(rows["name"], rows["p50_ms"], xerr=errors, color=colors, height=0.7)
         panel.set(title=f"{size}, {_threads(threads)}", xscale="log")
         panel.set_xlim(rows["p10_ms"].min() / 2, rows["p90_ms"].max() * 1.3)
@@ -47,7 +48,7 @@ def accuracy(run: RunFile) -> Figure:
     for panel, ((size, threads), rows) in zip(panels, groups, strict=False):
         for engine, points in rows.groupby("engine"):
             x, y = points["psnr_db"].clip(upper=100), points["p50_ms"]
-            panel.plot(x, y, _marker(engine), color=_color(engine), label=engine)
+            panel.plot(x, y, _marker(engine), color=engine_color(engine), label=engine)
             notes = points["name"].str.removeprefix(f"{engine} ")
             for note, at in zip(notes, zip(x, y, strict=True), strict=True):
                 panel.annotate(note, at, (4, 3), textcoords="offset points", fontsize=7)
@@ -99,7 +100,7 @@ def scaling(run: RunFile) -> Figure | None:
             points["p50_ms"] * 1e6 / points["pixels"],
             marker=_marker(engine),
             linestyle="-" if threads == 1 else "dashed",
-            color=_color(engine),
+            color=engine_color(engine),
             label=f"{name}, {_threads(threads)}",
         )
     panel.set(xlabel="megapixels", ylabel="nanoseconds per pixel (median)")
@@ -118,8 +119,16 @@ FIGURES: dict[str, tuple[str, Callable[[RunFile], Figure | None]]] = {
 """File name -> title and how it is drawn, in the report's order."""
 
 
-def _color(engine: str) -> str:
+def engine_color(engine: str) -> str:
+    """Name the color of ``engine``: ours stand out."""
     return _OURS if is_ours(engine) else _OTHERS
+
+
+def png_of(figure: Figure) -> bytes:
+    """Draw ``figure``: the content of a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=110)
+    return content.getvalue()
 
 
 def _marker(engine: str) -> str:

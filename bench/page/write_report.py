@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 
 import jinja2
 import pandas as pd
-from matplotlib.figure import Figure
 
 from bench.engines.registry import is_ours
 from bench.page.compare_runs import compare_runs
-from bench.page.figures import FIGURES
+from bench.page.figures import FIGURES, png_of
 from bench.page.kernel_table import kind_table, layer_table
 from bench.page.roofline import roofline
 from bench.page.table import table_of
@@ -52,7 +50,7 @@ def write_report(
         if label := _label(run):
             # Figures are passed on without their page.
             figure.suptitle(label, color="tab:red")
-        files[f"{name}.png"] = _png(figure)
+        files[f"{name}.png"] = png_of(figure)
         pictures.append((title, _in_page(files[f"{name}.png"])))
     files[_ROWS] = run.table().to_csv(index=False).encode()
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text())
@@ -88,7 +86,7 @@ def _kernels_section(kernels: KernelsFile, files: dict[str, bytes]) -> dict[str,
     """What the page says of the kernels, whose files are added to ``files``."""
     layers = layer_table(kernels)
     files[_LAYERS] = layers.to_csv(index=False).encode()
-    files[_ROOFLINE] = _png(roofline(kernels))
+    files[_ROOFLINE] = png_of(roofline(kernels))
     return {
         "network": kernels.network,
         "milliseconds": f"{kernels.seconds * 1e3:.1f}",
@@ -97,12 +95,6 @@ def _kernels_section(kernels: KernelsFile, files: dict[str, bytes]) -> dict[str,
         "layers": layers,
         "kinds": kind_table(kernels),
     }
-
-
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, dpi=110)
-    return content.getvalue()
 
 
 def _in_page(png: bytes) -> str:

@@ -236,6 +236,11 @@ def test_two_networks_of_one_name_are_not_compared(tmp_path: Path) -> None:
     given = [word for path in paths for word in ("--network", path)]
     outcome = as_user("bench/networks", "--out", tmp_path / "out", *given)
     check_sentence(outcome, *map(str, paths), "both called net")
+    own = tmp_path / "mqnet.py"
+    outcome = as_user(
+        "bench/networks", "--out", tmp_path / "out", "--network", "mqnet", "--network", own
+    )
+    check_sentence(outcome, str(own), "both called mqnet")
     assert not (tmp_path / "out").exists()
 
 
