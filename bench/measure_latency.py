@@ -103,7 +103,7 @@ def measure_latency(
     try:
         for size, threads in itertools.product(sizes, dict.fromkeys(request.threads)):
             jobs = [
-                replace(job, network=_text(network), parameters=_given(network))
+                replace(job, network=network.name, parameters=network.parameters)
                 for job in make_jobs(networks, artefacts, size, threads, builds)
             ]
             _session(jobs, network, request, results, progress)
@@ -233,7 +233,7 @@ def _network(request: LatencyRequest, artefacts: Sequence[Artefact]) -> Network:
             "the others out"
         )
     first = manifests[0]
-    network = built_network(first.network, "ca", first.parameters)
+    network = built_network(first.network, first.parameters)
     if request.network not in (first.network, _text(network)) and request.network != MQNET:
         raise MqnetError(
             f"network {request.network} is asked for, and the build is of {first.network}: leave "
@@ -245,11 +245,6 @@ def _network(request: LatencyRequest, artefacts: Sequence[Artefact]) -> Network:
 def _text(network: Network) -> str:
     """What a user asks for ``network`` by."""
     return network.parameters.get("source", network.name)
-
-
-def _given(network: Network) -> dict[str, str]:
-    """The parameters beside that."""
-    return {name: value for name, value in network.parameters.items() if name != "source"}
 
 
 def _sizes(

@@ -245,6 +245,7 @@ def describe_build(
         files: the libraries.
     """
     checkpoint, interface = request.weights, plan.interface
+    calls = [list_calls(planned.module, planned.part.name) for planned in plan.parts]
     split = None
     if request.on_processor is not None:
         split = SplitFacts(request.on_processor, interface.head_arguments)
@@ -266,13 +267,8 @@ def describe_build(
         split=split,
         parts=_parts_of(plan),
         kernels=_kernels_of(plan),
-        calls=_calls_of(plan),
-        coverage=describe_coverage(
-            [
-                (planned.module, list_calls(planned.module, planned.part.name))
-                for planned in plan.parts
-            ]
-        ),
+        calls=_calls_of(plan, calls),
+        coverage=describe_coverage([part.module for part in plan.parts], calls),
         linker=linked,
         versions={package: version(package) for package in _PACKAGES},
         files=files,
@@ -296,15 +292,15 @@ def _kernels_of(plan: NetworkPlan) -> tuple[KernelSummary, ...]:
     )
 
 
-def _calls_of(plan: NetworkPlan) -> tuple[CallSummary, ...]:
-    """The calls of a frame, with the copies that the head needs from the other device."""
-    calls: list[CallSummary] = []
+def _calls_of(plan: NetworkPlan, calls: Sequence[Sequence[CallSummary]]) -> tuple[CallSummary, ...]:
+    """The ``calls`` of all parts, with the copies that the head needs from the other device."""
+    found: list[CallSummary] = []
     copies = sum(origin != INPUT for origin in plan.interface.head_arguments)
-    for planned in plan.parts:
+    for planned, of_part in zip(plan.parts, calls, strict=True):
         if planned.part.name == HEAD:
-            calls += [CallSummary(COPY, ())] * copies
-        calls += list_calls(planned.module, planned.part.name)
-    return tuple(calls)
+            found += [CallSummary(COPY, ())] * copies
+        found += of_part
+    return tuple(found)
 
 
 def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOptions:

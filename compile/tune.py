@@ -129,8 +129,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     from device.emulated.arm64.make_root import default_root
 
     given = {"attention": options.attention, "head": options.head}
-    parameters = {name: value for name, value in given.items() if value is not None}
-    network = find_network(options.network, parameters)
+    network = find_network(options.network, given)
     request = TuneRequest(
         target=target,
         scheme=options.scheme,

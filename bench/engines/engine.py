@@ -21,7 +21,7 @@ class Job:
         size: (height, width) in pixels.
         threads: per frame.
         artefact: folder of our own build; None for other engines.
-        network: by name, or a user's own as FILE.py:FUNCTION.
+        network: by name.
         parameters: of the network.
         build: what tells it from another job of the same engine, scheme, size and threads; "" where
             there is none.

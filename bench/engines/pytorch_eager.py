@@ -23,13 +23,13 @@ class PyTorchEager(Engine):
         """Load the network's own weights."""
         import torch
 
-        from compile.networks.registry import find_network
+        from compile.networks.registry import built_network
         from compile.quantize.fold import fold_batch_norms
 
         self._torch = torch
         self.version = version("torch")
         torch.set_num_threads(job.threads)
-        network = find_network(job.network, dict(job.parameters))
+        network = built_network(job.network, job.parameters)
         net = fold_batch_norms(network.load(network.weights(fine_tuned=False)))
         # torch says of this method that it takes no memory format alone.
         self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -14,14 +14,18 @@ from compile.kernels.common.kernel_function import MACS_ATTR
 _MULTIPLIER = "multiplier"
 
 
-def describe_coverage(parts: Sequence[tuple[tvm.IRModule, Sequence[CallSummary]]]) -> Coverage:
+def describe_coverage(
+    modules: Sequence[tvm.IRModule], calls: Sequence[Sequence[CallSummary]]
+) -> Coverage:
     """Count the kernel calls of a frame by what they compute with.
 
-    ``parts`` are the planned module of each device and the calls of its kernels, in order.
+    Args:
+        modules: the planned one of each device.
+        calls: of the kernels of each, in order.
     """
     macs, ops, layers = {True: 0, False: 0}, {True: 0, False: 0}, dict[str, None]()
-    for module, calls in parts:
-        for call in calls:
+    for module, calls_of_it in zip(modules, calls, strict=True):
+        for call in calls_of_it:
             kernel = module[call.kernel]
             macs[multiplies_int8(kernel)] += int((kernel.attrs or {}).get(MACS_ATTR, 0))
             is_integer = not _float_operands(kernel)

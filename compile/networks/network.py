@@ -92,9 +92,9 @@ class Network(ABC):
             CheckpointError: the file is missing or damaged, or of another network.
         """
 
+    @abstractmethod
     def architecture(self) -> nn.Module:
-        """The module without its weights, as for the device "meta"."""
-        raise NotImplementedError(f"network {self.name} has no architecture of its own")
+        """A new module, whatever its weights: on the device "meta" where that is torch's."""
 
     def export_wrapper(self, net: nn.Module, dtype: torch.dtype) -> nn.Module:
         """What is exported: ``net``, which computes in ``dtype``, with the conversion of a

@@ -32,25 +32,27 @@ def network_named(name: str, **parameters: str) -> Network:
     return NETWORKS[name](**parameters)
 
 
-def built_network(name: str, attention: str, parameters: Mapping[str, str]) -> Network:
-    """The network that a manifest names.
+def built_network(title: str, parameters: Mapping[str, str]) -> Network:
+    """The network that a manifest names by its ``title`` and ``parameters``.
 
     Raises:
-        MqnetError: a user's own file is not there any more.
+        MqnetError: there is none of that name, or a parameter has no such value.
     """
-    if name == MQNET:
-        return network_named(MQNET, attention=attention)
-    if name in NETWORKS:
-        return network_named(name, **parameters)
-    return UserNetwork(**parameters)
+    # A user may call a file as a network that there is.
+    if "source" in parameters:
+        return UserNetwork(**parameters)
+    return network_named(title, **parameters)
 
 
-def find_network(text: str, parameters: dict[str, str]) -> Network:
+def find_network(text: str, given: Mapping[str, str | None]) -> Network:
     """The network that a user asks for: a name, or a file and a function, as my_net.py:build.
+
+    ``given`` are its parameters, None where the user has named none.
 
     Raises:
         MqnetError: there is none, or it has no parameter of one of those names.
     """
+    parameters = {name: value for name, value in given.items() if value is not None}
     is_file = ".py" in text and text not in NETWORKS
     known = fields(UserNetwork if is_file else NETWORKS.get(text, Network))
     for name in parameters:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from torch import nn
 
 from compile.networks.he_weights import fill_he_weights
-from compile.networks.network import Network
-from compile.networks.weights_file import load_weights
-from compile.support.errors import CheckpointError, MqnetError
+from compile.networks.module_network import ModuleNetwork
+from compile.support.errors import MqnetError
+
+
+class PublishedModule(Protocol):
+    """The class of a network of the literature.
+
+    Attributes:
+        SIZE_MULTIPLE: height and width must be multiples of it.
+        LEAST_SIDE: the least height and width.
+    """
+
+    SIZE_MULTIPLE: ClassVar[int]
+    LEAST_SIDE: ClassVar[int]
+
+    def __init__(self, width_divisor: int = 1) -> None:
+        """With every number of channels divided by ``width_divisor``."""
 
 
 @dataclass(frozen=True)
-class SeededNetwork(Network):
+class SeededNetwork(ModuleNetwork):
     """A module with weights drawn by He's rule, or those of a checkpoint.
 
     Attributes:
         divisor: of the published numbers of channels; "1" for the network as it was published.
     """
 
-    module: ClassVar[Callable[[int], nn.Module]]
+    module: ClassVar[type[PublishedModule]]
 
     divisor: str = "1"
 
@@ -41,26 +53,22 @@ class SeededNetwork(Network):
         """The name, with the divisor where there is one."""
         return self.name if self.divisor == "1" else f"{self.name}-{self.divisor}th"
 
-    def weights(self, fine_tuned: bool) -> Path | None:
-        """None: they are drawn.
+    @property
+    def size_multiple(self) -> int:  # type: ignore[override]
+        """The module's."""
+        return type(self).module.SIZE_MULTIPLE
 
-        Raises:
-            CheckpointError: they were to be fine-tuned under quantization.
-        """
-        if fine_tuned:
-            raise CheckpointError(
-                f"network {self.name} has no weights that were fine-tuned under quantization: "
-                "choose another scheme, such as mixed"
-            )
-        return None
+    @property
+    def least_side(self) -> int:  # type: ignore[override]
+        """The module's."""
+        return type(self).module.LEAST_SIDE
 
     def architecture(self) -> nn.Module:
         """The module without its weights."""
-        return type(self).module(int(self.divisor))
-
-    def load(self, checkpoint: Path | None) -> nn.Module:
-        """The module in evaluation mode."""
-        net = fill_he_weights(self.architecture())
-        if checkpoint is not None:
-            load_weights(net, checkpoint)
+        net = type(self).module(int(self.divisor))
+        assert isinstance(net, nn.Module)
         return net
+
+    def make(self) -> nn.Module:
+        """The module in evaluation mode."""
+        return fill_he_weights(self.architecture())

@@ -21,10 +21,9 @@ from torch import Tensor, fx, nn
 
 from compile.imaging.read_photo import read_photo
 from compile.networks.export_wrapper import ROOT
-from compile.networks.network import Network
+from compile.networks.module_network import ModuleNetwork
 from compile.networks.parts import Parts, last_convolutions, module_path, parts_by_head
-from compile.networks.weights_file import load_weights
-from compile.support.errors import CheckpointError, MqnetError
+from compile.support.errors import MqnetError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ _PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class UserNetwork(Network):
+class UserNetwork(ModuleNetwork):
     """The module that the function ``source``, as ``my_net.py:build``, returns.
 
     It takes a picture, float32 [1, channels, H, W] in [0, 1]. The function has no arguments and
@@ -68,29 +67,13 @@ class UserNetwork(Network):
         """Of the example input."""
         return int(_called(self.source)[1].shape[1])
 
-    def weights(self, fine_tuned: bool) -> Path | None:
-        """None: the function's module has weights.
-
-        Raises:
-            CheckpointError: they were to be fine-tuned under quantization.
-        """
-        if fine_tuned:
-            raise CheckpointError(
-                f"{self.source} brings no weights that were fine-tuned under quantization: choose "
-                "another scheme, such as mixed"
-            )
-        return None
-
-    def load(self, checkpoint: Path | None) -> nn.Module:
-        """The function's module, with the weights of ``checkpoint`` where one is given."""
-        net = copy.deepcopy(_called(self.source)[0])
-        if checkpoint is not None:
-            load_weights(net, checkpoint)
-        return net
+    def make(self) -> nn.Module:
+        """A copy of the function's module."""
+        return copy.deepcopy(_called(self.source)[0])
 
     def architecture(self) -> nn.Module:
         """The function's module, on the device "meta"."""
-        return copy.deepcopy(_called(self.source)[0]).to("meta")
+        return self.make().to("meta")
 
     def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
         """Those of the folder, or the example input."""

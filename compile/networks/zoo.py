@@ -25,8 +25,6 @@ class UNetEntry(SeededNetwork):
 
     name: ClassVar[str] = "unet"
     module: ClassVar = UNet
-    size_multiple: ClassVar[int] = UNet.SIZE_MULTIPLE
-    least_side: ClassVar[int] = UNet.LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,6 @@ class UNetPlusPlusEntry(SeededNetwork):
 
     name: ClassVar[str] = "unet++"
     module: ClassVar = UNetPlusPlus
-    size_multiple: ClassVar[int] = UNetPlusPlus.SIZE_MULTIPLE
-    least_side: ClassVar[int] = UNetPlusPlus.LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,6 @@ class HDRUNetEntry(SeededNetwork):
 
     name: ClassVar[str] = "hdrunet"
     module: ClassVar = HDRUNet
-    size_multiple: ClassVar[int] = HDRUNet.SIZE_MULTIPLE
-    least_side: ClassVar[int] = HDRUNet.LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,6 @@ class FHDREntry(SeededNetwork):
 
     name: ClassVar[str] = "fhdr"
     module: ClassVar = FHDR
-    size_multiple: ClassVar[int] = FHDR.SIZE_MULTIPLE
-    least_side: ClassVar[int] = FHDR.LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -65,8 +57,6 @@ class ExpandNetEntry(SeededNetwork):
 
     name: ClassVar[str] = "expandnet"
     module: ClassVar = ExpandNet
-    size_multiple: ClassVar[int] = ExpandNet.SIZE_MULTIPLE
-    least_side: ClassVar[int] = ExpandNet.LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -75,8 +65,6 @@ class HDRCNNEntry(SeededNetwork):
 
     name: ClassVar[str] = "hdrcnn"
     module: ClassVar = HDRCNN
-    size_multiple: ClassVar[int] = HDRCNN.SIZE_MULTIPLE
-    least_side: ClassVar[int] = HDRCNN.LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -85,8 +73,6 @@ class MaskedFeaturesEntry(SeededNetwork):
 
     name: ClassVar[str] = "masked-features"
     module: ClassVar = MaskedFeatures
-    size_multiple: ClassVar[int] = MaskedFeatures.SIZE_MULTIPLE
-    least_side: ClassVar[int] = MaskedFeatures.LEAST_SIDE
 
     @property
     def known_ranges(self) -> Mapping[str, tuple[float, int]]:

@@ -43,8 +43,11 @@ class ToyNetwork(Network):
     def weights(self, fine_tuned: bool) -> Path:
         return self.folder / f"toy-{self.width}.safetensors"
 
+    def architecture(self) -> Toy:
+        return Toy(int(self.width))
+
     def load(self, checkpoint: Path) -> Toy:
-        net = Toy(int(self.width))
+        net = self.architecture()
         net.load_state_dict(load_file(checkpoint), strict=False)
         return net.eval()
 

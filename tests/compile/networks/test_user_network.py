@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from compile.networks.registry import find_network
+from compile.networks.registry import built_network, find_network
 from compile.quantize.export_network import export_network
 from compile.support.errors import MqnetError
 
@@ -244,3 +244,12 @@ def test_what_cannot_be_exported(
     out, err = capfd.readouterr()
     assert out == "" and "def forward" not in err
     assert said or err.count("a line of the user's") == 2
+
+
+def test_a_build_names_its_network_also_where_a_file_is_called_as_another(tmp_path: Path) -> None:
+    own = find_network(f"{tmp_path}/unet.py:build", {"head": "tail"})
+    assert own.title == "unet" and built_network(own.title, own.parameters) == own
+    assert built_network("mqnet", {}) == find_network("mqnet", {"attention": None})
+    assert built_network("unet", {"divisor": "8"}).label == "unet-8th"
+    with pytest.raises(MqnetError, match="unknown network 'vgg'"):
+        built_network("vgg", {})
