@@ -136,7 +136,7 @@ def _rows(title: str, facts: dict[str, Any], run: RunFile) -> list[dict[str, Any
         {
             "network": title,
             "parameters": facts["parameters"],
-            "gmac": round(facts["macs"] / 1e9, 3),
+            "gmac": facts["macs"] / 1e9,
             "engine": row.engine,
             "scheme": row.scheme,
             "size": row.size,
@@ -169,6 +169,8 @@ def draw_networks(rows: pd.DataFrame) -> Figure:
         title = f"{name}: {first['parameters'] / 1e6:.2f} M parameters, {first['gmac']:.2f} GMAC"
         panel.set(title=title, xscale="log")
         plain_numbers(panel.xaxis)
+    # Room for the number beside the longest bar; all panels share the axis.
+    panels[0].set_xlim(measured["p50_ms"].min() / 2, measured["p50_ms"].max() * 1.5)
     panels[-1].set_xlabel("ms per frame (logarithmic), median")
     return figure
 
