@@ -49,10 +49,19 @@ class Served:
         """The processes of its clients."""
         return psutil.Process(self.process.pid).children()
 
+    def is_free(self) -> bool:
+        """Whether the tracker would give it to a client."""
+        tracker = rpc.connect_tracker(self.address.host, self.address.port)
+        return bool(tracker.summary()["queue_info"].get(self.address.key, {}).get("free"))
+
     def becomes_free(self) -> bool:
-        """Whether the last session ends, soon after its client has."""
-        _, alive = psutil.wait_procs(self.sessions(), timeout=20)
-        return not alive
+        """Whether the last session ends, soon after its client has, and the tracker hears of it."""
+        deadline = time.monotonic() + 20
+        while self.sessions() or not self.is_free():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def send(self, number: int) -> None:
         """Send a signal to it and to its sessions."""
@@ -143,9 +152,8 @@ def free_port() -> int:
 
 
 def _wait_until_known(served: Served) -> None:
-    tracker = rpc.connect_tracker(served.address.host, served.address.port)
     deadline = time.monotonic() + _SECONDS_TO_START
-    while not tracker.summary()["queue_info"].get(served.address.key, {}).get("free"):
+    while not served.is_free():
         assert served.process.poll() is None, served.log.read_text()
         assert time.monotonic() < deadline, served.log.read_text()
         time.sleep(0.1)

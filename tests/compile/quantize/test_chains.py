@@ -20,6 +20,9 @@ aten = torch.ops.aten
 class Chains(nn.Module):
     """A mask, what it leaves of 1, and the logarithm of a square."""
 
+    SIZE_MULTIPLE: ClassVar[int] = 1
+    LEAST_SIDE: ClassVar[int] = 1
+
     def __init__(self, _divisor: int) -> None:
         super().__init__()
         self.backbone = nn.Conv2d(3, 3, 3, padding=1)

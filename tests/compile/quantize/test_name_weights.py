@@ -17,6 +17,9 @@ from compile.quantize.schemes import scheme_named
 class Twice(nn.Module):
     """One convolution that is called two times."""
 
+    SIZE_MULTIPLE: ClassVar[int] = 1
+    LEAST_SIDE: ClassVar[int] = 1
+
     def __init__(self, _divisor: int) -> None:
         super().__init__()
         self.backbone = nn.Conv2d(3, 3, 3, padding=1)

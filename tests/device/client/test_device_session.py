@@ -101,6 +101,7 @@ def test_a_board_that_is_stopped_before_it_is_asked(
     """It is registered and free, its port takes connections, and it says nothing."""
     monkeypatch.setattr(device_session, "_SECONDS_TO_WAIT", 0.0)
     monkeypatch.setattr(device_session, "_SECONDS_TO_OPEN", 2.0)
+    assert board.becomes_free()
     with board.stopped():
         outcome = session.open()
         assert outcome.crashed and outcome.error == session.gone
