@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from compile.frontend.missing_ops import MISSING_OPS
+from compile.frontend.node_origin import module_of
 from compile.frontend.quantized_ops import QUANTIZED_OPS
 from compile.support.errors import GraphError
 
@@ -28,7 +29,7 @@ def check_program(program: ExportedProgram) -> None:
         name = getattr(node.target, "__name__", str(node.target))
         if name not in known:
             raise GraphError(
-                f"operator {name} ({node.name} in {_module_of(node)}) has no counterpart in "
+                f"operator {name} ({node.name} in {module_of(node)}) has no counterpart in "
                 "Relax: replace it in the network or add it to compile/frontend/quantized_ops.py"
             )
         if name == "dequantize_per_channel.default":
@@ -50,7 +51,7 @@ def _check_symmetric(program: ExportedProgram, node: fx.Node) -> None:
     zero_points = _tensor_of(program, argument)
     if zero_points is not None and torch.count_nonzero(zero_points):
         raise GraphError(
-            f"{node.name}: weights of {_module_of(node)} have zero points other than 0; "
+            f"{node.name}: weights of {module_of(node)} have zero points other than 0; "
             "quantize weights symmetrically"
         )
 
@@ -63,13 +64,3 @@ def _tensor_of(program: ExportedProgram, node: fx.Node | None) -> torch.Tensor |
         if getattr(spec.arg, "name", None) == node.name:
             return program.state_dict.get(spec.target, program.constants.get(spec.target))
     raise GraphError(f"{node.name}: zero points must be constants of the program")
-
-
-def _module_of(node: fx.Node) -> str:
-    """Dotted path and class of the module that ``node`` was traced from."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    if not stack:
-        return "the network itself"
-    path, kind = stack[-1]
-    kind = kind if isinstance(kind, str) else kind.__name__
-    return f"module {path or '(root)'} of type {kind.rsplit('.', 1)[-1]}"

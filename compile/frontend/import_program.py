@@ -15,6 +15,7 @@ from compile.frontend.convolution import CONVOLUTION
 from compile.frontend.instance_norm import INSTANCE_NORM
 from compile.frontend.missing_ops import MISSING_OPS
 from compile.frontend.name_layers import name_layers
+from compile.frontend.pooling import POOLING
 from compile.frontend.quantized_ops import QUANTIZED_OPS
 from compile.frontend.resize import RESIZE
 
@@ -39,6 +40,7 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
             **CONVOLUTION,
             **INSTANCE_NORM,
             **MISSING_OPS,
+            **POOLING,
             **RESIZE,
         },
     )

@@ -19,7 +19,7 @@ from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
-from compile.graph.match_pooling import match_pooling
+from compile.graph.match_pooling import match_average_pooling, match_pooling
 from compile.graph.quantized_graph import (
     NotLowerable,
     Quantization,
@@ -31,6 +31,7 @@ from compile.graph.quantized_graph import (
 from compile.graph.tabulate_unary import tabulate, unary_chain, unary_origin
 from compile.kernels.common.border import Border
 from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.average_pool import AveragedWindow
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class QuantizedOp:
     """An int8 tensor computed from int8 tensors.
 
     Attributes:
-        kind: "conv2d", "add", "multiply", "mean", "max_pool", "upsample", "depth_to_space",
-            "border", "bilinear", "channel_maximum", "concat" or "unary".
+        kind: "conv2d", "add", "multiply", "mean", "average_pool", "max_pool", "upsample",
+            "depth_to_space", "border", "bilinear", "channel_maximum", "concat" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
@@ -48,6 +49,7 @@ class QuantizedOp:
         factor: for "upsample".
         shuffle: for "depth_to_space".
         window: for "max_pool".
+        averaged: for "average_pool".
         border: for "border".
         size: rows and columns of the result, for "bilinear".
     """
@@ -62,6 +64,7 @@ class QuantizedOp:
     factor: int | None = None
     shuffle: DepthToSpace | None = None
     window: Window | None = None
+    averaged: AveragedWindow | None = None
     border: Border | None = None
     size: tuple[int, int] | None = None
 
@@ -128,6 +131,9 @@ def _match_anchor(
         if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:
             raise NotLowerable("average pooling is lowered for a 1x1 result only")
         return QuantizedOp("mean", (dequantized(call.args[0], definitions),), output, *limits)
+    if name == "nn.avg_pool2d":
+        averaged, operand = match_average_pooling(call), dequantized(call.args[0], definitions)
+        return QuantizedOp("average_pool", (operand,), output, *limits, averaged=averaged)
     if name == "image.resize2d" and call.attrs.method == "linear":
         size = match_bilinear(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)

@@ -12,6 +12,7 @@ from compile.kernels.cpu.int8 import (
 from compile.kernels.cpu.inverted_residual import inverted_residual
 from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
 from compile.kernels.cpu.plain import (
+    average_pool,
     depthwise,
     elementwise,
     max_pool,
@@ -47,6 +48,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         spatial_conv.FAMILY,
         depthwise.FAMILY,
         elementwise.FAMILY,
+        average_pool.FAMILY,
         max_pool.FAMILY,
         mean.FAMILY,
         move.FAMILY,
@@ -64,6 +66,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         gpu_convolution.POINTWISE,
         gpu_convolution.SPATIAL_CONV,
         gpu_convolution.DEPTHWISE,
+        gpu_convolution.AVERAGE_POOL,
         gpu_elementwise.FAMILY,
         gpu_mean.FAMILY,
         gpu_norm.ROWS,

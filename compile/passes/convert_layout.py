@@ -6,6 +6,8 @@ at both ends of the traced graph vanish. Weights stay OIHW until they are packed
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tvm
 from tvm import relax
@@ -145,15 +147,16 @@ class _LayoutConverter(FunctionRewriter):
         )
 
     def _max_pool2d(self, call: relax.Call) -> relax.Expr:
-        attrs = call.attrs
         return relax.op.nn.max_pool2d(
+            self._channels_last(call.args[0]), layout="NHWC", **_windows(call)
+        )
+
+    def _avg_pool2d(self, call: relax.Call) -> relax.Expr:
+        return relax.op.nn.avg_pool2d(
             self._channels_last(call.args[0]),
-            pool_size=attrs.pool_size,
-            strides=attrs.strides,
-            padding=attrs.padding,
-            dilation=attrs.dilation,
-            ceil_mode=attrs.ceil_mode,
             layout="NHWC",
+            count_include_pad=call.attrs.count_include_pad,
+            **_windows(call),
         )
 
     def _pad(self, call: relax.Call) -> relax.Expr:
@@ -188,6 +191,7 @@ class _LayoutConverter(FunctionRewriter):
 _CONVERTERS = {
     "relax.nn.conv2d": _LayoutConverter._conv2d,
     "relax.nn.adaptive_avg_pool2d": _LayoutConverter._adaptive_avg_pool2d,
+    "relax.nn.avg_pool2d": _LayoutConverter._avg_pool2d,
     "relax.nn.instance_norm": _LayoutConverter._instance_norm,
     "relax.nn.max_pool2d": _LayoutConverter._max_pool2d,
     "relax.nn.pad": _LayoutConverter._pad,
@@ -196,6 +200,12 @@ _CONVERTERS = {
     "relax.max": _LayoutConverter._max,
     "relax.concat": _LayoutConverter._concat,
 }
+
+
+def _windows(call: relax.Call) -> dict[str, Any]:
+    """The attributes that both poolings have."""
+    names = "pool_size", "strides", "padding", "dilation", "ceil_mode"
+    return {name: getattr(call.attrs, name) for name in names}
 
 
 def _is_permutation(value: relax.Expr, axes: list[int]) -> bool:

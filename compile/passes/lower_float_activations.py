@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import tvm
 from tvm import relax, tirx
 
@@ -17,17 +18,18 @@ from compile.graph.match_bilinear import match_bilinear
 from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_depth_to_space import match_depth_to_space
-from compile.graph.match_pooling import match_pooling
+from compile.graph.match_pooling import match_average_pooling, match_pooling
 from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
+from compile.kernels.cpu.plain.average_pool import create_float_average_pool
 from compile.kernels.cpu.plain.mean import create_float_mean
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
 class LowerFloatActivations:
-    """Replace global average and max pooling, nearest and bilinear resizing, depth to space,
+    """Replace average and max pooling, nearest and bilinear resizing, depth to space,
     borders, channel maxima and concat along channels of float tensors.
 
     Args:
@@ -52,7 +54,9 @@ class _ActivationLowering(FunctionRewriter):
         if kernel is None:
             return self.renewed(value)
         name = op_name(value).rsplit(".", 1)[-1]
-        args = value.args[0].fields if name == "concat" else value.args[:1]
+        args = list(value.args[0].fields if name == "concat" else value.args[:1])
+        if name == "avg_pool2d":
+            args.append(relax.const((1 / match_average_pooling(value).counts).astype(np.float32)))
         if name == "reshape":
             name, args = "depth_to_space", [match_depth_to_space(value, self.definitions).data]
         function = self.builder.add_func(kernel, name)
@@ -79,6 +83,9 @@ class _ActivationLowering(FunctionRewriter):
             if name == "nn.max_pool2d":
                 window = match_pooling(value)
                 return self._backend.max_pool(feature_map_shape(value.args[0]), window, dtype)
+            if name == "nn.avg_pool2d":
+                shape = feature_map_shape(value.args[0])
+                return create_float_average_pool(shape, match_average_pooling(value), dtype)
             if name == "max":
                 check_channel_maximum(value)
                 return self._backend.channel_maximum(feature_map_shape(value.args[0]), dtype)

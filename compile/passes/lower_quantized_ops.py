@@ -24,6 +24,7 @@ from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
 from compile.kernels.common.bilinear import count_shares
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
+from compile.kernels.cpu.plain.average_pool import create_average_pool
 from compile.kernels.cpu.plain.elementwise import (
     create_add,
     create_channel_table_lookup,
@@ -144,6 +145,15 @@ class _QuantizedOpLowering(FunctionRewriter):
         args = [data, np.array([multiplier], np.float32), _quant(quantized_op)]
         return self.call(create_mean(shape), "mean", args, (1, 1, 1, shape[3]))
 
+    def _average_pool(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data, shape), pooling = self.input(quantized_op), quantized_op.averaged
+        assert pooling is not None
+        scale = np.float64(quantized_op.inputs[0].quantization.scale)
+        multiplier = scale / (np.float64(quantized_op.output.scale) * pooling.counts)
+        args = [data, multiplier.astype(np.float32), _quant(quantized_op)]
+        out_shape = (1, *pooling.window.output_size(*shape[1:3]), shape[3])
+        return self.call(create_average_pool(shape, pooling), "average_pool", args, out_shape)
+
     def _upsample(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data, shape), factor = self.input(quantized_op), quantized_op.factor
         assert factor is not None
@@ -215,6 +225,7 @@ _LOWERINGS = {
     "add": _QuantizedOpLowering._add,
     "multiply": _QuantizedOpLowering._multiply,
     "mean": _QuantizedOpLowering._mean,
+    "average_pool": _QuantizedOpLowering._average_pool,
     "upsample": _QuantizedOpLowering._upsample,
     "concat": _QuantizedOpLowering._concat,
     "max_pool": _QuantizedOpLowering._max_pool,

@@ -82,6 +82,7 @@ OTHERS = frozenset(
         aten.sigmoid.default,
         aten.tanh.default,
         aten.adaptive_avg_pool2d.default,
+        aten.avg_pool2d.default,
         aten.instance_norm.default,
         aten.leaky_relu.default,
         aten.leaky_relu_.default,

@@ -133,10 +133,13 @@ def output_extents(sch: s_tir.Schedule) -> tuple[int, int, int]:
 
 
 def tile_window(sch: s_tir.Schedule, core: CpuCore, tile: RegisterTile, rows: int) -> TiledWindow:
-    """``rows`` to each task, with the input rows that they need padded inside of it; columns and
-    channels to the register ``tile``, which the blocks "conv" and "epilogue" share, and any block
-    between them and "pad"."""
-    epilogue, conv, pad = (sch.get_sblock(name) for name in ("epilogue", "conv", "pad"))
+    """``rows`` to each task, with the input rows that they need padded inside of it (where a block
+    "pad" does so); columns and channels to the register ``tile``, which the blocks "conv" and
+    "epilogue" share, and any block between them and "pad"."""
+    epilogue, conv = (sch.get_sblock(name) for name in ("epilogue", "conv"))
+    names = [
+        str(sch.get(block).name_hint) for block in sch.get_child_blocks(sch.get_sblock("root"))
+    ]
     batch, row, column, channel = sch.get_loops(epilogue)
     task, row = sch.split(row, [None, rows])
     task = sch.fuse(batch, task)
@@ -147,10 +150,12 @@ def tile_window(sch: s_tir.Schedule, core: CpuCore, tile: RegisterTile, rows: in
     for producer in sch.get_producers(conv):
         if str(sch.get(producer).name_hint) != "pad":
             sch.compute_at(producer, channel_outer, preserve_unit_loops=True)
-    sch.compute_at(pad, task, preserve_unit_loops=True)
+    if "pad" in names:
+        sch.compute_at(sch.get_sblock("pad"), task, preserve_unit_loops=True)
     sch.parallel(task)
     keep_in_registers(sch, [column, vector], lane)
-    vectorize_copy(sch, pad, core)
+    if "pad" in names:
+        vectorize_copy(sch, sch.get_sblock("pad"), core)
     loops = sch.get_loops(conv)
     axes = sch.get(conv).iter_vars
     first = len(loops) - sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)

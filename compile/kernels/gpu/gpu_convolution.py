@@ -1,4 +1,5 @@
-"""The schedule of every convolution on a GPU: dense or depthwise, of int8 or float, NHWC.
+"""The schedule of every convolution and average pooling on a GPU: dense or depthwise, of int8 or
+float, NHWC.
 
 A work item computes a tile of columns by a vector of channels or more, all of it in registers: the
 accumulators, the padding (which is a condition on the load) and the epilogue. It shares nothing
@@ -15,7 +16,7 @@ from tvm.s_tir.schedule import SBlockRV
 
 from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.common.tiling import divisors, largest_divisor
-from compile.kernels.cpu.plain import depthwise, pointwise, spatial_conv
+from compile.kernels.cpu.plain import average_pool, depthwise, pointwise, spatial_conv
 from compile.kernels.family import Fusion, KernelFamily
 from compile.kernels.gpu import gpu_norm
 from compile.kernels.gpu.gpu_core import GpuCore, bind_tiles, group_of, vector_length
@@ -252,3 +253,4 @@ POINTWISE = convolution_family(
 )
 SPATIAL_CONV = convolution_family(spatial_conv.FAMILY.name, spatial_conv.FAMILY.kind)
 DEPTHWISE = convolution_family(depthwise.FAMILY.name, depthwise.FAMILY.kind)
+AVERAGE_POOL = convolution_family(average_pool.FAMILY.name, average_pool.FAMILY.kind)

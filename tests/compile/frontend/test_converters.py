@@ -44,6 +44,20 @@ class Single(nn.Module):
         lambda x: F.leaky_relu(x, 0.2),
         F.silu,
         lambda x: F.max_pool2d(x, 3, 2, 1),
+        lambda x: F.max_pool2d(x, 2, 2, ceil_mode=True),
+        lambda x: F.max_pool2d(x, (3, 2), 1, 1, 2),
+        lambda x: F.avg_pool2d(x, 3, 2, 1),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        lambda x: F.avg_pool2d(x, (2, 3), ceil_mode=True),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+        lambda x: F.adaptive_avg_pool2d(x, (3, 1)),
+        lambda x: F.max_pool2d(x, 2, 2, ceil_mode=True),
+        lambda x: F.max_pool2d(x, (3, 2), 1, 1, 2),
+        lambda x: F.avg_pool2d(x, 3, 2, 1),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        lambda x: F.avg_pool2d(x, (2, 3), ceil_mode=True),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+        lambda x: F.adaptive_avg_pool2d(x, (3, 1)),
         lambda x: F.interpolate(x, (9, 4), mode="bilinear", align_corners=False),
         lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False),
         lambda x: F.interpolate(x, (9, 4), mode="bilinear", align_corners=True),
@@ -53,6 +67,10 @@ class Single(nn.Module):
     ids=[
         *("reflect", "replicate", "cut off", "channel maximum", "maximum", "rest", "log", "exp"),
         *("clamp", "selu", "leaky relu", "silu", "max pool"),
+        *("rounded up", "dilated maximum", "average", "inside", "average rounded up"),
+        *("inside, rounded up", "adaptive"),
+        *("rounded up", "dilated maximum", "average", "inside", "average rounded up"),
+        *("inside, rounded up", "adaptive"),
         *("bilinear to a size", "bilinear by a factor", "corners", "nearest", "dilated"),
     ],
 )
@@ -62,6 +80,20 @@ def test_it_computes_what_pytorch_computes(function: Callable[[Tensor], Tensor])
     machine = relax.VirtualMachine(relax.build(import_program(program), "llvm"), tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(x.numpy())).numpy()
     np.testing.assert_allclose(found, function(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda x: F.avg_pool2d(x, 2, divisor_override=3), "leave divisor_override out"),
+        (lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True), "count_include_pad=False"),
+        (lambda x: F.adaptive_avg_pool2d(x, (3, 2)), "of 6x7 pixels to 3x2 has windows of several"),
+    ],
+)
+def test_pooling_that_is_refused(function: Callable[[Tensor], Tensor], why: str) -> None:
+    program = torch.export.export(Single(function).eval(), (torch.zeros(1, 4, 6, 7),))
+    with pytest.raises(GraphError, match=f"of type Single: .*{why}"):
+        import_program(program)
 
 
 def test_factor_that_gives_no_whole_size_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tvm
 from backends import cpu_backend
@@ -100,6 +101,23 @@ class ChannelMaximum:
             out = R.max(x, axis=[3], keepdims=True)
             R.output(out)
         return out
+
+
+def test_average_pooling_takes_what_it_divides_by() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 2, 3, 4), "float32"):
+            with R.dataflow():
+                out = R.nn.avg_pool2d(
+                    x, [2, 2], [1, 1], [1, 1, 0, 0], count_include_pad=False, layout="NHWC"
+                )
+                R.output(out)
+            return out
+
+    (binding,) = LowerFloatActivations(cpu_backend())(Before)["main"].body.blocks[0].bindings
+    _, multiplier = binding.value.args[1].fields
+    np.testing.assert_array_equal(multiplier.value.numpy(), np.float32([1, 0.5, 1 / 3, 0.25]))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch.export import ExportedProgram
 from torch.fx import Node
 
@@ -222,9 +222,40 @@ class _Runner:
             a, zero_points[0], b, zero_points[1], multiplier, output.zero_point, low, high
         )
 
+    def _average_pool(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, kernel, stride, padding, _, counts, divisor = (
+            node.args + ([], [0, 0], False, True, None)[len(node.args) - 2 :]
+        )
+        assert divisor is None
+        numbers, parameters = self._operand(data)
+        kernel, padding = np.broadcast_to(kernel, 2), np.broadcast_to(padding, 2)
+        stride = np.broadcast_to(stride or kernel, 2)
+        end = _needed_padding(node, numbers, kernel, stride, padding)
+        assert not (counts and padding.any() and (end > padding).any())
+        return ops.average_pool(
+            numbers,
+            parameters.zero_point,
+            tuple(kernel),
+            tuple(stride),
+            (*padding, *end),
+            (parameters.scale, output.scale),
+            output.zero_point,
+            counts and bool(padding.any()),
+            low,
+            high,
+        )
+
     def _mean(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         data, parameters = self._operand(node.args[0])
-        assert list(node.args[1]) == [1, 1]
+        size = tuple(node.meta["val"].shape[2:])
+        if size != (1, 1):
+            kernel = tuple(extent // n for extent, n in zip(data.shape[1:3], size, strict=True))
+            scales = parameters.scale, output.scale
+            return ops.average_pool(
+                data,
+                *(parameters.zero_point, kernel, kernel, (0, 0, 0, 0), scales),
+                *(output.zero_point, True, low, high),
+            )
         pixels = data.shape[1] * data.shape[2]
         multiplier = ops.mean_multiplier(parameters.scale, output.scale, pixels)
         return ops.mean(data, parameters.zero_point, multiplier, output.zero_point, low, high)
@@ -243,11 +274,15 @@ class _Runner:
         return ops.concat(*parts)
 
     def _max_pool(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, kernel, stride, padding = (*node.args, [0, 0])[:4]
+        data, kernel, stride, padding, dilation, _ = (
+            node.args + ([], [0, 0], [1, 1], False)[len(node.args) - 2 :]
+        )
         numbers, parameters = self._operand(data)
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        assert len(node.args) <= 4, "dilated, or its size is rounded up"
-        return ops.max_pool(numbers, tuple(kernel), tuple(stride), tuple(padding))
+        assert set(dilation) == {1}, "dilated"
+        stride = stride or kernel
+        end = _needed_padding(node, numbers, kernel, stride, padding)
+        return ops.max_pool(numbers, tuple(kernel), tuple(stride), (*padding, *end))
 
     def _pixel_shuffle(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         numbers, parameters = self._operand(node.args[0])
@@ -279,6 +314,7 @@ _RULES = {
     "conv2d.default": _Runner._conv2d,
     "add.Tensor": _Runner._add,
     "mul.Tensor": _Runner._multiply,
+    "avg_pool2d.default": _Runner._average_pool,
     "adaptive_avg_pool2d.default": _Runner._mean,
     "upsample_nearest2d.vec": _Runner._upsample,
     "cat.default": _Runner._concat,
@@ -292,6 +328,14 @@ _RULES = {
 
 def _name(node: Node) -> str:
     return getattr(node.target, "__name__", "")
+
+
+def _needed_padding(
+    node: Node, data: NDArray, kernel: ArrayLike, stride: ArrayLike, padding: ArrayLike
+) -> NDArray:
+    """(bottom, right): what PyTorch's size, which may be rounded up, needs."""
+    reach = (np.array(node.meta["val"].shape[2:]) - 1) * stride + kernel
+    return np.maximum(padding, reach - data.shape[1:3] - padding)
 
 
 def _affine(node: Node) -> Affine:

@@ -168,6 +168,37 @@ def mean_multiplier(data: np.float32, output: np.float32, pixels: int) -> np.flo
     return np.float32(np.float64(data) / (np.float64(output) * pixels))
 
 
+def average_pool(
+    data: NDArray[np.int8],
+    data_zero_point: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    scales: tuple[np.float32, np.float32],
+    zero_point: int,
+    counts_padding: bool = True,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> NDArray[np.int8]:
+    """``clamp(rne(f32(sum(q - z_x)) * m) + z_y)`` of each window, [1,H,W,C] -> [1,OH,OW,C].
+
+    ``m = s_x / (s_y * count)`` of the two ``scales``, in float64 and rounded once; the count is of
+    the whole window or, unless it ``counts_padding``, of what of it is inside.
+    """
+    top, left, bottom, right = padding
+    widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+    padded = np.pad(data.astype(np.int64) - data_zero_point, widths)
+    inside = np.pad(np.ones_like(data, np.int64), widths, constant_values=int(counts_padding))
+    total, count = (
+        np.lib.stride_tricks.sliding_window_view(numbers, kernel, axis=(1, 2))[
+            :, :: stride[0], :: stride[1]
+        ].sum(axis=(-2, -1))
+        for numbers in (padded, inside)
+    )
+    multiplier = np.float32(np.float64(scales[0]) / (np.float64(scales[1]) * count))
+    return requantize(total, multiplier, zero_point, low, high)
+
+
 def dequantize(numbers: ArrayLike, parameters: Affine) -> NDArray[np.float32]:
     """``scale * (q - zero_point)``, one float32 multiply, as PyTorch does it."""
     centred = np.asarray(numbers, np.int64) - parameters.zero_point
@@ -208,11 +239,12 @@ def max_pool(
     data: NDArray[np.int8],
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    padding: tuple[int, int] = (0, 0),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> NDArray[np.int8]:
     """The largest of each window, [1,H,W,C] -> [1,OH,OW,C], with the smallest number around."""
-    (top, left), least = padding, np.iinfo(data.dtype).min
-    padded = np.pad(data, ((0, 0), (top, top), (left, left), (0, 0)), constant_values=least)
+    (top, left, bottom, right), least = padding, np.iinfo(data.dtype).min
+    widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+    padded = np.pad(data, widths, constant_values=least)
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
     return windows[:, :: stride[0], :: stride[1]].max(axis=(-2, -1))
 

@@ -11,6 +11,7 @@ from reference import ops
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.window import Window
+from compile.kernels.cpu.plain.average_pool import AveragedWindow, create_average_pool
 from compile.kernels.cpu.plain.elementwise import create_channel_table_lookup
 from compile.kernels.gpu.gpu_core import GpuCore
 from compile.kernels.gpu.gpu_move import (
@@ -85,5 +86,24 @@ def test_table_for_each_channel(channels: int, dtype: str) -> None:
 def test_max_pool(channels: int, window: Window) -> None:
     data = draw_int8(np.random.default_rng(channels), (1, 7, 11, channels))
     found = built_kernel(USUAL, create_max_pool, data.shape, window, "int8")(data)
-    expected = ops.max_pool(data, window.kernel, window.stride, window.padding[:2])
+    expected = ops.max_pool(data, window.kernel, window.stride, window.padding)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("counts_padding", [True, False])
+@pytest.mark.parametrize("channels", [1, 13, 16])
+@pytest.mark.parametrize(
+    "window", [Window((2, 2), (2, 2), (0, 0, 0, 0)), Window((3, 3), (1, 2), SAME_3X3)], ids=str
+)
+def test_average_pool(channels: int, window: Window, counts_padding: bool) -> None:
+    data = draw_int8(np.random.default_rng(channels), (1, 7, 11, channels))
+    pooling = AveragedWindow(window, counts_padding)
+    scales = np.float32(0.07), np.float32(0.03)
+    multiplier = np.float64(scales[0]) / (np.float64(scales[1]) * pooling.counts)
+    found = built_kernel(USUAL, create_average_pool, data.shape, pooling)(
+        data, multiplier.astype(np.float32), np.array([3, -5, -100, 90], np.int32)
+    )
+    geometry = window.kernel, window.stride, window.padding
+    limits = -5, counts_padding, -100, 90
+    expected = ops.average_pool(data, 3, *geometry, scales, *limits)
     np.testing.assert_array_equal(found, expected)
