@@ -94,7 +94,11 @@ def measure_latency(
     usual = "litert" if network.name == MQNET else "pytorch-compiled"
     request = replace(request, network=_text(network), against=request.against or usual)
     sizes = _sizes(request, network, artefacts)
-    networks = choose_networks(request)
+    networks = [
+        one
+        for one in choose_networks(request)
+        if artefacts or _is_buildable(*one, request, network)
+    ]
     environment = _checked_environment(request, artefacts)
     make_folder(request.out.parent)
     most = max(request.threads)
@@ -145,6 +149,18 @@ def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
         for scheme in ENGINES[name].schemes
         if scheme in wanted and not (ENGINES[name].is_ours and scheme in lacking)
     ]
+
+
+def _is_buildable(name: str, scheme: str, request: LatencyRequest, network: Network) -> bool:
+    """Whether ``network`` has this scheme, where that is ours: a file that is quantized already has
+    one, and one in float cannot be calibrated here."""
+    if not ENGINES[name].is_ours or not (network.scheme or request.schemes == ALL):
+        return True
+    try:
+        network.check_scheme(scheme, SCHEMES[scheme].calibrates)
+    except MqnetError:
+        return False
+    return True
 
 
 def make_jobs(
@@ -251,7 +267,7 @@ def _sizes(
     request: LatencyRequest, network: Network, artefacts: Sequence[Artefact]
 ) -> list[tuple[int, int]]:
     if not artefacts:
-        sizes = request.sizes or ("256x256",)
+        sizes = request.sizes or (None if network.size else "256x256",)
         return list(dict.fromkeys(parse_size(size, network) for size in sizes))
     if request.sizes:
         raise MqnetError(

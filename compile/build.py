@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
-from compile.quantize.schemes import SchemeName
+from compile.quantize.schemes import DEFAULT_SCHEME, SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
 from compile.support.errors import MqnetError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from compile.artefact.reader import Artefact
     from compile.support.build_cache import BuildCache
     from compile.support.progress import Progress
+
+_SIZE = "768x1280"
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Options:
     """Machine to build for, by name or by the path of a target file of your own, such as
     ./mine.toml; `help` lists them all."""
 
-    scheme: SchemeName = "mixed"
-    """Precision: the paper's int8 backbone with a float head, or one throughout."""
+    scheme: SchemeName | None = None
+    """Precision: mixed unless given, the paper's int8 backbone with a float head; or one
+    throughout. A file that is quantized already has its own."""
 
     network: str = "mqnet"
     """What to compile: a network by name, or FILE.py:FUNCTION of your own, which returns (module,
-    example_inputs), as ./my_net.py:build; `help` lists the names."""
+    example_inputs), as ./my_net.py:build, or a file of your own, as ./my_net.pt2; `help` lists the
+    names."""
 
     attention: AttentionName | None = None
     """Attention of MQNet's decoder: channel (unless given), both, spatial or none."""
@@ -47,12 +51,12 @@ class Options:
     precisions, as decoder.tail; the last convolutions unless given."""
 
     calibrate: Path | None = None
-    """Folder of photographs on which the scales of your network's activations are chosen; its
-    example input unless given."""
+    """Folder of photographs on which the scales of your network's activations are chosen; the
+    example input of your function unless given."""
 
-    size: str = "768x1280"
+    size: str | None = None
     """Height x width of the picture in pixels, rounded up to what the network takes: MQNet
-    multiples of 32."""
+    multiples of 32. 768x1280 unless given, or that of a file of your own."""
 
     threads: int | None = None
     """The most threads that a frame may run on: compile/infer.py and bench/latency.py take any
@@ -137,15 +141,16 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
     from compile.artefact.keep_artefact import artefact_key, request_facts, restore_artefact
     from compile.codegen.link.linkers import find_ndk
 
-    # A file of the user's own may import others.
-    if not cache.is_on or options.dump_ir is not None or ".py" in options.network:
+    # A file of the user's own has to be read first, and may import others.
+    is_own = "." in options.network
+    if not cache.is_on or options.dump_ir is not None or is_own:
         return None
     facts = request_facts(
         target=target,
-        scheme=options.scheme,
+        scheme=options.scheme or DEFAULT_SCHEME,
         network=options.network,
         parameters=_parameters(options),
-        size=options.size,
+        size=options.size or _SIZE,
         threads=options.threads,
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
@@ -163,7 +168,7 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
     network = find_network(options.network, _parameters(options))
     request = BuildRequest(
         target=target,
-        scheme=options.scheme,
+        scheme=options.scheme or network.scheme or DEFAULT_SCHEME,
         network=network,
         size=parse_size(options.size, network),
         threads=options.threads,

@@ -121,7 +121,7 @@ def build_network(
     key = None
     # Modules that are to be dumped have to be made, and a program of the caller's has no key.
     # What the file of a user's own network imports is not known.
-    is_known = request.network.name in NETWORKS
+    is_known = request.network.name in NETWORKS or request.network.content
     if cache.is_on and is_known and request.dump_ir is None and program is None:
         key = artefact_key(request.facts(), request.checkpoint, request.logs)
         if (kept := restore_artefact(cache, key, folder, progress)) is not None:
@@ -150,6 +150,7 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     """
     network, scheme = request.network, scheme_named(request.scheme)
     weights = request.weights
+    network.check_scheme(scheme.name, scheme.calibrates)
     net = network.load(weights)
     network.check_size(*request.size)
     key = program_key(network, scheme, weights, net) if cache.is_on else ""

@@ -83,16 +83,20 @@ class BuildRequest:
             ndk_compiler=self.ndk_compiler,
             on_processor=self.on_processor,
             image_weights=self.image_weights,
+            content=self.network.content,
         )
 
 
-def parse_size(text: str, network: Network | None = None) -> tuple[int, int]:
+def parse_size(text: str | None, network: Network | None = None) -> tuple[int, int]:
     """(height, width) from "HEIGHTxWIDTH", rounded up to what ``network`` (MQNet unless given)
-    takes.
+    takes; what it has by default from None.
 
     Raises:
         MqnetError: not two whole numbers, or one that is too small or too large.
     """
+    network = network or network_named("mqnet")
+    if text is None:
+        return network.default_size
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if match is None:
         raise MqnetError(f"size {text!r} is not HEIGHTxWIDTH in pixels, such as 768x1280")
@@ -101,4 +105,4 @@ def parse_size(text: str, network: Network | None = None) -> tuple[int, int]:
         raise MqnetError(
             f"size {text} has more than {_MAX_PIXELS:,} pixels, the most that is built"
         )
-    return (network or network_named("mqnet")).fitting_size(height, width)
+    return network.fitting_size(height, width)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
-from compile.quantize.schemes import SchemeName
+from compile.quantize.schemes import DEFAULT_SCHEME, SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ class Options:
     """Machine to tune for, by name or by the path of a target file of your own; `python
     compile/build.py --target help` lists them all."""
 
-    scheme: SchemeName = "mixed"
+    scheme: SchemeName | None = None
     """Precision, as of compile/build.py."""
 
     network: str = "mqnet"
-    """Network whose kernels are tuned, by name or FILE.py:FUNCTION, as of compile/build.py."""
+    """Network whose kernels are tuned, by name, FILE.py:FUNCTION or a file, as of
+    compile/build.py."""
 
     attention: AttentionName | None = None
     """Attention of MQNet's decoder: channel (unless given), both, spatial or none."""
@@ -44,7 +45,7 @@ class Options:
     head: str | None = None
     """Path of the module of your network that keeps float activations, as of compile/build.py."""
 
-    size: str = "768x1280"
+    size: str | None = None
     """Height x width of the picture in pixels: kernels of another size are other kernels."""
 
     trials: int = 4000
@@ -132,7 +133,7 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     network = find_network(options.network, given)
     request = TuneRequest(
         target=target,
-        scheme=options.scheme,
+        scheme=options.scheme or network.scheme or DEFAULT_SCHEME,
         network=network,
         size=parse_size(options.size, network),
         threads=options.threads,

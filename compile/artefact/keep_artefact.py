@@ -50,6 +50,7 @@ def request_facts(
     ndk_compiler: Path | None,
     on_processor: str | None,
     image_weights: bool = False,
+    content: str = "",
 ) -> dict[str, object]:
     """Name what decides what is built, but for the checkpoint, as plain data for a key."""
     facts: dict[str, object] = dict(locals())

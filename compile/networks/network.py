@@ -26,6 +26,9 @@ from compile.support.errors import MqnetError
 
 Decoding = Literal["mqnet", "linear"]
 
+_CALIBRATION_SIZE = 256, 256
+_DEFAULT_SIZE = 768, 1280
+
 
 @dataclass(frozen=True)
 class JoinedTensor:
@@ -128,6 +131,35 @@ class Network(ABC):
         """Which part of the network each operation of the exported ``graph`` belongs to."""
         return parts_by_backbone(graph, self.backbone_path)
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """The only height and width that it takes; None where it takes many."""
+        return None
+
+    @property
+    def calibration_size(self) -> tuple[int, int]:
+        """Height and width of what it is calibrated on."""
+        return self.size or _CALIBRATION_SIZE
+
+    @property
+    def scheme(self) -> str:
+        """The name of the quantization scheme that its weights have already, "" for none."""
+        return ""
+
+    @property
+    def content(self) -> str:
+        """The checksum of files of the user's that it is all made of; "" where it has none, or
+        more than are known."""
+        return ""
+
+    def check_scheme(self, _scheme: str, _calibrates: bool) -> None:  # noqa: B027
+        """Raise where it cannot be quantized by the scheme of that name, which ``_calibrates``
+        scales of activations.
+
+        Raises:
+            MqnetError: it says what to leave out or to add.
+        """
+
     def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """The image that the exported module's ``output`` means, of the same shape."""
         return output
@@ -151,6 +183,11 @@ class Network(ABC):
     def backbone_path(self) -> str:
         """Path of the backbone in the module that is exported."""
         return f"{ROOT}.{self.backbone}"
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """Height and width of a build that names none."""
+        return self.size or self.fitting_size(*_DEFAULT_SIZE)
 
     def fitting_size(self, height: int, width: int) -> tuple[int, int]:
         """The smallest size that it takes and that holds a photograph of (height, width).

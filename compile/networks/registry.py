@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
+from compile.networks.files.file_network import FILE_SUFFIXES, FileNetwork, is_network_file
 from compile.networks.mqnet.entry import MQNetEntry
 from compile.networks.network import Network
+from compile.networks.sourced_network import SourcedNetwork
 from compile.networks.user_network import UserNetwork
 from compile.networks.zoo import ZOO
 from compile.support.errors import MqnetError
@@ -27,7 +29,7 @@ def network_named(name: str, **parameters: str) -> Network:
     if name not in NETWORKS:
         raise MqnetError(
             f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}, or give "
-            "FILE.py:FUNCTION"
+            f"FILE.py:FUNCTION or a file ({', '.join(FILE_SUFFIXES)})"
         )
     return NETWORKS[name](**parameters)
 
@@ -40,12 +42,14 @@ def built_network(title: str, parameters: Mapping[str, str]) -> Network:
     """
     # A user may call a file as a network that there is.
     if "source" in parameters:
-        return UserNetwork(**parameters)
+        is_file = is_network_file(parameters["source"])
+        return FileNetwork(**parameters) if is_file else UserNetwork(**parameters)
     return network_named(title, **parameters)
 
 
 def find_network(text: str, given: Mapping[str, str | None]) -> Network:
-    """The network that a user asks for: a name, or a file and a function, as my_net.py:build.
+    """The network that a user asks for: a name, a file, or a file and a function, as
+    my_net.py:build.
 
     ``given`` are its parameters, None where the user has named none.
 
@@ -53,11 +57,18 @@ def find_network(text: str, given: Mapping[str, str | None]) -> Network:
         MqnetError: there is none, or it has no parameter of one of those names.
     """
     parameters = {name: value for name, value in given.items() if value is not None}
-    is_file = ".py" in text and text not in NETWORKS
-    known = fields(UserNetwork if is_file else NETWORKS.get(text, Network))
+    kind = NETWORKS.get(text) or _own_kind(text)
+    known = fields(kind or Network)
     for name in parameters:
-        if (is_file or text in NETWORKS) and name not in {field.name for field in known}:
+        if kind is not None and name not in {field.name for field in known}:
             raise MqnetError(f"network {text} has no {name}: leave --{name} out")
-    if is_file:
-        return UserNetwork(source=text, **parameters)
+    if kind is not None and issubclass(kind, SourcedNetwork):
+        return kind(source=text, **parameters)
     return network_named(text, **parameters)
+
+
+def _own_kind(text: str) -> type[SourcedNetwork] | None:
+    """What a user's own network is that they ask for by ``text``; None where that names none."""
+    if is_network_file(text):
+        return FileNetwork
+    return UserNetwork if ".py" in text else None

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from compile.networks.files.file_network import FILE_SUFFIXES
 from compile.networks.network import Network
 from compile.networks.registry import NETWORKS
 from compile.support.tables import print_table
@@ -26,12 +27,13 @@ def describe_networks() -> list[dict[str, Any]]:
 
 
 def describe_network(network: Network) -> dict[str, Any]:
-    """The same of one network."""
+    """The same of one network; of the only size that it takes, if there is one."""
     with torch.device("meta"), torch.no_grad():
         net = network.architecture().eval()
         counter = FlopCounterMode(display=False)
         with counter, redirect_stdout(sys.stderr):  # A user's network may print.
-            net(torch.empty(1, network.channels, SIDE, SIDE, device="meta"))
+            height, width = network.size or (SIDE, SIDE)
+            net(torch.empty(1, network.channels, height, width, device="meta"))
     return {
         "name": network.title,
         "what": (type(network).__doc__ or "").splitlines()[0].rstrip("."),
@@ -57,4 +59,7 @@ def print_networks(console: Console) -> None:
             str(facts["size_multiple"]),
         )
     table.add_row("FILE.py:FUNCTION", "your own: the function returns (module, example_inputs)")
+    table.add_row(
+        " ".join(f"FILE{suffix}" for suffix in FILE_SUFFIXES), "your own, quantized or not"
+    )
     print_table(table, console)

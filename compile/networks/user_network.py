@@ -17,22 +17,18 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from compile.imaging.read_photo import read_photo
-from compile.networks.export_wrapper import ROOT
-from compile.networks.module_network import ModuleNetwork
-from compile.networks.parts import Parts, last_convolutions, module_path, parts_by_head
+from compile.networks.sourced_network import SourcedNetwork, folder_photos
 from compile.support.errors import MqnetError
 
 log = logging.getLogger(__name__)
 
 _SEED = 0
-_PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class UserNetwork(ModuleNetwork):
+class UserNetwork(SourcedNetwork):
     """The module that the function ``source``, as ``my_net.py:build``, returns.
 
     It takes a picture, float32 [1, channels, H, W] in [0, 1]. The function has no arguments and
@@ -40,16 +36,10 @@ class UserNetwork(ModuleNetwork):
 
     Attributes:
         source: file and function.
-        head: path of the module that keeps float activations under a scheme with two precisions;
-            "" for the last convolutions.
         calibrate: folder of photographs to choose scales on; "" for the example input.
     """
 
     name: ClassVar[str] = "user"
-
-    source: str
-    head: str = ""
-    calibrate: str = ""
 
     @property
     def label(self) -> str:
@@ -79,19 +69,6 @@ class UserNetwork(ModuleNetwork):
         """Those of the folder, or the example input."""
         return _calibration_photos(self)
 
-    def parts(self, graph: fx.Graph) -> Parts:
-        """By :attr:`head`."""
-        if not self.head:
-            paths = (
-                module_path(node).removeprefix(f"{ROOT}.") for node in last_convolutions(graph)
-            )
-            log.warning(
-                "%s: the head begins at %s: name another module with --head",
-                self.label,
-                " and ".join(sorted(paths)),
-            )
-        return parts_by_head(graph, ROOT, self.head and f"{ROOT}.{self.head}")
-
 
 @cache
 def _calibration_photos(network: UserNetwork) -> Sequence[NDArray[np.uint8]]:
@@ -103,24 +80,7 @@ def _calibration_photos(network: UserNetwork) -> Sequence[NDArray[np.uint8]]:
         )
         pictures = (_called(network.source)[1].clamp(0, 1) * 255).round().to(torch.uint8)
         return [picture.permute(1, 2, 0).numpy() for picture in pictures]
-    folder = Path(network.calibrate)
-    if not folder.is_dir():
-        raise MqnetError(f"calibrate {folder} is no folder: give one that holds photographs")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PHOTOS)
-    if not paths:
-        raise MqnetError(f"calibrate {folder} holds no photograph ({', '.join(_PHOTOS)})")
-    return [_with_channels(read_photo(path), network.channels) for path in paths]
-
-
-def _with_channels(photo: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    if channels == 3:
-        return photo
-    if channels == 1:
-        return photo.mean(axis=2, keepdims=True).round().astype(np.uint8)
-    raise MqnetError(
-        f"photographs have 3 channels or, in grey, 1, and the network takes {channels}: it cannot "
-        "be calibrated on them"
-    )
+    return folder_photos(Path(network.calibrate), network.channels)
 
 
 def _split(source: str) -> tuple[Path, str]:

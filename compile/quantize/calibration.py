@@ -17,8 +17,10 @@ GAMMA = 2.2
 """Near enough to sRGB's curve to imitate another exposure."""
 
 
-def calibration_crops(photos: Sequence[NDArray[np.uint8]], seed: int, n: int) -> NDArray[np.uint8]:
-    """``n`` random crops, uint8 [n, 256, 256, C], from photographs uint8 [H, W, C] in turn.
+def calibration_crops(
+    photos: Sequence[NDArray[np.uint8]], seed: int, n: int, size: tuple[int, int] = (CROP, CROP)
+) -> NDArray[np.uint8]:
+    """``n`` random crops, uint8 [n, *size, C], from photographs uint8 [H, W, C] in turn.
 
     A photograph that is smaller than a crop is first enlarged by reflection. Every second crop is
     re-exposed at random: bundled photographs are well exposed, and without dark crops the range of
@@ -31,13 +33,16 @@ def calibration_crops(photos: Sequence[NDArray[np.uint8]], seed: int, n: int) ->
     if not photos:
         raise ValueError("calibration needs at least one photograph")
     random = np.random.default_rng(seed)
-    crops = np.empty((n, CROP, CROP, photos[0].shape[2]), np.uint8)
+    height, width = size
+    crops = np.empty((n, height, width, photos[0].shape[2]), np.uint8)
     for index in range(n):
         photo = photos[index % len(photos)]
-        missing = [max(0, CROP - extent) for extent in photo.shape[:2]]
+        missing = [max(0, a - b) for a, b in zip(size, photo.shape[:2], strict=True)]
         photo = np.pad(photo, [*((0, extra) for extra in missing), (0, 0)], mode="symmetric")
-        top, left = (int(random.integers(extent - CROP + 1)) for extent in photo.shape[:2])
-        crops[index] = photo[top : top + CROP, left : left + CROP]
+        top, left = (
+            int(random.integers(a - b + 1)) for a, b in zip(photo.shape[:2], size, strict=True)
+        )
+        crops[index] = photo[top : top + height, left : left + width]
         if index % 2:
             crops[index] = _expose(crops[index], random.uniform(*STOPS))
     return crops

@@ -31,7 +31,7 @@ def check_output(
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d) and not module.weight.any():
             raise CheckpointError(f"{weights} has only zeros in '{name}.weight': train it again")
-    crop = torch.from_numpy(calibration_crops(photos[:1], _SEED, 1))
+    crop = torch.from_numpy(calibration_crops(photos[:1], _SEED, 1, network.calibration_size))
     wrapper = network.export_wrapper(net, torch.float32).eval()
     with torch.no_grad(), redirect_stdout(sys.stderr):  # A user's network may print.
         output = wrapper(crop)

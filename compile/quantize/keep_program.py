@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from compile.networks.network import Network
-from compile.quantize.calibration import CROP
 from compile.quantize.export_network import export_network
 from compile.quantize.schemes import Scheme
 from compile.support.build_cache import BuildCache, content_of, key_of
@@ -49,7 +48,7 @@ def _contents(network: Network, net: nn.Module) -> Iterator[bytes]:
         yield name.encode()
         yield tensor.contiguous().numpy().tobytes()
     wrapper = network.export_wrapper(net, torch.float32).eval()
-    program = export_network(network, wrapper, network.example_inputs(CROP, CROP))
+    program = export_network(network, wrapper, network.example_inputs(*network.calibration_size))
     yield str(program.graph).encode()
     for photo in network.calibration_photos():
         yield photo.tobytes()

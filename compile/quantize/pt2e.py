@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
+from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
 
 
 @contextmanager
@@ -47,11 +47,6 @@ with _only_errors_from("torchao", "torch.utils._pytree"):
         Quantizer,
         SharedQuantizationSpec,
     )
-
-# The operations that a converted graph consists of; importing torchao is what defines them.
-QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
-DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
-DEQUANTIZE_PER_CHANNEL = torch.ops.quantized_decomposed.dequantize_per_channel.default
 
 __all__ = [
     "DEQUANTIZE",

@@ -22,7 +22,7 @@ from torch.fx import GraphModule
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
 from compile.networks.parts import BACKBONE, HEAD, Parts
-from compile.quantize.calibration import CROP, calibration_crops
+from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.export_network import export_network
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
@@ -56,12 +56,19 @@ def quantize_network(
     ``photos``, uint8 [H, W, 3] of any sizes, are read only where activations are quantized.
     Calibration runs on crops, so that its cost does not depend on the size asked for. Nothing in
     the graph holds a size (upsampling is by a factor, pooling is to 1x1), so the converted graph is
-    simply exported once more at that size.
+    simply exported once more at that size. A network that is quantized already is only exported.
 
     Raises:
         MqnetError: the network does not take this size.
     """
     network.check_size(height, width)
+    network.check_scheme(scheme.name, scheme.calibrates)
+    if network.scheme:
+        return export_network(
+            network,
+            network.export_wrapper(net, torch.float32).eval(),
+            network.example_inputs(height, width),
+        )
     dtype = getattr(torch, scheme.float_dtype)
     folded = _with_kernels(network, fold_batch_norms(net)).to(dtype)
     with one_thread():
@@ -73,7 +80,9 @@ def _with_kernels(network: Network, folded: nn.Module) -> nn.Module:
     """``folded`` with modules that have kernels in place of those that have none."""
     if any(isinstance(module, nn.BatchNorm2d) for module in folded.modules()):
         wrapper = network.export_wrapper(folded, torch.float32).eval()
-        graph = export_network(network, wrapper, network.example_inputs(CROP, CROP)).graph
+        graph = export_network(
+            network, wrapper, network.example_inputs(*network.calibration_size)
+        ).graph
         fold_traced_batch_norms(folded, graph, ROOT)
     replace_modules(folded)
     return folded
@@ -87,16 +96,15 @@ def _quantized(
     dtype: torch.dtype,
 ) -> nn.Module:
     wrapper = network.export_wrapper(folded, dtype).eval()
-    precisions = (scheme.backbone, scheme.head)
-    if Precision.INT8 in precisions:
-        crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS))
+    if scheme.calibrates:
+        crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, network.calibration_size))
         if not scheme.fine_tuned:
             # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
             images = crops.permute(0, 3, 1, 2) / 255
             equalize_concats(folded, network.joined_tensors(folded), images)
         return _quantize(network, wrapper, folded, scheme, crops)
-    if Precision.WEIGHT_ONLY_INT8 in precisions:
-        (crops,) = network.example_inputs(CROP, CROP)
+    if Precision.WEIGHT_ONLY_INT8 in (scheme.backbone, scheme.head):
+        (crops,) = network.example_inputs(*network.calibration_size)
         return _quantize(network, wrapper, folded, scheme, crops)
     return wrapper
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SchemeName = Literal["mixed", "mixed-qat", "mixed-fp16", "fp32", "fp16", "w8a32", "w8a16", "int8"]
 """The names of :data:`SCHEMES` as a type, for options of a command line."""
 
+DEFAULT_SCHEME: SchemeName = "mixed"
+"""That of a network that is not quantized already, where none is named."""
+
 
 class Precision(Enum):
     """How a part of the network is computed."""
@@ -48,6 +51,11 @@ class Scheme:
     float_dtype: Literal["float32", "float16"] = "float32"
     narrow_head: bool = False
     fine_tuned: bool = False
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether scales of activations are chosen on photographs."""
+        return Precision.INT8 in (self.backbone, self.head)
 
     def runs_on(self, spec: TargetSpec) -> bool:
         """Whether the machine has the floats that it needs: a GPU may lack those of 16 bits."""

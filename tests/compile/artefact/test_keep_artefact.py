@@ -53,6 +53,7 @@ def logs(tmp_path: Path) -> Path:
         ("ndk_compiler", "clang"),
         ("on_processor", "head"),
         ("image_weights", True),
+        ("content", "a checksum"),
     ],
 )
 def test_another_request_has_another_key(fact: str, value: object, logs: Path) -> None:
@@ -62,7 +63,7 @@ def test_another_request_has_another_key(fact: str, value: object, logs: Path) -
 
 def test_no_fact_is_left_out() -> None:
     json.dumps(FACTS)
-    assert len(FACTS) == 9
+    assert len(FACTS) == 10
 
 
 def test_the_content_of_files_counts(logs: Path, tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""What a file says of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
+
+aten = torch.ops.aten
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """A network from a file.
+
+    Attributes:
+        module: in evaluation mode, float32 [1, channels, H, W] in [0, 1] to float32 [1, C, H, W];
+            each operation is in a module of its own.
+        channels: of its input.
+        size: height and width that it takes, and no other.
+        scheme: name of the quantization scheme that it has already, or "" for a float network.
+    """
+
+    module: fx.GraphModule
+    channels: int
+    size: Size
+    scheme: str = ""
+
+
+def scheme_of(graph: fx.Graph) -> str:
+    """Name the scheme that ``graph``, of PyTorch's operations, is quantized by: "int8", "mixed"
+    where a convolution has float data, "w8a32" where all have and weights are int8, "" for none."""
+    targets = {node.target for node in graph.nodes}
+    if QUANTIZE not in targets:
+        return "w8a32" if DEQUANTIZE_PER_CHANNEL in targets else ""
+    data = [node.args[0] for node in graph.nodes if node.target is aten.conv2d.default]
+    return "int8" if all(_is_int8(one) for one in data) else "mixed"
+
+
+def _is_int8(node: object) -> bool:
+    """Whether ``node`` is an int8 tensor in real numbers, also with a border."""
+    assert isinstance(node, fx.Node)
+    if node.target in (aten.pad.default, aten.constant_pad_nd.default):
+        return _is_int8(node.args[0])
+    return node.target is DEQUANTIZE

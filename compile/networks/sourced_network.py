@@ -1,0 +1,81 @@
+"""A network of the user's own, and what they say of it beside its source."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import fx
+
+from compile.imaging.read_photo import read_photo
+from compile.networks.export_wrapper import ROOT
+from compile.networks.module_network import ModuleNetwork
+from compile.networks.parts import Parts, last_convolutions, module_path, parts_by_head
+from compile.support.errors import MqnetError
+
+log = logging.getLogger(__name__)
+
+_PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class SourcedNetwork(ModuleNetwork):
+    """A network from a file of the user's.
+
+    Attributes:
+        source: the file, and what of it.
+        head: path of the module that keeps float activations under a scheme with two precisions;
+            "" for the last convolutions.
+        calibrate: folder of photographs to choose scales on, or "".
+    """
+
+    source: str
+    head: str = ""
+    calibrate: str = ""
+
+    def parts(self, graph: fx.Graph) -> Parts:
+        """By :attr:`head`."""
+        if not self.head:
+            paths = (
+                module_path(node).removeprefix(f"{ROOT}.") for node in last_convolutions(graph)
+            )
+            log.warning(
+                "%s: the head begins at %s: name another module with --head",
+                self.label,
+                " and ".join(sorted(paths)),
+            )
+        return parts_by_head(graph, ROOT, self.head and f"{ROOT}.{self.head}")
+
+
+def folder_photos(folder: Path, channels: int) -> Sequence[NDArray[np.uint8]]:
+    """The photographs of ``folder``, uint8 [H, W, channels].
+
+    Raises:
+        MqnetError: it is no folder, holds none, or the network takes other pictures.
+    """
+    if not folder.is_dir():
+        raise MqnetError(f"calibrate {folder} is no folder: give one that holds photographs")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PHOTOS)
+    if not paths:
+        raise MqnetError(f"calibrate {folder} holds no photograph ({', '.join(_PHOTOS)})")
+    return [with_channels(read_photo(path), channels) for path in paths]
+
+
+def with_channels(photo: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """``photo``, uint8 [H, W, 3], in so many channels: 3, or 1 for grey.
+
+    Raises:
+        MqnetError: there are others.
+    """
+    if channels == 3:
+        return photo
+    if channels == 1:
+        return photo.mean(axis=2, keepdims=True).round().astype(np.uint8)
+    raise MqnetError(
+        f"photographs have 3 channels or, in grey, 1, and the network takes {channels}: it cannot "
+        "be calibrated on them"
+    )
