@@ -7,8 +7,8 @@ import     ``torch.export`` program to Relax, with its         frontend/import_p
            quantize and dequantize ops
 layout     NCHW to NHWC                                        passes/convert_layout.py
            filters in the order of a pixel shuffle             passes/order_shuffled_channels.py
-partition  int8 backbone | head with float activations         passes/partition_precision.py
-           the head's feature maps in float16, where wanted    passes/narrow_head.py
+partition  int8 backbone | head with float activations | ...   passes/partition_precision.py
+           the heads' feature maps in float16, where wanted   passes/narrow_head.py
 lower      int8 quantized ops to integer kernels               passes/lower_quantized_ops.py
            inverted residual blocks, one row block at a time   passes/fuse_inverted_residuals.py
            channel scales, in the kernel that reads them       passes/fold_channel_scales.py
@@ -78,6 +78,7 @@ class PipelineOptions:
         threads: threads that a frame may use.
         partition: into backbone and head, by precision; False for a network without int8
             activations.
+        one_head: all behind the first backbone is one head, whatever of it is in integers.
         records: folder with the target's tuning records (it may be missing).
         narrow_head: hold the feature maps inside of the head in float16.
         image_weights: default schedules of a GPU read int8 weights from images where they can.
@@ -89,6 +90,7 @@ class PipelineOptions:
     records: Path
     narrow_head: bool = False
     image_weights: bool = False
+    one_head: bool = False
 
     @classmethod
     def for_scheme(
@@ -137,7 +139,7 @@ def partition_network(
     observe: ModuleObserver = lambda number, name, mod: None,
 ) -> tvm.IRModule:
     """Run the import and the phases up to "partition", which are the same for every device: a
-    module of ``main``, and of the backbone and the head that it calls where ``options`` say so.
+    module of ``main``, and of the backbones and heads that it calls where ``options`` say so.
 
     Raises:
         GraphError: the program holds something that the compiler cannot take.
@@ -226,7 +228,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
 def _partition(options: PipelineOptions) -> list[tvm.transform.Pass]:
     if not options.partition:
         return []
-    return [PartitionPrecision(), *([NarrowHead()] if options.narrow_head else [])]
+    return [PartitionPrecision(options.one_head), *([NarrowHead()] if options.narrow_head else [])]
 
 
 def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:

@@ -57,6 +57,7 @@ def place_network(
             "this scheme has no int8 backbone to be split from the head: take another, such as "
             "mixed"
         )
+    options = replace(options, one_head=True)
     beside = processor_beside(spec)
     records = log_for_builds(records_name(beside), logs)
     on_other = replace(options, spec=beside, threads=beside.threads, records=records)

@@ -9,7 +9,7 @@ from tvm import relax
 
 from compile.artefact.manifest import BoundaryTensor, NetworkTensor
 from compile.graph.constants import definitions_of
-from compile.graph.parts import HEAD, INPUT, MAIN
+from compile.graph.parts import HEAD, INPUT, MAIN, parts_among
 from compile.graph.quantized_graph import op_name, quantization_of
 
 
@@ -19,7 +19,7 @@ class Interface:
 
     Attributes:
         input, output: of the whole network.
-        boundary: what the head reads of the backbone; empty without the two.
+        boundary: what each head reads of the backbones; empty without them.
         head_arguments: of the head, in order: :data:`compile.graph.parts.INPUT`, or the number of
             the backbone's result; empty without the two.
     """
@@ -34,12 +34,13 @@ def describe_interface(partitioned: tvm.IRModule) -> Interface:
     """Describe a module from :func:`compile.pipeline.partition_network`."""
     main = partitioned[MAIN]
     (photo,) = main.params
-    has_head = any(var.name_hint == HEAD for var in partitioned.get_global_vars())
+    parts = parts_among(var.name_hint for var in partitioned.get_global_vars())
+    heads = [part for part in parts if part.startswith(HEAD)]
     return Interface(
         _tensor(photo.name, photo.ty),
         _tensor("h", main.ret_ty),
-        _boundary(partitioned[HEAD]) if has_head else (),
-        _head_arguments(main) if has_head else (),
+        tuple(tensor for head in heads for tensor in _boundary(partitioned[head])),
+        _head_arguments(main) if heads else (),
     )
 
 

@@ -9,7 +9,7 @@ from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprVisitor, visitor
 
 from compile.artefact.manifest import KernelSummary, PartSummary
-from compile.graph.parts import BACKBONE, HEAD, MAIN
+from compile.graph.parts import MAIN, parts_among
 from compile.graph.schedule_attrs import RECORD, schedule_origin
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 
@@ -20,11 +20,9 @@ def describe_parts(planned: tvm.IRModule) -> list[PartSummary]:
 
     ``planned`` comes from :func:`compile.passes.plan_memory.plan_memory`.
     """
-    summaries = []
-    for name in (BACKBONE, HEAD, MAIN):
-        if any(var.name_hint == name for var in planned.get_global_vars()):
-            summaries.append(_describe(planned, name))
-    return summaries
+    functions = [var.name_hint for var in planned.get_global_vars()]
+    names = [*parts_among(functions), *([MAIN] if MAIN in functions else [])]
+    return [_describe(planned, name) for name in names]
 
 
 def sum_of_parts(parts: list[PartSummary]) -> PartSummary:

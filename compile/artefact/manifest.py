@@ -50,7 +50,7 @@ class NetworkTensor(msgspec.Struct, frozen=True):
 
 
 class BoundaryTensor(msgspec.Struct, frozen=True):
-    """One int8 result of the backbone: real = scale * (q - zero_point).
+    """One int8 result of a backbone: real = scale * (q - zero_point).
 
     Attributes:
         shape: NHWC.
@@ -78,7 +78,7 @@ class SplitFacts(msgspec.Struct, frozen=True):
 
 
 class PartSummary(msgspec.Struct, frozen=True):
-    """One function of the library: the backbone, the head, or ``main``, the network as it is run.
+    """One function of the library: a backbone, a head, or ``main``, the network as it is run.
 
     Attributes:
         name: of the function.
@@ -165,7 +165,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         threads: the most that a frame may run on, and as many as it runs on unless the user names
             fewer.
         input, output: of the network.
-        boundary: what the head reads of the backbone; empty where they are one.
+        boundary: what each head reads of the backbones; empty where they are one.
         split: which device computes what; None where one computes all.
         parts: the network's functions, the whole network last.
         kernels: distinct ones, by name.

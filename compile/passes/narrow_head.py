@@ -14,7 +14,7 @@ import tvm
 from tvm import relax
 
 from compile.graph.constants import constant_value
-from compile.graph.parts import HEAD
+from compile.graph.parts import HEAD, parts_among
 from compile.graph.quantized_graph import op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 
@@ -25,18 +25,18 @@ _STORED = frozenset({"nn.conv2d", "add", "nn.instance_norm", "nn.relu", "clip"})
 
 @tvm.transform.module_pass(opt_level=0, name="NarrowHead")
 class NarrowHead:
-    """Give the feature maps of the function ``head`` the dtype float16, from its first convolution
-    to its last; the result stays float32."""
+    """Give the feature maps of each head the dtype float16, from its first convolution to its last;
+    its results stay as they are."""
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        head = mod[HEAD]
-        only = tvm.IRModule({HEAD: head})
-        narrowed = mod.clone()
-        narrowed.update_func(
-            narrowed.get_global_var(HEAD), rewrite_functions(only, _HeadNarrowing)[HEAD]
-        )
-        return narrowed
+        parts = parts_among(name.name_hint for name in mod.get_global_vars())
+        heads = {name: mod[name] for name in parts if name.startswith(HEAD)}
+        narrow = rewrite_functions(tvm.IRModule(heads), _HeadNarrowing)
+        result = mod.clone()
+        for name in heads:
+            result.update_func(result.get_global_var(name), narrow[name])
+        return result
 
 
 class _HeadNarrowing(FunctionRewriter):
@@ -63,7 +63,11 @@ class _HeadNarrowing(FunctionRewriter):
         return relax.Call(value.op, args, value.attrs)
 
     def finish(self, output: relax.Expr) -> relax.Expr:
-        return _widened(self.renewed(output))
+        result = self.renewed(output)
+        if isinstance(result.ty, relax.TupleType):
+            fields = self.definitions[output].fields
+            return relax.Tuple([_widened(self.renewed(field)) for field in fields])
+        return _widened(result)
 
 
 def _is_narrow(expr: relax.Expr) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fixtures_artefacts import SIZE, ArtefactFactory
 from photographs import PHOTOS, scaled
+from tvm import relax
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
@@ -124,6 +125,36 @@ def test_a_head_that_ends_in_a_stored_picture_gives_float32() -> None:
     assert narrowed.ret_ty.dtype == "float32"
     values = [binding.value for binding in narrowed.body.blocks[0].bindings]
     assert [str(value.ty.dtype) for value in values[:2]] == ["float16", "float16"]
+
+
+def test_what_a_head_gives_to_later_parts_stays_as_it_is() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def head(
+            q: R.Tensor((1, 5, 6, 4), "int8"),
+        ) -> R.Tuple(R.Tensor((1, 5, 6, 4), "float32"), R.Tensor((1, 5, 6, 4), "int8")):
+            with R.dataflow():
+                data = R.dequantize(q, R.const(0.1, "float32"), R.const(3, "int8"), axis=-1)
+                relu = R.nn.relu(data)
+                late = R.quantize(relu, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                out = (relu, late)
+                R.output(out)
+            return out
+
+        @R.function
+        def head_1(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 5, 6, 4), "float32"):
+            with R.dataflow():
+                out = R.tanh(x)
+                R.output(out)
+            return out
+
+    narrowed = NarrowHead()(Before)
+    assert narrowed["head"].ret_ty == Before["head"].ret_ty
+    values = [binding.value for binding in narrowed["head"].body.blocks[0].bindings]
+    dtypes = [str(value.ty.dtype) for value in values if isinstance(value, relax.Call)]
+    assert dtypes[:2] == ["float16", "float16"] and "int8" in dtypes
+    assert_structural_equal(narrowed["head_1"], Before["head_1"])
 
 
 @pytest.fixture(scope="module")

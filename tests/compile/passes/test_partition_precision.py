@@ -5,8 +5,6 @@ Networks from PyTorch go through the same pass in test_other_networks.py.
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 from tvm.ir import assert_structural_equal
@@ -204,40 +202,6 @@ def test_boundary_of_two_tensors_is_a_tuple() -> None:
     assert_structural_equal(PartitionPrecision()(Before), After)
 
 
-def test_quantized_tensor_behind_a_float_op_is_in_the_head(caplog) -> None:
-    """The second quantize follows a float op that has no integer kernel: neither it nor what is
-    computed from it in integers moves the boundary, and the pass says why."""
-
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(q0: R.Tensor((1, 5, 6, 4), "int8")) -> R.Tensor((1, 5, 6, 4), "float32"):
-            with R.dataflow():
-                d0 = R.dequantize(q0, R.const(0.5, "float32"), R.const(1, "int8"), axis=-1)
-                active = R.nn.relu(d0)
-                q1 = R.quantize(active, R.const(0.25, "float32"), R.const(3, "int8"), axis=-1)
-                d1 = R.dequantize(q1, R.const(0.25, "float32"), R.const(3, "int8"), axis=-1)
-                smooth = R.nn.softmax(d1, axis=3)
-                late = R.quantize(smooth, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
-                d2 = R.dequantize(late, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
-                gate = R.sigmoid(d2)
-                later = R.quantize(gate, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
-                d3 = R.dequantize(later, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
-                out = R.tanh(d3)
-                R.output(out)
-            return out
-
-    caplog.set_level(logging.INFO, "compile.passes.partition_precision")
-    after = PartitionPrecision()(Before)
-    assert _ops(after["backbone"]) == ["dequantize", "nn.relu", "quantize"]
-    assert _ops(after["head"]) == [
-        *("dequantize", "nn.softmax", "quantize"),
-        *("dequantize", "sigmoid", "quantize"),
-        *("dequantize", "tanh"),
-    ]
-    assert caplog.messages == ["late is not in the backbone: nn.softmax has no integer kernel"]
-
-
 @I.ir_module
 class Float:
     @R.function
@@ -308,9 +272,3 @@ def test_graph_without_a_boundary_says_why(module, why: str) -> None:
     with pytest.raises(GraphError, match=why) as caught:
         PartitionPrecision()(module)
     assert "main has no " in str(caught.value)
-
-
-def _ops(function) -> list[str]:
-    block = function.body.blocks[0]
-    calls = [binding.value for binding in block.bindings if hasattr(binding.value, "op")]
-    return [call.op.name.removeprefix("relax.") for call in calls]
