@@ -48,7 +48,8 @@ class Options:
 
     head: str | None = None
     """Path of the module of your network that keeps float activations under a scheme with two
-    precisions, as decoder.tail; the last convolutions unless given."""
+    precisions, as decoder.tail, or of several with commas between; the last convolutions unless
+    given."""
 
     calibrate: Path | None = None
     """Folder of photographs on which the scales of your network's activations are chosen; the

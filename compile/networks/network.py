@@ -59,8 +59,9 @@ class Network(ABC):
 
     Attributes:
         name: what a request calls it.
-        backbone: path of the module whose activations are int8 under a scheme with two precisions.
-            All the rest of the network is its head, which keeps float activations.
+        backbone: path of the module whose activations are int8 under a scheme with two precisions,
+            or of several: ``*`` in it is any one name. All the rest of the network is its head,
+            which keeps float activations.
         channels: of the photograph: 3 for RGB.
         size_multiple: height and width must be multiples of this.
         least_side: the least height and width.

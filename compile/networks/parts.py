@@ -1,12 +1,14 @@
 """Which part of a network, by precision, each operation of its exported graph belongs to.
 
 Under a scheme with two precisions the activations of the backbone are int8 and those of the head
-are floats. A part is given by the path of a module, as in ``net.backbone``.
+are floats; both may come more than once. A part is given by the path of a module, as in
+``net.backbone``, in which ``*`` is any one name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import fx
@@ -26,7 +28,7 @@ def module_path(node: fx.Node) -> str:
 
 
 def parts_by_backbone(graph: fx.Graph, backbone: str) -> dict[fx.Node, str]:
-    """The backbone is the module at the path ``backbone``, the head all the rest of the network,
+    """The backbone is each module at the path ``backbone``, the head all the rest of the network,
     whose own path is the first name of it."""
     root = backbone.split(".")[0]
     return {
@@ -36,30 +38,51 @@ def parts_by_backbone(graph: fx.Graph, backbone: str) -> dict[fx.Node, str]:
     }
 
 
-def parts_by_head(graph: fx.Graph, root: str, head: str) -> dict[fx.Node, str]:
-    """The head is the module at the path ``head`` and what is computed from it, the backbone all
-    the rest of the network, whose own path is ``root``. Where ``head`` is "", the head begins at
-    the convolutions that the output is computed from without another convolution between.
+def parts_by_head(graph: fx.Graph, root: str, heads: Sequence[str]) -> dict[fx.Node, str]:
+    """The head is each of the modules at the paths ``heads`` and what is computed from it, the
+    backbone all the rest of the network, whose own path is ``root``. Where none is given, the head
+    begins at the convolutions that the output is computed from without another one between.
+
+    Behind a head from which another one is computed, the next convolution is in a backbone again.
 
     Raises:
-        MqnetError: no operation is below ``head``.
+        MqnetError: no operation is below one of ``heads``.
     """
     nodes = [node for node in graph.nodes if _is_below(node, root)]
-    if head:
-        begin = {node for node in nodes if _is_below(node, head)}
-        if not begin:
-            known = sorted({module_path(node) for node in nodes} - {root})
-            raise MqnetError(
-                f"no operation of the network is in the module {head.removeprefix(root + '.')!r}: "
-                f"name one of {', '.join(path.removeprefix(root + '.') for path in known)}"
-            )
-    else:
-        begin = set(last_convolutions(graph))
+    begin = {
+        node: head for head in heads for node in nodes if head and _is_below(node, head)
+    } or dict.fromkeys(last_convolutions(graph), "")
+    for head in {*heads} - {*begin.values()}:
+        known = sorted({module_path(node) for node in nodes} - {root})
+        raise MqnetError(
+            f"no operation of the network is in the module {head.removeprefix(root + '.')!r}: "
+            f"name one of {', '.join(path.removeprefix(root + '.') for path in known)}"
+        )
+    behind = _heads_around(graph.nodes, begin, lambda node: node.all_input_nodes)
+    before = _heads_around(reversed(graph.nodes), begin, lambda node: list(node.users))
     parts: dict[fx.Node, str] = {}
     for node in nodes:
-        above = {parts.get(source) for source in node.all_input_nodes}
-        parts[node] = HEAD if node in begin or HEAD in above else BACKBONE
+        above = {parts[source] for source in node.all_input_nodes if source in parts}
+        is_head = node in begin or HEAD in above
+        if node not in begin and before[node] - behind[node]:
+            is_head = above == {HEAD} and node.target is not torch.ops.aten.conv2d.default
+        parts[node] = HEAD if is_head else BACKBONE
     return parts
+
+
+def _heads_around(
+    nodes: Iterable[fx.Node],
+    begin: Mapping[fx.Node, str],
+    neighbours: Callable[[fx.Node], Sequence[fx.Node]],
+) -> Mapping[fx.Node, set[str]]:
+    """The heads, to which ``begin`` belong, that are reached from each of ``nodes``, itself
+    included, by way of its ``neighbours``, which come earlier."""
+    found: defaultdict[fx.Node, set[str]] = defaultdict(set)
+    for node in nodes:
+        found[node].update(*(found[other] for other in neighbours(node)))
+        if node in begin:
+            found[node].add(begin[node])
+    return found
 
 
 def last_convolutions(graph: fx.Graph) -> Iterator[fx.Node]:
@@ -78,4 +101,6 @@ def last_convolutions(graph: fx.Graph) -> Iterator[fx.Node]:
 
 def _is_below(node: fx.Node, path: str) -> bool:
     names, wanted = module_path(node).split("."), path.split(".")
-    return names[: len(wanted)] == wanted
+    if len(names) < len(wanted):
+        return False
+    return all(want in ("*", name) for name, want in zip(names, wanted, strict=False))

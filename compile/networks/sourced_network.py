@@ -28,8 +28,8 @@ class SourcedNetwork(ModuleNetwork):
 
     Attributes:
         source: the file, and what of it.
-        head: path of the module that keeps float activations under a scheme with two precisions;
-            "" for the last convolutions.
+        head: path of the module that keeps float activations under a scheme with two precisions,
+            or of several, with commas between; "" for the last convolutions.
         calibrate: folder of photographs to choose scales on, or "".
     """
 
@@ -48,7 +48,8 @@ class SourcedNetwork(ModuleNetwork):
                 self.label,
                 " and ".join(sorted(paths)),
             )
-        return parts_by_head(graph, ROOT, self.head and f"{ROOT}.{self.head}")
+        heads = [head.strip() for head in self.head.split(",") if head.strip()]
+        return parts_by_head(graph, ROOT, [f"{ROOT}.{head}" for head in heads])
 
 
 def folder_photos(folder: Path, channels: int) -> Sequence[NDArray[np.uint8]]:
