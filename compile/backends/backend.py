@@ -167,6 +167,11 @@ class Backend(ABC):
         """Return the kernel data [1,H,W,C] -> [1,H,W,1], the largest channel of each pixel."""
 
     @abstractmethod
+    def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,H,W,1], the mean of each pixel, of int8 with the
+        operands of :func:`compile.kernels.common.channel_mean.create_channel_mean`."""
+
+    @abstractmethod
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
     ) -> tirx.PrimFunc:

@@ -27,6 +27,7 @@ from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
+from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
@@ -172,6 +173,10 @@ class CpuBackend(Backend):
     def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.channel_maximum`."""
         return create_channel_maximum(elementwise.FAMILY.name, data_shape, dtype)
+
+    def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.channel_mean`."""
+        return create_channel_mean(elementwise.FAMILY.name, data_shape, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

@@ -25,6 +25,7 @@ from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
+from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_elementwise, gpu_move, gpu_norm
@@ -131,6 +132,10 @@ class GpuBackend(Backend):
     def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.channel_maximum`."""
         return create_channel_maximum(gpu_elementwise.FAMILY.name, data_shape, dtype)
+
+    def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.channel_mean`."""
+        return create_channel_mean(gpu_elementwise.FAMILY.name, data_shape, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

@@ -19,6 +19,7 @@ from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
+from compile.graph.match_mean import is_over_channels
 from compile.graph.match_pooling import match_average_pooling, match_pooling
 from compile.graph.quantized_graph import (
     NotLowerable,
@@ -40,8 +41,10 @@ class QuantizedOp:
 
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "average_pool", "max_pool", "upsample",
-            "depth_to_space", "border", "bilinear", "channel_maximum", "concat" or "unary".
-        inputs: the int8 operands; for "unary" possibly one uint8 feature map.
+            "depth_to_space", "border", "bilinear", "channel_maximum", "channel_mean", "concat" or
+            "unary".
+        inputs: the int8 operands; for "unary" possibly one uint8 feature map. The scale of one of
+            "add" has the number in it that the graph multiplies it by.
         output: quantization of the result.
         low, high: limits of the result as int8 numbers (the activation is part of them).
         convolution: for "conv2d".
@@ -119,7 +122,8 @@ def _match_anchor(
         raise NotLowerable("a function parameter has no integer kernel")
     name = op_name(call)
     if name in ("add", "multiply") and constant_value(call.args[1], definitions) is None:
-        operands = tuple(dequantized(arg, definitions) for arg in call.args)
+        read = _term if name == "add" else dequantized
+        operands = tuple(read(arg, definitions) for arg in call.args)
         _check_broadcast(operands)
         return QuantizedOp(name, operands, output, *limits)
     if name in ("add", "nn.conv2d"):
@@ -134,6 +138,9 @@ def _match_anchor(
     if name == "nn.avg_pool2d":
         averaged, operand = match_average_pooling(call), dequantized(call.args[0], definitions)
         return QuantizedOp("average_pool", (operand,), output, *limits, averaged=averaged)
+    if name == "mean":
+        kind = "channel_mean" if is_over_channels(call) else "mean"
+        return QuantizedOp(kind, (dequantized(call.args[0], definitions),), output, *limits)
     if name == "image.resize2d" and call.attrs.method == "linear":
         size = match_bilinear(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
@@ -164,6 +171,19 @@ def _match_anchor(
             "concat", _same_quantization(fields, definitions, output, limits), output
         )
     raise NotLowerable(f"{name or 'a function parameter'} has no integer kernel")
+
+
+def _term(expr: relax.Expr, definitions: Definitions) -> QuantizedTensor:
+    """What an add adds: an int8 tensor, or a number times one."""
+    call = definitions.get(expr) if isinstance(expr, relax.Var) else None
+    if call is None or op_name(call) != "multiply":
+        return dequantized(expr, definitions)
+    factor = constant_value(call.args[1], definitions)
+    if factor is None or factor.size != 1:
+        return dequantized(expr, definitions)
+    operand = dequantized(call.args[0], definitions)
+    scale = operand.quantization.scale * np.float32(factor.item())
+    return QuantizedTensor(operand.tensor, Quantization(scale, operand.quantization.zero_point))
 
 
 def _check_broadcast(operands: tuple[QuantizedTensor, ...]) -> None:

@@ -56,7 +56,7 @@ class _LayoutConverter(FunctionRewriter):
                 self._nhwc.add(var)
                 args = [self._channels_last(arg) for arg in value.args]
                 return relax.Call(value.op, args, value.attrs)
-            if name in _CONVERTERS:
+            if name in _CONVERTERS and _keeps_rank(value):
                 self._nhwc.add(var)
                 return _CONVERTERS[name](self, value)
         return (
@@ -176,11 +176,12 @@ class _LayoutConverter(FunctionRewriter):
         shape = (1, height * factor, width * factor, channels)
         return relax.op.reshape(self.builder.emit(rows), shape)
 
-    def _max(self, call: relax.Call) -> relax.Expr:
+    def _reduce(self, call: relax.Call) -> relax.Expr:
         axes = None
         if call.attrs.axis is not None:
             axes = [_TO_NCHW[int(axis)] for axis in call.attrs.axis]
-        return relax.op.max(self._channels_last(call.args[0]), axis=axes, keepdims=True)
+        data = self._channels_last(call.args[0])
+        return _REDUCTIONS[call.op.name](data, axis=axes, keepdims=True)
 
     def _concat(self, call: relax.Call) -> relax.Expr:
         return relax.op.concat(
@@ -188,6 +189,7 @@ class _LayoutConverter(FunctionRewriter):
         )
 
 
+_REDUCTIONS = {"relax.max": relax.op.max, "relax.mean": relax.op.mean}
 _CONVERTERS = {
     "relax.nn.conv2d": _LayoutConverter._conv2d,
     "relax.nn.adaptive_avg_pool2d": _LayoutConverter._adaptive_avg_pool2d,
@@ -197,7 +199,7 @@ _CONVERTERS = {
     "relax.nn.pad": _LayoutConverter._pad,
     "relax.nn.pixel_shuffle": _LayoutConverter._pixel_shuffle,
     "relax.image.resize2d": _LayoutConverter._resize2d,
-    "relax.max": _LayoutConverter._max,
+    **dict.fromkeys(_REDUCTIONS, _LayoutConverter._reduce),
     "relax.concat": _LayoutConverter._concat,
 }
 
@@ -206,6 +208,10 @@ def _windows(call: relax.Call) -> dict[str, Any]:
     """The attributes that both poolings have."""
     names = "pool_size", "strides", "padding", "dilation", "ceil_mode"
     return {name: getattr(call.attrs, name) for name in names}
+
+
+def _keeps_rank(call: relax.Call) -> bool:
+    return call.op.name not in _REDUCTIONS or bool(call.attrs.keepdims)
 
 
 def _is_permutation(value: relax.Expr, axes: list[int]) -> bool:

@@ -18,6 +18,7 @@ from compile.graph.match_bilinear import match_bilinear
 from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_depth_to_space import match_depth_to_space
+from compile.graph.match_mean import is_over_channels
 from compile.graph.match_pooling import match_average_pooling, match_pooling
 from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
@@ -30,7 +31,7 @@ from compile.kernels.cpu.plain.mean import create_float_mean
 @tvm.transform.module_pass(opt_level=0, name="LowerFloatActivations")
 class LowerFloatActivations:
     """Replace average and max pooling, nearest and bilinear resizing, depth to space,
-    borders, channel maxima and concat along channels of float tensors.
+    borders, means and maxima of channels and concat along channels of float tensors.
 
     Args:
         backend: whose kernels they are.
@@ -89,6 +90,11 @@ class _ActivationLowering(FunctionRewriter):
             if name == "max":
                 check_channel_maximum(value)
                 return self._backend.channel_maximum(feature_map_shape(value.args[0]), dtype)
+            if name == "mean":
+                shape = feature_map_shape(value.args[0])
+                if is_over_channels(value):
+                    return self._backend.channel_mean(shape, dtype)
+                return create_float_mean(shape, dtype)
             if name == "nn.pad":
                 border = match_border(value)
                 return self._backend.bordered(feature_map_shape(value.args[0]), border, dtype)

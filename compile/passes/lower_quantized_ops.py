@@ -196,6 +196,14 @@ class _QuantizedOpLowering(FunctionRewriter):
         kernel = self._backend.channel_maximum(shape, "int8")
         return self.call(kernel, "channel_maximum", [data], (*shape[:3], 1))
 
+    def _channel_mean(self, quantized_op: QuantizedOp) -> relax.Expr:
+        data, shape = self.input(quantized_op)
+        scale = np.float64(quantized_op.inputs[0].quantization.scale)
+        multiplier = scale / (np.float64(quantized_op.output.scale) * shape[3])
+        args = [data, np.array([multiplier], np.float32), _quant(quantized_op)]
+        kernel = self._backend.channel_mean(shape, "int8")
+        return self.call(kernel, "channel_mean", args, (*shape[:3], 1))
+
     def _border(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data, shape), border = self.input(quantized_op), quantized_op.border
         assert border is not None
@@ -232,6 +240,7 @@ _LOWERINGS = {
     "depth_to_space": _QuantizedOpLowering._depth_to_space,
     "bilinear": _QuantizedOpLowering._bilinear,
     "channel_maximum": _QuantizedOpLowering._channel_maximum,
+    "channel_mean": _QuantizedOpLowering._channel_mean,
     "border": _QuantizedOpLowering._border,
     "unary": _QuantizedOpLowering._unary,
 }

@@ -46,14 +46,8 @@ ACTIVATIONS = frozenset(
         aten.hardtanh_.default,
     }
 )
-ARITHMETIC = frozenset(
-    {
-        aten.add.Tensor,
-        aten.add_.Tensor,
-        aten.sub.Tensor,
-        aten.mul.Tensor,
-    }
-)
+SUMS = frozenset({aten.add.Tensor, aten.add_.Tensor})
+ARITHMETIC = SUMS | {aten.sub.Tensor, aten.mul.Tensor}
 MOVERS = frozenset(
     {
         aten.amax.default,
@@ -83,6 +77,7 @@ OTHERS = frozenset(
         aten.tanh.default,
         aten.adaptive_avg_pool2d.default,
         aten.avg_pool2d.default,
+        aten.mean.dim,
         aten.instance_norm.default,
         aten.leaky_relu.default,
         aten.leaky_relu_.default,
@@ -230,7 +225,9 @@ class SchemeQuantizer(Quantizer):
         Bytes that are only moved keep scale and zero point, so the outputs fall into groups; the
         first of a group holds the specification and the others refer to it.
         """
-        first: dict[Node, Node] = {node: node for node in nodes if _is_output_quantized(node)}
+        first: dict[Node, Node] = {
+            node: node for node in nodes if _is_output_quantized(node) and not self._is_factor(node)
+        }
         fixed: dict[Node, QuantizationSpecBase] = {}
 
         def root(node: Node) -> Node:
@@ -265,6 +262,17 @@ class SchemeQuantizer(Quantizer):
             for node in first
         }
 
+    def _is_factor(self, node: Node) -> bool:
+        """Whether ``node`` is a number times an int8 tensor that is added to another one: it is in
+        the multipliers of that."""
+        sources, users = _activations_of(node), list(node.users)
+        if node.target is not aten.mul.Tensor or len(sources) != 1 or len(users) != 1:
+            return False
+        is_added = users[0].target in SUMS and len(_activations_of(users[0])) == 2
+        is_number = isinstance(node.args[1], int | float) and node.args[1] != 0
+        is_int8 = self._in_int8(users[0]) and self._in_int8(sources[0])
+        return is_added and is_number and is_int8 and not _is_chained(sources[0])
+
     def _observed(self, node: Node) -> QuantizationSpec:
         one_pixel = tuple(node.meta["val"].shape[-2:]) == (1, 1)
         return (
@@ -283,14 +291,19 @@ def _activations_of(node: Node) -> list[Node]:
 
 
 def _has_kernel(node: Node) -> bool:
-    """False for a border that is not made of what is inside, for corners that are aligned, and for
-    a maximum over anything but the channels."""
+    """False for a border that is not made of what is inside, for corners that are aligned, for a
+    maximum over anything but the channels, and for a mean over neither those nor all pixels."""
     if node.target is aten.pad.default:
         mode, widths = (*node.args, "constant")[2], node.args[1]
         assert isinstance(widths, list | tuple)
         return mode in ("reflect", "replicate") or max(widths) <= 0
     if node.target is aten.amax.default:
         return list(node.args[1:]) == [[1], True]
+    if node.target is aten.mean.dim:
+        axes, keepdim = (*node.args[1:], False)[:2]
+        assert isinstance(axes, list | tuple)
+        # Of four axes.
+        return bool(keepdim) and sorted(int(str(axis)) % 4 for axis in axes) in ([1], [2, 3])
     return node.target is not aten.upsample_bilinear2d.vec or not node.args[2]
 
 

@@ -36,6 +36,8 @@ class Single(nn.Module):
         lambda x: F.pad(x, (-1, 0, -2, -1)),
         lambda x: x.amax(1, keepdim=True),
         lambda x: x.amax((2, 3)),
+        lambda x: x.mean(1, keepdim=True),
+        lambda x: x.mean((2, 3)),
         lambda x: 1.0 - x,
         lambda x: (x * x + 1 / 255).log(),
         torch.exp,
@@ -65,7 +67,8 @@ class Single(nn.Module):
         lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3), padding=2, dilation=2),
     ],
     ids=[
-        *("reflect", "replicate", "cut off", "channel maximum", "maximum", "rest", "log", "exp"),
+        *("reflect", "replicate", "cut off", "channel maximum", "maximum"),
+        *("channel mean", "mean", "rest", "log", "exp"),
         *("clamp", "selu", "leaky relu", "silu", "max pool"),
         *("rounded up", "dilated maximum", "average", "inside", "average rounded up"),
         *("inside, rounded up", "adaptive"),

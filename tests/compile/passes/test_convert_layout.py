@@ -180,6 +180,34 @@ def test_padding_and_maximum_are_of_the_same_axes() -> None:
     assert_structural_equal(ConvertLayout()(Before), After)
 
 
+def test_what_loses_axes_reads_the_traced_layout() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 5, 6), "float32"):
+            with R.dataflow():
+                picture = R.permute_dims(x, [0, 3, 1, 2])
+                mean = R.mean(picture, axis=[1], keepdims=True)
+                gated = R.multiply(picture, mean)
+                out = R.mean(gated, axis=[1])
+                R.output(out)
+            return out
+
+    @I.ir_module
+    class After:
+        @R.function
+        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 5, 6), "float32"):
+            with R.dataflow():
+                mean = R.mean(x, axis=[3], keepdims=True)
+                gated = R.multiply(x, mean)
+                traced = R.permute_dims(gated, [0, 3, 1, 2])
+                out = R.mean(traced, axis=[1])
+                R.output(out)
+            return out
+
+    assert_structural_equal(ConvertLayout()(Before), After)
+
+
 def test_operands_of_lower_rank_keep_their_axis() -> None:
     """PyTorch broadcasts from the right: [4,1,1] is one value per channel, [6] one per column."""
 

@@ -14,6 +14,7 @@ from tvm.script import relax as R
 from compile.kernels.common import border
 from compile.kernels.common.bilinear import create_bilinear
 from compile.kernels.common.channel_maximum import create_channel_maximum
+from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.max_pool import create_max_pool
 from compile.kernels.cpu.plain.mean import create_float_mean
@@ -120,6 +121,26 @@ def test_average_pooling_takes_what_it_divides_by() -> None:
     np.testing.assert_array_equal(multiplier.value.numpy(), np.float32([1, 0.5, 1 / 3, 0.25]))
 
 
+@I.ir_module
+class ChannelMean:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 5, 6, 1), "float32"):
+        with R.dataflow():
+            out = R.mean(x, axis=[3], keepdims=True)
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class PixelMean:
+    @R.function
+    def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 1, 1, 4), "float32"):
+        with R.dataflow():
+            out = R.mean(x, axis=[1, 2], keepdims=True)
+            R.output(out)
+        return out
+
+
 @pytest.mark.parametrize(
     ("before", "kernel", "name", "out_shape"),
     [
@@ -151,13 +172,23 @@ def test_average_pooling_takes_what_it_divides_by() -> None:
             (1, 5, 6, 1),
         ),
         (
+            ChannelMean,
+            create_channel_mean("elementwise", (1, 5, 6, 4), "float32"),
+            "mean",
+            (1, 5, 6, 1),
+        ),
+        (PixelMean, create_float_mean((1, 5, 6, 4), "float32"), "mean", (1, 1, 1, 4)),
+        (
             Linear,
             create_bilinear("elementwise", (1, 2, 3, 4), (6, 5), "float32"),
             "resize2d",
             (1, 6, 5, 4),
         ),
     ],
-    ids=["mean", "upsample", "concat", "max pool", "border", "crop", "channel maximum", "bilinear"],
+    ids=[
+        *("mean", "upsample", "concat", "max pool", "border", "crop"),
+        *("channel maximum", "channel mean", "mean of pixels", "bilinear"),
+    ],
 )
 def test_op_becomes_a_kernel_call(before, kernel, name: str, out_shape) -> None:
     builder = relax.BlockBuilder()

@@ -1,8 +1,10 @@
-"""LowerQuantizedOps on chains of functions of one tensor, which are one table, and on a maximum."""
+"""LowerQuantizedOps on chains of functions of one tensor, which are one table, and on a maximum and
+a mean of channels, and a sum with a factor."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from backends import cpu_backend
 from quantized_op_cases import expected_call, only_call
 from tvm import relax
@@ -11,7 +13,13 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from compile.kernels.common.channel_maximum import create_channel_maximum
-from compile.kernels.cpu.plain.elementwise import create_channel_table_lookup, create_table_lookup
+from compile.kernels.common.channel_mean import create_channel_mean
+from compile.kernels.cpu.plain.elementwise import (
+    create_add,
+    create_channel_table_lookup,
+    create_table_lookup,
+)
+from compile.kernels.cpu.plain.mean import create_mean
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
 
@@ -77,4 +85,52 @@ def test_channel_maximum_compares_bytes() -> None:
 
     kernel = create_channel_maximum("elementwise", (1, 2, 3, 4), "int8")
     expected = expected_call(kernel, "channel_maximum", [(1, 2, 3, 4)], (), (1, 2, 3, 1))
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
+
+
+@pytest.mark.parametrize("over_channels", [True, False])
+def test_means_of_channels_and_of_pixels(over_channels: bool) -> None:
+    axes = [3] if over_channels else [1, 2]
+    result = (1, 2, 3, 1) if over_channels else (1, 1, 1, 4)
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((1, 2, 3, 4), "int8")) -> R.Tensor(result, "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                mean = R.mean(d, axis=axes, keepdims=True)
+                out = R.quantize(mean, R.const(0.25, "float32"), R.const(9, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    count = 4 if over_channels else 6
+    constants = (np.array([2 / count], "float32"), np.array([3, 9, -128, 127], "int32"))
+    kernel, name = create_mean((1, 2, 3, 4)), "mean"
+    if over_channels:
+        kernel, name = create_channel_mean("elementwise", (1, 2, 3, 4), "int8"), "channel_mean"
+    expected = expected_call(kernel, name, [(1, 2, 3, 4)], constants, result)
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
+
+
+def test_number_times_what_is_added_is_in_the_sum() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(a: R.Tensor((1, 2, 3, 4), "int8"), b: R.Tensor((1, 2, 3, 4), "int8")) -> R.Tensor(
+            (1, 2, 3, 4), "int8"
+        ):
+            with R.dataflow():
+                left = R.dequantize(a, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                right = R.dequantize(b, R.const(0.125, "float32"), R.const(-7, "int8"), axis=-1)
+                more = R.multiply(right, R.const(1.75, "float32"))
+                total = R.add(left, more)
+                out = R.quantize(total, R.const(0.25, "float32"), R.const(-100, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    multiplier = np.array([0.5 / 0.25, 1.75 * 0.125 / 0.25], "float32")
+    constants = (multiplier, np.array([3, -100, -128, 127, -7], "int32"))
+    kernel = create_add((1, 2, 3, 4), (1, 2, 3, 4))
+    expected = expected_call(kernel, "add", [(1, 2, 3, 4)] * 2, constants, (1, 2, 3, 4))
     assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)

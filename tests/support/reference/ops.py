@@ -290,6 +290,20 @@ def channel_maximum(data: NDArray[np.int8]) -> NDArray[np.int8]:
     return data.max(axis=3, keepdims=True)
 
 
+def channel_mean(
+    data: NDArray[np.int8],
+    zero_point: int,
+    multiplier: np.float32,
+    out_zero_point: int,
+    low: int = INT8_MIN,
+    high: int = INT8_MAX,
+) -> NDArray[np.int8]:
+    """``rne(f32(sum(q - z)) * multiplier) + z_y`` over the channels of each pixel: [1,H,W,C] ->
+    [1,H,W,1]."""
+    total = (data.astype(np.int64) - zero_point).sum(axis=3, keepdims=True)
+    return requantize(total, multiplier, out_zero_point, low, high)
+
+
 def border(data: NDArray, padding: tuple[int, int, int, int], mode: str) -> NDArray:
     """``data`` [1,H,W,C] with a border of (top, left, bottom, right) in PyTorch's ``mode``; below
     0, so many pixels are cut off."""

@@ -27,6 +27,7 @@ from kernel_runner import UNITS, built_kernel
 from numpy.typing import NDArray
 from reference import ops
 
+from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.depthwise import create_depthwise
@@ -271,6 +272,29 @@ def test_multiply(
     kernel = built_kernel(core, create_multiply, shape, other)
     found = kernel(a, b, by, binary_quant(left, right, output))
     np.testing.assert_array_equal(found, expected)
+
+
+@cores
+@pytest.mark.parametrize("shape", [(1, 1, 1, 5), (1, 7, 11, 13), (1, 1, 9, 1), (1, 8, 12, 64)])
+@given(data_zero_point=zero_points, output=outputs(), kind=multipliers, seed=seeds)
+@draws
+def test_channel_mean(
+    shape: tuple[int, int, int, int],
+    core: CpuCore,
+    data_zero_point: int,
+    output: Output,
+    kind: Multipliers,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    data = draw_int8(random, shape)
+    total = (data.astype(np.int64) - data_zero_point).sum(axis=3)
+    by = draw_multiplier(random, kind, total, 1)
+    limits = output.zero_point, output.low, output.high
+    expected = ops.channel_mean(data, data_zero_point, by[0], *limits)
+    quant = np.array([data_zero_point, *limits], np.int32)
+    kernel = built_kernel(core, create_channel_mean, "elementwise", shape, "int8")
+    np.testing.assert_array_equal(kernel(data, by, quant), expected)
 
 
 @cores

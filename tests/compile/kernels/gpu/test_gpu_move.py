@@ -1,4 +1,4 @@
-"""A GPU's kernels that compute nothing, against NumPy."""
+"""A GPU's kernels that compute next to nothing, against NumPy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from reference import ops
 
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
+from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.average_pool import AveragedWindow, create_average_pool
 from compile.kernels.cpu.plain.elementwise import create_channel_table_lookup
@@ -66,6 +67,15 @@ def test_channel_maximum(channels: int) -> None:
     data = draw_int8(np.random.default_rng(channels), (1, 4, 7, channels))
     kernel = built_kernel(USUAL, create_channel_maximum, "elementwise", data.shape, "int8")
     np.testing.assert_array_equal(kernel(data), ops.channel_maximum(data))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_channel_mean(channels: int) -> None:
+    data = draw_int8(np.random.default_rng(channels), (1, 4, 7, channels))
+    multiplier, quant = np.array([0.3], np.float32), np.array([5, -9, -100, 90], np.int32)
+    kernel = built_kernel(USUAL, create_channel_mean, "elementwise", data.shape, "int8")
+    expected = ops.channel_mean(data, 5, multiplier[0], -9, -100, 90)
+    np.testing.assert_array_equal(kernel(data, multiplier, quant), expected)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])

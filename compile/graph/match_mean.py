@@ -1,0 +1,26 @@
+"""Recognize a mean over all pixels, or over all channels. Not a pass itself."""
+
+from __future__ import annotations
+
+from tvm import relax
+
+from compile.graph.quantized_graph import NotLowerable
+from compile.kernels.common.channel_maximum import MOST_CHANNELS
+
+#: Of an NHWC feature map: rows and columns, and channels.
+_PIXELS, _CHANNELS = [1, 2], [3]
+
+
+def is_over_channels(call: relax.Call) -> bool:
+    """Whether a ``call`` of relax.mean gives one number a pixel, and not one a channel.
+
+    Raises:
+        NotLowerable: it gives neither, or there are too many channels.
+    """
+    shape = call.args[0].ty.shape
+    axes = [] if call.attrs.axis is None else sorted(int(axis) for axis in call.attrs.axis)
+    if len(shape) != 4 or not call.attrs.keepdims or axes not in (_PIXELS, _CHANNELS):
+        raise NotLowerable("the mean is lowered over all pixels or over all channels only")
+    if axes == _CHANNELS and int(shape[3]) > MOST_CHANNELS:
+        raise NotLowerable(f"the mean is lowered over up to {MOST_CHANNELS} channels only")
+    return axes == _CHANNELS
