@@ -15,6 +15,7 @@ from compile.networks.hdrcnn import HDRCNN
 from compile.networks.hdrunet import HDRUNet
 from compile.networks.masked_features import MaskedConv, MaskedFeatures
 from compile.networks.seeded_network import SeededNetwork
+from compile.networks.two_stage import TwoStage
 from compile.networks.unet import UNet
 from compile.networks.unet_plus_plus import UNetPlusPlus
 
@@ -86,6 +87,15 @@ class MaskedFeaturesEntry(SeededNetwork):
         }
 
 
+@dataclass(frozen=True)
+class TwoStageEntry(SeededNetwork):
+    """The two-stage network (Sharif 2021), 64 channels."""
+
+    name: ClassVar[str] = "two-stage"
+    module: ClassVar = TwoStage
+    backbone: ClassVar[str] = "stages.*.backbone"
+
+
 ZOO: tuple[type[SeededNetwork], ...] = (
     UNetEntry,
     UNetPlusPlusEntry,
@@ -94,4 +104,5 @@ ZOO: tuple[type[SeededNetwork], ...] = (
     ExpandNetEntry,
     HDRCNNEntry,
     MaskedFeaturesEntry,
+    TwoStageEntry,
 )

@@ -7,7 +7,7 @@ that no rule covers, or that depends on one, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +70,15 @@ def run_backbone(
     program: ExportedProgram,
     image: NDArray[np.uint8],
     given: Mapping[str, NDArray[np.int8]] | None = None,
+    starts: Sequence[NDArray[np.int8]] = (),
 ) -> BackboneRun:
     """Evaluate the int8 part of ``program`` on ``image``, uint8 [1,H,W,3].
 
     With ``given`` tensors (NHWC, by node name) every rule takes its inputs from there instead of
-    from the rules before it, so that each can be judged by itself.
+    from the rules before it, so that each can be judged by itself. ``starts`` are what is quantized
+    behind float operations, in the graph's order: from there on integers lead to more.
     """
-    return _Runner(program, image, given).run()
+    return _Runner(program, image, given, starts).run()
 
 
 class _NoRule(Exception):
@@ -89,6 +91,7 @@ class _Runner:
         program: ExportedProgram,
         image: NDArray[np.uint8],
         given: Mapping[str, NDArray[np.int8]] | None,
+        starts: Sequence[NDArray[np.int8]],
     ) -> None:
         self.graph = program.graph
         self.constants = _constants(program)
@@ -96,15 +99,21 @@ class _Runner:
         self.image = image
         self.tensors: dict[str, NDArray[np.int8]] = {}
         self.given = self.tensors if given is None else given
+        self.starts = list(starts)
 
     def run(self) -> BackboneRun:
+        started = set()
         for node in self.graph.nodes:
             if _name(node) == "quantize_per_tensor.default":
                 try:
                     self.tensors[node.name] = self._quantized(node)
                 except _NoRule:
-                    continue
-        return BackboneRun(self.tensors, self._boundary())
+                    if self.starts:
+                        self.tensors[node.name] = self.starts.pop(0)
+                        started.add(node.name)
+        assert not self.starts, "so many tensors are not quantized behind float operations"
+        boundary = [name for name in self._boundary() if name not in started]
+        return BackboneRun(self.tensors, boundary)
 
     def _boundary(self) -> list[str]:
         """The tensors where the paths back from the output meet integers."""
@@ -207,7 +216,7 @@ class _Runner:
         return ops.requantize(accumulator, multiplier, output.zero_point, low, high)
 
     def _add(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        (a, left), (b, right) = (self._operand(arg) for arg in node.args)
+        (a, left), (b, right) = (self._term(arg) for arg in node.args)
         multipliers = ops.add_multipliers(left.scale, right.scale, output.scale)
         zero_points = left.zero_point, right.zero_point
         return ops.add(
@@ -244,6 +253,13 @@ class _Runner:
             low,
             high,
         )
+
+    def _term(self, node: Node) -> tuple[NDArray[np.int8], Affine]:
+        """An operand of an add, with the number that it is multiplied by in its scale."""
+        if _name(node) != "mul.Tensor" or isinstance(node.args[1], Node):
+            return self._operand(node)
+        numbers, parameters = self._operand(node.args[0])
+        return numbers, Affine(parameters.scale * np.float32(node.args[1]), parameters.zero_point)
 
     def _mean(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         data, parameters = self._operand(node.args[0])
@@ -303,6 +319,15 @@ class _Runner:
         assert axes == [1] and keepdim
         return ops.channel_maximum(numbers)
 
+    def _mean_over(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
+        data, axes, keepdim = node.args
+        numbers, parameters = self._operand(data)
+        assert keepdim and axes in ([1], [2, 3])
+        count = numbers.shape[3] if axes == [1] else numbers.shape[1] * numbers.shape[2]
+        multiplier = ops.mean_multiplier(parameters.scale, output.scale, count)
+        rule = ops.channel_mean if axes == [1] else ops.mean
+        return rule(numbers, parameters.zero_point, multiplier, output.zero_point, low, high)
+
     def _pad(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         data, (left, right, top, bottom), mode = (*node.args, "constant")[:3]
         numbers, parameters = self._operand(data)
@@ -321,6 +346,7 @@ _RULES = {
     "max_pool2d.default": _Runner._max_pool,
     "upsample_bilinear2d.vec": _Runner._bilinear,
     "amax.default": _Runner._channel_maximum,
+    "mean.dim": _Runner._mean_over,
     "pad.default": _Runner._pad,
     "pixel_shuffle.default": _Runner._pixel_shuffle,
 }
