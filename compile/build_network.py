@@ -19,6 +19,7 @@ from torch.export import ExportedProgram
 from compile.artefact.describe_coverage import describe_coverage
 from compile.artefact.describe_interface import Interface, describe_interface
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
+from compile.artefact.explain_floats import explain_floats, list_not_lowered
 from compile.artefact.keep_artefact import (
     artefact_key,
     keep_artefact,
@@ -30,7 +31,9 @@ from compile.artefact.manifest import (
     MANIFEST,
     CallSummary,
     CheckpointFacts,
+    Coverage,
     FileFacts,
+    FloatOperation,
     KernelSummary,
     Manifest,
     PartSummary,
@@ -91,10 +94,12 @@ class NetworkPlan:
     Attributes:
         interface: its input, its output, and what its parts pass on.
         parts: in the order of computation; a single one where one device computes all.
+        not_lowered: operations between int8 tensors that no integer kernel computes.
     """
 
     interface: Interface
     parts: tuple[PlannedPart, ...]
+    not_lowered: tuple[FloatOperation, ...]
 
 
 def build_network(
@@ -134,7 +139,7 @@ def build_network(
         link = LinkOptions(ndk_compiler=request.ndk_compiler)
         report = link_parts(executables, spec, link, work, progress.phase)
         files = describe_files(work, executables)
-        write_manifest(work, describe_build(request, spec, plan, report, files))
+        write_manifest(work, describe_build(request, program, spec, plan, report, files))
         if key is not None:
             names = (*executables, MANIFEST)
             keep_artefact(cache, key, request.default_folder, work, names)
@@ -189,7 +194,7 @@ def plan_parts(
         PlannedPart(part, plan_part(partitioned, part.name, part.options, report, observe))
         for part in placement
     )
-    return NetworkPlan(describe_interface(partitioned), parts)
+    return NetworkPlan(describe_interface(partitioned), parts, list_not_lowered(partitioned))
 
 
 def emit_parts(
@@ -231,6 +236,7 @@ def link_parts(
 
 def describe_build(
     request: BuildRequest,
+    program: ExportedProgram,
     spec: TargetSpec,
     plan: NetworkPlan,
     linked: LinkReport,
@@ -240,6 +246,7 @@ def describe_build(
 
     Args:
         request: what was to be built.
+        program: its network, quantized.
         spec: its target.
         plan: what was emitted.
         linked: of the last library.
@@ -269,7 +276,7 @@ def describe_build(
         parts=_parts_of(plan),
         kernels=_kernels_of(plan),
         calls=_calls_of(plan, calls),
-        coverage=describe_coverage([part.module for part in plan.parts], calls),
+        coverage=_coverage_of(request, program, plan, calls),
         linker=linked,
         versions={package: version(package) for package in _PACKAGES},
         files=files,
@@ -282,6 +289,24 @@ def _parts_of(plan: NetworkPlan) -> tuple[PartSummary, ...]:
     if parts[-1].name != MAIN:
         parts.append(sum_of_parts(parts))
     return tuple(parts)
+
+
+def _coverage_of(
+    request: BuildRequest,
+    program: ExportedProgram,
+    plan: NetworkPlan,
+    calls: Sequence[Sequence[CallSummary]],
+) -> Coverage:
+    """How much is in integers, and why other operations are not that the scheme wants there."""
+    coverage = describe_coverage([part.module for part in plan.parts], calls)
+    operations = explain_floats(
+        program,
+        request.network,
+        scheme_named(request.scheme),
+        plan.not_lowered,
+        coverage.float_layers,
+    )
+    return msgspec.structs.replace(coverage, float_operations=operations)
 
 
 def _kernels_of(plan: NetworkPlan) -> tuple[KernelSummary, ...]:

@@ -118,7 +118,21 @@ class KernelSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     part: str = ""
 
 
-class Coverage(msgspec.Struct, frozen=True):
+class FloatOperation(msgspec.Struct, frozen=True):
+    """An operation that the scheme wants in int8 and that is computed in float.
+
+    Attributes:
+        module: qualified name of the PyTorch module that it is of.
+        operation: its name.
+        reason: why.
+    """
+
+    module: str
+    operation: str
+    reason: str
+
+
+class Coverage(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much of a frame is computed in integers.
 
     Attributes:
@@ -127,6 +141,7 @@ class Coverage(msgspec.Struct, frozen=True):
             requantize.
         float_ops: all others; a convolution of int8 data and weights may have a float result.
         float_layers: qualified names of the PyTorch modules that those compute.
+        float_operations: those that the scheme wants in int8; not written where there is none.
     """
 
     int8_macs: int
@@ -134,6 +149,7 @@ class Coverage(msgspec.Struct, frozen=True):
     integer_ops: int
     float_ops: int
     float_layers: tuple[str, ...]
+    float_operations: tuple[FloatOperation, ...] = ()
 
 
 class CallSummary(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from compile.artefact.reader import Artefact
 from compile.support.tables import print_table
 
 _MOST_NAMES = 8
+_MOST_OPERATIONS = 5
 
 
 def show_build(artefact: Artefact, console: Console) -> None:
@@ -32,7 +33,8 @@ def show_build(artefact: Artefact, console: Console) -> None:
     print_table(table, console)
     coverage = artefact.manifest.coverage
     if coverage is not None:
-        console.print(describe_integers(coverage), highlight=False, markup=False, soft_wrap=True)
+        for text in (describe_integers(coverage), *describe_floats(coverage)):
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
     linker = artefact.manifest.linker
     line = f"linked with {linker.linker} ({linker.version})"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -47,3 +49,15 @@ def describe_integers(coverage: Coverage) -> str:
         return line
     names, more = coverage.float_layers[:_MOST_NAMES], len(coverage.float_layers) - _MOST_NAMES
     return f"{line}; float results: {', '.join(names)}" + (f" and {more} more" if more > 0 else "")
+
+
+def describe_floats(coverage: Coverage) -> list[str]:
+    """Say in a line each which operations were wanted in integers and are not, and why; of many the
+    first ones, and how many more there are."""
+    operations = coverage.float_operations
+    lines = [
+        f"in float: {each.module} ({each.operation}): {each.reason}"
+        for each in operations[:_MOST_OPERATIONS]
+    ]
+    more = len(operations) - _MOST_OPERATIONS
+    return [*lines, f"in float: {more} more (--json lists all)"] if more > 0 else lines

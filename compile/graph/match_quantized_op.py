@@ -22,6 +22,7 @@ from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_spac
 from compile.graph.match_mean import is_over_channels
 from compile.graph.match_pooling import match_average_pooling, match_pooling
 from compile.graph.quantized_graph import (
+    FloatOperand,
     NotLowerable,
     Quantization,
     QuantizedTensor,
@@ -85,7 +86,7 @@ def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
     if origin is not None:
         chain, operand, numbers = origin
         return QuantizedOp("unary", (operand,), output, table=tabulate(chain, numbers, output))
-    source, low, high = _before_activations(quantize.args[0], definitions)
+    source, low, high = before_activations(quantize.args[0], definitions)
     limits = (
         -128 if low is None else output.quantized(low),
         127 if high is None else output.quantized(high),
@@ -93,7 +94,7 @@ def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
     return _match_anchor(source, definitions, output, limits)
 
 
-def _before_activations(
+def before_activations(
     expr: relax.Expr, definitions: Definitions
 ) -> tuple[relax.Expr, float | None, float | None]:
     """The expression before the activations that lead to ``expr``, and their common limits.
@@ -119,7 +120,7 @@ def _match_anchor(
 ) -> QuantizedOp:
     call = definitions.get(source)
     if call is None:
-        raise NotLowerable("a function parameter has no integer kernel")
+        raise FloatOperand("a function parameter has no integer kernel")
     name = op_name(call)
     if name in ("add", "multiply") and constant_value(call.args[1], definitions) is None:
         read = _term if name == "add" else dequantized
@@ -129,7 +130,7 @@ def _match_anchor(
     if name in ("add", "nn.conv2d"):
         convolution = match_convolution(source, definitions)
         if not isinstance(convolution.data, QuantizedTensor) or convolution.weight_scale is None:
-            raise NotLowerable("the convolution has a float operand")
+            raise FloatOperand("the convolution has a float operand")
         return QuantizedOp("conv2d", (convolution.data,), output, *limits, convolution=convolution)
     if name == "nn.adaptive_avg_pool2d":
         if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:

@@ -15,6 +15,10 @@ class NotLowerable(Exception):
     """The reason why a tensor has no integer kernel."""
 
 
+class FloatOperand(NotLowerable):
+    """It is computed from floats."""
+
+
 @dataclass(frozen=True)
 class Quantization:
     """``real = scale * (q - zero_point)``, int8, per tensor."""
@@ -66,5 +70,5 @@ def dequantized(expr: relax.Expr, definitions: Definitions) -> QuantizedTensor:
         or op_name(definition) != "dequantize"
         or not isinstance(definition.args[0], relax.Var)
     ):
-        raise NotLowerable(f"operand {expr} is not a quantized tensor")
+        raise FloatOperand(f"operand {expr} is not a quantized tensor")
     return QuantizedTensor(definition.args[0], quantization_of(definition, definitions))

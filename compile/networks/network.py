@@ -132,6 +132,9 @@ class Network(ABC):
         """Which part of the network each operation of the exported ``graph`` belongs to."""
         return parts_by_backbone(graph, self.backbone_path)
 
+    def explain_parts(self, _graph: fx.Graph) -> None:  # noqa: B027
+        """Warn of parts that were not asked for."""
+
     @property
     def size(self) -> tuple[int, int] | None:
         """The only height and width that it takes; None where it takes many."""

@@ -39,6 +39,11 @@ class SourcedNetwork(ModuleNetwork):
 
     def parts(self, graph: fx.Graph) -> Parts:
         """By :attr:`head`."""
+        heads = [head.strip() for head in self.head.split(",") if head.strip()]
+        return parts_by_head(graph, ROOT, [f"{ROOT}.{head}" for head in heads])
+
+    def explain_parts(self, graph: fx.Graph) -> None:
+        """Say where the head begins where nobody has."""
         if not self.head:
             paths = (
                 module_path(node).removeprefix(f"{ROOT}.") for node in last_convolutions(graph)
@@ -48,8 +53,6 @@ class SourcedNetwork(ModuleNetwork):
                 self.label,
                 " and ".join(sorted(paths)),
             )
-        heads = [head.strip() for head in self.head.split(",") if head.strip()]
-        return parts_by_head(graph, ROOT, [f"{ROOT}.{head}" for head in heads])
 
 
 def folder_photos(folder: Path, channels: int) -> Sequence[NDArray[np.uint8]]:

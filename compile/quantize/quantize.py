@@ -128,6 +128,7 @@ def _quantize(
     convert."""
     # Guards would tie the graph to the size of the crops.
     graph = export_network(network, wrapper, (crops[:1],)).module(check_guards=False)
+    network.explain_parts(graph.graph)
     parts = network.parts(graph.graph)
     quantizer = SchemeQuantizer(scheme, parts, network.known_ranges)
     wanted = count_convolutions(folded, graph.graph, parts)

@@ -172,7 +172,7 @@ class SchemeQuantizer(Quantizer):
         self._specifications = specifications
         self._parts = parts
         self._known_ranges = {path: _fixed(*numbers) for path, numbers in known_ranges.items()}
-        self._precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head}
+        self._precisions = precisions_of(parts, scheme)
         self.convolutions: Counter[str] = Counter()
 
     def annotate(self, model: GraphModule) -> GraphModule:
@@ -198,7 +198,7 @@ class SchemeQuantizer(Quantizer):
         """Nothing: :func:`compile.quantize.quantize.quantize_network` checks the result."""
 
     def _is_ours(self, node: Node) -> bool:
-        if node.op != "call_function" or node.target not in QUANTIZED or not _has_kernel(node):
+        if node.op != "call_function" or why_not_quantized(node):
             return False
         return self._precision(node) is not Precision.FLOAT
 
@@ -217,7 +217,7 @@ class SchemeQuantizer(Quantizer):
         }
 
     def _precision(self, node: Node) -> Precision:
-        return self._precisions.get(self._parts.get(node, ""), Precision.FLOAT)
+        return self._precisions.get(node, Precision.FLOAT)
 
     def _sharing_groups(self, nodes: list[Node]) -> dict[Node, QuantizationSpecBase]:
         """How the output of each of ``nodes`` (in the graph's order) is quantized.
@@ -290,21 +290,32 @@ def _activations_of(node: Node) -> list[Node]:
     return [arg for arg in node.args[:count] if isinstance(arg, Node) and arg.op != "get_attr"]
 
 
-def _has_kernel(node: Node) -> bool:
-    """False for a border that is not made of what is inside, for corners that are aligned, for a
-    maximum over anything but the channels, and for a mean over neither those nor all pixels."""
+def precisions_of(parts: Parts, scheme: Scheme) -> dict[Node, Precision]:
+    """The precision that ``scheme`` wants each operation in."""
+    precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head}
+    return {node: precisions[part] for node, part in parts.items()}
+
+
+def why_not_quantized(node: Node) -> str:
+    """Why the operation ``node`` is in float under every scheme; "" where it need not be."""
+    if node.target not in QUANTIZED:
+        return "it has no integer kernel"
     if node.target is aten.pad.default:
         mode, widths = (*node.args, "constant")[2], node.args[1]
         assert isinstance(widths, list | tuple)
-        return mode in ("reflect", "replicate") or max(widths) <= 0
-    if node.target is aten.amax.default:
-        return list(node.args[1:]) == [[1], True]
+        if mode not in ("reflect", "replicate") and max(widths) > 0:
+            return f"a border of mode {mode} has no integer kernel"
+    if node.target is aten.amax.default and list(node.args[1:]) != [[1], True]:
+        return "a maximum is lowered over channels only, with keepdim"
     if node.target is aten.mean.dim:
         axes, keepdim = (*node.args[1:], False)[:2]
         assert isinstance(axes, list | tuple)
         # Of four axes.
-        return bool(keepdim) and sorted(int(str(axis)) % 4 for axis in axes) in ([1], [2, 3])
-    return node.target is not aten.upsample_bilinear2d.vec or not node.args[2]
+        if not keepdim or sorted(int(str(axis)) % 4 for axis in axes) not in ([1], [2, 3]):
+            return "a mean is lowered over all channels or all pixels only, with keepdim"
+    if node.target is aten.upsample_bilinear2d.vec and node.args[2]:
+        return "bilinear resizing with aligned corners has no integer kernel"
+    return ""
 
 
 def _is_scaling(node: Node) -> bool:

@@ -53,7 +53,7 @@ def test_steps_by_themselves_are_a_build(
     whole = build_network(request, Progress(Console(quiet=True)), program)
     (library,) = executables
     assert (steps / library).read_bytes() == whole.library.read_bytes()
-    manifest = describe_build(request, spec, plan, report, whole.manifest.files)
+    manifest = describe_build(request, program, spec, plan, report, whole.manifest.files)
     assert manifest == whole.manifest
 
 
