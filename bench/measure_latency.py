@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES, engine_named
 from bench.own_builds import OwnBuilds
+from bench.session.compare_outputs import compare_pictures, compare_tensors
 from bench.session.device import Device, device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
 from bench.session.interleave import Measured, measure
@@ -29,12 +31,13 @@ from compile.build_request import parse_size
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.networks.mqnet.run_pytorch import run_module
+from compile.networks.mqnet.run_pytorch import run_on_frame
 from compile.networks.network import Network
 from compile.networks.registry import MQNET, built_network, find_network
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
 from compile.support.errors import MqnetError, TargetError
+from compile.support.frame import Frame, frame_of
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import check_threads
@@ -267,7 +270,8 @@ def _sizes(
     request: LatencyRequest, network: Network, artefacts: Sequence[Artefact]
 ) -> list[tuple[int, int]]:
     if not artefacts:
-        sizes = request.sizes or (None if network.size else "256x256",)
+        usual = "256x256" if network.any_size and not network.size else None
+        sizes = request.sizes or (usual,)
         return list(dict.fromkeys(parse_size(size, network) for size in sizes))
     if request.sizes:
         raise MqnetError(
@@ -324,24 +328,22 @@ def _session(
         TargetError: the device cannot be had, or went away.
     """
     size, threads = jobs[0].size, jobs[0].threads
-    # A network of the user's own may take grey pictures, or RAW ones of four channels.
-    channels = np.arange(network.channels) % 3
-    photos = [
-        np.ascontiguousarray(fit_photo(read_photo(path), *size, "resize")[0][..., channels])
-        for path in bundled_photos("test")
-    ]
+    frames = _frames(network, size)
     with contextlib.ExitStack() as stack:
         step = stack.enter_context(progress.phase(f"{size_text(size)}, threads: {threads}"))
         step.describe("PyTorch")
         net = network.load(network.weights(fine_tuned=False))
         wrapper = network.export_wrapper(net, torch.float32).eval()
         with contextlib.redirect_stdout(sys.stderr):  # A user's network may print.
-            references = [run_module(wrapper, photo) for photo in photos]
+            references = [run_on_frame(wrapper, frame) for frame in frames]
         device = None
         if request.device is not None:
             device = stack.enter_context(open_device(request.device, threads))
+        compare = compare_tensors
+        if network.makes_pictures:
+            compare = partial(compare_pictures, decode=network.decode)
         results += measure(
-            jobs, photos, references, request.seconds, step.describe, device, network.decode
+            jobs, frames, references, request.seconds, step.describe, device, compare
         )
     if any(result.problem == "interrupted" for result in results):
         raise KeyboardInterrupt
@@ -350,6 +352,18 @@ def _session(
             f"{request.device} was lost in the middle ({device.gone}): what was measured before is "
             f"in {request.out}, and marked; see what device/serve.py says there, or start it again"
         )
+
+
+def _frames(network: Network, size: tuple[int, int]) -> list[Frame]:
+    """The bundled photographs at ``size``, or the network's own tensors."""
+    if not network.takes_photographs:
+        return [tuple(tensor.numpy() for tensor in network.example_inputs(*size))]
+    # A network of the user's own may take grey pictures, or RAW ones of four channels.
+    channels = np.arange(network.channels) % 3
+    return [
+        frame_of(fit_photo(read_photo(path), *size, "resize")[0][..., channels])
+        for path in bundled_photos("test")
+    ]
 
 
 def _check_any_is_measured(results: Sequence[Measured], out: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from compile.support.build_cache import BuildCache
     from compile.support.progress import Progress
 
+# Of the networks that have names, as Network.default_size says, which takes seconds to import.
 _SIZE = "768x1280"
 
 
@@ -57,7 +58,7 @@ class Options:
 
     size: str | None = None
     """Height x width of the picture in pixels, rounded up to what the network takes: MQNet
-    multiples of 32. 768x1280 unless given, or that of a file of your own."""
+    multiples of 32. 768x1280 unless given, or that of your own example input or file."""
 
     threads: int | None = None
     """The most threads that a frame may run on: compile/infer.py and bench/latency.py take any

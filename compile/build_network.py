@@ -17,7 +17,7 @@ import tvm
 from torch.export import ExportedProgram
 
 from compile.artefact.describe_coverage import describe_coverage
-from compile.artefact.describe_interface import Interface, describe_interface
+from compile.artefact.describe_interface import Interface, describe_interface, name_tensors
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
 from compile.artefact.explain_floats import explain_floats, list_not_lowered
 from compile.artefact.keep_artefact import (
@@ -57,7 +57,7 @@ from compile.pipeline import (
 from compile.place_network import Part, place_network
 from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
-from compile.quantize.quantize import quantize_network
+from compile.quantize.quantize import crop_size, quantize_network
 from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import log_for_builds, records_name
 from compile.support.atomic import make_folder, write_atomically
@@ -158,14 +158,14 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     network.check_scheme(scheme.name, scheme.calibrates)
     net = network.load(weights)
     network.check_size(*request.size)
-    key = program_key(network, scheme, weights, net) if cache.is_on else ""
+    crop = crop_size(network, net, *request.size)
+    key = program_key(network, scheme, weights, net, crop) if cache.is_on else ""
     found = find_program(cache, key, network, network.example_inputs(*request.size))
     if found is not None:
         return found
-    photos = network.calibration_photos()
-    check_output(
-        network, net, photos, f"checkpoint {weights}" if weights else f"network {network.title}"
-    )
+    photos = network.calibration_photos() if network.takes_photographs else ()
+    whose = f"checkpoint {weights}" if weights else f"network {network.title}"
+    check_output(network, net, photos, whose, crop)
     program = quantize_network(network, net, scheme, photos, *request.size)
     if cache.is_on:
         keep_program(cache, key, program)
@@ -252,7 +252,7 @@ def describe_build(
         linked: of the last library.
         files: the libraries.
     """
-    checkpoint, interface = request.weights, plan.interface
+    checkpoint, interface, network = request.weights, plan.interface, request.network
     calls = [list_calls(planned.module, planned.part.name) for planned in plan.parts]
     split = None
     if request.on_processor is not None:
@@ -260,17 +260,17 @@ def describe_build(
     return Manifest(
         format=FORMAT,
         scheme=request.scheme,
-        network=request.network.title,
-        parameters={} if request.network.name == MQNET else request.network.parameters,
-        decoding=request.network.decoding,
-        attention=request.network.parameters.get("attention", "none"),
+        network=network.title,
+        parameters={} if network.name == MQNET else network.parameters,
+        decoding=network.decoding,
+        attention=network.parameters.get("attention", "none"),
         checkpoint=None
         if checkpoint is None
         else CheckpointFacts(checkpoint.name, sha256_of(checkpoint)),
         target=describe_target(spec),
         threads=max(planned.part.options.threads for planned in plan.parts),
-        input=interface.input,
-        output=interface.output,
+        inputs=name_tensors(interface.inputs, network.input_names, network.takes_photographs),
+        outputs=name_tensors(interface.outputs, network.output_names, network.makes_pictures),
         boundary=interface.boundary,
         split=split,
         parts=_parts_of(plan),

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Send photographs through a built network: writes HDR pictures.
+    """Send photographs through a built network: writes HDR pictures, or files of tensors.
 
     Examples:
     python compile/infer.py build/host-mixed-ca-768x1280 photo.jpg -o photo.avif
     python compile/infer.py build/host-mixed-ca-768x1280 *.jpg -o hdr/ --format exr
+    python compile/infer.py build/host-int8-my_net-1x16 in.npz -o out.npz
     """
 
     artefact: tyro.conf.Positional[Path]
@@ -31,14 +32,16 @@ class Options:
     photos: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO [PHOTO ...]")
     ]
-    """JPEG or PNG files of any size and colour space but HDR."""
+    """JPEG or PNG files of any size and colour space but HDR; .npz or .npy files for a network that
+    takes tensors, with those by the names of its inputs."""
 
     output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o"], metavar="PATH")]
-    """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear) or .png (tone-mapped preview); or a
-    folder, for any number of photographs: one that is there, or a name that ends in /."""
+    """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear), .png (tone-mapped preview), .npz
+    or .npy (what the network gives, as it is); or a folder, for any number of photographs: one that
+    is there, or a name that ends in /."""
 
-    format: Literal["avif", "exr", "png"] | None = None
-    """Of the files in a folder; avif unless given."""
+    format: Literal["avif", "exr", "png", "npz"] | None = None
+    """Of the files in a folder; avif unless given, or npz of a network that makes no pictures."""
 
     quality: int | None = None
     """Of AVIF, 0 to 100; 95 unless given."""
@@ -73,19 +76,33 @@ def _infer(options: Options) -> None:
 
     import_tvm_alone()
     from device.runtime.infer_photos import infer_photos
+    from device.runtime.infer_tensors import infer_tensors
     from device.runtime.plan_outputs import plan_outputs
     from device.runtime.run_artefact import Session
+    from device.runtime.tensor_files import TENSOR_ENDINGS
 
-    outputs = plan_outputs(options.photos, options.output, options.format, options.artefact)
-    hdr = _hdr_options(options, outputs[0][1].suffix.lower())
     artefact = open_artefact(options.artefact)
-    artefact.check_makes_pictures()
+    outputs = plan_outputs(
+        options.photos,
+        options.output,
+        options.format,
+        options.artefact,
+        "avif" if artefact.manifest.makes_pictures else "npz",
+    )
+    ending = outputs[0][1].suffix.lower()
+    hdr = _hdr_options(options, ending)
+    if ending not in TENSOR_ENDINGS:
+        artefact.check_makes_pictures()
     session = Session(artefact, options.threads)
     if outputs[0][1] != Path(options.output):
         make_folder(Path(options.output))
     mode: Literal["pad", "resize"] = "resize" if options.resize else "pad"
     failures = []
-    for result in infer_photos(session, outputs, mode, hdr, not options.no_exif, stderr):
+    if ending in TENSOR_ENDINGS:
+        results = infer_tensors(session, outputs, mode, stderr)
+    else:
+        results = infer_photos(session, outputs, mode, hdr, not options.no_exif, stderr)
+    for result in results:
         if result.error is not None:
             failures.append(result.error)
         if options.json:

@@ -46,7 +46,8 @@ class Options:
     """Path of the module of your network that keeps float activations, as of compile/build.py."""
 
     size: str | None = None
-    """Height x width of the picture in pixels: kernels of another size are other kernels."""
+    """Height x width of the picture in pixels: kernels of another size are other kernels. 768x1280
+    unless given, or that of your own example input or file."""
 
     trials: int = 4000
     """The most candidates; the session ends before, where less than 1 % is to be gained."""

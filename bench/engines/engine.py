@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from compile.support.frame import Frame
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Engine(ABC):
     """A network in an engine, in a process of its own that is pinned to ``job.threads`` cores.
 
     What each engine would do once per photograph anyway (bytes to its input format) happens in
-    ``set_photo`` and is not timed.
+    ``set_inputs`` and is not timed.
 
     Attributes:
         name: what a command line and a file call it.
@@ -85,13 +84,14 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3], as the input of the runs that follow."""
+    def set_inputs(self, frame: Frame) -> None:
+        """Take ``frame``, of a network of photographs one of uint8 [1,H,W,C], as the inputs of the
+        runs that follow."""
 
     @abstractmethod
     def run(self) -> None:
         """Compute one frame: this is timed."""
 
     @abstractmethod
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
+    def outputs(self) -> Frame:
+        """Return those of the last frame, of MQNet H, float32 [1,H,W,3]."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.engines.engine import Engine, Job
 from bench.peers.peer_files import litert_name, peer_file
+from compile.support.frame import Frame
 
 if TYPE_CHECKING:
     from device.server.litert_file import LiteRTFile
@@ -32,14 +30,14 @@ class LiteRT(Engine):
         file = LiteRTFile(peer_file(litert_name(job.scheme, job.size)), job.threads)
         self._file, self.version = file, file.version
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        self._file.set_photo(photo)
+    def set_inputs(self, frame: Frame) -> None:
+        """Take a photograph, uint8 [1,H,W,3]."""
+        self._file.set_inputs(frame)
 
     def run(self) -> None:
         """Compute one frame."""
         self._file.run()
 
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
-        return self._file.output()
+    def outputs(self) -> Frame:
+        """Return H of the last frame, float32 [1,H,W,3]."""
+        return self._file.outputs()

@@ -6,10 +6,10 @@ from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engines.engine import Engine, Job
 from bench.peers.peer_files import peer_file
+from compile.support.frame import Frame
 
 
 class OnnxRuntime(Engine):
@@ -33,14 +33,15 @@ class OnnxRuntime(Engine):
             str(peer_file(f"onnx-{job.scheme}.onnx")), options, providers=["CPUExecutionProvider"]
         )
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        self._x = np.ascontiguousarray(photo.transpose(2, 0, 1)[None] / np.float32(255))
+    def set_inputs(self, frame: Frame) -> None:
+        """Take a photograph, uint8 [1,H,W,3]."""
+        (photo,) = frame
+        self._x = np.ascontiguousarray(photo.transpose(0, 3, 1, 2) / np.float32(255))
 
     def run(self) -> None:
         """Compute one frame."""
         (self._y,) = self._session.run(None, {"x": self._x})
 
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
-        return self._y[0].transpose(1, 2, 0)
+    def outputs(self) -> Frame:
+        """Return H of the last frame, float32 [1,H,W,3]."""
+        return (self._y.transpose(0, 2, 3, 1),)

@@ -6,10 +6,10 @@ from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engines.engine import Engine, Job
 from bench.peers.peer_files import peer_file
+from compile.support.frame import Frame
 
 
 class OpenVino(Engine):
@@ -38,15 +38,16 @@ class OpenVino(Engine):
         )
         self._request = compiled.create_infer_request()
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        self._x = np.ascontiguousarray(photo.transpose(2, 0, 1)[None] / np.float32(255))
+    def set_inputs(self, frame: Frame) -> None:
+        """Take a photograph, uint8 [1,H,W,3]."""
+        (photo,) = frame
+        self._x = np.ascontiguousarray(photo.transpose(0, 3, 1, 2) / np.float32(255))
         self._request.set_input_tensor(self._new_tensor(self._x, shared_memory=True))
 
     def run(self) -> None:
         """Compute one frame."""
         self._request.infer()
 
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
-        return self._request.get_output_tensor().data[0].transpose(1, 2, 0).copy()
+    def outputs(self) -> Frame:
+        """Return H of the last frame, float32 [1,H,W,3]."""
+        return (self._request.get_output_tensor().data.transpose(0, 2, 3, 1).copy(),)

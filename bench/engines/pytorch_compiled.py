@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.engines.engine import Job
 from bench.engines.pytorch_eager import PyTorchEager
+from compile.support.frame import Frame
 
 
 class PyTorchCompiled(PyTorchEager):
@@ -28,9 +26,9 @@ class PyTorchCompiled(PyTorchEager):
         self._net = self._torch.compile(self._net)
         self._compiled = False
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        super().set_photo(photo)
+    def set_inputs(self, frame: Frame) -> None:
+        """Take ``frame``."""
+        super().set_inputs(frame)
         if not self._compiled:
             self.run()
             self._compiled = True

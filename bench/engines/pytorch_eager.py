@@ -6,9 +6,9 @@ from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engines.engine import Engine, Job
+from compile.support.frame import Frame
 
 
 class PyTorchEager(Engine):
@@ -29,22 +29,31 @@ class PyTorchEager(Engine):
         self._torch = torch
         self.version = version("torch")
         torch.set_num_threads(job.threads)
-        network = built_network(job.network, job.parameters)
+        self._network = network = built_network(job.network, job.parameters)
         net = fold_batch_norms(network.load(network.weights(fine_tuned=False)))
         # torch says of this method that it takes no memory format alone.
         self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
+    def set_inputs(self, frame: Frame) -> None:
+        """Take ``frame``."""
         torch = self._torch
-        x = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None] / 255
-        self._x = x.contiguous(memory_format=torch.channels_last)
+        inputs = [torch.from_numpy(np.array(tensor)) for tensor in frame]
+        if self._network.takes_photographs:
+            inputs = [photo.permute(0, 3, 1, 2) / 255 for photo in inputs]
+        self._x = [
+            x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs
+        ]
 
     def run(self) -> None:
         """Compute one frame."""
         with self._torch.inference_mode():
-            self._y = self._net(self._x)
+            self._y = self._net(*self._x)
 
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
-        return self._y[0].permute(1, 2, 0).contiguous().numpy()
+    def outputs(self) -> Frame:
+        """Return those of the last frame."""
+        from compile.networks.export_wrapper import named_outputs
+
+        outputs = list(named_outputs(self._y).values())
+        if self._network.makes_pictures:
+            outputs = [picture.permute(0, 2, 3, 1) for picture in outputs]
+        return tuple(tensor.contiguous().numpy() for tensor in outputs)

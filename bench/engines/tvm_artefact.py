@@ -6,10 +6,8 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.engines.engine import Engine, Job
+from compile.support.frame import Frame
 from device.runtime.gpu_name import gpu_name
 
 if TYPE_CHECKING:
@@ -39,17 +37,17 @@ class TvmArtefact(Engine):
         self._session = Session(artefact, job.threads)
         self.version = version_here(artefact)
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        self._photo = photo
+    def set_inputs(self, frame: Frame) -> None:
+        """Take ``frame``."""
+        self._frame = frame
 
     def run(self) -> None:
         """Compute one frame, the copies into and out of TVM's tensors included."""
-        self._output, _ = self._session.run(self._photo)
+        self._outputs, _ = self._session.run_frame(self._frame)
 
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
-        return self._output
+    def outputs(self) -> Frame:
+        """Return those of the last frame."""
+        return self._outputs
 
 
 class TvmImages(TvmArtefact):

@@ -6,9 +6,9 @@ from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engines.engine import Engine, Job
+from compile.support.frame import Frame
 
 
 class TvmStock(Engine):
@@ -44,15 +44,16 @@ class TvmStock(Engine):
         library = tvm.compile(module, tvm_target(load_target("host")))
         self._vm = relax.VirtualMachine(library, tvm.cpu())
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
-        x = np.ascontiguousarray(photo.transpose(2, 0, 1)[None] / np.float32(255))
+    def set_inputs(self, frame: Frame) -> None:
+        """Take a photograph, uint8 [1,H,W,3]."""
+        (photo,) = frame
+        x = np.ascontiguousarray(photo.transpose(0, 3, 1, 2) / np.float32(255))
         self._x = self._new_tensor(x)
 
     def run(self) -> None:
         """Compute one frame."""
         (self._y,) = self._vm["main"](self._x)
 
-    def output(self) -> NDArray[np.float32]:
-        """Return H of the last frame, float32 [H,W,3]."""
-        return self._y.numpy()[0].transpose(1, 2, 0)
+    def outputs(self) -> Frame:
+        """Return H of the last frame, float32 [1,H,W,3]."""
+        return (self._y.numpy().transpose(0, 2, 3, 1),)

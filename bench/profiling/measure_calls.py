@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engines.tvm_artefact import version_here
 from bench.profiling.join_calls import kernels_of
@@ -19,6 +18,7 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
 from compile.support.errors import TargetError
+from compile.support.frame import Frame, frame_of
 from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
@@ -57,7 +57,7 @@ def measure_here(artefact: Artefact, frames: int, progress: Progress) -> Measure
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     with progress.phase(f"{frames} frames"):
         network = Session(artefact, 1).network
-        network.set_photo(_photo(artefact))
+        network.set_inputs(_frame(artefact))
         calls = time_calls(network, kernels_of(artefact), frames, _WARM_UP)
     with progress.phase("limits of the core"):
         limits = measure_this_core(described_processor(artefact.manifest.target))
@@ -74,7 +74,7 @@ def measure_there(
         TargetError: no such device, or it cannot be reached.
         ArtefactError: it does not run there.
     """
-    asked = artefact, _photo(artefact), kernels_of(artefact), frames, _WARM_UP
+    asked = artefact, _frame(artefact), kernels_of(artefact), frames, _WARM_UP
     with progress.phase(f"{frames} frames on {address}"), open_device(address) as device:
         device.check_runs(artefact.manifest.target.name, artefact.needs)
         environment = device_environment(device) | describe_repository()
@@ -86,7 +86,12 @@ def measure_there(
     return MeasuredCalls(calls, limits, environment, version)
 
 
-def _photo(artefact: Artefact) -> NDArray[np.uint8]:
+def _frame(artefact: Artefact) -> Frame:
+    """A photograph, or random numbers."""
+    inputs = artefact.manifest.inputs
+    if not artefact.manifest.takes_photographs:
+        random = np.random.default_rng(0)
+        return tuple(random.random(one.shape).astype(one.dtype) for one in inputs)
     photo, _ = fit_photo(read_photo(bundled_photos("test")[0]), *artefact.size, "resize")
     # A network of the user's own may take grey pictures, or RAW ones of four channels.
-    return photo[..., np.arange(artefact.manifest.input.shape[3]) % 3]
+    return frame_of(photo[..., np.arange(inputs[0].shape[3]) % 3])

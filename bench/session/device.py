@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES
 from bench.peers.peer_files import litert_name, peer_file
@@ -18,6 +15,7 @@ from bench.session.clock import CoreLimits, measure_core
 from compile.artefact.reader import Artefact, open_artefact
 from compile.support.cli import stderr
 from compile.support.errors import TargetError
+from compile.support.frame import Frame
 from device.client.address import DeviceAddress
 from device.client.connection import Connection
 from device.client.device_session import LONGEST_SECONDS, DeviceSession
@@ -45,14 +43,14 @@ class Device(DeviceSession):
     def time_calls(
         self,
         artefact: Artefact,
-        photo: NDArray[np.uint8],
+        frame: Frame,
         kernels: Collection[str],
         frames: int,
         warm_up: int,
     ) -> tuple[str | None, list[TimedCall]]:
         """Version of TVM there, with the GPU's name, and what
         :func:`device.server.kernel_calls.time_calls` says of the network of ``artefact``."""
-        asked = photo, list(kernels), frames, warm_up
+        asked = frame, list(kernels), frames, warm_up
         return self.run(_time_calls, artefact.library.parent, *asked).get()
 
     def measure_core(self, spec: TargetSpec) -> CoreLimits:
@@ -73,9 +71,9 @@ class RemoteEngine:
     version: str | None
     _frame_seconds: float = 0.0
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
-        return self.device.run(_output, self.number, photo).get()
+    def outputs(self, frame: Frame) -> Frame:
+        """What the network makes of ``frame``; later frames have the same inputs."""
+        return self.device.run(_outputs, self.number, frame).get()
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock and CPU seconds, as the device's clocks have them."""
@@ -145,8 +143,8 @@ def _start(connection: Connection, job: Job) -> tuple[int, str | None]:
     return len(networks) - 1, networks[-1].version
 
 
-def _output(connection: Connection, number: int, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return connection.kept["networks"][number].output(photo)
+def _outputs(connection: Connection, number: int, frame: Frame) -> Frame:
+    return connection.kept["networks"][number].outputs(frame)
 
 
 def _time_frames(

@@ -9,17 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engines.engine import Job
+from bench.session.compare_outputs import compare_pictures
 from bench.session.location import Location, StartedEngine, ThisMachine
 from bench.session.worker import Memory
-from compile.imaging.decode_hdr import decode_hdr, mu_law
-from compile.imaging.metrics import psnr
+from compile.support.frame import Frame
 from compile.support.outcome import WorkerError
 
-Decoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From a network's output to linear light, of the same shape."""
+Comparison = Callable[[Frame, Frame], float]
+"""The dB of a network's outputs against others."""
 
 _SEED = 0
 # Long enough that the caches are the engine's own again, short enough for many turns.
@@ -40,7 +39,7 @@ class Measured:
         wall, cpu: seconds of every frame, a list for every visit; CPU seconds may be fewer, or
             none.
         memory: of the process; None where it is not known.
-        psnr_db: mean over the photographs against PyTorch float32, in mu-law light.
+        psnr_db: mean over the frames against PyTorch float32, in mu-law light of pictures.
         problem: why there is nothing, or nothing more; "" where all went well.
         flags: of the machine while it was measured.
     """
@@ -57,34 +56,33 @@ class Measured:
 
 def measure(
     jobs: Sequence[Job],
-    photos: Sequence[NDArray[np.uint8]],
-    references: Sequence[NDArray[np.float32]],
+    frames: Sequence[Frame],
+    references: Sequence[Frame],
     seconds: float,
     report: Callable[[str], None],
     location: Location | None = None,
-    decode: Decoder = decode_hdr,
+    compare: Comparison = compare_pictures,
 ) -> list[Measured]:
     """Time ``jobs``, all of one size and number of threads, about ``seconds`` each.
 
-    ``photos`` are uint8 [H,W,3] of that size and ``references`` what PyTorch makes of them,
-    float32, which ``decode`` turns into light. ``report`` is told what happens. They run on this
-    machine unless another ``location`` is given. Ctrl-C ends the session; what there is by then is
-    returned, and marked.
+    ``references`` are what PyTorch makes of ``frames``; ``compare`` gives the dB of other outputs
+    against one. ``report`` is told what happens. They run on this machine unless another
+    ``location`` is given. Ctrl-C ends the session; what there is by then is returned, and marked.
     """
     where: Location = ThisMachine(jobs[0].threads) if location is None else location
     results = [Measured(job) for job in jobs]
     workers: dict[int, StartedEngine] = {}
-    frames: dict[int, int] = {}
+    counts: dict[int, int] = {}
     try:
         for index, result in enumerate(results):
             report(f"{result.job.engine} {result.job.scheme} starts")
             try:
                 workers[index] = where.start(result.job)
-                _prepare(workers[index], result, photos, references, decode)
-                frames[index] = _frames_per_visit(workers[index])
+                _prepare(workers[index], result, frames, references, compare)
+                counts[index] = _frames_per_visit(workers[index])
             except WorkerError as error:
                 _drop(workers, index, result, error)
-        _take_turns(workers, results, frames, seconds, report)
+        _take_turns(workers, results, counts, seconds, report)
     except KeyboardInterrupt:
         for result in results:
             result.problem = result.problem or "interrupted"
@@ -99,14 +97,14 @@ def measure(
 def _prepare(
     worker: StartedEngine,
     result: Measured,
-    photos: Sequence[NDArray[np.uint8]],
-    references: Sequence[NDArray[np.float32]],
-    decode: Decoder,
+    frames: Sequence[Frame],
+    references: Sequence[Frame],
+    compare: Comparison,
 ) -> None:
     result.version = worker.version
     agreements = [
-        psnr(mu_law(decode(worker.output(photo))), mu_law(decode(reference)))
-        for photo, reference in zip(photos, references, strict=True)
+        compare(worker.outputs(frame), reference)
+        for frame, reference in zip(frames, references, strict=True)
     ]
     result.psnr_db = float(np.mean(agreements))
     result.memory = worker.memory()

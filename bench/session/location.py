@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.engines.engine import Job
 from bench.session.environment import MachineTimes
 from bench.session.worker import Memory, Worker
+from compile.support.frame import Frame
 
 
 class StartedEngine(Protocol):
@@ -20,8 +18,8 @@ class StartedEngine(Protocol):
     def version(self) -> str | None:
         """Of the engine; None where it cannot be known."""
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
+    def outputs(self, frame: Frame) -> Frame:
+        """What the network makes of ``frame``; later frames have the same inputs."""
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock seconds of each of ``count`` frames after one untimed, and CPU seconds per

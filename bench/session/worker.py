@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.engines.engine import Engine, Job
 from bench.engines.registry import ENGINES
+from compile.support.frame import Frame
 from compile.support.outcome import WorkerError
 from compile.support.worker_process import WorkerProcess
 
@@ -62,9 +60,9 @@ class Worker:
             raise
         self.sleep()
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
-        return self._ask(_output, photo)
+    def outputs(self, frame: Frame) -> Frame:
+        """What the network makes of ``frame``; later frames have the same inputs."""
+        return self._ask(_outputs, frame)
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock and process CPU seconds of each of ``count`` frames, after one untimed."""
@@ -136,11 +134,11 @@ def _version() -> str:
     return _loaded.engine.version
 
 
-def _output(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    _loaded.engine.set_photo(photo)
+def _outputs(frame: Frame) -> Frame:
+    _loaded.engine.set_inputs(frame)
     _loaded.engine.run()
     _loaded.activations = _loaded.activations or _memory("VmHWM") - _loaded.resident
-    return _loaded.engine.output()
+    return _loaded.engine.outputs()
 
 
 def _needed_memory() -> Memory:

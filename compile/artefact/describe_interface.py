@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import tvm
 from tvm import relax
 
-from compile.artefact.manifest import BoundaryTensor, NetworkTensor
+from compile.artefact.manifest import PICTURE, BoundaryTensor, NetworkTensor
 from compile.graph.constants import definitions_of
 from compile.graph.parts import HEAD, INPUT, MAIN, parts_among
 from compile.graph.quantized_graph import op_name, quantization_of
@@ -18,35 +20,48 @@ class Interface:
     """What goes into a network, what comes out, and what its parts pass on.
 
     Attributes:
-        input, output: of the whole network.
+        inputs, outputs: of the whole network.
         boundary: what each head reads of the backbones; empty without them.
         head_arguments: of the head, in order: :data:`compile.graph.parts.INPUT`, or the number of
             the backbone's result; empty without the two.
     """
 
-    input: NetworkTensor
-    output: NetworkTensor
+    inputs: tuple[NetworkTensor, ...]
+    outputs: tuple[NetworkTensor, ...]
     boundary: tuple[BoundaryTensor, ...]
     head_arguments: tuple[str | int, ...]
 
 
 def describe_interface(partitioned: tvm.IRModule) -> Interface:
-    """Describe a module from :func:`compile.pipeline.partition_network`."""
+    """Describe a module from :func:`compile.pipeline.partition_network`, whose tensors get names
+    and layouts by :func:`name_tensors`."""
     main = partitioned[MAIN]
-    (photo,) = main.params
+    results = [main.ret_ty]
+    if isinstance(main.ret_ty, relax.TupleType):
+        results = list(main.ret_ty.fields)
     parts = parts_among(var.name_hint for var in partitioned.get_global_vars())
     heads = [part for part in parts if part.startswith(HEAD)]
     return Interface(
-        _tensor(photo.name, photo.ty),
-        _tensor("h", main.ret_ty),
+        tuple(_tensor(param.name, param.ty) for param in main.params),
+        tuple(_tensor(f"output_{index}", kind) for index, kind in enumerate(results)),
         tuple(tensor for head in heads for tensor in _boundary(partitioned[head])),
         _head_arguments(main) if heads else (),
     )
 
 
+def name_tensors(
+    tensors: Sequence[NetworkTensor], names: Sequence[str], are_pictures: bool
+) -> tuple[NetworkTensor, ...]:
+    """Return ``tensors``, which ``are_pictures`` or not, as a network names them."""
+    layout = PICTURE if are_pictures else ""
+    return tuple(
+        msgspec.structs.replace(tensor, name=name, layout=layout)
+        for tensor, name in zip(tensors, names, strict=True)
+    )
+
+
 def _tensor(name: str, kind: relax.TensorType) -> NetworkTensor:
-    batch, second, third, fourth = (int(extent) for extent in kind.shape)
-    return NetworkTensor(name, (batch, second, third, fourth), str(kind.dtype))
+    return NetworkTensor(name, tuple(int(extent) for extent in kind.shape), str(kind.dtype))
 
 
 def _boundary(head: relax.Function) -> tuple[BoundaryTensor, ...]:

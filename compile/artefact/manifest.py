@@ -18,7 +18,11 @@ LIBRARY = "mqnet.so"
 MANIFEST = "manifest.json"
 
 #: Raised when a key of the manifest changes its meaning.
-FORMAT = 2
+FORMAT = 3
+
+
+#: Layout of a photograph or a picture.
+PICTURE = "NHWC"
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -35,18 +39,19 @@ class CheckpointFacts(msgspec.Struct, frozen=True):
 
 
 class NetworkTensor(msgspec.Struct, frozen=True):
-    """The network's input or output.
+    """An input or an output of the network.
 
     Attributes:
-        name: of the parameter; "h" for the output.
-        shape: in the order of ``layout``, with a batch of 1.
+        name: as in a file of tensors.
+        shape: with a batch of 1.
         dtype: as NumPy names it.
+        layout: "NHWC" of a photograph or a picture; "" where it is as the network's module has it.
     """
 
     name: str
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     dtype: str
-    layout: str = "NHWC"
+    layout: str = ""
 
 
 class BoundaryTensor(msgspec.Struct, frozen=True):
@@ -201,8 +206,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     checkpoint: CheckpointFacts | None = None
     target: TargetFacts
     threads: int
-    input: NetworkTensor
-    output: NetworkTensor
+    inputs: tuple[NetworkTensor, ...]
+    outputs: tuple[NetworkTensor, ...]
     boundary: tuple[BoundaryTensor, ...]
     split: SplitFacts | None = None
     parts: tuple[PartSummary, ...]
@@ -219,6 +224,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Raises:
             ValueError: naming what is missing.
         """
+        if not self.inputs or not self.outputs:
+            raise ValueError("`inputs` or `outputs` are empty")
         if not any(part.name == MAIN for part in self.parts):
             raise ValueError(f"`parts` has no part `{MAIN}`")
         for library in (LIBRARY,) if self.split is None else (LIBRARY, HEAD_LIBRARY):
@@ -229,6 +236,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def whole(self) -> PartSummary:
         """The network as it is run, all of its parts together."""
         return next(part for part in self.parts if part.name == MAIN)
+
+    @property
+    def takes_photographs(self) -> bool:
+        """Whether the only input is a photograph."""
+        return self.inputs[0].layout == PICTURE
+
+    @property
+    def makes_pictures(self) -> bool:
+        """Whether the only output is a picture."""
+        return self.outputs[0].layout == PICTURE
 
     @property
     def on_gpu(self) -> bool:

@@ -12,6 +12,7 @@ from compile.artefact.manifest import FORMAT, LIBRARY, MANIFEST, Manifest
 from compile.codegen.link.elf import read_machine
 from compile.support.checksum import sha256_of
 from compile.support.errors import ArtefactError
+from compile.support.frame import frame_size
 from compile.support.json_record import read_record
 
 
@@ -29,9 +30,9 @@ class Artefact:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) in pixels of the image that it takes."""
-        _, height, width, _ = self.manifest.input.shape
-        return height, width
+        """(height, width) in pixels of the image that it takes; of tensors what stands for it."""
+        first = self.manifest.inputs[0]
+        return frame_size(first.shape, first.layout)
 
     def check_makes_pictures(self) -> None:
         """Raise where the network does not make a picture in colour of one of the same size.
@@ -39,13 +40,15 @@ class Artefact:
         Raises:
             ArtefactError: it can be timed, and no photograph sent through it.
         """
-        before, after = self.manifest.input.shape, self.manifest.output.shape
-        if before[3] == 3 and tuple(after) == tuple(before):
+        before, after = self.manifest.inputs[0].shape, self.manifest.outputs[0].shape
+        is_picture = self.manifest.takes_photographs and self.manifest.makes_pictures
+        if is_picture and before[3] == 3 and after == before:
             return
-        found = [f"{height}x{width}x{channels}" for _, height, width, channels in (before, after)]
+        found = ["x".join(map(str, shape[1:])) for shape in (before, after)]
         raise ArtefactError(
-            f"{self.library.parent} makes {found[1]} of {found[0]} (height, width, channels): only "
-            "a network that keeps the size and the 3 channels of a photograph can be sent one"
+            f"{self.library.parent} makes {found[1]} of {found[0]}: only a network that keeps the "
+            "height, the width and the 3 channels of a photograph makes a picture of one; -o out/ "
+            "--format npz writes what it gives"
         )
 
     @property

@@ -7,6 +7,8 @@ it into a table or fold it away.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +28,44 @@ class ExportWrapper(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """The output for the photograph ``image``."""
         x = image.permute(0, 3, 1, 2).to(self.dtype) / 255
-        y = self.net(x)
-        if not isinstance(y, Tensor) or y.ndim != 4:
-            what = f"a tensor {list(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
-            raise TypeError(f"it gives {what}: let it give one picture, a tensor [1, C, H, W]")
+        (y,) = named_outputs(self.net(x)).values()
         return y.permute(0, 2, 3, 1).to(torch.float32)
+
+
+class TensorWrapper(nn.Module):
+    """What gives tensors, all as they are and floats as float32; of a photograph, uint8
+    [1, H, W, C], or of tensors, as they are."""
+
+    def __init__(self, net: nn.Module, dtype: torch.dtype, takes_photographs: bool) -> None:
+        """Wrap ``net``, whose floats are ``dtype``."""
+        super().__init__()
+        self.net = net
+        self.dtype = dtype
+        self.takes_photographs = takes_photographs
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs for ``inputs``, flat."""
+        x = [one.to(self.dtype) if one.is_floating_point() else one for one in inputs]
+        if self.takes_photographs:
+            x = [inputs[0].permute(0, 3, 1, 2).to(self.dtype) / 255]
+        outputs = named_outputs(self.net(*x)).values()
+        return tuple(y.to(torch.float32) if y.is_floating_point() else y for y in outputs)
+
+
+def named_outputs(made: object) -> dict[str, Tensor]:
+    """What a module gives, by name: a dictionary's keys, "output", or "output_0" and so on.
+
+    Raises:
+        TypeError: it is neither a tensor nor a flat tuple, list or dictionary of some.
+    """
+    if isinstance(made, Tensor):
+        return {"output": made}
+    named = made if isinstance(made, Mapping) else None
+    if isinstance(made, tuple | list):
+        named = {f"output_{index}": one for index, one in enumerate(made)}
+    if not named or not all(isinstance(one, Tensor) for one in named.values()):
+        raise TypeError(
+            f"it gives a {type(made).__name__}: let it give a tensor, or a flat tuple or "
+            "dictionary of tensors"
+        )
+    return {str(name): one for name, one in named.items()}

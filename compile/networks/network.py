@@ -1,7 +1,8 @@
 """What the compiler has to be told of a network: the one place where a network and it meet.
 
 A network is a class below :class:`Network` in a file of its own, and a line in
-:mod:`compile.networks.registry`. It takes a photograph and gives an image of the same size.
+:mod:`compile.networks.registry`. It takes a photograph and gives an image of the same size,
+or takes and gives tensors of any kind.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from compile.imaging.bundled import bundled_photos
+from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import padded_size
 from compile.imaging.read_photo import read_photo
-from compile.networks.export_wrapper import ROOT, ExportWrapper
+from compile.networks.export_wrapper import ROOT, ExportWrapper, TensorWrapper
 from compile.networks.parts import Parts, parts_by_backbone
 from compile.support.errors import MqnetError
 
-Decoding = Literal["mqnet", "linear"]
+Decoding = Literal["mqnet", "linear", "srgb"]
 
-_CALIBRATION_SIZE = 256, 256
 _DEFAULT_SIZE = 768, 1280
 
 
@@ -65,8 +66,14 @@ class Network(ABC):
         channels: of the photograph: 3 for RGB.
         size_multiple: height and width must be multiples of this.
         least_side: the least height and width.
-        decoding: what the output means: "mqnet", see :mod:`compile.imaging.decode_hdr`, or
-            "linear", relative linear light, of which 1 is white.
+        decoding: what a picture that it makes means, see
+            :mod:`compile.imaging.decode_picture`.
+        any_size: whether its graph is the same at every size.
+        takes_photographs: whether its only input is a photograph, uint8 [1, H, W, channels] as it
+            is compiled; else it takes tensors of fixed shapes.
+        makes_pictures: whether its only output is a picture, float32 [1, H, W, C] as it is
+            compiled; else it gives tensors.
+        input_names, output_names: of the tensors.
     """
 
     name: ClassVar[str]
@@ -75,6 +82,11 @@ class Network(ABC):
     size_multiple: ClassVar[int] = 1
     least_side: ClassVar[int] = 1
     decoding: ClassVar[Decoding] = "linear"
+    any_size: ClassVar[bool] = True
+    takes_photographs: ClassVar[bool] = True
+    makes_pictures: ClassVar[bool] = True
+    input_names: ClassVar[tuple[str, ...]] = ("image",)
+    output_names: ClassVar[tuple[str, ...]] = ("h",)
 
     @abstractmethod
     def weights(self, fine_tuned: bool) -> Path | None:
@@ -106,16 +118,23 @@ class Network(ABC):
 
         ``net`` must be an attribute :data:`compile.networks.export_wrapper.ROOT` of it.
         """
-        return ExportWrapper(net, dtype)
+        if self.makes_pictures:
+            return ExportWrapper(net, dtype)
+        return TensorWrapper(net, dtype, self.takes_photographs)
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """Inputs of the exported module at a size: uint8 [1, height, width, channels]."""
+        """Inputs of the exported module: a photograph of a size, uint8
+        [1, height, width, channels], or tensors."""
         return (torch.zeros(1, height, width, self.channels, dtype=torch.uint8),)
 
     def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
         """Photographs, uint8 [H, W, channels] of any sizes, on which scales of activations are
         chosen."""
         return [read_photo(path) for path in bundled_photos("calibration")]
+
+    def calibration_tensors(self) -> Sequence[tuple[Tensor, ...]]:
+        """Inputs on which scales are chosen, of a network that takes no photographs."""
+        raise NotImplementedError
 
     def joined_tensors(self, _net: nn.Module) -> Sequence[JoinedTensor]:
         """What is scaled before the network, its batch norms folded, is quantized; a tensor comes
@@ -141,11 +160,6 @@ class Network(ABC):
         return None
 
     @property
-    def calibration_size(self) -> tuple[int, int]:
-        """Height and width of what it is calibrated on."""
-        return self.size or _CALIBRATION_SIZE
-
-    @property
     def scheme(self) -> str:
         """The name of the quantization scheme that its weights have already, "" for none."""
         return ""
@@ -166,7 +180,7 @@ class Network(ABC):
 
     def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """The image that the exported module's ``output`` means, of the same shape."""
-        return output
+        return DECODERS[self.decoding](output)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -199,6 +213,8 @@ class Network(ABC):
         Raises:
             MqnetError: a side is below ``least_side``.
         """
+        if not self.takes_photographs:
+            return height, width
         if min(height, width) < self.least_side:
             least = f"{self.least_side}x{self.least_side}"
             raise MqnetError(f"size {height}x{width} is below {least}, the network's smallest")
@@ -210,6 +226,13 @@ class Network(ABC):
         Raises:
             MqnetError: a side is too small or no multiple of ``size_multiple``.
         """
+        if not self.takes_photographs:
+            if (height, width) != self.size:
+                raise MqnetError(
+                    f"network {self.title} takes tensors of its example's shapes: leave the size "
+                    "out"
+                )
+            return
         multiple = self.size_multiple
         if min(height, width) < self.least_side or height % multiple or width % multiple:
             raise MqnetError(

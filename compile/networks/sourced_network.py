@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,9 @@ class SourcedNetwork(ModuleNetwork):
     Attributes:
         source: the file, and what of it.
         head: path of the module that keeps float activations under a scheme with two precisions,
-            or of several, with commas between; "" for the last convolutions.
+            or of several, with commas between; "" for :attr:`own_heads`, or the last convolutions.
+        own_heads: the same, of the source itself.
+        module_path: of the user's module, in the one that is exported.
         calibrate: folder of photographs to choose scales on, or "".
     """
 
@@ -37,21 +40,24 @@ class SourcedNetwork(ModuleNetwork):
     head: str = ""
     calibrate: str = ""
 
+    own_heads: ClassVar[str] = ""
+    module_path: ClassVar[str] = ROOT
+
     def parts(self, graph: fx.Graph) -> Parts:
-        """By :attr:`head`."""
-        heads = [head.strip() for head in self.head.split(",") if head.strip()]
-        return parts_by_head(graph, ROOT, [f"{ROOT}.{head}" for head in heads])
+        """By :attr:`head` or :attr:`own_heads`."""
+        named = self.head or self.own_heads
+        heads = [head.strip() for head in named.split(",") if head.strip()]
+        return parts_by_head(graph, ROOT, [f"{self.module_path}.{head}" for head in heads])
 
     def explain_parts(self, graph: fx.Graph) -> None:
         """Say where the head begins where nobody has."""
-        if not self.head:
-            paths = (
-                module_path(node).removeprefix(f"{ROOT}.") for node in last_convolutions(graph)
-            )
+        if not self.head and not self.own_heads:
+            root = f"{self.module_path}."
+            last = {module_path(node).removeprefix(root) for node in last_convolutions(graph)}
             log.warning(
                 "%s: the head begins at %s: name another module with --head",
                 self.label,
-                " and ".join(sorted(paths)),
+                " and ".join(sorted(last)) or "its end, since it has no convolution",
             )
 
 

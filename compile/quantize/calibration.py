@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CROP = 256
-"""Height and width of a calibration crop."""
+"""Height and width of a calibration crop, unless the network's graph depends on its size."""
 
 STOPS = (-4.0, 1.5)
 """Least and greatest change of exposure of the crops that are re-exposed."""

@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compile.networks.network import Network
-from compile.quantize.calibration import calibration_crops
+from compile.quantize.calibration import CROP, calibration_crops
 from compile.support.errors import CheckpointError
 
 _SEED = 0
 
 
 def check_output(
-    network: Network, net: nn.Module, photos: Sequence[NDArray[np.uint8]], weights: str
+    network: Network,
+    net: nn.Module,
+    photos: Sequence[NDArray[np.uint8]],
+    weights: str,
+    size: tuple[int, int] = (CROP, CROP),
 ) -> None:
-    """Run ``net``, the module of ``network``, on a crop of the first photograph (uint8 [H, W, 3]).
+    """Run ``net``, the module of ``network``, on a crop of the first photograph (uint8 [H, W, 3])
+    of that ``size``, or on its example inputs.
 
     Raises:
         CheckpointError: a convolution has no weight but 0, or the result a value that is not
@@ -31,15 +36,16 @@ def check_output(
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d) and not module.weight.any():
             raise CheckpointError(f"{weights} has only zeros in '{name}.weight': train it again")
-    crop = torch.from_numpy(calibration_crops(photos[:1], _SEED, 1, network.calibration_size))
     wrapper = network.export_wrapper(net, torch.float32).eval()
+    inputs = network.example_inputs(*size)
+    if network.takes_photographs:
+        inputs = (torch.from_numpy(calibration_crops(photos[:1], _SEED, 1, size)),)
     with torch.no_grad(), redirect_stdout(sys.stderr):  # A user's network may print.
-        output = wrapper(crop)
-    if not torch.isfinite(output).all():
-        raise CheckpointError(
-            f"{weights} makes values that are not finite of a photograph: train it again"
-        )
-    if output.min() == output.max():
-        raise CheckpointError(
-            f"{weights} makes the same value of every pixel of a photograph: train it again"
-        )
+        outputs = wrapper(*inputs)
+    for output in (outputs,) if network.makes_pictures else outputs:
+        if not torch.isfinite(output).all():
+            raise CheckpointError(f"{weights} makes values that are not finite: train it again")
+        if output.min() == output.max() and output.numel() > 1:
+            raise CheckpointError(
+                f"{weights} makes the same value of every element of its output: train it again"
+            )

@@ -24,7 +24,7 @@ _LOUD = [
 
 
 def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
-    """Export ``net``, which stands for ``network``, at the size of ``inputs``, uint8 [1,H,W,C].
+    """Export ``net``, which stands for ``network``, at the size of ``inputs``.
 
     Raises:
         GraphError: it cannot be traced, or does not take this size.
@@ -38,7 +38,6 @@ def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...])
             program = torch.export.export(net, inputs)
         sys.stderr.write(said.getvalue())
     except Exception as error:  # Of the network's own code, or of torch's on seeing it.
-        _, height, width, _ = inputs[0].shape
         reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         if "data-dependent" in reason:
             reason = (
@@ -46,13 +45,19 @@ def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...])
                 f"({reason.strip()})"
             )
         raise GraphError(
-            f"network {network.title} cannot be exported for {height}x{width}: {reason}"
+            f"network {network.title} cannot be exported for {_shape(inputs)}: {reason}"
         ) from error
     finally:
         for logger, level in zip(_LOUD, levels, strict=True):
             logger.setLevel(level)
     _check_no_chance(network, program)
     return program
+
+
+def _shape(inputs: tuple[Tensor, ...]) -> str:
+    if len(inputs) == 1 and inputs[0].dtype is torch.uint8 and inputs[0].ndim == 4:
+        return "{}x{}".format(*inputs[0].shape[1:3])
+    return ", ".join(str(list(one.shape)) for one in inputs)
 
 
 def _check_no_chance(network: Network, program: ExportedProgram) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from compile.networks.network import Network
+from compile.quantize.calibration import CROP
 from compile.quantize.export_network import export_network
 from compile.quantize.schemes import Scheme
 from compile.support.build_cache import BuildCache, content_of, key_of
@@ -25,9 +26,16 @@ _KIND = "program"
 _SOURCES = ("compile/quantize", "compile/networks", "compile/imaging", "compile/support")
 
 
-def program_key(network: Network, scheme: Scheme, weights: Path | None, net: nn.Module) -> str:
-    """Compute the key of ``network``, quantized by ``scheme``: of the file of ``weights``, or where
-    they come with its module ``net``, of that as it is exported, and of its photographs.
+def program_key(
+    network: Network,
+    scheme: Scheme,
+    weights: Path | None,
+    net: nn.Module,
+    crop: tuple[int, int] = (CROP, CROP),
+) -> str:
+    """Compute the key of ``network``, quantized by ``scheme`` on crops of a size: of the file of
+    ``weights``, or where they come with its module ``net``, of that as it is exported, and of its
+    photographs or tensors.
 
     The instruction set that PyTorch computes with is part of it: another one sums in another order,
     and scales differ in their last bits.
@@ -36,22 +44,26 @@ def program_key(network: Network, scheme: Scheme, weights: Path | None, net: nn.
         network.name,
         json.dumps(network.parameters, sort_keys=True),
         scheme.name,
-        *([weights.read_bytes()] if weights is not None else _contents(network, net)),
+        "{}x{}".format(*crop),
+        *([weights.read_bytes()] if weights is not None else _contents(network, net, crop)),
         content_of(_SOURCES),
         *(version(package) for package in ("torch", "torchao", "numpy")),
         torch.backends.cpu.get_cpu_capability(),
     )
 
 
-def _contents(network: Network, net: nn.Module) -> Iterator[bytes]:
+def _contents(network: Network, net: nn.Module, crop: tuple[int, int]) -> Iterator[bytes]:
     for name, tensor in net.state_dict().items():
         yield name.encode()
         yield tensor.contiguous().numpy().tobytes()
     wrapper = network.export_wrapper(net, torch.float32).eval()
-    program = export_network(network, wrapper, network.example_inputs(*network.calibration_size))
+    program = export_network(network, wrapper, network.example_inputs(*crop))
     yield str(program.graph).encode()
-    for photo in network.calibration_photos():
-        yield photo.tobytes()
+    if network.takes_photographs:
+        yield from (photo.tobytes() for photo in network.calibration_photos())
+    else:
+        frames = network.calibration_tensors()
+        yield from (one.numpy().tobytes() for frame in frames for one in frame)
 
 
 def keep_program(cache: BuildCache, key: str, program: ExportedProgram) -> None:

@@ -22,7 +22,7 @@ from torch.fx import GraphModule
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
 from compile.networks.parts import BACKBONE, HEAD, Parts
-from compile.quantize.calibration import calibration_crops
+from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.export_network import export_network
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
@@ -32,6 +32,7 @@ from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.replace_modules import replace_modules
 from compile.quantize.schemes import Precision, Scheme
+from compile.support.errors import GraphError
 
 CROPS = 24
 """How many crops calibrate the network."""
@@ -54,9 +55,10 @@ def quantize_network(
 
     The program takes a uint8 image [1, height, width, 3] and gives float32 [1, height, width, C].
     ``photos``, uint8 [H, W, 3] of any sizes, are read only where activations are quantized.
-    Calibration runs on crops, so that its cost does not depend on the size asked for. Nothing in
-    the graph holds a size (upsampling is by a factor, pooling is to 1x1), so the converted graph is
-    simply exported once more at that size. A network that is quantized already is only exported.
+    Calibration runs on crops, so that its cost does not depend on the size asked for. Where nothing
+    in the graph holds a size (upsampling is by a factor, pooling is to 1x1), the converted graph is
+    simply exported once more at that size; else the crops have that size. A network that is
+    quantized already is only exported.
 
     Raises:
         MqnetError: the network does not take this size.
@@ -69,20 +71,39 @@ def quantize_network(
             network.export_wrapper(net, torch.float32).eval(),
             network.example_inputs(height, width),
         )
+    crop = crop_size(network, net, height, width)
     dtype = getattr(torch, scheme.float_dtype)
-    folded = _with_kernels(network, fold_batch_norms(net)).to(dtype)
+    folded = _with_kernels(network, fold_batch_norms(net), crop).to(dtype)
     with one_thread():
-        program = _quantized(network, folded, scheme, photos, dtype)
+        program = _quantized(network, folded, scheme, photos, dtype, crop)
     return export_network(network, program, network.example_inputs(height, width))
 
 
-def _with_kernels(network: Network, folded: nn.Module) -> nn.Module:
+def crop_size(network: Network, net: nn.Module, height: int, width: int) -> tuple[int, int]:
+    """Height and width of the crops that calibrate ``net``, the module of ``network``, for a size:
+    256x256, unless its graph is another one there.
+
+    Raises:
+        GraphError: it cannot be traced at that size.
+    """
+    if network.size:
+        return network.size
+    if network.any_size or (height, width) == (CROP, CROP):
+        return CROP, CROP
+    wrapper = network.export_wrapper(net, torch.float32).eval()
+    wanted = export_network(network, wrapper, network.example_inputs(height, width))
+    try:
+        usual = export_network(network, wrapper, network.example_inputs(CROP, CROP))
+    except GraphError:
+        return height, width
+    return (CROP, CROP) if str(usual.graph) == str(wanted.graph) else (height, width)
+
+
+def _with_kernels(network: Network, folded: nn.Module, crop: tuple[int, int]) -> nn.Module:
     """``folded`` with modules that have kernels in place of those that have none."""
     if any(isinstance(module, nn.BatchNorm2d) for module in folded.modules()):
         wrapper = network.export_wrapper(folded, torch.float32).eval()
-        graph = export_network(
-            network, wrapper, network.example_inputs(*network.calibration_size)
-        ).graph
+        graph = export_network(network, wrapper, network.example_inputs(*crop)).graph
         fold_traced_batch_norms(folded, graph, ROOT)
     replace_modules(folded)
     return folded
@@ -94,18 +115,20 @@ def _quantized(
     scheme: Scheme,
     photos: Sequence[NDArray[np.uint8]],
     dtype: torch.dtype,
+    crop: tuple[int, int],
 ) -> nn.Module:
     wrapper = network.export_wrapper(folded, dtype).eval()
     if scheme.calibrates:
-        crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, network.calibration_size))
+        if not network.takes_photographs:
+            return _quantize(network, wrapper, folded, scheme, network.calibration_tensors())
+        crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
         if not scheme.fine_tuned:
             # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
             images = crops.permute(0, 3, 1, 2) / 255
             equalize_concats(folded, network.joined_tensors(folded), images)
-        return _quantize(network, wrapper, folded, scheme, crops)
+        return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
     if Precision.WEIGHT_ONLY_INT8 in (scheme.backbone, scheme.head):
-        (crops,) = network.example_inputs(*network.calibration_size)
-        return _quantize(network, wrapper, folded, scheme, crops)
+        return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])
     return wrapper
 
 
@@ -122,21 +145,26 @@ def one_thread() -> Iterator[None]:
 
 
 def _quantize(
-    network: Network, wrapper: nn.Module, folded: nn.Module, scheme: Scheme, crops: Tensor
+    network: Network,
+    wrapper: nn.Module,
+    folded: nn.Module,
+    scheme: Scheme,
+    frames: Sequence[tuple[Tensor, ...]],
 ) -> GraphModule:
-    """Prepare ``wrapper``, around ``folded``, calibrate on ``crops`` (uint8 [n, 256, 256, 3]) and
-    convert."""
+    """Prepare ``wrapper``, around ``folded``, calibrate on the inputs ``frames`` and convert."""
     # Guards would tie the graph to the size of the crops.
-    graph = export_network(network, wrapper, (crops[:1],)).module(check_guards=False)
+    graph = export_network(network, wrapper, frames[0]).module(check_guards=False)
     network.explain_parts(graph.graph)
     parts = network.parts(graph.graph)
-    quantizer = SchemeQuantizer(scheme, parts, network.known_ranges)
+    quantizer = SchemeQuantizer(
+        scheme, parts, network.known_ranges, of_photographs=network.takes_photographs
+    )
     wanted = count_convolutions(folded, graph.graph, parts)
     prepared = prepare_pt2e(graph, quantizer)
     check_complete(wanted, scheme, quantizer.convolutions)
     with torch.no_grad(), observing_in_threads(prepared):
-        for crop in crops:
-            prepared(crop[None])
+        for frame in frames:
+            prepared(*frame)
     converted = convert_pt2e(prepared)
     name_weights(converted)
     log.info("scheme %s: int8 weights in %s", scheme.name, dict(quantizer.convolutions))

@@ -164,12 +164,15 @@ class SchemeQuantizer(Quantizer):
         parts: Parts,
         known_ranges: Mapping[str, tuple[float, int]],
         specifications: Specifications = OBSERVERS,
+        of_photographs: bool = True,
     ) -> None:
         """For one scheme and one graph, whose operations belong to ``parts``. ``known_ranges`` are
         of arithmetic with constants: scale and zero point by the path of the module that does it.
+        Inputs are photographs, whose range is known, or tensors.
         """
         super().__init__()
         self._specifications = specifications
+        self._inputs = IMAGE if of_photographs else specifications.activations
         self._parts = parts
         self._known_ranges = {path: _fixed(*numbers) for path, numbers in known_ranges.items()}
         self._precisions = precisions_of(parts, scheme)
@@ -211,7 +214,7 @@ class SchemeQuantizer(Quantizer):
         if node.target in MOVERS:
             inside = SharedQuantizationSpec(node)
         return {
-            source: inside if source in self._parts else IMAGE
+            source: inside if source in self._parts else self._inputs
             for source in _activations_of(node)
             if not self._in_int8(source)
         }
@@ -249,7 +252,7 @@ class SchemeQuantizer(Quantizer):
             for source in _activations_of(node):
                 if source not in first:
                     if source not in self._parts:
-                        fixed[root(node)] = IMAGE
+                        fixed[root(node)] = self._inputs
                     continue
                 low, high = sorted((root(source), root(node)), key=order.__getitem__)
                 first[high] = low

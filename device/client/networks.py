@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import tvm
-from numpy.typing import NDArray
 from tvm import relax
 from tvm.error import RPCError
 
 from compile.artefact.manifest import LIBRARY
 from compile.artefact.reader import Artefact
 from compile.support.errors import ArtefactError, TargetError
+from compile.support.frame import Frame
 from device.client.connection import Connection, last_line
 from device.runtime.artefact_device import network_layout
 from device.runtime.gpu_name import gpu_name
@@ -37,8 +37,8 @@ class RemoteNetwork(Protocol):
 
     version: str | None
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H, float32 [H,W,3], for ``photo`` uint8 [H,W,3]; later frames have the same input."""
+    def outputs(self, frame: Frame) -> Frame:
+        """What the network makes of ``frame``; later frames have the same inputs."""
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Wall-clock and CPU seconds on the device's own clocks."""
@@ -58,11 +58,14 @@ class VirtualMachine:
             except RPCError as error:
                 raise _does_not_load(artefact, last_line(error)) from None
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H of one frame, which is copied from the device."""
-        self._vm.set_input("main", tvm.runtime.tensor(photo[None], self._device))
+    def outputs(self, frame: Frame) -> Frame:
+        """Those of one frame, which are copied from the device."""
+        inputs = (tvm.runtime.tensor(tensor, self._device) for tensor in frame)
+        self._vm.set_input("main", *inputs)
         self._vm.invoke_stateful("main")
-        return self._vm.get_outputs("main").numpy()[0]
+        outputs = self._vm.get_outputs("main")
+        several = (outputs,) if isinstance(outputs, tvm.runtime.Tensor) else outputs
+        return tuple(tensor.numpy() for tensor in several)
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """TVM's evaluator, which computes one untimed frame first as everything here does; of CPU
@@ -83,15 +86,16 @@ class ServerNetwork:
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection, self._name = connection, name
 
-    def output(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """H of one frame, which is copied from the device."""
+    def outputs(self, frame: Frame) -> Frame:
+        """Those of one frame, which are copied from the device."""
         rpc = self._connection.rpc
-        with self._uploaded_photo(photo) as name:
-            self._call("mqnet.network.frame", name, "output.npy")
+        with self._uploaded(frame) as name:
+            self._call("mqnet.network.frame", name, "outputs.npz")
         try:
-            return np.load(io.BytesIO(rpc.download("output.npy")))
+            with np.load(io.BytesIO(rpc.download("outputs.npz"))) as file:
+                return tuple(file.values())
         finally:
-            rpc.remove("output.npy")
+            rpc.remove("outputs.npz")
 
     def time_frames(self, count: int) -> tuple[list[float], list[float]]:
         """Of each frame, after one untimed, by the clocks of the device's Python."""
@@ -102,10 +106,10 @@ class ServerNetwork:
         return self._connection.need_function(function)(self._name, *arguments)
 
     @contextlib.contextmanager
-    def _uploaded_photo(self, photo: NDArray[np.uint8]) -> Iterator[str]:
+    def _uploaded(self, frame: Frame) -> Iterator[str]:
         file = io.BytesIO()
-        np.save(file, photo)
-        with self._connection.uploaded(file.getvalue(), "photo.npy") as name:
+        np.savez(file, *frame)
+        with self._connection.uploaded(file.getvalue(), "inputs.npz") as name:
             yield name
 
 
@@ -124,11 +128,11 @@ class ServerTvmNetwork(ServerNetwork):
             raise _does_not_load(artefact, answer["error"])
 
     def time_calls(
-        self, photo: NDArray[np.uint8], kernels: Collection[str], frames: int, warm_up: int
+        self, frame: Frame, kernels: Collection[str], frames: int, warm_up: int
     ) -> list[TimedCall]:
         """See :func:`device.server.kernel_calls.time_calls`."""
         request = {"kernels": list(kernels), "frames": frames, "warm_up": warm_up}
-        with self._uploaded_photo(photo) as uploaded:
+        with self._uploaded(frame) as uploaded:
             calls = json.loads(
                 self._call("mqnet.network.time_calls", uploaded, json.dumps(request))
             )

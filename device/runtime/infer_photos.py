@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from compile.imaging.carry_exif import carried_exif
-from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import FitMode, fit_photo, unfit
 from compile.imaging.read_photo import read_photo
 from compile.imaging.write_hdr import HdrOptions, write_hdr
@@ -23,7 +23,7 @@ from device.runtime.run_artefact import Session
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """What became of one photograph.
+    """What became of one photograph or file of tensors.
 
     Attributes:
         photo, output: the files.
@@ -56,12 +56,8 @@ def run_photo(
     """
     frame, placement = fit_photo(photo, *session.artefact.size, mode)
     output, seconds = session.run(frame)
-    decode = decode_hdr if session.artefact.manifest.decoding == "mqnet" else _as_it_is
+    decode = DECODERS[session.artefact.manifest.decoding]
     return decode(unfit(output, placement)), seconds
-
-
-def _as_it_is(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    return light
 
 
 def infer_photos(

@@ -9,10 +9,11 @@ from pathlib import Path
 from compile.imaging.write_hdr import ENCODERS, check_ending
 from compile.support.errors import OutputError, PhotoError
 from compile.support.outputs import check_output_files, check_output_folder
+from device.runtime.tensor_files import TENSOR_ENDINGS
 
 
 def plan_outputs(
-    photos: Sequence[str], output: str, kind: str | None, artefact: Path
+    photos: Sequence[str], output: str, kind: str | None, artefact: Path, usual: str = "avif"
 ) -> list[tuple[Path, Path]]:
     """(photograph, file to write) for each of ``photos``.
 
@@ -22,9 +23,10 @@ def plan_outputs(
     Args:
         photos: paths as they were given.
         output: a path as it was given.
-        kind: of the files in a folder, such as "avif", which it is unless given; of one file its
+        kind: of the files in a folder, such as "avif"; ``usual`` unless given; of one file its
             ending says so.
         artefact: folder that is read, too.
+        usual: the kind where none is given.
 
     Raises:
         OutputError: an unknown ending, one that ``kind`` contradicts, a file for several
@@ -36,7 +38,9 @@ def plan_outputs(
         raise OutputError("no photograph is given: name at least one JPEG or PNG file")
     paths = [_photo(photo) for photo in photos]
     is_folder = output.endswith(("/", "/.", "/..")) or os.path.isdir(output)
-    targets = _in_folder(paths, Path(output), kind) if is_folder else _one(paths, output, kind)
+    targets = (
+        _in_folder(paths, Path(output), kind or usual) if is_folder else _one(paths, output, kind)
+    )
     check_output_files(targets, [*paths, artefact])
     return list(zip(paths, targets, strict=True))
 
@@ -59,10 +63,11 @@ def _one(photos: Sequence[Path], output: str, kind: str | None) -> list[Path]:
         )
     if not path.suffix:
         raise OutputError(
-            f"{output} has no ending and is no folder: end it in {', '.join(ENCODERS)}, or in / "
-            "for a new folder"
+            f"{output} has no ending and is no folder: end it in "
+            f"{', '.join((*ENCODERS, *TENSOR_ENDINGS))}, or in / for a new folder"
         )
-    check_ending(path)
+    if path.suffix.lower() not in TENSOR_ENDINGS:
+        check_ending(path)
     if kind is not None and path.suffix.lower() != f".{kind}":
         raise OutputError(
             f"{output} is not what --format {kind} asks for: leave one of them out, or name a "
@@ -71,9 +76,9 @@ def _one(photos: Sequence[Path], output: str, kind: str | None) -> list[Path]:
     return [path]
 
 
-def _in_folder(photos: Sequence[Path], folder: Path, kind: str | None) -> list[Path]:
+def _in_folder(photos: Sequence[Path], folder: Path, kind: str) -> list[Path]:
     check_output_folder(folder)
-    targets = [folder / photo.with_suffix(f".{kind or 'avif'}").name for photo in photos]
+    targets = [folder / photo.with_suffix(f".{kind}").name for photo in photos]
     taken: dict[Path, Path] = {}
     for photo, target in zip(photos, targets, strict=True):
         # Two links in the folder may lead to one file, too.

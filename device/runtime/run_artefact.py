@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from compile.artefact.reader import Artefact, check_runs_here
 from compile.support.errors import MqnetError
+from compile.support.frame import Frame, frame_of, picture_of
 from device.runtime.artefact_device import network_layout
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.tvm_network import TvmNetwork
@@ -54,11 +55,21 @@ class Session:
         Raises:
             ArtefactError: a GPU refuses: a kernel does not compile, or its memory is full.
         """
-        self.network.set_photo(image)
+        outputs, seconds = self.run_frame(frame_of(image))
+        return picture_of(outputs), seconds
+
+    def run_frame(self, frame: Frame) -> tuple[Frame, float]:
+        """The outputs for the inputs ``frame`` of the manifest's shapes and dtypes; and the seconds
+        that it took, with what is copied between two devices.
+
+        Raises:
+            ArtefactError: a GPU refuses: a kernel does not compile, or its memory is full.
+        """
+        self.network.set_inputs(frame)
         start = time.perf_counter()
         self.network.run()
         seconds = time.perf_counter() - start
-        return self.network.output(), seconds
+        return self.network.outputs(), seconds
 
 
 def check_threads(artefact: Artefact, threads: int) -> None:

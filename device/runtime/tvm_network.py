@@ -13,6 +13,7 @@ from tvm.runtime import vm
 
 from compile.graph.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.support.errors import ArtefactError
+from compile.support.frame import Frame
 
 #: Called before and after every call of the virtual machine, with its name, whether it is before,
 #: the device that computes it, and its arguments, output included.
@@ -38,10 +39,12 @@ class TvmNetwork:
         }
         self._head_arguments = layout["head_arguments"]
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3], to the device of each part."""
-        picture = np.ascontiguousarray(photo)[None]
-        self._photos = {name: part.tensor(picture) for name, part in self._parts.items()}
+    def set_inputs(self, frame: Frame) -> None:
+        """Take the network's inputs to the device of each part."""
+        self._inputs = {
+            name: [part.tensor(np.ascontiguousarray(tensor)) for tensor in frame]
+            for name, part in self._parts.items()
+        }
 
     def run(self) -> None:
         """Compute one frame, with what is copied between two devices; the last one has done it.
@@ -56,9 +59,9 @@ class TvmNetwork:
                 raise
             raise ArtefactError(str(error).strip()) from None
 
-    def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
-        return self._output.numpy()[0]
+    def outputs(self) -> Frame:
+        """Those of the last frame."""
+        return tuple(tensor.numpy() for tensor in self._outputs)
 
     def run_observed(self, observe: Observer) -> None:
         """One frame under the eyes of ``observe``. Behind each call the device has done it. A copy
@@ -81,22 +84,22 @@ class TvmNetwork:
     def _run(self, observe: Observer) -> None:
         if "main" in self._parts:
             last = self._parts["main"]
-            (self._output,) = last.run("main", self._photos["main"])
+            self._outputs = last.run("main", *self._inputs["main"])
         else:
             last = self._parts[HEAD]
-            (self._output,) = last.run(HEAD, *self._cross(observe))
+            self._outputs = last.run(HEAD, *self._cross(observe))
         # A GPU has only been told what to do.
         last.device.sync()
 
     def _cross(self, observe: Observer) -> list[tvm.runtime.Tensor]:
-        """What the head takes: results of the backbone, copied to its device, and the picture."""
+        """What the head takes: results of the backbone, copied to its device, and the input."""
         backbone, head = self._parts[BACKBONE], self._parts[HEAD]
-        results = backbone.run(BACKBONE, self._photos[BACKBONE])
+        results = backbone.run(BACKBONE, *self._inputs[BACKBONE])
         backbone.device.sync()
         arguments = []
         for origin in self._head_arguments:
             if origin == INPUT:
-                arguments.append(self._photos[HEAD])
+                arguments += self._inputs[HEAD]
                 continue
             there = tvm.runtime.empty(results[origin].shape, results[origin].dtype, head.device)
             observe(COPY, True, tvm.cpu(), (results[origin], there))

@@ -20,6 +20,7 @@ import tvm
 import tvm_ffi
 
 from compile.support.errors import ArtefactError, TargetError
+from compile.support.frame import Frame
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.tvm_network import TvmNetwork
 from device.server.count_call import count_call
@@ -115,12 +116,12 @@ def _load_litert_on_gpu(name: str) -> str:
     return json.dumps({"version": network.version})
 
 
-def _frame(name: str, photo: str, output: str) -> None:
+def _frame(name: str, inputs: str, outputs: str) -> None:
     """Run the network on one uploaded file, into another."""
     network = _networks[name]
-    network.set_photo(np.load(_here(photo)))
+    network.set_inputs(_loaded(inputs))
     network.run()
-    np.save(_here(output), network.output())
+    np.savez(_here(outputs), *network.outputs())
 
 
 def _time(name: str, count: int) -> str:
@@ -136,13 +137,19 @@ def _time(name: str, count: int) -> str:
     return json.dumps([wall, cpu])
 
 
-def _time_calls(name: str, photo: str, request: str) -> str:
-    """JSON of :func:`time_calls` with the uploaded photo, and with what ``request`` names of its
+def _time_calls(name: str, inputs: str, request: str) -> str:
+    """JSON of :func:`time_calls` with the uploaded inputs, and with what ``request`` names of its
     parameters, as JSON; of a network of :func:`_load_tvm`."""
     network = _networks[name]
     assert isinstance(network, TvmNetwork)
-    network.set_photo(np.load(_here(photo)))
+    network.set_inputs(_loaded(inputs))
     return json.dumps([asdict(call) for call in time_calls(network, **json.loads(request))])
+
+
+def _loaded(name: str) -> Frame:
+    """The tensors of an uploaded file, in the order in which they were saved."""
+    with np.load(_here(name)) as file:
+        return tuple(file.values())
 
 
 def _here(name: str) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
+
+from compile.support.frame import Frame
 
 
 class LiteRTFile:
@@ -24,13 +25,14 @@ class LiteRTFile:
         (self._in,) = self._interpreter.get_input_details()
         (self._out,) = self._interpreter.get_output_details()
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
+    def set_inputs(self, frame: Frame) -> None:
+        """Take a photograph, uint8 [1,H,W,3]."""
+        (photo,) = frame
         if not self._allocated:
             # Not at loading: this is where the memory for activations is taken.
             self._interpreter.allocate_tensors()
             self._allocated = True
-        x = photo[None] / np.float32(255)
+        x = photo / np.float32(255)
         if self._in["dtype"] is not np.float32:
             scale, zero_point = self._in["quantization"]
             limits = np.iinfo(self._in["dtype"])
@@ -41,10 +43,10 @@ class LiteRTFile:
         """Compute one frame."""
         self._interpreter.invoke()
 
-    def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
-        y = self._interpreter.get_tensor(self._out["index"])[0]
+    def outputs(self) -> Frame:
+        """H of the last frame, float32 [1,H,W,3]."""
+        y = self._interpreter.get_tensor(self._out["index"])
         if y.dtype != np.float32:
             scale, zero_point = self._out["quantization"]
             y = (y.astype(np.float32) - zero_point) * np.float32(scale)
-        return y
+        return (y,)

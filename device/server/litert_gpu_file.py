@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.hardware_accelerator import HardwareAccelerator
-from numpy.typing import NDArray
 
 from compile.support.errors import TargetError
+from compile.support.frame import Frame
 from device.runtime.gpu_name import SOFTWARE_WARNING
 
 # What the accelerator says of the GPU that it takes, and of none; nothing else of it tells.
@@ -62,19 +62,20 @@ class LiteRTGpuFile:
         self._inputs = self._model.create_input_buffers(0)
         self._outputs = self._model.create_output_buffers(0)
 
-    def set_photo(self, photo: NDArray[np.uint8]) -> None:
-        """Take ``photo``, uint8 [H,W,3]."""
+    def set_inputs(self, frame: Frame) -> None:
+        """Take a photograph, uint8 [1,H,W,3]."""
+        (photo,) = frame
         self._shape = photo.shape
-        self._inputs[0].write(photo[None] / np.float32(255))
+        self._inputs[0].write(photo / np.float32(255))
 
     def run(self) -> None:
         """Compute one frame and read its result: nothing else waits for the GPU."""
         self._model.run_by_index(0, self._inputs, self._outputs)
         self._result = self._outputs[0].read(int(np.prod(self._shape)), np.float32)
 
-    def output(self) -> NDArray[np.float32]:
-        """H of the last frame, float32 [H,W,3]."""
-        return self._result.reshape(self._shape)
+    def outputs(self) -> Frame:
+        """H of the last frame, float32 [1,H,W,3]."""
+        return (self._result.reshape(self._shape),)
 
 
 @contextmanager

@@ -61,7 +61,8 @@ def test_one_part(program: ExportedProgram) -> None:
     (part,) = place_network(options("host"), None, NO_LOGS)
     plan = plan_parts(program, [part])
     assert [planned.part.name for planned in plan.parts] == [MAIN]
-    assert plan.interface.input.shape == (1, *SIZE, 3) and plan.interface.output.dtype == "float32"
+    (before,), (after,) = plan.interface.inputs, plan.interface.outputs
+    assert before.shape == (1, *SIZE, 3) and after.dtype == "float32"
     (boundary,) = plan.interface.boundary
     assert boundary.shape == (1, *SIZE, 12) and boundary.dtype == "int8" and boundary.scale > 0
     assert plan.interface.head_arguments == (0,)

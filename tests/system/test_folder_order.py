@@ -152,6 +152,7 @@ def test_a_board_needs_few_of_our_modules() -> None:
         "compile.support",
         "compile.support.cache_folder",
         "compile.support.errors",
+        "compile.support.frame",
         "compile.support.quick_start",
         "compile.support.standard_streams",
     }

@@ -48,7 +48,7 @@ def test_from_a_quantized_program_to_a_picture(integers: Path, tmp_path: Path) -
     manifest = json.loads(outcome.out)
     assert manifest["scheme"] == "int8" and manifest["network"] == "net"
     assert manifest["parameters"]["source"] == str(integers)
-    assert manifest["input"]["shape"] == [1, *SIZE, 3]
+    assert manifest["inputs"][0]["shape"] == [1, *SIZE, 3]
     out = tmp_path / "out.exr"
     written = as_user("compile/infer", tmp_path / "made", PHOTO, "--resize", "-o", out)
     assert written.code == 0 and out.stat().st_size > 1000, written

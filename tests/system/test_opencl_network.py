@@ -29,6 +29,7 @@ from compile.build_request import BuildRequest
 from compile.codegen.link.elf import read_machine
 from compile.codegen.opencl.dot_product import EXTENSIONS, MACRO
 from compile.support.errors import ArtefactError, MqnetError
+from compile.support.frame import frame_of
 from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
 from device.runtime.artefact_device import network_layout
@@ -178,7 +179,9 @@ def test_over_rpc(gpu_board: Served, on_gpu: Session) -> None:
     for seed in range(2):
         with open_device(gpu_board.address) as device:
             engine = device.start(job)
-            np.testing.assert_array_equal(engine.output(noise(seed)), on_gpu.run(noise(seed))[0])
+            np.testing.assert_array_equal(
+                engine.outputs(frame_of(noise(seed)))[0][0], on_gpu.run(noise(seed))[0]
+            )
             wall, _ = engine.time_frames(3)
             assert len(wall) == 3 and all(0 < seconds < 5 for seconds in wall)
 
@@ -209,7 +212,7 @@ def test_a_device_that_has_too_little(
             device.start(Job("tvm", "mixed", SIZE, 1, folder))
         # The session goes on.
         engine = device.start(Job("tvm", "mixed", SIZE, 1, on_gpu.artefact.library.parent))
-        assert engine.output(noise()).shape == (*SIZE, 3)
+        assert engine.outputs(frame_of(noise()))[0][0].shape == (*SIZE, 3)
 
 
 def test_a_device_whose_memory_is_full(

@@ -24,6 +24,7 @@ from compile.build_network import build_network
 from compile.build_request import BuildRequest
 from compile.graph.parts import COPY
 from compile.support.errors import MqnetError, TargetError
+from compile.support.frame import frame_of
 from compile.support.progress import Progress
 from device.client.connection import Connection
 from device.client.networks import load_artefact
@@ -73,7 +74,7 @@ def check_profile(calls: list[KernelCall]) -> None:
 
 
 def test_the_profile_shows_the_copy(split: Session) -> None:
-    split.network.set_photo(scaled(PHOTOS[0], *SIZE))
+    split.network.set_inputs(frame_of(scaled(PHOTOS[0], *SIZE)))
     timed = time_calls(split.network, kernels_of(split.artefact), frames=2, warm_up=1)
     check_profile(join_calls(split.artefact, timed))
 
@@ -108,7 +109,7 @@ def test_over_rpc(split: Session, gpu_board: Served, artefact: ArtefactFactory) 
     image, folder = scaled(PHOTOS[0], *SIZE), split.artefact.library.parent
     with open_device(gpu_board.address) as device:
         engine = device.start(Job("tvm", "mixed", SIZE, 1, folder))
-        found = engine.output(image)
+        found = engine.outputs(frame_of(image))[0][0]
         wall, cpu = engine.time_frames(3)
         version, timed = device.time_calls(
             split.artefact, image, kernels_of(split.artefact), frames=2, warm_up=1

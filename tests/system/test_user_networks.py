@@ -108,7 +108,7 @@ def test_from_the_file_to_a_picture(file: Path, tmp_path: Path) -> None:
     manifest = _built(tmp_path / "mine", file, "--head", "tail", "--calibrate", photos)
     assert manifest["network"] == "mix" and manifest["decoding"] == "linear"
     assert "checkpoint" not in manifest
-    assert manifest["input"]["shape"] == [1, *SIZE, 3]
+    assert manifest["inputs"][0]["shape"] == [1, *SIZE, 3]
     image = photo_crop(PHOTOS[2], *SIZE)
     found, _ = Session(open_artefact(tmp_path / "mine")).run(image[0])
     network = find_network(f"{file}:build", {})
@@ -257,9 +257,9 @@ def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
         "--scheme", "fp32", "--out", folder, "--json",
     )  # fmt: skip
     assert built.code == 0, built
-    assert json.loads(built.out)["output"]["shape"] == [1, 30, 30, 1]
+    assert json.loads(built.out)["outputs"][0]["shape"] == [1, 30, 30, 1]
     outcome = as_user("compile/infer", folder, PHOTOS[0], "--resize", "-o", tmp_path / "x.png")
-    check_sentence(outcome, "30x30x1 of 32x32x1", "keeps the size and the 3 channels")
+    check_sentence(outcome, "30x30x1 of 32x32x1", "keeps the height, the width and the 3 channels")
     assert not (tmp_path / "x.png").exists()
     times = as_user("bench/kernel_times", folder, "--json")
     assert times.code == 0 and json.loads(times.out), times

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
-from compile.imaging.decode_hdr import decode_hdr
 from compile.networks.mqnet.checkpoints import bundled_weights, load_checkpoint
 from compile.networks.mqnet.network import SIZE_MULTIPLE, InvertedResidual, MQNet, check_attention
 from compile.networks.network import Decoding, JoinedTensor, Network
@@ -86,10 +83,6 @@ class MQNetEntry(Network):
     def known_ranges(self) -> Mapping[str, tuple[float, int]]:
         """Of the encoder's input."""
         return {f"{self.backbone_path}.encoder": ENCODER_INPUT}
-
-    def decode(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Linear relative light of H."""
-        return decode_hdr(output)
 
 
 def _blocks_of(stage: nn.Module) -> list[InvertedResidual]:

@@ -60,7 +60,7 @@ def count_litert(network: str, picture: np.ndarray) -> dict:
     from device.server.litert_file import LiteRTFile
 
     engine = LiteRTFile(Path(network), 1)
-    engine.set_photo(picture)
+    engine.set_inputs((picture[None],))
     return {"frame": count_frame(engine.run), "kernels": []}
 
 

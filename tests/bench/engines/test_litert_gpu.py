@@ -18,6 +18,7 @@ from bench.session.worker import Worker
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
+from compile.support.frame import frame_of
 from compile.support.outcome import WorkerError
 from device.runtime.gpu_name import SOFTWARE_WARNING
 
@@ -59,7 +60,7 @@ def test_on_a_device(vulkan_board: Served) -> None:
     device = Device(vulkan_board.address, 1)
     try:
         engines = [device.start(job) for job in jobs("fp32")]
-        outputs = [engine.output(PHOTO) for engine in engines]
+        outputs = [engine.outputs(frame_of(PHOTO))[0][0] for engine in engines]
         wall, _ = engines[0].time_frames(1)
         assert SOFTWARE_WARNING in engines[0].version
         assert len(wall) == 1 and wall[0] > 0
@@ -78,6 +79,6 @@ def test_a_device_without_one(
             with pytest.raises(WorkerError, match="does not run gpu-litert-fp32-.* on a GPU here"):
                 device.start(jobs("fp32")[0])
             # And the session goes on.
-            assert device.start(jobs("fp32")[1]).output(PHOTO).shape == (*SIZE, 3)
+            assert device.start(jobs("fp32")[1]).outputs(frame_of(PHOTO))[0][0].shape == (*SIZE, 3)
         finally:
             device.close()

@@ -15,6 +15,7 @@ from bench.profiling.join_calls import join_calls, kernels_of
 from bench.profiling.litert_profile import profile_litert, seconds_by_type
 from bench.session.clock import measure_this_core
 from compile.kernels.families import kinds_by_family
+from compile.support.frame import frame_of
 from device.runtime.run_artefact import Session
 from device.server.kernel_calls import time_calls
 from targets.load_target import load_target
@@ -25,7 +26,7 @@ pytestmark = x86_only
 def test_every_call_of_a_frame(artefact: ArtefactFactory):
     built = artefact()
     network = Session(built, 1).network
-    network.set_photo(np.zeros((*SIZE, 3), np.uint8))
+    network.set_inputs(frame_of(np.zeros((*SIZE, 3), np.uint8)))
     calls = join_calls(built, time_calls(network, kernels_of(built), frames=3, warm_up=1))
     whole = built.manifest.whole
     assert len(calls) == whole.ops

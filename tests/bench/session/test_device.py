@@ -30,6 +30,7 @@ from compile.artefact.compatibility import TargetNeeds
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.support.errors import TargetError
+from compile.support.frame import frame_of
 from compile.support.outcome import NoAnswer, WorkerError
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import Session
@@ -49,7 +50,7 @@ def ours(artefact: ArtefactFactory) -> Job:
 def test_our_build_computes_there_what_it_does_here(board: Served, artefact: ArtefactFactory):
     with open_device(board.address) as device:
         engine = device.start(ours(artefact))
-        got = engine.output(photo(SIZE))
+        got = engine.outputs(frame_of(photo(SIZE)))[0][0]
         wall, cpu = engine.time_frames(3)
         (session,) = board.sessions()
         assert os.listdir(session.cwd()) == []  # What was uploaded is removed.
@@ -66,7 +67,7 @@ def test_two_builds_of_one_scheme(board: Served, artefact: ArtefactFactory):
         engines = [
             device.start(Job("tvm", "mixed", SIZE, 1, built.library.parent)) for built in builds
         ]
-        got = [engine.output(photo(SIZE)) for engine in engines]
+        got = [engine.outputs(frame_of(photo(SIZE)))[0][0] for engine in engines]
     for found, built in zip(got, builds, strict=True):
         np.testing.assert_array_equal(found, Session(built).run(photo(SIZE))[0])
 
@@ -76,15 +77,15 @@ def test_litert_computes_there_what_it_does_here(board: Served, scheme: str):
     job = Job("litert", scheme, LITERT_SIZE, 1)
     here = LiteRT()
     here.load(job)
-    here.set_photo(photo(LITERT_SIZE))
+    here.set_inputs(frame_of(photo(LITERT_SIZE)))
     here.run()
     with open_device(board.address) as device:
         engine = device.start(job)
-        got = engine.output(photo(LITERT_SIZE))
+        got = engine.outputs(frame_of(photo(LITERT_SIZE)))[0][0]
         wall, cpu = engine.time_frames(2)
         (session,) = board.sessions()
         assert os.listdir(session.cwd()) == []
-    np.testing.assert_array_equal(got, here.output())
+    np.testing.assert_array_equal(got, here.outputs()[0][0])
     assert engine.version == here.version
     assert len(wall) == len(cpu) == 2 and min(wall) > 0 and min(cpu) > 0
 
@@ -97,7 +98,9 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
     ]
     reference = Session(artefact()).run(photo(SIZE))[0]
     with open_device(board.address) as device:
-        results = measure(jobs, [photo(SIZE)], [reference], 0.5, lambda _: None, device)
+        results = measure(
+            jobs, [frame_of(photo(SIZE))], [frame_of(reference)], 0.5, lambda _: None, device
+        )
         environment = device_environment(device)
     timed, no_file, no_way = make_rows(results, environment)
     assert timed.p10_ms <= timed.p50_ms <= timed.p90_ms and timed.cpu_ms > 0
@@ -117,7 +120,7 @@ def test_a_device_that_vanishes(own_board: Served, artefact: ArtefactFactory):
 
     jobs, reference = [ours(artefact), ours(artefact)], Session(artefact()).run(photo(SIZE))[0]
     with open_device(own_board.address) as device:
-        results = measure(jobs, [photo(SIZE)], [reference], 600, vanish, device)
+        results = measure(jobs, [frame_of(photo(SIZE))], [frame_of(reference)], 600, vanish, device)
         for result in results:
             assert "the device went away" in result.problem
             assert len(result.wall) == 2
@@ -134,7 +137,9 @@ def test_ctrl_c_leaves_the_device_free(board: Served, artefact: ArtefactFactory)
 
     reference = Session(artefact()).run(photo(SIZE))[0]
     with open_device(board.address) as device:
-        (result,) = measure([ours(artefact)], [photo(SIZE)], [reference], 20, interrupt, device)
+        (result,) = measure(
+            [ours(artefact)], [frame_of(photo(SIZE))], [frame_of(reference)], 20, interrupt, device
+        )
     assert result.problem == "interrupted" and len(result.wall) >= 2
     with open_device(board.address) as device:
         assert device.facts["machine"] == os.uname().machine
@@ -150,7 +155,7 @@ def test_a_session_that_crashes_leaves_the_server_running(board: Served, artefac
         engine = device.start(ours(artefact))
         with pytest.raises(WorkerError, match="failed on the device: No inputs set"):
             engine.time_frames(1)
-        assert engine.output(photo(SIZE)).shape == (*SIZE, 3)
+        assert engine.outputs(frame_of(photo(SIZE)))[0][0].shape == (*SIZE, 3)
     said = board.log.read_text()
     assert "what ran there crashed (SIGILL)" in said and "Traceback" not in said
 
@@ -182,7 +187,9 @@ def test_a_device_without_our_server(tracker: tuple[str, int], artefact: Artefac
         reference = Session(artefact()).run(photo(SIZE))[0]
         with open_device(address) as device:
             device.check_runs("linux-arm64", TargetNeeds("EM_AARCH64", (), "linux-arm64"))
-            results = measure(jobs, [photo(SIZE)], [reference], 0.2, lambda _: None, device)
+            results = measure(
+                jobs, [frame_of(photo(SIZE))], [frame_of(reference)], 0.2, lambda _: None, device
+            )
             environment = device_environment(device)
     finally:
         stock.terminate()
@@ -232,7 +239,7 @@ def test_a_device_at_the_end_of_a_tunnel(
         open_device(served.address) as device,
     ):
         engine = device.start(ours(artefact))
-        assert engine.output(photo(SIZE)).shape == (*SIZE, 3)
+        assert engine.outputs(frame_of(photo(SIZE)))[0][0].shape == (*SIZE, 3)
         assert len(engine.time_frames(2)[0]) == 2
 
 

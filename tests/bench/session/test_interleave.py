@@ -25,6 +25,7 @@ from compile.imaging.read_photo import read_photo
 from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
 from compile.networks.mqnet.run_pytorch import run_module
+from compile.support.frame import frame_of
 from compile.support.outcome import WorkerError
 
 SIZE = (64, 96)
@@ -85,7 +86,7 @@ def test_every_peer_computes_the_network(
     size = (256, 256)
     worker = Worker(Job(engine, scheme, size, 1), [0])
     try:
-        h = worker.output(photo(size))
+        h = worker.outputs(frame_of(photo(size)))[0][0]
         memory = worker.memory()
     finally:
         worker.close()
@@ -107,7 +108,9 @@ def test_all_schemes_of_the_peers_are_tested():
 def test_two_engines_in_turns(artefact: ArtefactFactory):
     jobs = [Job("tvm", "mixed", SIZE, 1, artefact().library.parent), PYTORCH]
     said: list[str] = []
-    ours, theirs = measure(jobs, [photo(SIZE)], [reference(SIZE)], 1.0, said.append)
+    ours, theirs = measure(
+        jobs, [frame_of(photo(SIZE))], [frame_of(reference(SIZE))], 1.0, said.append
+    )
     assert said[0] == "tvm mixed starts" and said[-1].startswith("round")
     for result in (ours, theirs):
         assert result.problem == ""
@@ -120,7 +123,9 @@ def test_two_engines_in_turns(artefact: ArtefactFactory):
 
 def test_an_engine_that_is_not_installed_is_a_row_that_says_so(no_litert: None):
     jobs = [Job("litert", "mixed", SIZE, 1), PYTORCH]
-    missing, there = measure(jobs, [photo(SIZE)], [reference(SIZE)], 0.5, lambda _: None)
+    missing, there = measure(
+        jobs, [frame_of(photo(SIZE))], [frame_of(reference(SIZE))], 0.5, lambda _: None
+    )
     assert missing.problem == "not installed (ai_edge_litert)" and missing.wall == []
     assert there.problem == "" and there.wall
 
@@ -143,7 +148,13 @@ def test_an_engine_that_dies_leaves_the_others_running(monkeypatch: pytest.Monke
 
     time_frames = Worker.time_frames
     monkeypatch.setattr(Worker, "time_frames", killed_in_a_turn)
-    results = measure([PYTORCH, PYTORCH], [photo(SIZE)], [reference(SIZE)], 0.5, lambda _: None)
+    results = measure(
+        [PYTORCH, PYTORCH],
+        [frame_of(photo(SIZE))],
+        [frame_of(reference(SIZE))],
+        0.5,
+        lambda _: None,
+    )
     dead, alive = sorted(results, key=lambda result: not result.problem)
     assert dead.problem == "crashed (SIGKILL)"
     assert alive.problem == "" and len(alive.wall) > len(dead.wall)
@@ -157,7 +168,9 @@ def test_what_was_measured_before_ctrl_c_is_kept():
             time.sleep(20)
             pytest.fail("the signal did not come")
 
-    (result,) = measure([PYTORCH], [photo(SIZE)], [reference(SIZE)], 600, interrupt)
+    (result,) = measure(
+        [PYTORCH], [frame_of(photo(SIZE))], [frame_of(reference(SIZE))], 600, interrupt
+    )
     assert result.problem == "interrupted"
     assert len(result.wall) == 2
 
@@ -165,7 +178,7 @@ def test_what_was_measured_before_ctrl_c_is_kept():
 def test_a_stopped_worker_takes_no_time():
     worker = Worker(PYTORCH, [0])
     try:
-        worker.output(photo(SIZE))
+        worker.outputs(frame_of(photo(SIZE)))[0][0]
         with open(f"/proc/{worker._process.pid}/stat") as file:
             assert file.read().rpartition(")")[2].split()[0] == "T"
     finally:

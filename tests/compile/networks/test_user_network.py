@@ -17,12 +17,29 @@ from compile.support.errors import MqnetError
 GOOD = """
 import torch
 from torch import nn
+from compile.networks.user_module import UserModule
 from neighbour import WIDTH
 
 def build():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 3, 1))
     return net.eval(), (torch.rand(1, 3, 64, 48),)
+
+def tensors():
+    return UserModule(Pair().eval(), (torch.rand(1, 3), torch.zeros(1, 4, dtype=torch.int8)))
+
+def normalized():
+    return UserModule(net, picture, mean=(0.5, 0.25, 0.0), std=(2.0, 1.0, 0.5), decoding="srgb")
+
+net, picture = nn.Conv2d(3, 3, 1).eval(), (torch.rand(1, 3, 32, 40),)
+
+class Nested(nn.Module):
+    def forward(self, x):
+        return x, (x, x)
+
+class Pair(nn.Module):
+    def forward(self, left, right):
+        return {"sum": left.sum(1), "right": right}
 
 def grey():
     return nn.Conv2d(1, 1, 1).eval(), (torch.rand(1, 1, 32, 32),)
@@ -31,8 +48,15 @@ class Wrong:
     training = lambda: (nn.Conv2d(3, 3, 1), (torch.rand(1, 3, 32, 32),))
     alone = lambda: nn.Conv2d(3, 3, 1).eval()
     two = lambda: (nn.Conv2d(3, 3, 1).eval(), (torch.rand(1, 3, 32, 32),) * 2)
-    bytes = lambda: (nn.Conv2d(3, 3, 1).eval(), (torch.zeros(1, 3, 9, 9, dtype=torch.uint8),))
-    flat = lambda: (nn.Linear(3, 3).eval(), (torch.rand(1, 3),))
+    halves = lambda: (nn.Conv2d(3, 3, 1).eval(), (torch.zeros(1, 3, 9, 9).half(),))
+    batch = lambda: (nn.Conv2d(3, 3, 1).eval(), (torch.zeros(2, 3, 9, 9),))
+    nothing = lambda: (nn.Conv2d(3, 3, 1).eval(), ())
+    nested = lambda: (Nested().eval(), (torch.rand(1, 3),))
+    unlike = lambda: UserModule(net, picture, calibration=[(torch.rand(1, 3, 4, 4),)])
+    named = lambda: UserModule(net, picture, input_names=["a", "a"])
+    deviation = lambda: UserModule(net, picture, mean=(0.0, 0.0, 0.0), std=(1.0,))
+    of_tensors = lambda: UserModule(net, (torch.rand(1, 3),), mean=(0.0,), std=(1.0,))
+    decoded = lambda: UserModule(net, picture, decoding="pq")
     listed = lambda: (nn.Conv2d(3, 3, 1).eval(), [torch.rand(1, 3, 32, 32)])
     fails = lambda: 1 / 0
 
@@ -59,6 +83,46 @@ def test_it_brings_its_weights_and_its_picture(file: Path) -> None:
     assert net is not network.load(None)
     assert find_network(str(file), {}).label == "my_net"
     assert find_network(f"{file}:grey", {}).label == "my_net-grey"
+
+
+def test_tensors_and_pictures_are_told_apart(file: Path) -> None:
+    tensors = find_network(f"{file}:tensors", {})
+    assert not tensors.takes_photographs and not tensors.makes_pictures
+    assert tensors.input_names == ("left", "right") and tensors.output_names == ("sum", "right")
+    assert [tuple(one.shape) for one in tensors.example_inputs(*tensors.default_size)] == [
+        (1, 3),
+        (1, 4),
+    ]
+    tensors.check_size(*tensors.default_size)
+    with pytest.raises(MqnetError, match="takes tensors of its example's shapes: leave the size"):
+        tensors.check_size(64, 64)
+    with pytest.raises(MqnetError, match="photos is a folder of photographs, and .* takes tensors"):
+        find_network(f"{file}:tensors", {"calibrate": "photos"}).calibration_tensors()
+    ((left, right),) = tensors.calibration_tensors()
+    wrapper = tensors.export_wrapper(tensors.load(None), torch.float32).eval()
+    total, same = wrapper(left, right)
+    assert torch.equal(total, left.sum(1)) and same.dtype == torch.int8
+    picture = find_network(f"{file}:build", {})
+    assert (
+        picture.takes_photographs
+        and picture.makes_pictures
+        and picture.default_size == (64, 48)
+        and picture.size is None
+    )
+
+
+def test_a_photograph_is_normalized(file: Path, tmp_path: Path) -> None:
+    network = find_network(f"{file}:normalized", {})
+    net, photo = network.load(None), torch.rand(1, 3, 5, 7)
+    mean, std = torch.tensor([0.5, 0.25, 0.0]), torch.tensor([2.0, 1.0, 0.5])
+    plain = find_network(f"{file}:normalized", {}).make()
+    expected = plain((photo - mean[:, None, None]) / std[:, None, None])
+    torch.testing.assert_close(net(photo), expected)
+    np.testing.assert_allclose(network.decode(np.float32([0.5])), [0.2140411], rtol=1e-6)
+    # A file of weights is of the function's module.
+    save_file({name: tensor + 1 for name, tensor in plain.state_dict().items()}, tmp_path / "w")
+    loaded = network.load(tmp_path / "w").state_dict()
+    assert torch.equal(loaded["module.weight"], plain.weight + 1)
 
 
 def test_weights_of_a_file(file: Path, tmp_path: Path) -> None:
@@ -110,10 +174,17 @@ def test_photographs_of_a_folder(file: Path, tmp_path: Path) -> None:
         ("nn", "has no function 'nn'"),
         ("training", r"training mode \(call its eval\(\)\)"),
         ("alone", "returns a Conv2d: let it return"),
-        ("two", "2 inputs, of which one is taken"),
-        ("bytes", r"an input torch.uint8 \[1, 3, 9, 9\]"),
-        ("flat", r"an input torch.float32 \[1, 3\]"),
-        ("listed", "example inputs that are no tuple of tensors"),
+        ("two", "fails: TypeError: .*3 were given"),
+        ("halves", r"an input torch.float16 \[1, 3, 9, 9\]"),
+        ("batch", r"an input torch.float32 \[2, 3, 9, 9\] \(float32 or integers, one picture"),
+        ("nothing", "no example input"),
+        ("listed", "inputs that are no tuple of tensors"),
+        ("nested", "fails: TypeError: it gives a tuple: let it give a tensor, or a flat tuple"),
+        ("unlike", "calibration inputs .* unlike its example"),
+        ("named", r"names \['a', 'a'\] for 1 inputs: name each once"),
+        ("deviation", r"std \[1.0\] of a photograph of 3 channels: give one number of each"),
+        ("of_tensors", "has mean and std, which are of photographs"),
+        ("decoded", "decoding 'pq': choose one of mqnet, linear, srgb"),
         ("fails", "fails: ZeroDivisionError: division by zero"),
     ],
 )
@@ -162,8 +233,7 @@ class Net(nn.Module):
     def forward(self, x):
         print("a line of the user's")
         y = self.body(x)
-        return {"dict": {"y": y}, "tuple": (y, y), "vector": y.mean((2, 3)),
-                "chance": torch.randn_like(y), "branch": None}.get(self.what, y) \
+        return {"chance": torch.randn_like(y), "branch": None}.get(self.what, y) \
             if self.what != "branch" or y.mean() > 0 else y
 
 def build():
@@ -178,7 +248,7 @@ class Made:
     normed = lambda: (nn.utils.weight_norm(nn.Conv2d(3, 3, 1)).eval(), (torch.rand(1, 3, 9, 9),))
     ends = lambda: sys.exit(0)
 
-for name in ("dict", "tuple", "vector", "chance", "branch", "image"):
+for name in ("chance", "branch", "image"):
     setattr(Made, name, lambda name=name: (Net(name).eval(), (torch.rand(1, 3, 32, 32),)))
 globals().update({name: value for name, value in vars(Made).items() if name[0] != "_"})
 """
@@ -222,9 +292,6 @@ def test_a_module_that_cannot_be_taken(habits: Path, function: str, said: str) -
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        ("dict", "gives a dict: let it give one picture"),
-        ("tuple", "gives a tuple: let it give one picture"),
-        ("vector", r"gives a tensor \[1, 3\]: let it give one picture"),
         ("chance", r"draws random numbers \(randn_like\)"),
         ("branch", "depends on the values of a picture"),
         ("image", ""),
@@ -236,6 +303,7 @@ def test_what_cannot_be_exported(
     network = find_network(f"{habits}:{function}", {})
     wrapper = network.export_wrapper(network.load(None), torch.float32).eval()
     inputs = network.example_inputs(32, 32)
+    capfd.readouterr()
     if said:
         with pytest.raises(MqnetError, match=said):
             export_network(network, wrapper, inputs)
@@ -243,7 +311,7 @@ def test_what_cannot_be_exported(
         export_network(network, wrapper, inputs)
     out, err = capfd.readouterr()
     assert out == "" and "def forward" not in err
-    assert said or err.count("a line of the user's") == 2
+    assert said or err.count("a line of the user's") == 1
 
 
 def test_a_build_names_its_network_also_where_a_file_is_called_as_another(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_the_same_everywhere(net: MQNet) -> None:
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return torch.full_like(image, 0.5)
 
-    with pytest.raises(CheckpointError, match="makes the same value of every pixel"):
+    with pytest.raises(CheckpointError, match="makes the same value of every element"):
         check_output(NETWORK, Grey(), PHOTOS, "checkpoint w.safetensors")
 
 

@@ -61,10 +61,11 @@ def test_what_has_another_key(tmp_path: Path) -> None:
     keys = {
         program_key(mqnet, mixed, one, net),
         program_key(mqnet, mixed, other, net),
+        program_key(mqnet, mixed, one, net, (64, 96)),
         program_key(mqnet, scheme_named("int8"), one, net),
         program_key(network_named("mqnet", attention="sa"), mixed, one, net),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert program_key(mqnet, mixed, one, net) in keys
 
 

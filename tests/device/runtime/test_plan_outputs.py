@@ -46,7 +46,12 @@ def test_outputs(photos: tuple[str, ...], output: str, kind: str | None, targets
         (("..",), "x.avif", None, r"such as ../*.jpg"),
         (("/",), "x.avif", None, r"such as /*.jpg"),
         (("a.jpg",), "-", None, "stdout"),
-        (("a.jpg",), "result", None, "end it in .avif, .exr, .png, or in / for a new folder"),
+        (
+            ("a.jpg",),
+            "result",
+            None,
+            "end it in .avif, .exr, .png, .npz, .npy, or in / for",
+        ),
         (("a.jpg",), "x.jpg", None, "'.jpg'"),
         (("a.jpg",), "x.avif", "exr", "--format exr"),
         (("a.jpg", "b.png"), "result", None, "name a folder, as result/"),

@@ -63,7 +63,7 @@ def _no_target(folder: Path) -> None:
 
 
 def _no_input(folder: Path) -> None:
-    edit_manifest(folder, lambda manifest: manifest.pop("input"))
+    edit_manifest(folder, lambda manifest: manifest.pop("inputs"))
 
 
 def _no_parts(folder: Path) -> None:

@@ -20,6 +20,7 @@ from bench.session.interleave import Measured
 from bench.session.rows import make_rows
 from bench.session.worker import Worker
 from compile.support.errors import MqnetError
+from compile.support.frame import frame_of
 from compile.support.progress import Progress
 from device.runtime.gpu_name import POCL_WARNING, gpu_name
 
@@ -59,7 +60,7 @@ def test_memory_of_a_gpu_is_not_that_of_the_process(
     assert ours.on_gpu and peer.on_gpu
     worker = Worker(ours, [0])
     try:
-        worker.output(np.zeros((*SIZE, 3), np.uint8))
+        worker.outputs(frame_of(np.zeros((*SIZE, 3), np.uint8)))[0][0]
         memory = worker.memory()
     finally:
         worker.close()

@@ -33,7 +33,7 @@ def integers(tmp_path: Path) -> Network:
 def test_it_says_what_it_is(floats: Path) -> None:
     network = find_network(str(floats), {"head": "tail"})
     assert network.label == network.title == "floats" and network.channels == 3
-    assert network.size == network.default_size == network.calibration_size == SIZE
+    assert network.size == network.default_size == SIZE
     assert network.scheme == "" and network.weights(fine_tuned=False) is None
     assert built_network(network.title, network.parameters) == network
     assert all(photo.shape[2] == 3 for photo in network.calibration_photos())

@@ -1,0 +1,52 @@
+"""What a function in a user's own file returns where it says more than a module and its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from compile.networks.network import Decoding
+
+
+@dataclass(frozen=True, eq=False)
+class UserModule:
+    """A module in evaluation mode, and how it is used.
+
+    One picture, float32 [1, C, H, W] of at most 4 channels, is a photograph: what is compiled takes
+    its bytes, uint8 [1, H, W, C], and the module gets them divided by 255. All other inputs are
+    tensors of the shapes and dtypes of the example.
+
+    Attributes:
+        module: in evaluation mode.
+        example_inputs: what it is called with.
+        head: path of the module that keeps float activations under a scheme with two precisions, or
+            of several, with commas between; "" for the last convolutions.
+        mean, std: of each channel: the module gets (photograph / 255 - mean) / std; empty for none.
+        decoding: what a picture that it gives means.
+        input_names, output_names: in files of tensors; empty for the parameters of the module's
+            ``forward``, and for "output", "output_0" and so on, or a dictionary's keys.
+        calibration: inputs to choose scales on, each as ``example_inputs``; empty for those alone.
+    """
+
+    module: nn.Module
+    example_inputs: tuple[Tensor, ...]
+    head: str = ""
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
+    decoding: Decoding = "linear"
+    input_names: Sequence[str] = ()
+    output_names: Sequence[str] = ()
+    calibration: Sequence[tuple[Tensor, ...]] = ()
+
+    @property
+    def takes_photographs(self) -> bool:
+        """Whether its only input is a picture."""
+        return len(self.example_inputs) == 1 and is_picture(self.example_inputs[0])
+
+
+def is_picture(tensor: Tensor) -> bool:
+    """Whether ``tensor`` is float32 [1, C, H, W] of at most 4 channels."""
+    batch, channels, *rest = (*tensor.shape, 0, 0)[: max(tensor.ndim, 2)]
+    return tensor.dtype.is_floating_point and len(rest) == 2 and batch == 1 and channels <= 4
