@@ -127,6 +127,10 @@ def _match_anchor(
         operands = tuple(read(arg, definitions) for arg in call.args)
         _check_broadcast(operands)
         return QuantizedOp(name, operands, output, *limits)
+    if name == "subtract" and constant_value(call.args[1], definitions) is None:
+        operands = tuple(dequantized(arg, definitions) for arg in call.args)
+        _check_broadcast(operands)
+        return QuantizedOp("add", (operands[0], _negated(operands[1])), output, *limits)
     if name in ("add", "nn.conv2d"):
         convolution = match_convolution(source, definitions)
         if not isinstance(convolution.data, QuantizedTensor) or convolution.weight_scale is None:
@@ -185,6 +189,12 @@ def _term(expr: relax.Expr, definitions: Definitions) -> QuantizedTensor:
     operand = dequantized(call.args[0], definitions)
     scale = operand.quantization.scale * np.float32(factor.item())
     return QuantizedTensor(operand.tensor, Quantization(scale, operand.quantization.zero_point))
+
+
+def _negated(operand: QuantizedTensor) -> QuantizedTensor:
+    """The same bytes as numbers of the other sign."""
+    scale, zero_point = operand.quantization.scale, operand.quantization.zero_point
+    return QuantizedTensor(operand.tensor, Quantization(-scale, zero_point))
 
 
 def _check_broadcast(operands: tuple[QuantizedTensor, ...]) -> None:

@@ -19,6 +19,12 @@ def _double(x: NDArray) -> NDArray[np.float64]:
     return x.astype(np.float64)
 
 
+def _reciprocal_root(x: NDArray) -> NDArray[np.float64]:
+    """What is not positive has none, and is taken for the limit at 0."""
+    least = np.finfo(np.float32).tiny
+    return np.where(x > 0, 1 / np.sqrt(np.maximum(_double(x), least)), np.inf)
+
+
 _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.relu": lambda x: np.maximum(x, np.float32(0)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
@@ -27,6 +33,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
     "nn.selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(_double(x))),
     "ones_like": np.ones_like,
+    "rsqrt": _reciprocal_root,
     "log": lambda x: np.log(_double(x)),
     "exp": lambda x: np.exp(x.astype(np.float64)),
     "clip": lambda x, low, high: np.clip(x, low, high),

@@ -22,7 +22,7 @@ _ELEMENTWISE = {
     f"relax.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
-        *("exp", "log", "ones_like", "astype", "quantize", "dequantize"),
+        *("exp", "log", "rsqrt", "ones_like", "astype", "quantize", "dequantize"),
         *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu"),
     )
 }

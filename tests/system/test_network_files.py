@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 import torch
 from command_line import Outcome, as_user, check_sentence
-from quantized_files import SIZE, quantized, residual, saved
+from lowered_backbones import photo_crop
+from quantized_files import SIZE, Compiled, quantized, residual, saved
+from tflite_cases import IMAGE, SHAPE, write_case
+from tflite_files import TfliteFile, litert_tensors, result_bytes, run_litert
 from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
     X86InductorQuantizer,
     get_default_x86_inductor_quantization_config,
 )
 
+from bench.peers.peer_files import litert_name, peer_file
 from compile.artefact.reader import open_artefact
 from compile.imaging.bundled import bundled_photos
+from compile.networks.registry import find_network
 from device.runtime.run_artefact import Session
 
 PHOTO = bundled_photos("test")[0]
@@ -109,3 +114,43 @@ def test_what_was_built_is_timed(integers: Path, tmp_path: Path) -> None:
         ("pytorch", "fp32"),
     }
     assert min(row["psnr_db"] for row in rows) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "apart"), [("int8", 0.0), ("mixed", 1e-5)])
+def test_litert_files_of_mqnet_are_litert_to_the_bit(scheme: str, apart: float) -> None:
+    """All of int8; of mixed what its head reads, and its head to float32's rounding."""
+    path = peer_file(litert_name(scheme, (256, 256)))
+    network = find_network(str(path), {})
+    assert network.scheme == scheme
+    compiled, image = Compiled(network, scheme), photo_crop(PHOTO, 256, 256)
+    expected, tensors = run_litert(path, image), litert_tensors(path, image)
+    if scheme == "int8":
+        found = result_bytes(path, compiled.run(image)[0])
+        np.testing.assert_array_equal(found, expected)
+        return
+    (found,) = compiled.run(image, "backbone")
+    shown = [one for one in tensors if one.dtype == np.int8 and one.shape == found.shape]
+    assert any(np.array_equal(one, found) for one in shown)
+    np.testing.assert_allclose(compiled.run(image)[0], expected, atol=apart)
+
+
+def test_from_a_litert_file_to_a_picture(tmp_path: Path) -> None:
+    file = write_case("moved", tmp_path / "net.tflite")
+    outcome = built(file, tmp_path / "made", "--json")
+    assert outcome.code == 0, outcome
+    manifest = json.loads(outcome.out)
+    assert manifest["scheme"] == "int8" and manifest["coverage"]
+    image = IMAGE[0]
+    found, _ = Session(open_artefact(tmp_path / "made")).run(image)
+    np.testing.assert_array_equal(result_bytes(file, found[None]), run_litert(file, IMAGE))
+
+
+def test_a_litert_file_that_cannot_be_built(tmp_path: Path) -> None:
+    file = TfliteFile()
+    file.tensor(SHAPE, "int8", 1 / 255, -128)
+    file.tensor(SHAPE, "int8", 1 / 255, -128)
+    file.operator("CUSTOM", [0], 1)
+    path = file.write(tmp_path / "net.tflite", [0], [1])
+    check_sentence(built(path, tmp_path / "made"), "net.tflite", "layer/part1", "custom op Mine")
+    assert not (tmp_path / "made").exists()

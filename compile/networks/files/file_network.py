@@ -17,11 +17,15 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.files.network_file import NetworkFile, Size
 from compile.networks.files.program_file import read_program_file
+from compile.networks.files.tflite.read_tflite import read_tflite
 from compile.networks.sourced_network import SourcedNetwork, folder_photos, with_channels
 from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError
 
-_READERS: dict[str, Callable[[Path], NetworkFile]] = {".pt2": read_program_file}
+_READERS: dict[str, Callable[[Path], NetworkFile]] = {
+    ".pt2": read_program_file,
+    ".tflite": read_tflite,
+}
 
 FILE_SUFFIXES = tuple(_READERS)
 """Of files that are read."""

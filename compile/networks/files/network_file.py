@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import fx
 
+from compile.networks.files.graph_builder import Quantized
 from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
+from compile.support.errors import MqnetError
 
 aten = torch.ops.aten
+
+#: Part of the range that the darkest and brightest numbers of calibration may miss.
+_NEAR = 0.1
 
 Size = tuple[int, int]
 
@@ -48,3 +54,17 @@ def _is_int8(node: object) -> bool:
     if node.target in (aten.pad.default, aten.constant_pad_nd.default):
         return _is_int8(node.args[0])
     return node.target is DEQUANTIZE
+
+
+def check_input_range(quantized: Quantized) -> None:
+    """Raise where an input, ``quantized`` so, is no picture in [0, 1].
+
+    Raises:
+        MqnetError: it says from where to where it goes.
+    """
+    low, high = quantized.real(np.array([-128, 127]))
+    if low < -_NEAR or not 1 - 2 * _NEAR < high < 1 + 2 * _NEAR:
+        raise MqnetError(
+            f"its input goes from {low:.3g} to {high:.3g}, and pictures are given to it in [0, 1]: "
+            "put what changes their range into the network"
+        )

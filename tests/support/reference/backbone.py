@@ -29,6 +29,7 @@ _UNARY = {
     "ones_like.default": np.ones_like,
     "rsub.Scalar": lambda x, y: np.float32(y) - x,
     "clamp.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
+    "rsqrt.default": lambda x: 1 / np.sqrt(x.astype(np.float64)),
     "log.default": lambda x: np.log(x.astype(np.float64)),
     "exp.default": lambda x: np.exp(x.astype(np.float64)),
     "relu.default": lambda x: np.maximum(x, np.float32(0)),
@@ -43,7 +44,7 @@ _UNARY = {
 }
 _MOVERS = {"permute.default": [0, 3, 1, 2]}
 _ACTIVATIONS = {"relu.default", "hardtanh.default"}
-_PAIRS = {"add.Tensor", "mul.Tensor"}
+_PAIRS = {"add.Tensor", "sub.Tensor", "mul.Tensor"}
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,8 @@ class _Runner:
 
     def _add(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         (a, left), (b, right) = (self._term(arg) for arg in node.args)
-        multipliers = ops.add_multipliers(left.scale, right.scale, output.scale)
+        sign = -1 if _name(node) == "sub.Tensor" else 1
+        multipliers = ops.add_multipliers(left.scale, sign * right.scale, output.scale)
         zero_points = left.zero_point, right.zero_point
         return ops.add(
             a, zero_points[0], b, zero_points[1], multipliers, output.zero_point, low, high
@@ -338,6 +340,7 @@ class _Runner:
 _RULES = {
     "conv2d.default": _Runner._conv2d,
     "add.Tensor": _Runner._add,
+    "sub.Tensor": _Runner._add,
     "mul.Tensor": _Runner._multiply,
     "avg_pool2d.default": _Runner._average_pool,
     "adaptive_avg_pool2d.default": _Runner._mean,
