@@ -20,6 +20,7 @@ from compile.graph.match_upsampled_concat import UpsampledConcat
 from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CoreModel
+from compile.kernels.common.rearrangement import Cut, Rearrangement
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.families import families_of
@@ -170,6 +171,14 @@ class Backend(ABC):
     def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """Return the kernel data [1,H,W,C] -> [1,H,W,1], the mean of each pixel, of int8 with the
         operands of :func:`compile.kernels.common.channel_mean.create_channel_mean`."""
+
+    @abstractmethod
+    def rearranged(self, arranged: Rearrangement, dtype: str) -> tirx.PrimFunc:
+        """Return the kernel data of ``arranged.shape`` -> that of its result."""
+
+    @abstractmethod
+    def cut(self, data_shape: tuple[int, ...], cut: Cut, dtype: str) -> tirx.PrimFunc:
+        """Return the kernel data of ``data_shape`` -> what ``cut`` leaves of it."""
 
     @abstractmethod
     def max_pool(

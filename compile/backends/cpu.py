@@ -30,6 +30,12 @@ from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.rearrangement import (
+    Cut,
+    Rearrangement,
+    create_cut,
+    create_rearrangement,
+)
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
@@ -177,6 +183,16 @@ class CpuBackend(Backend):
     def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.channel_mean`."""
         return create_channel_mean(elementwise.FAMILY.name, data_shape, dtype)
+
+    def rearranged(self, arranged: Rearrangement, dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.rearranged`."""
+        if arranged.groups is not None:
+            return move.create_channel_shuffle(arranged.shape, arranged.groups, dtype)
+        return create_rearrangement(elementwise.FAMILY.name, arranged, dtype)
+
+    def cut(self, data_shape: tuple[int, ...], cut: Cut, dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.cut`."""
+        return create_cut(elementwise.FAMILY.name, data_shape, cut, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

@@ -27,6 +27,12 @@ from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
+from compile.kernels.common.rearrangement import (
+    Cut,
+    Rearrangement,
+    create_cut,
+    create_rearrangement,
+)
 from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_elementwise, gpu_move, gpu_norm
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
@@ -136,6 +142,14 @@ class GpuBackend(Backend):
     def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.channel_mean`."""
         return create_channel_mean(gpu_elementwise.FAMILY.name, data_shape, dtype)
+
+    def rearranged(self, arranged: Rearrangement, dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.rearranged`."""
+        return create_rearrangement(gpu_elementwise.FAMILY.name, arranged, dtype)
+
+    def cut(self, data_shape: tuple[int, ...], cut: Cut, dtype: str) -> tirx.PrimFunc:
+        """See :meth:`Backend.cut`."""
+        return create_cut(gpu_elementwise.FAMILY.name, data_shape, cut, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

@@ -7,9 +7,8 @@ from torch import fx
 from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
-from compile.frontend.missing_ops import MISSING_OPS
+from compile.frontend.converters import CONVERTERS
 from compile.frontend.node_origin import module_of
-from compile.frontend.quantized_ops import QUANTIZED_OPS
 from compile.support.errors import GraphError
 
 
@@ -19,7 +18,7 @@ def check_program(program: ExportedProgram) -> None:
     Raises:
         GraphError: names the operator, the node and the module that it came from.
     """
-    known = set(ExportedProgramImporter().create_convert_map()) | {*QUANTIZED_OPS, *MISSING_OPS}
+    known = set(ExportedProgramImporter().create_convert_map()) | set(CONVERTERS)
     inputs = set(program.graph_signature.user_inputs)
     for node in program.graph.nodes:
         if node.name in inputs:

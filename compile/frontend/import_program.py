@@ -11,13 +11,8 @@ from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from compile.frontend.check_program import check_program
-from compile.frontend.convolution import CONVOLUTION
-from compile.frontend.instance_norm import INSTANCE_NORM
-from compile.frontend.missing_ops import MISSING_OPS
+from compile.frontend.converters import CONVERTERS
 from compile.frontend.name_layers import name_layers
-from compile.frontend.pooling import POOLING
-from compile.frontend.quantized_ops import QUANTIZED_OPS
-from compile.frontend.resize import RESIZE
 
 
 def import_program(program: ExportedProgram) -> tvm.IRModule:
@@ -35,13 +30,6 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
         keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
         no_bind_return_tuple=False,
-        custom_convert_map={
-            **QUANTIZED_OPS,
-            **CONVOLUTION,
-            **INSTANCE_NORM,
-            **MISSING_OPS,
-            **POOLING,
-            **RESIZE,
-        },
+        custom_convert_map=CONVERTERS,
     )
     return name_layers(mod, program, importer.env)

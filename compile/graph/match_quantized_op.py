@@ -21,6 +21,7 @@ from compile.graph.match_convolution import Convolution, activation_limits, matc
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
 from compile.graph.match_mean import is_over_channels
 from compile.graph.match_pooling import match_average_pooling, match_pooling
+from compile.graph.match_rearrangement import REARRANGING, match_cut, match_rearrangement
 from compile.graph.quantized_graph import (
     FloatOperand,
     NotLowerable,
@@ -30,8 +31,9 @@ from compile.graph.quantized_graph import (
     op_name,
     quantization_of,
 )
-from compile.graph.tabulate_unary import tabulate, unary_chain, unary_origin
+from compile.graph.tabulate_unary import tabulate, unary_function, unary_origin
 from compile.kernels.common.border import Border
+from compile.kernels.common.rearrangement import Cut, Rearrangement
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.average_pool import AveragedWindow
 
@@ -42,8 +44,8 @@ class QuantizedOp:
 
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "average_pool", "max_pool", "upsample",
-            "depth_to_space", "border", "bilinear", "channel_maximum", "channel_mean", "concat" or
-            "unary".
+            "depth_to_space", "border", "bilinear", "channel_maximum", "channel_mean", "concat",
+            "rearrangement", "cut" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map. The scale of one of
             "add" has the number in it that the graph multiplies it by.
         output: quantization of the result.
@@ -56,6 +58,8 @@ class QuantizedOp:
         averaged: for "average_pool".
         border: for "border".
         size: rows and columns of the result, for "bilinear".
+        arranged: for "rearrangement".
+        cut: for "cut".
     """
 
     kind: str
@@ -71,6 +75,8 @@ class QuantizedOp:
     averaged: AveragedWindow | None = None
     border: Border | None = None
     size: tuple[int, int] | None = None
+    arranged: Rearrangement | None = None
+    cut: Cut | None = None
 
 
 def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
@@ -81,11 +87,12 @@ def match_quantized_op(var: relax.Var, definitions: Definitions) -> QuantizedOp:
     """
     quantize = definitions[var]
     output = quantization_of(quantize, definitions)
-    chain, source = unary_chain(quantize.args[0], definitions)
-    origin = unary_origin(chain, source, definitions)
+    function = unary_function(quantize.args[0], definitions)
+    origin = unary_origin(function, definitions)
     if origin is not None:
-        chain, operand, numbers = origin
-        return QuantizedOp("unary", (operand,), output, table=tabulate(chain, numbers, output))
+        operand, numbers = origin
+        table = tabulate(function, numbers, output, definitions)
+        return QuantizedOp("unary", (operand,), output, table=table)
     source, low, high = before_activations(quantize.args[0], definitions)
     limits = (
         -128 if low is None else output.quantized(low),
@@ -99,7 +106,7 @@ def before_activations(
 ) -> tuple[relax.Expr, float | None, float | None]:
     """The expression before the activations that lead to ``expr``, and their common limits.
 
-    Not :func:`unary_chain`: the bias of a convolution with one output channel is a scalar, too.
+    Not :func:`unary_function`: the bias of a convolution with one output channel is a scalar, too.
     """
     low: float | None = None
     high: float | None = None
@@ -164,10 +171,11 @@ def _match_anchor(
     if name == "nn.pad":
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return QuantizedOp("border", data, output, border=match_border(call))
-    if name == "reshape":
-        shuffle = match_depth_to_space(call, definitions)
-        data = _same_quantization([shuffle.data], definitions, output, limits)
-        return QuantizedOp("depth_to_space", data, output, shuffle=shuffle)
+    if name in REARRANGING:
+        return _match_order(source, definitions, output, limits)
+    if name == "strided_slice":
+        data = _same_quantization(call.args[:1], definitions, output, limits)
+        return QuantizedOp("cut", data, output, cut=match_cut(call))
     if name == "concat":
         fields = call.args[0].fields
         if int(call.attrs.axis) != 3:
@@ -195,6 +203,23 @@ def _negated(operand: QuantizedTensor) -> QuantizedTensor:
     """The same bytes as numbers of the other sign."""
     scale, zero_point = operand.quantization.scale, operand.quantization.zero_point
     return QuantizedTensor(operand.tensor, Quantization(-scale, zero_point))
+
+
+def _match_order(
+    source: relax.Expr, definitions: Definitions, output: Quantization, limits: tuple[int, int]
+) -> QuantizedOp:
+    """A pixel shuffle, which has a kernel of its own, or what else a chain of reshapes makes."""
+    if op_name(definitions[source]) == "reshape":
+        try:
+            shuffle = match_depth_to_space(definitions[source], definitions)
+        except NotLowerable:
+            shuffle = None
+        if shuffle is not None:
+            data = _same_quantization([shuffle.data], definitions, output, limits)
+            return QuantizedOp("depth_to_space", data, output, shuffle=shuffle)
+    operand, arranged = match_rearrangement(source, definitions)
+    data = _same_quantization([operand], definitions, output, limits)
+    return QuantizedOp("rearrangement", data, output, arranged=arranged)
 
 
 def _check_broadcast(operands: tuple[QuantizedTensor, ...]) -> None:

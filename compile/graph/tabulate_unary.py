@@ -1,8 +1,13 @@
-"""Unary functions of an 8-bit tensor as tables of their 256 values. Not a pass itself."""
+"""Unary functions of an 8-bit tensor as tables of their 256 values. Not a pass itself.
+
+Such a function is one op, a chain of them, or ops that meet again, as x and the clipped x + 3 do in
+hard-swish."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +30,9 @@ def _reciprocal_root(x: NDArray) -> NDArray[np.float64]:
     return np.where(x > 0, 1 / np.sqrt(np.maximum(_double(x), least)), np.inf)
 
 
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
 _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.relu": lambda x: np.maximum(x, np.float32(0)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
@@ -32,6 +40,11 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "nn.leakyrelu": lambda x, slope: np.where(x < 0, x * slope, x),
     "nn.silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
     "nn.selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(_double(x))),
+    "nn.gelu": lambda x: x * 0.5 * (1 + _erf(_double(x) / math.sqrt(2))),
+    "nn.gelu_tanh": lambda x: (
+        x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * _double(x) ** 3)))
+    ),
+    "minimum": np.minimum,
     "ones_like": np.ones_like,
     "rsqrt": _reciprocal_root,
     "log": lambda x: np.log(_double(x)),
@@ -48,26 +61,60 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
 _ATTRIBUTES = {"nn.leakyrelu": ("alpha",)}
 
 
-def unary_chain(expr: relax.Expr, definitions: Definitions) -> tuple[list[relax.Call], relax.Expr]:
-    """The ops of one tensor operand (and scalars, or numbers for its channels) that lead to
-    ``expr``, last first, and the expression before them."""
-    chain: list[relax.Call] = []
-    while True:
-        call = definitions.get(expr) if isinstance(expr, relax.Var) else None
-        if (
-            call is None
-            or op_name(call) not in _UNARY
-            or not _others_are_scalars(call, definitions)
-        ):
-            return chain, expr
-        chain.append(call)
-        expr = call.args[0]
+@dataclass(frozen=True)
+class UnaryFunction:
+    """A function of one tensor.
+
+    Attributes:
+        source: the tensor.
+        steps: the ops, each behind those that it is computed from, and what they are bound to.
+    """
+
+    source: relax.Expr
+    steps: tuple[tuple[relax.Var, relax.Call], ...]
 
 
-def _others_are_scalars(call: relax.Call, definitions: Definitions) -> bool:
-    others = [arg for arg in call.args[1:] if _is_tensor(arg) and not arg.same_as(call.args[0])]
-    values = (constant_value(arg, definitions) for arg in others)
-    return all(value is not None and _is_of_channels(value, call) for value in values)
+def unary_function(expr: relax.Expr, definitions: Definitions) -> UnaryFunction:
+    """Return ``expr`` as a function of one tensor (and of scalars, or numbers for its channels):
+    of itself where it is none of another one."""
+    sources: dict[relax.Var, relax.Expr] = {}
+    source = _source(expr, definitions, sources)
+    used: set[relax.Var] = set()
+    pending = [expr]
+    while pending:
+        var = pending.pop()
+        if var in sources and var not in used and not var.same_as(source):
+            used.add(var)
+            pending.extend(arg for arg in definitions[var].args if isinstance(arg, relax.Var))
+    return UnaryFunction(source, tuple((var, definitions[var]) for var in sources if var in used))
+
+
+def _source(
+    expr: relax.Expr, definitions: Definitions, sources: dict[relax.Var, relax.Expr]
+) -> relax.Expr:
+    """What ``expr`` is a function of; ``sources`` get it, behind what it is computed from."""
+    if not isinstance(expr, relax.Var):
+        return expr
+    if expr not in sources:
+        source: relax.Expr = expr
+        call = definitions.get(expr)
+        if call is not None and op_name(call) in _UNARY:
+            operands = [
+                arg
+                for arg in call.args
+                if _is_tensor(arg) and not _is_number(arg, call, definitions)
+            ]
+            found = [_source(arg, definitions, sources) for arg in operands]
+            is_first = bool(operands) and operands[0].same_as(call.args[0])
+            if is_first and all(one.same_as(found[0]) for one in found):
+                source = found[0]
+        sources[expr] = source
+    return sources[expr]
+
+
+def _is_number(expr: relax.Expr, call: relax.Call, definitions: Definitions) -> bool:
+    value = constant_value(expr, definitions)
+    return value is not None and _is_of_channels(value, call)
 
 
 def _is_of_channels(value: NDArray, call: relax.Call) -> bool:
@@ -83,41 +130,49 @@ def _is_tensor(expr: relax.Expr) -> bool:
 
 
 def unary_origin(
-    chain: list[relax.Call], source: relax.Expr, definitions: Definitions
-) -> tuple[list[relax.Call], QuantizedTensor, NDArray] | None:
-    """The 8-bit tensor that a unary ``chain`` starts from, and its 256 values as real numbers."""
+    function: UnaryFunction, definitions: Definitions
+) -> tuple[QuantizedTensor, NDArray] | None:
+    """The 8-bit tensor that a ``function`` is of, and its 256 values as real numbers."""
+    source = function.source
     if op_name(definitions.get(source)) == "dequantize":
         operand = dequantized(source, definitions)
         q = np.arange(-128, 128, dtype=np.float32)
-        numbers = (q - operand.quantization.zero_point) * operand.quantization.scale
-        return chain, operand, numbers
+        return operand, (q - operand.quantization.zero_point) * operand.quantization.scale
     if _is_tensor(source) and source.ty.dtype == "uint8":
         unit = Quantization(np.float32(1), 0)
-        return chain, QuantizedTensor(source, unit), np.arange(256, dtype=np.float32)
+        return QuantizedTensor(source, unit), np.arange(256, dtype=np.float32)
     return None
 
 
-def tabulate(chain: list[relax.Call], numbers: NDArray, output: Quantization) -> NDArray[np.int8]:
-    """int8 [256]: the quantized value of the ``chain`` for each of the 256 ``numbers``; int8
-    [C,256] where a constant of the chain has a number for each channel.
+def tabulate(
+    function: UnaryFunction, numbers: NDArray, output: Quantization, definitions: Definitions
+) -> NDArray[np.int8]:
+    """int8 [256]: the quantized value of the ``function`` for each of the 256 ``numbers``; int8
+    [C,256] where one of its constants has a number for each channel.
 
     Every op is rounded to float32, as PyTorch computes it; exponentials are taken in double
     precision first, so that the table does not depend on a math library's last bit.
     """
-    values = numbers
-    for call in reversed(chain):
-        scalars = [values if arg.same_as(call.args[0]) else _constant(arg) for arg in call.args[1:]]
+    values = {function.source: numbers}
+    result = numbers
+    for var, call in function.steps:
+        operands = [
+            values[arg]
+            if isinstance(arg, relax.Var) and arg in values
+            else _constant(arg, definitions)
+            for arg in call.args
+        ]
         names = _ATTRIBUTES.get(op_name(call), ())
-        scalars += [np.float32(getattr(call.attrs, name)) for name in names]
-        values = _UNARY[op_name(call)](values, *scalars).astype(np.float32)
+        operands += [np.float32(getattr(call.attrs, name)) for name in names]
+        result = values[var] = _UNARY[op_name(call)](*operands).astype(np.float32)
     # PyTorch quantizes by multiplying with the float32 reciprocal of the scale.
     inverse = np.float32(1) / output.scale
-    rounded = np.rint(values * inverse) + output.zero_point
+    rounded = np.rint(result * inverse) + output.zero_point
     return np.clip(rounded, -128, 127).astype(np.int8)
 
 
-def _constant(expr: relax.Expr) -> np.float32 | NDArray[np.float32]:
+def _constant(expr: relax.Expr, definitions: Definitions) -> np.float32 | NDArray[np.float32]:
     """One number, or [C,1]."""
-    value = expr.value
-    array = value.numpy() if hasattr(value, "numpy") else np.array(value)
+    array = constant_value(expr, definitions) if _is_tensor(expr) else np.array(expr.value)
+    assert array is not None
     return np.float32(array.item()) if array.size == 1 else array.reshape(-1, 1).astype(np.float32)

@@ -23,7 +23,7 @@ _ELEMENTWISE = {
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
         *("exp", "log", "rsqrt", "ones_like", "astype", "quantize", "dequantize"),
-        *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu"),
+        *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu", "nn.gelu_tanh", "minimum"),
     )
 }
 
@@ -183,6 +183,11 @@ class _LayoutConverter(FunctionRewriter):
         data = self._channels_last(call.args[0])
         return _REDUCTIONS[call.op.name](data, axis=axes, keepdims=True)
 
+    def _strided_slice(self, call: relax.Call) -> relax.Expr:
+        data, axes, *limits = call.args
+        moved = [_TO_NCHW[int(axis.value)] for axis in axes]
+        return relax.op.strided_slice(self._channels_last(data), moved, *limits)
+
     def _concat(self, call: relax.Call) -> relax.Expr:
         return relax.op.concat(
             self._channels_last(call.args[0]), axis=_TO_NCHW[int(call.attrs.axis)]
@@ -200,6 +205,7 @@ _CONVERTERS = {
     "relax.nn.pixel_shuffle": _LayoutConverter._pixel_shuffle,
     "relax.image.resize2d": _LayoutConverter._resize2d,
     **dict.fromkeys(_REDUCTIONS, _LayoutConverter._reduce),
+    "relax.strided_slice": _LayoutConverter._strided_slice,
     "relax.concat": _LayoutConverter._concat,
 }
 

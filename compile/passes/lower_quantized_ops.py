@@ -183,6 +183,18 @@ class _QuantizedOpLowering(FunctionRewriter):
         out_shape = (1, shape[1] * factor, shape[2] * factor, shape[3] // factor**2)
         return self.call(kernel, "depth_to_space", [data], out_shape)
 
+    def _rearrangement(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data,), _ = self.inputs(quantized_op)
+        arranged = quantized_op.arranged
+        assert arranged is not None
+        kernel = self._backend.rearranged(arranged, "int8")
+        return self.call(kernel, "rearrangement", [data], arranged.result_shape)
+
+    def _cut(self, quantized_op: QuantizedOp) -> relax.Expr:
+        ((data,), (shape,)), cut = self.inputs(quantized_op), quantized_op.cut
+        assert cut is not None
+        return self.call(self._backend.cut(shape, cut, "int8"), "slice", [data], cut.extents)
+
     def _bilinear(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data, shape), size = self.input(quantized_op), quantized_op.size
         assert size is not None
@@ -238,6 +250,8 @@ _LOWERINGS = {
     "concat": _QuantizedOpLowering._concat,
     "max_pool": _QuantizedOpLowering._max_pool,
     "depth_to_space": _QuantizedOpLowering._depth_to_space,
+    "rearrangement": _QuantizedOpLowering._rearrangement,
+    "cut": _QuantizedOpLowering._cut,
     "bilinear": _QuantizedOpLowering._bilinear,
     "channel_maximum": _QuantizedOpLowering._channel_maximum,
     "channel_mean": _QuantizedOpLowering._channel_mean,

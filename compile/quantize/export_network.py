@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from compile.networks.network import Network
+from compile.quantize.simplify_graph import simplify_graph
 from compile.support.errors import GraphError
 
 _OF_CHANCE = ("bernoulli", "normal", "multinomial", "poisson", "exponential", "geometric")
@@ -51,6 +52,7 @@ def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...])
         for logger, level in zip(_LOUD, levels, strict=True):
             logger.setLevel(level)
     _check_no_chance(network, program)
+    simplify_graph(program)
     return program
 
 

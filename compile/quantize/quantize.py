@@ -122,10 +122,10 @@ def _quantized(
         if not network.takes_photographs:
             return _quantize(network, wrapper, folded, scheme, network.calibration_tensors())
         crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
-        if not scheme.fine_tuned:
+        if not scheme.fine_tuned and (joined := network.joined_tensors(folded)):
             # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
             images = crops.permute(0, 3, 1, 2) / 255
-            equalize_concats(folded, network.joined_tensors(folded), images)
+            equalize_concats(folded, joined, images)
         return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
     if Precision.WEIGHT_ONLY_INT8 in (scheme.backbone, scheme.head):
         return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])

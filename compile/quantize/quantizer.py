@@ -23,6 +23,15 @@ from torch.fx import GraphModule, Node
 
 from compile.networks.parts import BACKBONE, HEAD, Parts, module_path
 from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
+from compile.quantize.operations import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    CHAINED,
+    MOVERS,
+    QUANTIZED,
+    REARRANGERS,
+    SUMS,
+)
 from compile.quantize.pt2e import (
     FixedQParamsQuantizationSpec,
     PerChannelMinMaxObserver,
@@ -36,58 +45,8 @@ from compile.quantize.schemes import Precision, Scheme
 
 aten = torch.ops.aten
 
-ACTIVATIONS = frozenset(
-    {
-        aten.relu.default,
-        aten.relu_.default,
-        aten.relu6.default,
-        aten.relu6_.default,
-        aten.hardtanh.default,
-        aten.hardtanh_.default,
-    }
-)
-SUMS = frozenset({aten.add.Tensor, aten.add_.Tensor})
-ARITHMETIC = SUMS | {aten.sub.Tensor, aten.mul.Tensor}
-MOVERS = frozenset(
-    {
-        aten.amax.default,
-        aten.cat.default,
-        aten.max_pool2d.default,
-        aten.pad.default,
-        aten.pixel_shuffle.default,
-        aten.upsample_nearest2d.vec,
-        aten.upsample_bilinear2d.vec,
-    }
-)
-CHAINED = frozenset(
-    {
-        aten.clamp.default,
-        aten.exp.default,
-        aten.log.default,
-        aten.ones_like.default,
-        aten.rsub.Scalar,
-    }
-)
-"""Functions of one tensor that are one table with the arithmetic before and behind them."""
-
-OTHERS = frozenset(
-    {
-        aten.conv2d.default,
-        aten.sigmoid.default,
-        aten.tanh.default,
-        aten.adaptive_avg_pool2d.default,
-        aten.avg_pool2d.default,
-        aten.mean.dim,
-        aten.instance_norm.default,
-        aten.leaky_relu.default,
-        aten.leaky_relu_.default,
-        aten.silu.default,
-        aten.silu_.default,
-        aten.selu.default,
-        aten.selu_.default,
-    }
-)
-QUANTIZED = ACTIVATIONS | ARITHMETIC | CHAINED | MOVERS | OTHERS
+_FEATURE_MAP, _VECTOR = 4, 2
+"""Dimensions of a feature map, and of what is left where its rows and columns go."""
 
 
 def _fixed(scale: float, zero_point: int) -> FixedQParamsQuantizationSpec:
@@ -100,6 +59,7 @@ def _fixed(scale: float, zero_point: int) -> FixedQParamsQuantizationSpec:
 IMAGE = _fixed(1 / 255, -128)
 
 FIXED_OUTPUTS = {
+    aten.hardsigmoid.default: _fixed(1 / 255, -128),  # It reaches 1.
     aten.sigmoid.default: _fixed(1 / 256, -128),
     aten.tanh.default: _fixed(1 / 128, 0),
 }
@@ -206,12 +166,19 @@ class SchemeQuantizer(Quantizer):
         return self._precision(node) is not Precision.FLOAT
 
     def _in_int8(self, node: Node) -> bool:
-        return self._is_ours(node) and self._precision(node) is Precision.INT8
+        if not self._is_ours(node) or self._precision(node) is not Precision.INT8:
+            return False
+        # What is put into another order is int8 where it was.
+        return node.target not in REARRANGERS or self._is_byte(_rearranged(node))
+
+    def _is_byte(self, node: Node) -> bool:
+        """Whether ``node`` is int8, or the photograph."""
+        return node not in self._parts or self._in_int8(node)
 
     def _float_inputs(self, node: Node) -> dict[Node, QuantizationSpecBase]:
         """How the tensors that ``node`` reads are quantized that are not made in int8."""
         inside = self._specifications.activations
-        if node.target in MOVERS:
+        if node.target in MOVERS | REARRANGERS:
             inside = SharedQuantizationSpec(node)
         return {
             source: inside if source in self._parts else self._inputs
@@ -228,8 +195,10 @@ class SchemeQuantizer(Quantizer):
         Bytes that are only moved keep scale and zero point, so the outputs fall into groups; the
         first of a group holds the specification and the others refer to it.
         """
-        first: dict[Node, Node] = {
-            node: node for node in nodes if _is_output_quantized(node) and not self._is_factor(node)
+        first = {
+            node: node
+            for node in nodes
+            if self._is_output_quantized(node) and not self._is_factor(node)
         }
         fixed: dict[Node, QuantizationSpecBase] = {}
 
@@ -247,9 +216,11 @@ class SchemeQuantizer(Quantizer):
             elif _has_range(node) and module_path(node) in self._known_ranges:
                 fixed[node] = self._known_ranges[module_path(node)]
         for node in nodes:
-            if node.target not in MOVERS:
+            if node.target not in MOVERS | REARRANGERS or node not in first:
                 continue
             for source in _activations_of(node):
+                while source not in first and source.target in REARRANGERS:
+                    (source,) = _activations_of(source)
                 if source not in first:
                     if source not in self._parts:
                         fixed[root(node)] = self._inputs
@@ -277,10 +248,23 @@ class SchemeQuantizer(Quantizer):
         return is_added and is_number and is_int8 and not _is_chained(sources[0])
 
     def _observed(self, node: Node) -> QuantizationSpec:
-        one_pixel = tuple(node.meta["val"].shape[-2:]) == (1, 1)
+        shape = tuple(node.meta["val"].shape)
+        one_pixel = len(shape) == _VECTOR or shape[-2:] == (1, 1)
         return (
             self._specifications.once_per_image if one_pixel else self._specifications.activations
         )
+
+    def _is_output_quantized(self, node: Node) -> bool:
+        """False for what is inside a unit: a convolution before its activation, 2x before the - 1,
+        what is put into yet another order."""
+        users = list(node.users)
+        if node.target is aten.conv2d.default:
+            return not (len(users) == 1 and users[0].target in ACTIVATIONS)
+        if node.target in REARRANGERS and users:
+            return not all(user.target in REARRANGERS and self._in_int8(user) for user in users)
+        if _is_chained(node):
+            return not users or not all(_is_chained(user) for user in users)
+        return True
 
 
 def _activations_of(node: Node) -> list[Node]:
@@ -293,6 +277,13 @@ def _activations_of(node: Node) -> list[Node]:
     return [arg for arg in node.args[:count] if isinstance(arg, Node) and arg.op != "get_attr"]
 
 
+def _rearranged(node: Node) -> Node:
+    """What ``node`` puts into another order, by itself or with those before it."""
+    while node.target in REARRANGERS:
+        (node,) = _activations_of(node)
+    return node
+
+
 def precisions_of(parts: Parts, scheme: Scheme) -> dict[Node, Precision]:
     """The precision that ``scheme`` wants each operation in."""
     precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head}
@@ -303,6 +294,13 @@ def why_not_quantized(node: Node) -> str:
     """Why the operation ``node`` is in float under every scheme; "" where it need not be."""
     if node.target not in QUANTIZED:
         return "it has no integer kernel"
+    if node.target is aten.cat.default:
+        axis, is_map = (*node.args, 0)[1], node.meta["val"].ndim == _FEATURE_MAP
+        is_along_channels = is_map and axis in (1, 1 - _FEATURE_MAP)
+        return "" if is_along_channels else "tensors are joined along their channels only"
+    if node.target is aten.div.Tensor:
+        is_number = not isinstance(node.args[1], Node) or node.args[1].op == "get_attr"
+        return "" if is_number else "a quotient of two tensors has no integer kernel"
     if node.target is aten.pad.default:
         mode, widths = (*node.args, "constant")[2], node.args[1]
         assert isinstance(widths, list | tuple)
@@ -345,13 +343,3 @@ def _is_share(node: Node) -> bool:
         source = node.args[0]
         return isinstance(source, Node) and _is_share(source)
     return node.target is aten.clamp.default and tuple(node.args[1:]) == (0, 1)
-
-
-def _is_output_quantized(node: Node) -> bool:
-    """False for what is inside a unit: a convolution before its activation, 2x before the - 1."""
-    users = list(node.users)
-    if node.target is aten.conv2d.default:
-        return not (len(users) == 1 and users[0].target in ACTIVATIONS)
-    if _is_chained(node):
-        return not users or not all(_is_chained(user) for user in users)
-    return True

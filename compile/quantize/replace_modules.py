@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from compile.support.errors import GraphError
 
@@ -80,7 +80,29 @@ def _depthwise_convolution(path: str, module: nn.Module) -> nn.Module:
     return conv.eval()
 
 
+class DenseConvolution(nn.Conv2d):
+    """A dense layer as a 1x1 convolution of rows of one pixel: [..., inputs] to [..., outputs]."""
+
+    def forward(self, data: Tensor) -> Tensor:
+        """Compute the outputs of every vector of ``data``."""
+        rows = data.reshape(1, -1, 1, self.in_channels).permute(0, 3, 1, 2)
+        found = super().forward(rows).permute(0, 2, 3, 1)
+        return found.reshape(*data.shape[:-1], self.out_channels)
+
+
+def _dense_convolution(_path: str, module: nn.Module) -> nn.Module:
+    """A dense layer as a 1x1 convolution."""
+    assert isinstance(module, nn.Linear)
+    has_bias = module.bias is not None
+    conv = DenseConvolution(module.in_features, module.out_features, 1, bias=has_bias)
+    conv.weight.data = module.weight.data[:, :, None, None]
+    if has_bias and conv.bias is not None:
+        conv.bias.data = module.bias.data
+    return conv.eval()
+
+
 _REPLACEMENTS: dict[type[nn.Module], Callable[[str, nn.Module], nn.Module]] = {
     nn.ConvTranspose2d: _shuffled_convolution,
     nn.BatchNorm2d: _depthwise_convolution,
+    nn.Linear: _dense_convolution,
 }

@@ -34,6 +34,7 @@ class GivenNetwork(ModuleNetwork):
     """A module that a test has made; all of it is the backbone."""
 
     name: ClassVar[str] = "given"
+    any_size: ClassVar[bool] = False
 
     module: nn.Module
 

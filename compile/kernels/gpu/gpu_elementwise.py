@@ -17,7 +17,7 @@ _MOST_LANES = 16
 #: Blocks that read here and there.
 _GATHERING = {
     *("table_lookup", "channel_table", "channel_maximum", "channel_mean"),
-    *("pixel_shuffle", "resize_bilinear"),
+    *("pixel_shuffle", "resize_bilinear", "rearranged", "strided_slice"),
 }
 
 #: Sizes of a work group that are tried.

@@ -17,32 +17,16 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from reference import ops
+from reference.functions import UNARY
 from reference.ops import Affine
 
-#: What PyTorch computes in float32, one rounding per operation; e^x in float64 before that.
-_UNARY = {
-    "to.dtype": lambda x, dtype: x,
-    "add.Tensor": lambda x, y: x + np.float32(y),
-    "sub.Tensor": lambda x, y: x - np.float32(y),
-    "mul.Tensor": lambda x, y: x * np.float32(y),
-    "div.Tensor": lambda x, y: x / np.float32(y),
-    "ones_like.default": np.ones_like,
-    "rsub.Scalar": lambda x, y: np.float32(y) - x,
-    "clamp.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
-    "rsqrt.default": lambda x: 1 / np.sqrt(x.astype(np.float64)),
-    "log.default": lambda x: np.log(x.astype(np.float64)),
-    "exp.default": lambda x: np.exp(x.astype(np.float64)),
-    "relu.default": lambda x: np.maximum(x, np.float32(0)),
-    "hardtanh.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
-    "sigmoid.default": lambda x: 1 / (1 + np.exp(-x.astype(np.float64))),
-    "tanh.default": lambda x: np.tanh(x.astype(np.float64)),
-    "silu.default": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
-    "selu.default": lambda x: (
-        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x.astype(np.float64)))
-    ),
-    "leaky_relu.default": lambda x, slope=0.01: np.where(x < 0, x * np.float32(slope), x),
-}
 _MOVERS = {"permute.default": [0, 3, 1, 2]}
+#: Numbers in another order, or fewer of them: torch's own operators say where they go.
+_REARRANGING = {
+    *("flatten.using_ints", "permute.default", "reshape.default", "view.default"),
+    *("squeeze.dim", "squeeze.dims", "unsqueeze.default", "transpose.int", "unflatten.int"),
+    *("channel_shuffle.default", "pixel_unshuffle.default", "slice.Tensor"),
+}
 _ACTIVATIONS = {"relu.default", "hardtanh.default"}
 _PAIRS = {"add.Tensor", "sub.Tensor", "mul.Tensor"}
 
@@ -135,6 +119,8 @@ class _Runner:
         table = self._table(node.args[0], output)
         if table is not None:
             return table
+        if _name(node.args[0]) in _REARRANGING:
+            return self._rearranged(node.args[0], output)
         source, low, high = node.args[0], ops.INT8_MIN, ops.INT8_MAX
         while _name(source) in _ACTIVATIONS:
             lower, upper = _limits(source, output)
@@ -148,7 +134,7 @@ class _Runner:
     def _table(self, node: Node, output: Affine) -> NDArray[np.int8] | None:
         """The result of a chain of unary ops on 8-bit numbers, or None where it is none."""
         chain = []
-        while _name(node) in _UNARY and self._is_unary(node):
+        while _name(node) in UNARY and self._is_unary(node):
             chain.append(node)
             node = node.args[0]
         if _name(node) == "dequantize_per_tensor.default":
@@ -161,8 +147,23 @@ class _Runner:
             return None
         for call in reversed(chain):
             others = [self._other(call, arg, real) for arg in call.args[1:]]
-            real = _UNARY[_name(call)](real, *others).astype(np.float32)
+            real = UNARY[_name(call)](real, *others, **call.kwargs).astype(np.float32)
         return ops.look_up(data, ops.quantize(real, output))
+
+    def _rearranged(self, node: Node, output: Affine) -> NDArray[np.int8]:
+        """What a chain of operators that compute nothing makes; bytes stay as they are."""
+        chain = []
+        while _name(node) in _REARRANGING:
+            chain.append(node)
+            node = node.args[0]
+        numbers, parameters = self._operand(node)
+        assert parameters == output
+        tensor = torch.from_numpy(numbers)
+        tensor = tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
+        for call in reversed(chain):
+            tensor = call.target(tensor.contiguous(), *call.args[1:])
+        tensor = tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
+        return tensor.contiguous().numpy()
 
     def _is_unary(self, node: Node) -> bool:
         others = [arg for arg in node.args[1:] if isinstance(arg, Node)]
@@ -176,7 +177,9 @@ class _Runner:
         if argument is call.args[0]:
             return real
         constant = self.constants[argument.name]
-        assert constant.shape == (1, constant.size, 1, 1)
+        if constant.size == 1:
+            return constant.reshape(())
+        assert constant.shape in ((1, constant.size, 1, 1), (constant.size,))
         return constant.reshape(-1, 1)
 
     def _operand(self, node: Node) -> tuple[NDArray[np.int8], Affine]:
@@ -356,7 +359,8 @@ _RULES = {
 
 
 def _name(node: Node) -> str:
-    return getattr(node.target, "__name__", "")
+    """The operator's; what writes over its operand is called like what does not."""
+    return getattr(node.target, "__name__", "").replace("_.", ".")
 
 
 def _needed_padding(

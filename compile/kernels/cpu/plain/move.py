@@ -92,6 +92,30 @@ def create_depth_to_space(
     return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
 
 
+def create_channel_shuffle(shape: tuple[int, ...], groups: int, dtype: str) -> tirx.PrimFunc:
+    """The kernel data [1,H,W,C] -> the same shape: channel c of group g becomes c * groups + g.
+
+    Neither loop over channels is vectorized: LLVM weaves runs of bytes together, where vectors of
+    TVM's would gather them one by one.
+    """
+    _, height, width, channels = shape
+    run = channels // groups
+    with IRBuilder() as builder, B.prim_func(is_private=True, s_tir=True):
+        data = B.arg("data", B.buffer(shape, dtype, layout=None))
+        out = B.arg("out", B.buffer(shape, dtype, layout=None))
+        B.func_attr({"tirx.noalias": True})
+        with (
+            B.parallel(height) as y,
+            B.serial(width) as x,
+            B.serial(run) as c,
+            B.unroll(groups) as g,
+            B.sblock("channel_shuffle"),
+        ):
+            vy, vx, vc, vg = B.axis.remap("SSSS", [y, x, c, g])
+            B.buffer_store(out, data[0, vy, vx, vg * run + vc], [0, vy, vx, vc * groups + vg])
+    return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
+
+
 def create_bordered(
     data_shape: tuple[int, int, int, int], border: Border, dtype: str
 ) -> tirx.PrimFunc:

@@ -11,6 +11,12 @@ from reference import ops
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.channel_mean import create_channel_mean
+from compile.kernels.common.rearrangement import (
+    Cut,
+    Rearrangement,
+    create_cut,
+    create_rearrangement,
+)
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.plain.average_pool import AveragedWindow, create_average_pool
 from compile.kernels.cpu.plain.elementwise import create_channel_table_lookup
@@ -117,3 +123,15 @@ def test_average_pool(channels: int, window: Window, counts_padding: bool) -> No
     limits = -5, counts_padding, -100, 90
     expected = ops.average_pool(data, 3, *geometry, scales, *limits)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_order_and_slices() -> None:
+    data = draw_int8(np.random.default_rng(0), (1, 6, 10, 12))
+    planes = Rearrangement.of(data.shape).permuted([0, 3, 1, 2]).reshaped((1, 3, 4, 6, 10))
+    shuffle = planes.permuted([0, 2, 1, 3, 4]).reshaped((1, 12, 6, 10)).permuted([0, 2, 3, 1])
+    found = built_kernel(USUAL, create_rearrangement, "elementwise", shuffle, "int8")(data)
+    expected = data.reshape(6, 10, 3, 4).swapaxes(2, 3).reshape(data.shape)
+    np.testing.assert_array_equal(found, expected)
+    cut = Cut((0, 1, 0, 4), (1, 2, 1, 1), (1, 3, 10, 8))
+    found = built_kernel(USUAL, create_cut, "elementwise", data.shape, cut, "int8")(data)
+    np.testing.assert_array_equal(found, data[:, 1::2, :, 4:])
