@@ -64,8 +64,8 @@ def saved(program: ExportedProgram, path: Path) -> Path:
 class Compiled:
     """A network for this machine, without an artefact."""
 
-    def __init__(self, network: Network, scheme: str) -> None:
-        request = BuildRequest("host", scheme, network, network.default_size)
+    def __init__(self, network: Network, scheme: str, size: tuple[int, int] | None = None) -> None:
+        request = BuildRequest("host", scheme, network, size or network.default_size)
         self.program = quantized_program(request)
         options = PipelineOptions.for_scheme(load_target("host"), 1, scheme_named(scheme), NO_LOGS)
         code = emit(plan_network(self.program, options), options)

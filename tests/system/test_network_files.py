@@ -10,6 +10,8 @@ import pytest
 import torch
 from command_line import Outcome, as_user, check_sentence
 from lowered_backbones import photo_crop
+from onnx_files import IMAGE as ONNX_IMAGE
+from onnx_files import INTEGER_CASES, OnnxFile, run_onnx
 from quantized_files import SIZE, Compiled, quantized, residual, saved
 from tflite_cases import IMAGE, SHAPE, write_case
 from tflite_files import TfliteFile, litert_tensors, result_bytes, run_litert
@@ -154,3 +156,42 @@ def test_a_litert_file_that_cannot_be_built(tmp_path: Path) -> None:
     path = file.write(tmp_path / "net.tflite", [0], [1])
     check_sentence(built(path, tmp_path / "made"), "net.tflite", "layer/part1", "custom op Mine")
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["int8", "mixed"])
+@pytest.mark.parametrize("optimized", [True, False])
+def test_onnx_files_of_mqnet_are_onnx_runtime(scheme: str, optimized: bool) -> None:
+    """Equal in all of int8; the float head of mixed within float32's rounding."""
+    path, size = peer_file(f"onnx-{scheme}.onnx"), (128, 160)
+    compiled = Compiled(find_network(str(path), {}), scheme, size)
+    image = photo_crop(PHOTO, *size)
+    opened = {"32*rows": size[0], "32*columns": size[1]}
+    expected = run_onnx(path, image, optimized, **opened)
+    np.testing.assert_allclose(compiled.run(image)[0], expected, atol=1e-6)
+
+
+def test_from_an_onnx_file_to_a_picture(tmp_path: Path) -> None:
+    file = OnnxFile()
+    output = file.rounded(INTEGER_CASES["concat"](file))
+    path = file.write(tmp_path / "net.onnx", output)
+    outcome = built(path, tmp_path / "made", "--json")
+    assert outcome.code == 0, outcome
+    assert json.loads(outcome.out)["scheme"] == "int8"
+    found, _ = Session(open_artefact(tmp_path / "made")).run(ONNX_IMAGE[0])
+    expected = run_onnx(path, ONNX_IMAGE)[0]
+    np.testing.assert_allclose(found, expected, atol=file.scales[output] / 4)
+
+
+def test_onnx_file_in_float(tmp_path: Path) -> None:
+    file = OnnxFile(quantized=False)
+    output = file.node("Sigmoid", file.conv(file.picture(), width=3))
+    path = file.write(tmp_path / "net.onnx", output)
+    outcome = built(path, tmp_path / "made", "--scheme", "int8")
+    check_sentence(outcome, "net.onnx is in float", "scheme int8", "--calibrate")
+    assert not (tmp_path / "made").exists()
+    photos = PHOTO.parent
+    outcome = built(path, tmp_path / "made", "--scheme", "int8", "--calibrate", photos)
+    assert outcome.code == 0, outcome
+    found, _ = Session(open_artefact(tmp_path / "made")).run(ONNX_IMAGE[0])
+    np.testing.assert_allclose(found, run_onnx(path, ONNX_IMAGE)[0], atol=0.03)

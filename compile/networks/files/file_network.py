@@ -16,6 +16,7 @@ from torch import nn
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.files.network_file import NetworkFile, Size
+from compile.networks.files.onnx.read_onnx import read_onnx
 from compile.networks.files.program_file import read_program_file
 from compile.networks.files.tflite.read_tflite import read_tflite
 from compile.networks.sourced_network import SourcedNetwork, folder_photos, with_channels
@@ -25,6 +26,7 @@ from compile.support.errors import MqnetError
 _READERS: dict[str, Callable[[Path], NetworkFile]] = {
     ".pt2": read_program_file,
     ".tflite": read_tflite,
+    ".onnx": read_onnx,
 }
 
 FILE_SUFFIXES = tuple(_READERS)
@@ -38,7 +40,7 @@ def is_network_file(text: str) -> bool:
 
 @dataclass(frozen=True)
 class FileNetwork(SourcedNetwork):
-    """The network in the file ``source``, at the one size that it has there.
+    """The network in the file ``source``, at the one size that it has there, if it has one.
 
     It takes a picture, float32 [1, channels, H, W] in [0, 1], or one that is quantized so.
     """
@@ -61,8 +63,8 @@ class FileNetwork(SourcedNetwork):
         return _read(self.source).channels
 
     @property
-    def size(self) -> Size:
-        """The file's."""
+    def size(self) -> Size | None:
+        """The file's, if it has one."""
         return _read(self.source).size
 
     @property
@@ -116,13 +118,13 @@ class FileNetwork(SourcedNetwork):
             )
 
     def fitting_size(self, height: int, width: int) -> Size:
-        """The file's size.
+        """The file's size, or the same where it has none.
 
         Raises:
             MqnetError: the photograph is of another.
         """
         self.check_size(height, width)
-        return self.size
+        return height, width
 
     def check_size(self, height: int, width: int) -> None:
         """Raise where the size is not the file's.
@@ -130,7 +132,7 @@ class FileNetwork(SourcedNetwork):
         Raises:
             MqnetError: it says which is.
         """
-        if (height, width) != self.size:
+        if self.size is not None and (height, width) != self.size:
             own = "{}x{}".format(*self.size)
             raise MqnetError(
                 f"network {self.source} takes {own} and not {height}x{width}: leave --size out, "

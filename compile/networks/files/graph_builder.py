@@ -24,6 +24,10 @@ class Quantized:
     scale: float
     zero_point: int
 
+    def by(self, scale: float) -> Quantized:
+        """The same zero point with another scale."""
+        return Quantized(scale, self.zero_point)
+
     def real(self, q: NDArray) -> NDArray[np.float32]:
         """The numbers that ``q`` mean, rounded as PyTorch and the compiler do."""
         return (

@@ -28,24 +28,32 @@ class NetworkFile:
         module: in evaluation mode, float32 [1, channels, H, W] in [0, 1] to float32 [1, C, H, W];
             each operation is in a module of its own.
         channels: of its input.
-        size: height and width that it takes, and no other.
+        size: height and width that it takes, and no other; None where it says none.
         scheme: name of the quantization scheme that it has already, or "" for a float network.
     """
 
     module: fx.GraphModule
     channels: int
-    size: Size
+    size: Size | None
     scheme: str = ""
 
 
 def scheme_of(graph: fx.Graph) -> str:
     """Name the scheme that ``graph``, of PyTorch's operations, is quantized by: "int8", "mixed"
-    where a convolution has float data, "w8a32" where all have and weights are int8, "" for none."""
+    where a convolution has float data or weights, "w8a32" where weights alone are int8, "" for
+    none."""
     targets = {node.target for node in graph.nodes}
     if QUANTIZE not in targets:
         return "w8a32" if DEQUANTIZE_PER_CHANNEL in targets else ""
-    data = [node.args[0] for node in graph.nodes if node.target is aten.conv2d.default]
-    return "int8" if all(_is_int8(one) for one in data) else "mixed"
+    convolutions = [node for node in graph.nodes if node.target is aten.conv2d.default]
+    return "int8" if all(map(_is_in_int8, convolutions)) else "mixed"
+
+
+def _is_in_int8(convolution: fx.Node) -> bool:
+    """Whether data and weights are."""
+    data, weights = convolution.args[:2]
+    is_weight = isinstance(weights, fx.Node) and weights.target is DEQUANTIZE_PER_CHANNEL
+    return is_weight and _is_int8(data)
 
 
 def _is_int8(node: object) -> bool:

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import fx
 
+from compile.networks.files.rounding import product_scales, real_bias
 from compile.networks.files.tflite.model import Operator, TensorFacts
-from compile.networks.files.tflite.rounding import product_scales
 from compile.networks.files.tflite.scope import Padding, Scope, nhwc
 from compile.networks.files.tflite.values import activated, side_padding
 from compile.support.errors import MqnetError
@@ -110,8 +110,9 @@ def _bias(
         if scales is None or unit is None:
             raise MqnetError(f"{name} has an int32 bias and float weights or data")
         units = np.float64(unit) * scales.astype(np.float64)
-        real = (bias.astype(np.float64) * units).astype(np.float32)
-        if not np.array_equal(np.rint(real.astype(np.float64) / units), bias):
+        output = scope.tensors[operator.outputs[0]]
+        real = real_bias(bias, units, output.quantized.scale if output.is_int8 else None)
+        if real is None:
             raise MqnetError(f"{name} has a bias of more than 24 bits: its weights are tiny")
         bias = real
     return scope.builder.constant(torch.from_numpy(bias.astype(np.float32)))

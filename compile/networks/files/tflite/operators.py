@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import fx
 
 from compile.networks.files.graph_builder import Quantized
-from compile.networks.files.tflite.convolutions import convolution, depthwise, fully_connected
-from compile.networks.files.tflite.model import Operator
-from compile.networks.files.tflite.rounding import (
+from compile.networks.files.rounding import (
     line_through,
     product_scales,
     sum_scales,
     xnnpack_rescale,
     xnnpack_sum,
 )
+from compile.networks.files.tflite.convolutions import convolution, depthwise, fully_connected
+from compile.networks.files.tflite.model import Operator
 from compile.networks.files.tflite.scope import Padding, Scope, nhwc
 from compile.networks.files.tflite.values import activated, each_channel, window_padding
 from compile.support.errors import MqnetError

@@ -20,6 +20,7 @@ from compile.networks.files.graph_builder import Quantized
 _BYTES = np.arange(-128, 128, dtype=np.int64)
 _SUM_BITS, _RESCALE_BITS = 20, 8
 _LEAST, _MOST = -128, 127
+_LEAST_STEP = 1e-3
 
 #: Added before rounding, in steps of the output: ties go up, and nothing else is near one.
 _OFFSETS = (0.0, *(sign * 2.0**-power for power in range(10, 21) for sign in (1, -1)))
@@ -98,3 +99,18 @@ def line_through(
         if missed == 0:
             break
     return best
+
+
+def real_bias(
+    counts: NDArray[np.int64], units: NDArray[np.float64], output: float | None
+) -> NDArray[np.float32] | None:
+    """The numbers that the integers of a bias mean, each counting its channel's ``units``.
+
+    A float32 has 24 bits. Of a bias of more, in a channel whose weights are next to nothing, the
+    last ones are lost; None where that is more than a thousandth of a step of ``output``.
+    """
+    real = (counts.astype(np.float64) * units).astype(np.float32)
+    lost = np.abs(np.rint(real.astype(np.float64) / units) - counts)
+    if output is not None and np.any(lost * units / output > _LEAST_STEP):
+        return None
+    return real

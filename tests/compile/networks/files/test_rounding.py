@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tflite_files import TfliteFile
 
 from compile.networks.files.graph_builder import Quantized
-from compile.networks.files.tflite.rounding import (
+from compile.networks.files.rounding import (
     line_through,
     product_scales,
     sum_scales,
