@@ -41,6 +41,11 @@ from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.int8_conv import create_int8_conv
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
+from compile.kernels.cpu.int8.int8_grouped_conv import (
+    create_int8_grouped_conv,
+    pack_grouped,
+    serves_grouped,
+)
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.matrix_pointwise import (
     create_matrix_pointwise,
@@ -207,9 +212,11 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
     weight = convolution.weight
     if not data_dtype == str(weight.dtype) == "int8" or weight.min() < dot.least_weight:
         return False
-    if convolution.groups > 1 and convolution.dilation != (1, 1):
+    if convolution.is_grouped:
+        return serves_grouped(weight.shape, convolution.groups, dot)
+    if convolution.is_depthwise and convolution.dilation != (1, 1):
         return False  # Its rows, which are packed into words, would have gaps between them.
-    lanes_for = dot.find_dividing_lanes if convolution.groups > 1 else dot.find_lanes
+    lanes_for = dot.find_dividing_lanes if convolution.is_depthwise else dot.find_lanes
     return lanes_for(weight.shape[0]) is not None
 
 
@@ -220,7 +227,13 @@ def _by_dot_product(
     epilogue: ConvEpilogue,
 ) -> tuple[tirx.PrimFunc, NDArray]:
     weight, window = convolution.weight, window_of(convolution)
-    if convolution.groups > 1:
+    if convolution.is_grouped:
+        groups = convolution.groups
+        kernel = create_int8_grouped_conv(
+            data_shape, weight.shape[0], groups, window, dot, epilogue
+        )
+        return kernel, pack_grouped(weight, groups, dot)
+    if convolution.is_depthwise:
         kernel = create_int8_depthwise(data_shape, window, dot, epilogue)
         return kernel, pack_depthwise(weight, dot)
     if window == POINTWISE and dot.has_smmla and serves_matrix(weight.shape[0], data_shape[2]):

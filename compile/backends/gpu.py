@@ -56,7 +56,8 @@ class GpuBackend(Backend):
     ) -> PackedConvolution:
         """See :meth:`Backend.convolution`; NHWC only."""
         weight, window = convolution.weight, window_of(convolution)
-        if not data_dtype == str(weight.dtype) == "int8":
+        is_int8 = data_dtype == str(weight.dtype) == "int8"
+        if not is_int8 or convolution.is_grouped:
             kernel, packed = plain_convolution(convolution, data_shape, data_dtype, epilogue)
         elif convolution.groups > 1:
             kernel = create_dp4a_depthwise(data_shape, window, epilogue)

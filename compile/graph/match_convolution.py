@@ -42,6 +42,17 @@ class Convolution:
     high: float | None = None
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel is computed from one input channel, and each input channel
+        makes one output channel."""
+        return self.groups > 1 and self.weight.shape[:2] == (self.groups, 1)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether it is neither dense nor depthwise."""
+        return self.groups > 1 and not self.is_depthwise
+
+    @property
     def is_pointwise(self) -> bool:
         """Whether each output pixel is computed from one input pixel's channels, all of them."""
         geometry = self.weight.shape[2:], self.stride, self.padding, self.groups
@@ -72,8 +83,6 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
     if bias.size != channels or (bias.ndim and bias.shape[max(axis, -bias.ndim)] != channels):
         raise NotLowerable("the bias is not one number per output channel")
     groups = int(attrs.groups)
-    if groups != 1 and not groups == channels == int(call.args[0].ty.shape[3]):
-        raise NotLowerable(f"the convolution has {groups} groups: neither dense nor depthwise")
     data_definition = definitions.get(call.args[0])
     data: QuantizedTensor | relax.Expr = call.args[0]
     # Under float weights int8 data saves nothing: its dequantize stays an op of its own.

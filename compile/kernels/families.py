@@ -6,6 +6,7 @@ from compile.kernels.cpu.int8 import (
     int8_concat_pointwise,
     int8_conv,
     int8_depthwise,
+    int8_grouped_conv,
     int8_pointwise,
     matrix_pointwise,
 )
@@ -41,6 +42,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         matrix_pointwise.FAMILY,
         int8_conv.FAMILY,
         int8_depthwise.FAMILY,
+        int8_grouped_conv.FAMILY,
         inverted_residual.FAMILY,
         planar_conv.FAMILY,
         planar_pointwise.FAMILY,

@@ -128,8 +128,8 @@ class Drawn:
         random = self._random
         weight = draw_int8(random, shape)
         bias = random.integers(-1000, 1000, shape[0])
-        is_depthwise = shape[1] == 1 and shape[2:] != (1, 1)
-        accumulator = ops.conv2d(data, zero_points[0], weight, bias, *geometry, is_depthwise)
+        groups = shape[0] if shape[1] == 1 and shape[2:] != (1, 1) else 1
+        accumulator = ops.conv2d(data, zero_points[0], weight, bias, *geometry, groups)
         scale = 60 / max(1.0, float(np.abs(accumulator).mean()))
         multiplier = (scale * random.uniform(0.5, 1.5, shape[0])).astype(np.float32)
         limits = zero_points[1], int(random.choice([-128, -100])), int(random.choice([127, 90]))

@@ -59,6 +59,11 @@ class Dense(nn.Module):
 
 
 OPS = {
+    "groups of 8": (nn.Conv2d(24, 48, 3, 2, 1, groups=3), 24),
+    "groups of 6": (nn.Sequential(nn.Conv2d(18, 12, 3, 1, 1, groups=3), nn.ReLU6()), 18),
+    "groups of 1x1": (nn.Conv2d(32, 64, 1, groups=4), 32),
+    "dilated groups": (nn.Conv2d(16, 16, 3, 1, 2, 2, groups=2), 16),
+    "two outputs of a channel": (nn.Conv2d(12, 24, 3, 1, 1, groups=12, bias=False), 12),
     "hard-swish": (nn.Hardswish(), 13),
     "hard-sigmoid": (nn.Hardsigmoid(), 13),
     "GELU": (nn.GELU(), 8),

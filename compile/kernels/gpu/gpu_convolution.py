@@ -69,12 +69,12 @@ class Configuration:
 def configurations(sch: s_tir.Schedule, core: GpuCore) -> list[Configuration]:
     """All that fit the registers and the work group and are worth a try."""
     sizes = _sizes(sch)
-    longest = vector_length(sizes.channels, sizes.most_lanes(core))
+    longest = vector_length(sizes.run, sizes.most_lanes(core))
     return [
         Configuration(tile, vectors, lanes, steps, group, image)
         for tile in divisors(sizes.columns, _MOST_COLUMNS)
         if tile % sizes.factor == 0
-        for lanes in dict.fromkeys((longest, vector_length(sizes.channels, core.lanes)))
+        for lanes in dict.fromkeys((longest, vector_length(sizes.run, core.lanes)))
         for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
         for steps in divisors(sizes.steps, _MOST_STEPS)
         if sizes.registers(tile, vectors * lanes, steps) <= core.registers
@@ -88,7 +88,7 @@ def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     """One vector of channels by as many columns as its registers allow; what a tile loads is shared
     with its neighbours through the cache."""
     sizes = _sizes(sch)
-    lanes = vector_length(sizes.channels, sizes.most_lanes(core))
+    lanes = vector_length(sizes.run, sizes.most_lanes(core))
     # Two packed int8x4 are one load, three are not.
     aligned = gcd(sizes.steps, _STEPS)
     steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
@@ -164,6 +164,7 @@ class _Sizes:
 
     Attributes:
         columns, channels: of the feature map.
+        run: channels that are computed from the same data, of which a vector holds no others.
         width, steps: of the window, and of the innermost reduction.
         summed: products of all sums, those of a concat's parts together.
         factor: columns that share a sum.
@@ -172,6 +173,7 @@ class _Sizes:
 
     columns: int
     channels: int
+    run: int
     width: int
     steps: int
     summed: int
@@ -211,9 +213,11 @@ def _sizes(sch: s_tir.Schedule) -> _Sizes:
     sums = [extents for block in blocks if (extents := _reductions(sch, block))]
     # Depthwise, the weight has as many dimensions as the window and the channels.
     is_depthwise = len(weight.shape) == 3
+    groups = int(sch.get(conv).annotations.get(spatial_conv.GROUPS_ATTR, 1))
     return _Sizes(
         columns,
         channels,
+        channels // groups,
         window[-1] if window else 1,
         steps,
         sum(map(prod, sums)),

@@ -71,10 +71,6 @@ REFUSED = [
         quantized_op(lambda bb, a: bb.emit(relax.op.sigmoid(convolution(bb, a)))),
     ),
     (
-        "the convolution has 2 groups: neither dense nor depthwise",
-        quantized_op(lambda bb, a: convolution(bb, a, groups=2)),
-    ),
-    (
         "the convolution has a float operand",
         quantized_op(
             lambda bb, a: convolution(bb, a, relax.const(np.ones((4, 4, 1, 1), "float32")))

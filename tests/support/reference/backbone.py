@@ -204,7 +204,6 @@ class _Runner:
         )
         numbers, parameters = self._operand(data)
         weight, weight_scale = self._weight(weight)
-        assert groups in (1, numbers.shape[3])
         bias = np.zeros(len(weight), np.float32) if bias is None else self.constants[bias.name]
         accumulator = ops.conv2d(
             numbers,
@@ -213,7 +212,7 @@ class _Runner:
             ops.conv_bias(bias, parameters.scale, weight_scale),
             tuple(stride),
             (padding[0], padding[1], padding[0], padding[1]),
-            depthwise=groups > 1,
+            groups=groups,
             dilation=tuple(dilation),
         )
         multiplier = ops.conv_multiplier(parameters.scale, weight_scale, output.scale)

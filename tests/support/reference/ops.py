@@ -69,13 +69,13 @@ def conv2d(
     bias: NDArray[np.integer],
     stride: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-    depthwise: bool = False,
+    groups: int = 1,
     dilation: tuple[int, int] = (1, 1),
 ) -> NDArray[np.int64]:
     """The accumulators [1,OH,OW,O] of a convolution: ``sum((q_x - z_x) * w) + bias[c]``.
 
-    ``data`` [1,H,W,I], ``weight`` OIHW ([C,1,KH,KW] if depthwise), ``padding`` (top, left, bottom,
-    right) with the real number 0, which is the zero point.
+    ``data`` [1,H,W,I], ``weight`` OIHW with the I of one of the ``groups``, ``padding`` (top, left,
+    bottom, right) with the real number 0, which is the zero point.
     """
     top, left, bottom, right = padding
     centred = data[0].astype(np.int64) - data_zero_point
@@ -84,12 +84,13 @@ def conv2d(
     windows = np.lib.stride_tricks.sliding_window_view(centred, extent, axis=(0, 1))
     windows = windows[:: stride[0], :: stride[1]]  # [OH, OW, I, KH, KW]
     windows = windows[..., :: dilation[0], :: dilation[1]]
-    if depthwise:
+    if groups == weight.shape[0] == windows.shape[2]:
         result = np.zeros(windows.shape[:3], np.int64)
         for y, x in np.ndindex(weight.shape[2:]):
             result += windows[..., y, x] * weight[:, 0, y, x].astype(np.int64)
     else:
-        result = _exact_matmul(windows, weight)
+        parts = zip(np.split(windows, groups, 2), np.split(weight, groups), strict=True)
+        result = np.concatenate([_exact_matmul(*part) for part in parts], 2)
     return result[None] + bias.astype(np.int64)
 
 

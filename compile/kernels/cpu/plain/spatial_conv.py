@@ -30,6 +30,9 @@ from compile.kernels.family import KernelFamily
 
 Configuration = WindowConfiguration
 
+#: Annotation of the block "conv": its groups, where there are some.
+GROUPS_ATTR = "mqnet.groups"
+
 
 def create_spatial_conv(
     data_shape: tuple[int, int, int, int],
@@ -39,14 +42,17 @@ def create_spatial_conv(
     weight_dtype: str,
     epilogue: ConvEpilogue,
     weight_channels: int | None = None,
+    groups: int = 1,
 ) -> tirx.PrimFunc:
-    """The kernel (data [1,H,W,I], weight [KH,KW,I,P], epilogue operands) -> [1,OH,OW,O].
+    """The kernel (data [1,H,W,I], weight [KH,KW,I/groups,P], epilogue operands) -> [1,OH,OW,O].
 
-    P is O, or ``weight_channels``, with zeros behind the last output so that vectors are filled.
+    A convolution in ``groups`` reads for each output the inputs of its group. P is O, or
+    ``weight_channels``, with zeros behind the last output so that vectors are filled.
     Beyond the edge stands the data's zero point, so that its share of the accumulator is the
     constant that the packer has folded into the bias.
     """
     _, height, width, channels_in = data_shape
+    channels_in, outputs = channels_in // groups, channels_out // groups
     acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
     data = te.placeholder(data_shape, data_dtype, name="data")
     width_of_weight = weight_channels or channels_out
@@ -60,12 +66,14 @@ def create_spatial_conv(
     k = te.reduce_axis((0, channels_in), name="k")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        value = padded[(b, *window.position(y, x, ky, kx), k)]
+        channel = k if groups == 1 else n // outputs * channels_in + k
+        value = padded[(b, *window.position(y, x, ky, kx), channel)]
         product = value.astype(acc_dtype) * weight[ky, kx, k, n].astype(acc_dtype)
         return te.sum(product, axis=[ky, kx, k])
 
     size = window.output_size(height, width)
-    conv = te.compute((1, *size, width_of_weight), multiply, name="conv")
+    attrs = {GROUPS_ATTR: groups} if groups > 1 else None
+    conv = te.compute((1, *size, width_of_weight), multiply, name="conv", attrs=attrs)
     shape = (1, *size, channels_out)
     out = te.compute(shape, lambda b, y, x, n: finish(conv[b, y, x, n], n), name="epilogue")
     macs = prod(shape) * prod(window.kernel) * channels_in

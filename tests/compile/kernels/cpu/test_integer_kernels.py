@@ -134,7 +134,7 @@ def test_convolution(
         bias,
         (conv.stride, conv.stride),
         conv.padding,
-        depthwise=conv.channels_out is None,
+        groups=conv.data[2] if conv.channels_out is None else 1,
         dilation=conv.window.dilation,
     )
     multiplier = draw_multiplier(random, kind, accumulator, channels)

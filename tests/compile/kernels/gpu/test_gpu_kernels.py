@@ -112,7 +112,7 @@ def test_int8_convolution(
     data = draw_int8(random, (1, *conv.data))
     weight = draw_int8(random, conv.weight_shape)
     bias = random.integers(-1, 2, len(weight)) * random.integers(0, 2 ** random.integers(1, 31))
-    strides, is_depthwise = (conv.stride, conv.stride), conv.channels_out is None
+    strides, groups = (conv.stride, conv.stride), conv.data[2] if conv.channels_out is None else 1
     accumulator = ops.conv2d(
         data,
         zero_point,
@@ -120,7 +120,7 @@ def test_int8_convolution(
         bias,
         strides,
         conv.padding,
-        is_depthwise,
+        groups,
         conv.window.dilation,
     )
     multiplier = draw_multiplier(random, kind, accumulator, len(weight))

@@ -226,7 +226,7 @@ def accumulated(
         np.zeros(len(weight), np.int64),
         (conv.stride, conv.stride),
         conv.padding,
-        depthwise=conv.channels_out is None,
+        groups=conv.data[2] if conv.channels_out is None else 1,
         dilation=conv.window.dilation,
     )
 
