@@ -1,7 +1,8 @@
 # make demo   build for this machine and send a photograph through it
 # make test   every test, the slow ones too
 # make fast   the tests of what compiles nothing for long
-# make peers  convert the bundled weights for the other engines (after they have changed)
+# make peers  convert the bundled weights for the other engines (after they have changed); with
+#             NETWORK="unet hdrunet" those networks, into build/peers
 # Needs Python 3.11 to 3.14 with venv, make and gcc; everything else goes into .venv. That gets the
 # newest such Python that is here, and keeps it until PYTHON names another (PYTHON=python3.12).
 
@@ -65,8 +66,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 peers: $(PEERS)/.installed
-	$(PEERS)/bin/python -m bench.peers.convert_litert
-	$(PEERS)/bin/python -m bench.peers.convert_onnx
+	$(if $(NETWORK),$(foreach network,$(NETWORK),\
+		$(PEERS)/bin/python -m bench.peers.convert_network --network $(network);),\
+		$(PEERS)/bin/python -m bench.peers.convert_litert && \
+		$(PEERS)/bin/python -m bench.peers.convert_onnx)
 
 clean:
 	rm -rf build demo

@@ -19,6 +19,7 @@ import torch
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES, engine_named
 from bench.own_builds import OwnBuilds
+from bench.peers.network_files import check_weights, files_of
 from bench.session.compare_outputs import compare_pictures, compare_tensors
 from bench.session.device import Device, device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
@@ -100,9 +101,13 @@ def measure_latency(
     networks = [
         one
         for one in choose_networks(request)
-        if artefacts or _is_buildable(*one, request, network)
+        if (artefacts or _is_buildable(*one, request, network))
+        and (request.against != ALL or _has_files(one[0], network))
     ]
     environment = _checked_environment(request, artefacts)
+    files = None
+    if network.name != MQNET and any(ENGINES[name].reads_files for name, _ in networks):
+        files = check_weights(network, network.load(None))
     make_folder(request.out.parent)
     most = max(request.threads)
     builds = OwnBuilds(request.target, most, request.out.parent, progress, network)
@@ -110,7 +115,7 @@ def measure_latency(
     try:
         for size, threads in itertools.product(sizes, dict.fromkeys(request.threads)):
             jobs = [
-                replace(job, network=network.name, parameters=network.parameters)
+                replace(job, network=network.name, parameters=network.parameters, files=files)
                 for job in make_jobs(networks, artefacts, size, threads, builds)
             ]
             _session(jobs, network, request, results, progress)
@@ -132,7 +137,7 @@ def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
         name
         for name, engine in ENGINES.items()
         if (spec.gpu or not engine.runs_on_gpu)
-        and (request.network == MQNET or engine.takes_any_network)
+        and (request.network == MQNET or engine.takes_any_network or engine.reads_files)
     ]
     names = [name for name in beside if not ENGINES[name].exact_threads]
     if request.against != ALL:
@@ -164,6 +169,12 @@ def _is_buildable(name: str, scheme: str, request: LatencyRequest, network: Netw
     except MqnetError:
         return False
     return True
+
+
+def _has_files(name: str, network: Network) -> bool:
+    """Whether the engine needs no files of ``network``, or has them."""
+    runs = network.name == MQNET or not ENGINES[name].reads_files
+    return runs or files_of(network).is_dir()
 
 
 def make_jobs(
@@ -217,10 +228,10 @@ def _labels(artefacts: Sequence[Artefact]) -> list[str]:
 
 def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> None:
     engine = engine_named(name)
-    if request.network != MQNET and not engine.takes_any_network:
+    if request.network != MQNET and not (engine.takes_any_network or engine.reads_files):
         raise MqnetError(
-            f"{name} has files of MQNet only, and network {request.network} is asked for: leave "
-            "that engine out"
+            f"{name} runs MQNet only, and network {request.network} is asked for: leave that "
+            "engine out"
         )
     if not engine.image_weights and not engine.exact_threads:
         return

@@ -31,8 +31,9 @@ class Options:
     threads: int = 1
     """Threads per frame."""
 
-    against: str = "pytorch,pytorch-compiled"
-    """Other engines by commas, as of bench/latency.py."""
+    against: str = "all"
+    """Other engines by commas, or all: those that run PyTorch's networks, and of those that read
+    files what `make peers NETWORK="..."` has converted."""
 
     schemes: str = "mixed,int8,fp32"
     """Quantization schemes by commas, as of bench/latency.py."""

@@ -20,6 +20,7 @@ class Job:
         size: (height, width) in pixels.
         threads: per frame.
         artefact: folder of our own build; None for other engines.
+        files: folder of other engines' files of the network; None for MQNet's own.
         network: by name.
         parameters: of the network.
         build: what tells it from another job of the same engine, scheme, size and threads; "" where
@@ -37,6 +38,7 @@ class Job:
     planned_bytes: int | None = None
     on_gpu: bool = False
     build: str = ""
+    files: Path | None = None
     network: str = "mqnet"
     parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,7 +59,8 @@ class Engine(ABC):
         image_weights: of ours, whether the build reads its int8 weights from images.
         exact_threads: of ours, whether the build is made for ``job.threads``, and not for the most
             that are asked for; such an engine is timed only where it is named.
-        takes_any_network: whether it runs any network of PyTorch; else it has files of MQNet.
+        takes_any_network: whether it runs any network of PyTorch by itself.
+        reads_files: whether it runs files that :mod:`bench.peers` has converted.
         marker: matplotlib's, of its points in a figure.
         version: of the engine's package, once a network is loaded.
     """
@@ -70,6 +73,7 @@ class Engine(ABC):
     image_weights: ClassVar[bool] = False
     exact_threads: ClassVar[bool] = False
     takes_any_network: ClassVar[bool] = False
+    reads_files: ClassVar[bool] = False
     marker: ClassVar[str] = "x"
 
     version: str

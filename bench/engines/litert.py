@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.engines.engine import Engine, Job
-from bench.peers.peer_files import litert_name, peer_file
+from bench.peers.peer_files import engine_file, litert_name
 from compile.support.frame import Frame
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class LiteRT(Engine):
     name: ClassVar = "litert"
     schemes: ClassVar[tuple[str, ...]] = ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8")
     runs_on_device: ClassVar = True
+    reads_files: ClassVar = True
     marker: ClassVar = "s"
 
     _file: LiteRTFile | LiteRTGpuFile
@@ -27,7 +28,7 @@ class LiteRT(Engine):
         """Load the network's .tflite."""
         from device.server.litert_file import LiteRTFile
 
-        file = LiteRTFile(peer_file(litert_name(job.scheme, job.size)), job.threads)
+        file = LiteRTFile(engine_file(job.files, litert_name(job.scheme, job.size)), job.threads)
         self._file, self.version = file, file.version
 
     def set_inputs(self, frame: Frame) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from bench.engines.engine import Job
 from bench.engines.litert import LiteRT
-from bench.peers.peer_files import litert_name, peer_file
+from bench.peers.peer_files import engine_file, litert_name
 
 
 class LiteRTGpu(LiteRT):
@@ -27,5 +27,5 @@ class LiteRTGpu(LiteRT):
         """
         from device.server.litert_gpu_file import LiteRTGpuFile
 
-        file = LiteRTGpuFile(peer_file(litert_name(job.scheme, job.size)))
+        file = LiteRTGpuFile(engine_file(job.files, litert_name(job.scheme, job.size)))
         self._file, self.version = file, file.version

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.engines.engine import Engine, Job
-from bench.peers.peer_files import peer_file
+from bench.peers.peer_files import onnx_file
 from compile.support.frame import Frame
 
 
@@ -17,6 +17,7 @@ class OnnxRuntime(Engine):
 
     name: ClassVar = "onnxruntime"
     schemes: ClassVar = ("mixed", "fp32", "int8")
+    reads_files: ClassVar = True
     marker: ClassVar = "^"
 
     def load(self, job: Job) -> None:
@@ -30,7 +31,9 @@ class OnnxRuntime(Engine):
         for name, extent in zip(("32*rows", "32*columns"), job.size, strict=True):
             options.add_free_dimension_override_by_name(name, extent)
         self._session = onnxruntime.InferenceSession(
-            str(peer_file(f"onnx-{job.scheme}.onnx")), options, providers=["CPUExecutionProvider"]
+            str(onnx_file(job.scheme, job.size, job.files)),
+            options,
+            providers=["CPUExecutionProvider"],
         )
 
     def set_inputs(self, frame: Frame) -> None:

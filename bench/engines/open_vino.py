@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.engines.engine import Engine, Job
-from bench.peers.peer_files import peer_file
+from bench.peers.peer_files import onnx_file
 from compile.support.frame import Frame
 
 
@@ -17,6 +17,7 @@ class OpenVino(Engine):
 
     name: ClassVar = "openvino"
     schemes: ClassVar = ("mixed", "fp32", "int8")
+    reads_files: ClassVar = True
     marker: ClassVar = "D"
 
     def load(self, job: Job) -> None:
@@ -25,7 +26,7 @@ class OpenVino(Engine):
 
         self._new_tensor = openvino.Tensor
         self.version = version("openvino")
-        model = openvino.Core().read_model(peer_file(f"onnx-{job.scheme}.onnx"))
+        model = openvino.Core().read_model(onnx_file(job.scheme, job.size, job.files))
         model.reshape([1, 3, *job.size])
         compiled = openvino.compile_model(
             model,

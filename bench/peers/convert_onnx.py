@@ -58,7 +58,7 @@ def convert() -> None:
             output_names=["y"],
             external_data=False,
         )
-        _strip_metadata(beside)
+        strip_metadata(beside)
     with TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         # Symbolic shape inference fails on this network and leaves two files where it runs.
@@ -79,7 +79,7 @@ def convert() -> None:
                 )
 
 
-def _strip_metadata(path: Path) -> None:
+def strip_metadata(path: Path) -> None:
     """The exporter notes at each node and value where in which file on this machine it is from."""
     model = onnx.load(path)
     graph = model.graph

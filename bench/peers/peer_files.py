@@ -44,6 +44,35 @@ def litert_name(scheme: str, size: tuple[int, int]) -> str:
     return f"litert-{scheme}-{size[0]}x{size[1]}.tflite"
 
 
+def onnx_name(scheme: str, size: tuple[int, int]) -> str:
+    """Name of the .onnx of any network but MQNet, whose files serve every size."""
+    return f"onnx-{scheme}-{size[0]}x{size[1]}.onnx"
+
+
+def engine_file(folder: Path | None, name: str) -> Path:
+    """The file called ``name`` in ``folder``, or MQNet's where that is None.
+
+    Raises:
+        MqnetError: it is missing, or as :func:`peer_file` says.
+    """
+    if folder is None:
+        return peer_file(name)
+    path = folder / name
+    if not path.is_file():
+        raise MqnetError(f"{path} is not there: it is not made, or its converter refuses")
+    return path
+
+
+def onnx_file(scheme: str, size: tuple[int, int], folder: Path | None) -> Path:
+    """The .onnx of a scheme and a size in ``folder``, or MQNet's where that is None.
+
+    Raises:
+        MqnetError: as :func:`engine_file`.
+    """
+    name = f"onnx-{scheme}.onnx" if folder is None else onnx_name(scheme, size)
+    return engine_file(folder, name)
+
+
 def write_checksums() -> None:
     """Note the files that there are, and the weights that they were made of."""
     names = sorted(path.name for path in PEER_FILES.iterdir() if path != _CHECKSUMS)

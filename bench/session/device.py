@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.engines.engine import Job
 from bench.engines.registry import ENGINES
-from bench.peers.peer_files import litert_name, peer_file
+from bench.peers.peer_files import engine_file, litert_name
 from bench.session.clock import CoreLimits, measure_core
 from compile.artefact.reader import Artefact, open_artefact
 from compile.support.cli import stderr
@@ -133,7 +133,7 @@ def _load(connection: Connection, job: Job) -> RemoteNetwork:
     if engine.is_ours:
         assert job.artefact is not None
         return load_artefact(connection, open_artefact(job.artefact))
-    file = peer_file(litert_name(job.scheme, job.size))
+    file = engine_file(job.files, litert_name(job.scheme, job.size))
     return ServerLiteRT(connection, file, job.threads, engine.runs_on_gpu)
 
 
