@@ -83,13 +83,15 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
     if bias.size != channels or (bias.ndim and bias.shape[max(axis, -bias.ndim)] != channels):
         raise NotLowerable("the bias is not one number per output channel")
     groups = int(attrs.groups)
-    data_definition = definitions.get(call.args[0])
-    data: QuantizedTensor | relax.Expr = call.args[0]
+    source, border = _without_zeros(call.args[0], definitions)
+    data: QuantizedTensor | relax.Expr = source
     # Under float weights int8 data saves nothing: its dequantize stays an op of its own.
-    if op_name(data_definition) == "dequantize" and weight_scale is not None:
-        data = dequantized(call.args[0], definitions)
+    if op_name(definitions.get(source)) == "dequantize" and weight_scale is not None:
+        data = dequantized(source, definitions)
     rows, columns = (int(s) for s in attrs.strides)
-    top, left, bottom, right = (int(p) for p in attrs.padding)
+    top, left, bottom, right = (
+        int(p) + more for p, more in zip(attrs.padding, border, strict=True)
+    )
     # There is nothing between the taps of a window with one of them.
     down, across = (
         int(step) if taps > 1 else 1
@@ -107,6 +109,22 @@ def match_convolution(expr: relax.Expr, definitions: Definitions) -> Convolution
         data_layout=str(attrs.data_layout),
         out_layout=str(attrs.out_layout),
     )
+
+
+def _without_zeros(
+    expr: relax.Expr, definitions: Definitions
+) -> tuple[relax.Expr, tuple[int, int, int, int]]:
+    """What a border of zeros is put around (NHWC), if one is: (top, left, bottom, right) of it."""
+    call = definitions.get(expr) if isinstance(expr, relax.Var) else None
+    none = expr, (0, 0, 0, 0)
+    if call is None or op_name(call) != "nn.pad":
+        return none
+    widths = [int(width) for width in call.attrs.pad_width]
+    is_zero = str(call.attrs.pad_mode) == "constant" and float(call.attrs.pad_value) == 0
+    if not is_zero or len(widths) != 8 or min(widths) < 0 or any(widths[:2] + widths[6:]):
+        return none
+    top, bottom, left, right = widths[2:6]
+    return call.args[0], (top, left, bottom, right)
 
 
 def activation_limits(call: relax.Expr) -> tuple[float, float | None] | None:

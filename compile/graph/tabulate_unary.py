@@ -45,6 +45,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
         x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * _double(x) ** 3)))
     ),
     "minimum": np.minimum,
+    "abs": np.abs,
     "ones_like": np.ones_like,
     "rsqrt": _reciprocal_root,
     "log": lambda x: np.log(_double(x)),

@@ -20,6 +20,7 @@ from compile.kernels.cpu.plain import (
     mean,
     move,
     pointwise,
+    reduction,
     spatial_conv,
 )
 from compile.kernels.cpu.planar import planar_conv, planar_pointwise
@@ -32,6 +33,7 @@ from compile.kernels.gpu import (
     gpu_elementwise,
     gpu_mean,
     gpu_norm,
+    gpu_reduction,
 )
 
 #: By device, as core models name theirs.
@@ -60,6 +62,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         planar_norm.ROWS,
         planar_norm.STATISTICS,
         planar_norm.NORMALIZE,
+        reduction.FAMILY,
     ),
     "gpu": KernelFamilies(
         dp4a_conv.FAMILY,
@@ -74,6 +77,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         gpu_norm.ROWS,
         gpu_norm.STATISTICS,
         gpu_norm.NORMALIZE,
+        gpu_reduction.FAMILY,
     ),
 }
 

@@ -85,4 +85,7 @@ class KernelFamilies(dict[str, KernelFamily]):
             return self.get(str(name))
         serving = [(family, family.serves) for family in self.values() if family.serves is not None]
         schedule = s_tir.Schedule(kernel) if serving else None
-        return next((family for family, serves in serving if serves(schedule)), None)
+        try:
+            return next((family for family, serves in serving if serves(schedule)), None)
+        except s_tir.ScheduleError:  # It is no chain of blocks.
+            return None

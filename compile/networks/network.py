@@ -63,6 +63,7 @@ class Network(ABC):
         backbone: path of the module whose activations are int8 under a scheme with two precisions,
             or of several: ``*`` in it is any one name. All the rest of the network is its head,
             which keeps float activations.
+        in_float: path of a module, or of several, that is in float under every scheme; "" for none.
         channels: of the photograph: 3 for RGB.
         size_multiple: height and width must be multiples of this.
         least_side: the least height and width.
@@ -78,6 +79,7 @@ class Network(ABC):
 
     name: ClassVar[str]
     backbone: ClassVar[str] = "backbone"
+    in_float: ClassVar[str] = ""
     channels: ClassVar[int] = 3
     size_multiple: ClassVar[int] = 1
     least_side: ClassVar[int] = 1
@@ -149,7 +151,8 @@ class Network(ABC):
 
     def parts(self, graph: fx.Graph) -> Parts:
         """Which part of the network each operation of the exported ``graph`` belongs to."""
-        return parts_by_backbone(graph, self.backbone_path)
+        in_float = self.in_float and f"{ROOT}.{self.in_float}"
+        return parts_by_backbone(graph, self.backbone_path, in_float)
 
     def explain_parts(self, _graph: fx.Graph) -> None:  # noqa: B027
         """Warn of parts that were not asked for."""

@@ -17,6 +17,9 @@ from compile.support.errors import MqnetError
 
 BACKBONE, HEAD = "backbone", "head"
 
+FLOAT = "float"
+"""Of what is in float under every scheme."""
+
 Parts = Mapping[fx.Node, str]
 """The part of each operation inside of the network; what is around it has none."""
 
@@ -27,15 +30,16 @@ def module_path(node: fx.Node) -> str:
     return [path for path, _ in stack.values()][-1] if stack else ""
 
 
-def parts_by_backbone(graph: fx.Graph, backbone: str) -> dict[fx.Node, str]:
+def parts_by_backbone(graph: fx.Graph, backbone: str, in_float: str = "") -> dict[fx.Node, str]:
     """The backbone is each module at the path ``backbone``, the head all the rest of the network,
-    whose own path is the first name of it."""
+    whose own path is the first name of it. Modules at the path ``in_float`` are neither."""
     root = backbone.split(".")[0]
-    return {
-        node: BACKBONE if _is_below(node, backbone) else HEAD
-        for node in graph.nodes
-        if _is_below(node, root)
-    }
+    paths = {FLOAT: in_float, BACKBONE: backbone, HEAD: root}
+    parts = {}
+    for node in graph.nodes:
+        if _is_below(node, root):
+            parts[node] = next(part for part, path in paths.items() if _is_below(node, path))
+    return parts
 
 
 def parts_by_head(graph: fx.Graph, root: str, heads: Sequence[str]) -> dict[fx.Node, str]:

@@ -1,7 +1,7 @@
 """Cut the loops of every kernel that has no schedule yet by its family's default configuration.
 
-A kernel of no known family is elementwise (operator fusion makes those) or an error: TVM's naive
-loops are never what a user gets.
+A kernel of no known family is elementwise (operator fusion makes those), or sums up as no kernel of
+ours does: that has a task for each result, and no vectors. Anything else is an error.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ _ELEMENTWISE = {
     f"relax.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "clip", "nn.relu", "sigmoid", "tanh"),
-        *("exp", "log", "rsqrt", "ones_like", "astype", "quantize", "dequantize"),
+        *("abs", "exp", "floor", "log", "rsqrt", "ones_like"),
+        *("astype", "quantize", "dequantize"),
         *("nn.leakyrelu", "nn.selu", "nn.silu", "nn.gelu", "nn.gelu_tanh", "minimum"),
     )
 }

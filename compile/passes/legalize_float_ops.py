@@ -7,7 +7,7 @@ does, where LLVM would call the C library once per element.
 from __future__ import annotations
 
 import tvm
-from tvm import relax, te, tirx
+from tvm import relax, te, tirx, topi
 
 from compile.graph.layers import keep_layers
 from compile.graph.tabulate_unary import SELU_ALPHA, SELU_SCALE
@@ -90,6 +90,10 @@ def exp(x: te.Tensor) -> te.Tensor:
     return te.compute(x.shape, compute, name="exp")
 
 
+def _axis(take: relax.Call) -> int | None:
+    return None if take.attrs.axis is None else int(take.attrs.axis)
+
+
 @tvm.transform.module_pass(opt_level=0, name="LegalizeFloatOps")
 class LegalizeFloatOps:
     """Legalize the remaining Relax ops and fuse them into elementwise kernels."""
@@ -104,6 +108,10 @@ class LegalizeFloatOps:
             "relax.sigmoid": lambda builder, call: builder.call_te(sigmoid, call.args[0]),
             "relax.nn.selu": lambda builder, call: builder.call_te(selu, call.args[0]),
             "relax.exp": lambda builder, call: builder.call_te(exp, call.args[0]),
+            # By default an index outside is read all the same.
+            "relax.take": lambda builder, call: builder.call_te(
+                topi.take, *call.args, axis=_axis(call), mode="clip"
+            ),
             "relax.tanh": lambda builder, call: builder.call_te(tanh, call.args[0]),
         }
         passes = [

@@ -33,6 +33,15 @@ log = logging.getLogger(__name__)
 #: The region of what is computed in float before anything is computed in integers.
 _BEFORE = -1
 
+#: What costs less to compute again than to keep.
+_SIMPLE = frozenset(
+    {
+        *("add", "subtract", "multiply", "divide", "maximum", "minimum"),
+        *("abs", "astype", "clip", "floor", "negative", "nn.leakyrelu", "nn.relu"),
+        *("permute_dims", "reshape", "squeeze", "expand_dims"),
+    }
+)
+
 
 @tvm.transform.module_pass(opt_level=0, name="PartitionPrecision")
 class PartitionPrecision:
@@ -74,6 +83,7 @@ class _Regions:
     Attributes:
         parts: the part of every variable but the parameters; None of what is before all regions.
         integer: the int8 tensors that are computed in integers.
+        quantized_again: what heads compute of the int8 tensors that they give.
     """
 
     def __init__(self, main: relax.Function, one_head: bool) -> None:
@@ -90,6 +100,16 @@ class _Regions:
                 continue
             region = max((self._region(each) for each in variables_of(value)), default=_BEFORE)
             self.parts[var] = None if region == _BEFORE else _Part(region, is_head=True)
+        self.quantized_again: set[relax.Var] = set()
+        for var in self.parts:
+            if self.is_quantized(var) and var not in self.integer:
+                self.quantized_again |= self._own_ancestors(var)
+
+    def _own_ancestors(self, var: relax.Var) -> set[relax.Var]:
+        """What the part of ``var`` computes it from."""
+        part = self.parts[var]
+        reached = self.ancestors([var], lambda other: self.parts.get(other) != part)
+        return {other for other in reached if self.parts.get(other) == part}
 
     def _region(self, var: relax.Var) -> int:
         part = self.parts.get(var)
@@ -127,11 +147,12 @@ class _Regions:
         """Whether a part takes ``var`` from the one that it is of, and does not compute it again.
 
         A dequantize is computed again, so that bytes are passed on, and so is what the input alone
-        leads to.
+        leads to, and simple arithmetic that the other part has no use for.
         """
         if self.parts.get(var) is None or not isinstance(var.ty, relax.TensorType):
             return False
-        return op_name(self.definitions[var]) != "dequantize"
+        name = op_name(self.definitions[var])
+        return name != "dequantize" and (name not in _SIMPLE or var in self.quantized_again)
 
     def ancestors(
         self, roots: Iterable[relax.Var], is_known: Callable[[relax.Var], bool]

@@ -49,6 +49,7 @@ REARRANGERS = frozenset(
 
 CHAINED = frozenset(
     {
+        aten.abs.default,
         aten.clamp.default,
         aten.div.Tensor,
         aten.exp.default,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.fx import GraphModule, Node
 
-from compile.networks.parts import BACKBONE, HEAD, Parts, module_path
+from compile.networks.parts import BACKBONE, FLOAT, HEAD, Parts, module_path
 from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
 from compile.quantize.operations import (
     ACTIVATIONS,
@@ -149,9 +149,11 @@ class SchemeQuantizer(Quantizer):
                 inputs[node.args[1]] = self._specifications.weights
                 self.convolutions[self._parts[node]] += 1
             if self._in_int8(node):
-                if not _is_chained(node):
-                    inputs |= self._float_inputs(node)
                 output = groups.get(node)
+                read = self._float_inputs(node)
+                if node.target in MOVERS | REARRANGERS and output is not None:
+                    output = self._shared(node, read, output)
+                inputs |= read
             node.meta["quantization_annotation"] = QuantizationAnnotation(
                 inputs, output, _annotated=True
             )
@@ -176,15 +178,31 @@ class SchemeQuantizer(Quantizer):
         return node not in self._parts or self._in_int8(node)
 
     def _float_inputs(self, node: Node) -> dict[Node, QuantizationSpecBase]:
-        """How the tensors that ``node`` reads are quantized that are not made in int8."""
-        inside = self._specifications.activations
-        if node.target in MOVERS | REARRANGERS:
-            inside = SharedQuantizationSpec(node)
-        return {
-            source: inside if source in self._parts else self._inputs
-            for source in _activations_of(node)
-            if not self._in_int8(source)
-        }
+        """How the tensors that ``node`` reads are quantized that are not made in int8. A function
+        of the photograph is one of its bytes."""
+        inputs: dict[Node, QuantizationSpecBase] = {}
+        for source in _activations_of(node):
+            is_inside = source in self._parts
+            if self._in_int8(source) or (_is_chained(node) and not is_inside):
+                continue
+            inputs[source] = self._specifications.activations if is_inside else self._inputs
+            if is_inside and _is_share(source):
+                inputs[source] = IMAGE
+        return inputs
+
+    def _shared(
+        self, node: Node, read: dict[Node, QuantizationSpecBase], output: QuantizationSpecBase
+    ) -> QuantizationSpecBase:
+        """How the result of ``node``, which moves bytes, is quantized so that what it reads of
+        floats, ``read``, is quantized first, and as ``output`` says. A photograph is so already."""
+        for source in read:
+            if source not in self._parts and self._inputs is IMAGE:
+                continue
+            if isinstance(output, SharedQuantizationSpec):
+                read[source] = output
+            else:
+                read[source], output = output, SharedQuantizationSpec((source, node))
+        return output
 
     def _precision(self, node: Node) -> Precision:
         return self._precisions.get(node, Precision.FLOAT)
@@ -260,11 +278,17 @@ class SchemeQuantizer(Quantizer):
         users = list(node.users)
         if node.target is aten.conv2d.default:
             return not (len(users) == 1 and users[0].target in ACTIVATIONS)
+        if _is_border_of_convolutions(node):
+            return False
         if node.target in REARRANGERS and users:
             return not all(user.target in REARRANGERS and self._in_int8(user) for user in users)
         if _is_chained(node):
-            return not users or not all(_is_chained(user) for user in users)
+            return not users or not all(map(self._goes_on, users))
         return True
+
+    def _goes_on(self, node: Node) -> bool:
+        """Whether ``node`` is of the same unit as the function of one tensor before it."""
+        return _is_chained(node) or (node.target in ACTIVATIONS and self._in_int8(node))
 
 
 def _activations_of(node: Node) -> list[Node]:
@@ -286,7 +310,7 @@ def _rearranged(node: Node) -> Node:
 
 def precisions_of(parts: Parts, scheme: Scheme) -> dict[Node, Precision]:
     """The precision that ``scheme`` wants each operation in."""
-    precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head}
+    precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head, FLOAT: Precision.FLOAT}
     return {node: precisions[part] for node, part in parts.items()}
 
 
@@ -304,7 +328,8 @@ def why_not_quantized(node: Node) -> str:
     if node.target is aten.pad.default:
         mode, widths = (*node.args, "constant")[2], node.args[1]
         assert isinstance(widths, list | tuple)
-        if mode not in ("reflect", "replicate") and max(widths) > 0:
+        is_inside = mode in ("reflect", "replicate") or max(widths) <= 0
+        if not is_inside and not _is_border_of_convolutions(node):
             return f"a border of mode {mode} has no integer kernel"
     if node.target is aten.amax.default and list(node.args[1:]) != [[1], True]:
         return "a maximum is lowered over channels only, with keepdim"
@@ -343,3 +368,13 @@ def _is_share(node: Node) -> bool:
         source = node.args[0]
         return isinstance(source, Node) and _is_share(source)
     return node.target is aten.clamp.default and tuple(node.args[1:]) == (0, 1)
+
+
+def _is_border_of_convolutions(node: Node) -> bool:
+    """Whether ``node`` puts zeros around what only convolutions read: they do that themselves."""
+    if node.target is not aten.pad.default:
+        return False
+    widths, mode, value = (*node.args[1:], "constant", None)[:3]
+    assert isinstance(widths, list | tuple)
+    is_zero = mode == "constant" and not value and min(widths) >= 0 and len(widths) == 4
+    return is_zero and all(user.target is aten.conv2d.default for user in node.users)

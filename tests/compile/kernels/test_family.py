@@ -35,9 +35,10 @@ def test_a_family_has_what_it_must(device: str, family: KernelFamily) -> None:
         assert {*family.fusion.producers, *family.fusion.consumers} <= FAMILIES[device].keys()
 
 
-def test_a_device_has_one_elementwise_family() -> None:
+def test_what_has_no_family_is_elementwise_before_it_is_a_reduction() -> None:
     for some in FAMILIES.values():
-        assert [name for name, family in some.items() if family.serves] == ["elementwise"]
+        serving = [name for name, family in some.items() if family.serves]
+        assert serving == ["elementwise", "reduction"]
 
 
 def test_a_name_is_of_one_kind_on_every_device() -> None:

@@ -108,3 +108,9 @@ def test_behind_a_head_that_another_one_reads_a_backbone_begins(stages: fx.Graph
 def test_backbones_of_one_pattern(stages: fx.Graph) -> None:
     parts = parts_by_backbone(stages, "net.stages.*.body")
     assert _named(parts, "backbone") == ["net.stages.0.body:conv2d", "net.stages.1.body:conv2d"]
+
+
+def test_what_is_in_float_is_in_neither(stages: fx.Graph) -> None:
+    parts = parts_by_backbone(stages, "net.stages.*.body", "net.stages.1.*")
+    assert _named(parts, "backbone") == ["net.stages.0.body:conv2d"]
+    assert _named(parts, "float") == ["net.stages.1.body:conv2d", "net.stages.1.tail:conv2d"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import tvm
 from tvm import tirx
@@ -195,19 +196,42 @@ def test_kernel_with_a_record_is_left_alone(core) -> None:
     assert schedule_origin(after["untuned"]) == BUILT_IN
 
 
-def test_reduction_of_no_family_is_an_error(core) -> None:
+@I.ir_module
+class RowMaximum:
+    @T.prim_func(private=True, s_tir=True)
+    def row_maximum(x: T.Buffer((3, 5), "float32"), y: T.Buffer((3,), "float32")):
+        for i, k in T.grid(3, 5):
+            with T.sblock("maximum"):
+                vi, vk = T.axis.remap("SR", [i, k])
+                with T.init():
+                    y[vi] = T.float32(-1e30)
+                y[vi] = T.max(y[vi], x[vi, vk])
+
+
+def test_reduction_of_no_family_has_tasks(core) -> None:
+    after = apply_default_schedule(core)(RowMaximum)
+    assert loop_kinds(after["row_maximum"]) == {"parallel", "serial"}
+    kernel = after["row_maximum"].with_attr("global_symbol", "row_maximum")
+    library = tvm.compile(tvm.IRModule({"row_maximum": kernel}), target="llvm")
+    x = np.random.default_rng(0).random((3, 5), np.float32)
+    y = tvm.runtime.tensor(np.zeros(3, np.float32))
+    library["row_maximum"](tvm.runtime.tensor(x), y)
+    np.testing.assert_array_equal(y.numpy(), x.max(1))
+
+
+def test_kernel_that_goes_on_from_what_it_has_is_an_error(core) -> None:
     @I.ir_module
     class Before:
         @T.prim_func(private=True, s_tir=True)
-        def row_maximum(x: T.Buffer((3, 5), "float32"), y: T.Buffer((3,), "float32")):
-            for i, k in T.grid(3, 5):
-                with T.sblock("maximum"):
-                    vi, vk = T.axis.remap("SR", [i, k])
-                    with T.init():
-                        y[vi] = T.float32(-1e30)
-                    y[vi] = T.max(y[vi], x[vi, vk])
+        def running_sum(x: T.Buffer((5,), "float32"), y: T.Buffer((5,), "float32")):
+            with T.sblock("scan"):
+                T.reads(x[0:5])
+                T.writes(y[0:5])
+                y[0] = x[0]
+                for i in range(1, 5):
+                    y[i] = y[i - 1] + x[i]
 
-    with pytest.raises(GraphError, match="kernel row_maximum .* has no schedule for a cpu"):
+    with pytest.raises(GraphError, match="kernel running_sum .* has no schedule for a cpu"):
         apply_default_schedule(core)(Before)
 
 

@@ -108,6 +108,36 @@ def test_quantized_tensor_behind_a_float_op_opens_a_region(caplog) -> None:
     assert caplog.messages == ["late is not in a backbone: nn.softmax has no integer kernel"]
 
 
+def test_simple_arithmetic_is_done_where_it_is_read() -> None:
+    """A float that the first head quantizes is passed on, and what is only read later is not made
+    of it before."""
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q0: R.Tensor((1, 5, 6, 4), "int8")) -> R.Tensor((1, 5, 6, 4), "float32"):
+            with R.dataflow():
+                d0 = R.dequantize(q0, R.const(1.0, "float32"), R.const(-128, "int8"), axis=-1)
+                active = R.nn.relu(d0)
+                q1 = R.quantize(active, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                d1 = R.dequantize(q1, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                smooth = R.nn.softmax(d1, axis=3)
+                large = R.multiply(smooth, R.const(9.0, "float32"))
+                whole = R.floor(large)
+                late = R.quantize(smooth, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                d2 = R.dequantize(late, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                gate = R.sigmoid(d2)
+                q2 = R.quantize(gate, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                d3 = R.dequantize(q2, R.const(0.5, "float32"), R.const(0, "int8"), axis=-1)
+                out = R.divide(whole, d3)
+                R.output(out)
+            return out
+
+    after = PartitionPrecision()(Before)
+    assert _ops(after["head"]) == ["dequantize", "nn.softmax", "quantize"]
+    assert _ops(after["head_1"]) == ["multiply", "floor", "dequantize", "divide"]
+
+
 def test_all_behind_the_first_backbone_is_one_head_where_it_is_asked_for() -> None:
     after = PartitionPrecision(one_head=True)(TwoRegions)
     assert {name.name_hint for name in after.get_global_vars()} == {"main", "backbone", "head"}

@@ -191,3 +191,22 @@ def test_exponentials_of_half_floats_are_rounded_once(op: str, reference, core) 
 def kernel_names(mod: tvm.IRModule) -> list[str]:
     functions = mod.functions_items()
     return sorted(v.name_hint for v, f in functions if isinstance(f, tirx.PrimFunc))
+
+
+def test_look_up_stays_inside() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(table: R.Tensor((4,), "float32"), index: R.Tensor((2, 3), "int32")) -> R.Tensor(
+            (2, 3), "float32"
+        ):
+            with R.dataflow():
+                out = R.take(table, index, axis=0, mode="fast")
+                R.output(out)
+            return out
+
+    library = tvm.compile(LegalizeFloatOps()(Before), target="llvm")
+    machine = relax.VirtualMachine(library, tvm.cpu())
+    table, index = np.float32([1, 2, 4, 8]), np.int32([[0, 3, 1], [4, -1, 2]])
+    found = machine["main"](tvm.runtime.tensor(table), tvm.runtime.tensor(index)).numpy()
+    np.testing.assert_array_equal(found, [[1, 8, 2], [8, 1, 4]])

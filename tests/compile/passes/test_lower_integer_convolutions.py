@@ -219,3 +219,34 @@ def test_bias_beyond_int32_names_the_channel() -> None:
 
     with pytest.raises(GraphError, match=r"bias -3 of output channel 1 needs more than 30 bits"):
         LowerQuantizedOps(cpu_backend())(Before)
+
+
+def test_zeros_around_the_data_are_the_convolution_s_own_padding() -> None:
+    """More below and to the right, as strides of TensorFlow have it."""
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((1, 6, 8, 3), "int8")) -> R.Tensor((1, 3, 5, 2), "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                padded = R.nn.pad(d, [0, 0, 0, 1, 1, 1, 0, 0])
+                w = R.dequantize(R.const(SPATIAL), R.const(SCALES_2), R.const(0, "int8"), axis=0)
+                conv = R.nn.conv2d(
+                    padded,
+                    w,
+                    strides=[2, 2],
+                    padding=[0, 0, 0, 1],
+                    data_layout="NHWC",
+                    kernel_layout="OIHW",
+                    out_layout="NHWC",
+                )
+                out = R.quantize(conv, R.const(4.0, "float32"), R.const(9, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    after = LowerQuantizedOps(cpu_backend())(Before)
+    call = only_call(after)
+    window = Window((3, 3), (2, 2), (0, 1, 1, 2))
+    kernel = create_spatial_conv((1, 6, 8, 3), 2, window, "int8", "int8", REQUANTIZE)
+    assert_structural_equal(after[call.args[0]], kernel)

@@ -97,13 +97,13 @@ class _Runner:
                         self.tensors[node.name] = self.starts.pop(0)
                         started.add(node.name)
         assert not self.starts, "so many tensors are not quantized behind float operations"
-        boundary = [name for name in self._boundary() if name not in started]
-        return BackboneRun(self.tensors, boundary)
+        return BackboneRun(self.tensors, self._boundary(started))
 
-    def _boundary(self) -> list[str]:
-        """The tensors where the paths back from the output meet integers."""
-        done = {node for node in self.graph.nodes if node.name in self.tensors}
-        pending = [node for node in self.graph.nodes if node.op == "output"]
+    def _boundary(self, started: set[str]) -> list[str]:
+        """The tensors where the paths back from the output, and from what was ``started`` with,
+        meet integers."""
+        done = {node for node in self.graph.nodes if node.name in self.tensors.keys() - started}
+        pending = [node for node in self.graph.nodes if node.op == "output" or node.name in started]
         reached: set[Node] = set()
         while pending:
             node = pending.pop()
@@ -202,6 +202,11 @@ class _Runner:
         data, weight, bias, stride, padding, dilation, groups = (
             node.args + (None, [1, 1], [0, 0], [1, 1], 1)[len(node.args) - 2 :]
         )
+        border = [0, 0, 0, 0]
+        if _name(data) == "pad.default":
+            data, (left, right, top, bottom), mode, value = (*data.args, "constant", 0)[:4]
+            assert mode == "constant" and not value, "a border that is not of zeros"
+            border = [top, left, bottom, right]
         numbers, parameters = self._operand(data)
         weight, weight_scale = self._weight(weight)
         bias = np.zeros(len(weight), np.float32) if bias is None else self.constants[bias.name]
@@ -211,7 +216,7 @@ class _Runner:
             weight,
             ops.conv_bias(bias, parameters.scale, weight_scale),
             tuple(stride),
-            (padding[0], padding[1], padding[0], padding[1]),
+            tuple(np.array([*padding, *padding]) + border),
             groups=groups,
             dilation=tuple(dilation),
         )

@@ -17,6 +17,7 @@ UNARY = {
     "ones_like.default": lambda x, **_: np.ones_like(x),
     "rsub.Scalar": lambda x, y: np.float32(y) - x,
     "clamp.default": lambda x, low, high: np.clip(x, np.float32(low), np.float32(high)),
+    "abs.default": np.abs,
     "rsqrt.default": lambda x: 1 / np.sqrt(x.astype(np.float64)),
     "log.default": lambda x: np.log(x.astype(np.float64)),
     "exp.default": lambda x: np.exp(x.astype(np.float64)),

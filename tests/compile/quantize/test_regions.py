@@ -1,0 +1,80 @@
+"""Where integers begin again behind floats, and what convolutions pad by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from compile.networks.seeded_network import SeededNetwork
+from compile.quantize.pt2e import DEQUANTIZE, QUANTIZE
+from compile.quantize.quantize import quantize_network
+from compile.quantize.schemes import scheme_named
+
+aten = torch.ops.aten
+
+
+class Stage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1))
+        self.conv, self.last = nn.Conv2d(12, 8, 3, 2), nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = F.relu(1.0 - (x - 0.5).abs() * 2.0)
+        both = torch.cat([x, near, F.pad(x, (1, 1, 1, 1), "reflect")[..., 1:-1, 1:-1], x * 0.5], 1)
+        return self.last(self.conv(self.pad(both)))
+
+
+class Net(nn.Module):
+    SIZE_MULTIPLE: ClassVar[int] = 2
+    LEAST_SIDE: ClassVar[int] = 2
+
+    def __init__(self, _divisor: int) -> None:
+        super().__init__()
+        self.first, self.head, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), Stage()
+
+    def forward(self, x: Tensor) -> Tensor:
+        image = (x + self.head(self.first(x))).clamp(0.0, 1.0)
+        return self.second(image) + F.max_pool2d(image, 2)
+
+
+@dataclass(frozen=True)
+class Entry(SeededNetwork):
+    name: ClassVar[str] = "regions"
+    module: ClassVar = Net
+
+    def parts(self, graph: fx.Graph) -> dict[fx.Node, str]:
+        parts = super().parts(graph)
+        return {node: self._part(node) for node in parts}
+
+    def _part(self, node: fx.Node) -> str:
+        path = list(node.meta["nn_module_stack"].values())[-1][0]
+        return "backbone" if path.startswith(("net.first", "net.second")) else "head"
+
+
+def test_a_float_is_quantized_once_for_all_of_one_scale() -> None:
+    """An image from 0 to 1 in steps of a byte, once for all functions of it, and once as what it is
+    joined with."""
+    network, random = Entry(), np.random.default_rng(0)
+    photo = random.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    program = quantize_network(network, network.load(None), scheme_named("mixed"), [photo], 8, 8)
+    nodes = {node.name: node for node in program.graph.nodes}
+    quantized = [user for user in nodes["clamp"].users if user.target is QUANTIZE]
+    scales = sorted({round(node.args[1] * 255, 3) for node in quantized})
+    assert 1.0 in scales and len(quantized) <= 3
+    # A tent is one table.
+    for name in ("abs_1", "rsub", "sub"):
+        assert all(user.target is not QUANTIZE for user in nodes[name].users), name
+    # The zeros are put around int8 by the convolution.
+    (pad,) = (
+        n
+        for n in nodes.values()
+        if n.target is aten.pad.default and len(n.args[1]) == 4 and n.args[1] == [0, 1, 0, 1]
+    )
+    assert pad.args[0].target is DEQUANTIZE
+    assert [user.target for user in pad.users] == [aten.conv2d.default]
