@@ -7,8 +7,8 @@ refinement; 27,769,868 without.
 
 Otherwise than published: the mean and the components of response curves by Grossberg and Nayar,
 which are not trained, are not here: a power and sines stand in for them, in the buffers
-``mean_curve`` and ``components``. The stem reads the Sobel filters' outputs as vertical of R, G and
-B, then horizontal. The hallucination is in the units of :mod:`compile.networks.hdrcnn`.
+``mean_curve`` and ``components`` of the curve. The stem reads Sobel's outputs as vertical of R, G
+and B, then horizontal. The hallucination is in the units of :mod:`compile.networks.hdrcnn`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from compile.networks import hdrcnn
 from compile.networks.he_weights import start
-from compile.networks.layers import conv_leaky, divided, near_white, same_conv
+from compile.networks.layers import conv_leaky, divided, near_white, same_conv, upsample
 
 WIDTHS = ((16, 7), (32, 5), (64, 3), (128, 3))
 """Channels and kernel sizes of the small U-Net at 1, 1/2, 1/4 and 1/8 of the size."""
@@ -64,10 +64,12 @@ class Stage(nn.Module):
 
 def enlarge_bilinear(x: Tensor) -> Tensor:
     """Twice the height and width as TensorFlow 1 does it: from the source at half the coordinate,
-    the last row and column repeated."""
-    padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
-    size = (2 * x.shape[2] + 1, 2 * x.shape[3] + 1)
-    return F.interpolate(padded, size, mode="bilinear", align_corners=True)[:, :, :-1, :-1]
+    the last row and column repeated.
+
+    Each row is there, and then its mean with the next one: what is left of pixels that are repeated
+    where windows of two are averaged."""
+    repeated = F.pad(upsample(x), (0, 1, 0, 1), mode="replicate")
+    return F.avg_pool2d(repeated, 2, stride=1)
 
 
 class SmallUNet(nn.Module):
@@ -196,15 +198,13 @@ class LinearizeBackbone(nn.Module):
         super().__init__()
         self.sobel = Sobel()
         channels = divided(LINEARIZE_BLOCKS[0][0], width_divisor)
-        # Padding as TensorFlow's SAME has it: one more below and to the right, and behind a ReLU
-        # zeros never are a maximum.
+        # Padding as TensorFlow's SAME has it: one more below and to the right.
         self.stem = nn.Sequential(
             nn.ZeroPad2d((2, 3, 2, 3)),
             nn.Conv2d(HISTOGRAM_CHANNELS, channels, 7, 2),
             nn.BatchNorm2d(channels, LINEARIZE_EPSILON),
             nn.ReLU(),
-            nn.ZeroPad2d((0, 1, 0, 1)),
-            nn.MaxPool2d(3, 2),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
         )
         self.blocks = nn.Sequential()
         for inner, wide, blocks, stride in LINEARIZE_BLOCKS:
@@ -222,42 +222,66 @@ class LinearizeBackbone(nn.Module):
         return self.blocks(self.stem(features))
 
 
+def look_up(tables: Tensor, index: Tensor) -> Tensor:
+    """The numbers of each picture's table [N, n] at ``index``, int32 [N, C, H, W]."""
+    return torch.stack([table[at] for table, at in zip(tables, index, strict=True)])
+
+
+class ResponseCurve(nn.Module):
+    """A picture through a curve: [N, 11, 1, 1], the weights of the curve's components, and the
+    image [N, 3, H, W] in [0, 1] to [N, 3, H, W] in [0, 1]."""
+
+    mean_curve: Tensor
+    components: Tensor
+    steps: Tensor
+
+    def __init__(self) -> None:
+        """With components that stay."""
+        super().__init__()
+        at = torch.linspace(0, 1, SAMPLES, dtype=torch.float64)
+        order = torch.arange(1, COMPONENTS + 1, dtype=torch.float64)
+        components = torch.sin(math.pi * at[:, None] * order) / (10 * order)
+        self.register_buffer("mean_curve", at.pow(2.2).float())
+        self.register_buffer("components", components.float())
+        self.register_buffer("steps", torch.arange(SAMPLES).float(), persistent=False)
+
+    def samples(self, weights: Tensor) -> Tensor:
+        """Samples of an increasing curve from 0 to 1, [N, 1024].
+
+        Published are their differences, lifted until none is below 0, over their sum, and summed up
+        again: the same.
+        """
+        samples = F.linear(weights.flatten(1), self.components, self.mean_curve)
+        fall = samples[:, :-1] - samples[:, 1:]
+        lift = F.relu(fall.amax(1, keepdim=True))
+        rising = samples - samples[:, :1] + lift * self.steps
+        return rising / rising[:, -1:]
+
+    def forward(self, weights: Tensor, image: Tensor) -> Tensor:
+        """Linear light."""
+        curve = self.samples(weights)
+        at = image * (SAMPLES - 1.0)
+        below = at.floor().clamp(0.0, SAMPLES - 2.0)
+        index = below.int()
+        low, high = look_up(curve, index), look_up(curve, index + 1)
+        return low + (at - below) * (high - low)
+
+
 class LinearizeHead(nn.Module):
     """A response curve for each picture, and the picture through it.
 
     Takes [N, C, H/8, W/8] and the image [N, 3, H, W] in [0, 1], gives [N, 3, H, W] in [0, 1].
     """
 
-    mean_curve: Tensor
-    components: Tensor
-
     def __init__(self, channels: int) -> None:
         """For ``channels`` maps."""
         super().__init__()
         self.weights = start(nn.Conv2d(channels, COMPONENTS, 1))
-        at = torch.linspace(0, 1, SAMPLES, dtype=torch.float64)
-        order = torch.arange(1, COMPONENTS + 1, dtype=torch.float64)
-        components = torch.sin(math.pi * at[:, None] * order) / (10 * order)
-        self.register_buffer("mean_curve", at.pow(2.2).float())
-        self.register_buffer("components", components.float())
-
-    def curve(self, features: Tensor) -> Tensor:
-        """Samples of an increasing curve from 0 to 1, [N, 1024]."""
-        weights = self.weights(F.adaptive_avg_pool2d(features, 1)).flatten(1)
-        samples = F.linear(weights, self.components, self.mean_curve)
-        rise = samples[:, 1:] - samples[:, :-1]
-        rise = rise + F.relu(0.0 - rise.amin(1, keepdim=True))
-        rise = rise / rise.sum(1, keepdim=True)
-        return F.pad(rise.cumsum(1), (1, 0))
+        self.curve = ResponseCurve()
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         """Linear light."""
-        curve = self.curve(features)
-        at = image.flatten(1) * (SAMPLES - 1.0)
-        below = at.floor().clamp(0.0, SAMPLES - 2.0)
-        index = below.long()
-        low, high = curve.gather(1, index), curve.gather(1, index + 1)
-        return (low + (at - below) * (high - low)).reshape(image.shape)
+        return self.curve(self.weights(F.adaptive_avg_pool2d(features, 1)), image)
 
 
 def reflected_unit(channels_in: int, channels_out: int) -> nn.Sequential:

@@ -15,6 +15,7 @@ from compile.networks.hdrcnn import HDRCNN
 from compile.networks.hdrunet import HDRUNet
 from compile.networks.masked_features import MaskedConv, MaskedFeatures
 from compile.networks.seeded_network import SeededNetwork
+from compile.networks.single_hdr import SingleHDR
 from compile.networks.two_stage import TwoStage
 from compile.networks.unet import UNet
 from compile.networks.unet_plus_plus import UNetPlusPlus
@@ -96,6 +97,17 @@ class TwoStageEntry(SeededNetwork):
     backbone: ClassVar[str] = "stages.*.backbone"
 
 
+@dataclass(frozen=True)
+class SingleHDREntry(SeededNetwork):
+    """SingleHDR (Liu 2020) with its refinement, 16 to 512 channels."""
+
+    name: ClassVar[str] = "single-hdr"
+    module: ClassVar = SingleHDR
+    backbone: ClassVar[str] = "stages.*.backbone"
+    # Of 1024 samples, that an image is looked up in.
+    in_float: ClassVar[str] = "stages.*.head.curve"
+
+
 ZOO: tuple[type[SeededNetwork], ...] = (
     UNetEntry,
     UNetPlusPlusEntry,
@@ -105,4 +117,5 @@ ZOO: tuple[type[SeededNetwork], ...] = (
     HDRCNNEntry,
     MaskedFeaturesEntry,
     TwoStageEntry,
+    SingleHDREntry,
 )

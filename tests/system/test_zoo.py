@@ -29,9 +29,14 @@ from compile.quantize.schemes import scheme_named
 from targets.load_target import load_target
 
 NETWORKS = ("unet", "unet++", "hdrunet", "fhdr", "expandnet", "hdrcnn", "masked-features")
-NETWORKS += ("two-stage",)
-#: Integer regions behind the first one under ``mixed``; under ``int8`` there is one.
-MORE_REGIONS = {"two-stage": 1}
+NETWORKS += ("two-stage", "single-hdr")
+#: Tensors that floats give to integers again: images between stages, one more where a picture is
+#: quantized in two ways. Under ``int8`` only what comes out of a response curve.
+STARTS = {
+    ("two-stage", "mixed"): 1,
+    ("single-hdr", "mixed"): 4,
+    ("single-hdr", "int8"): 2,
+}
 #: Of channels.
 DIVISOR = "8"
 SIZE = (64, 96)
@@ -72,11 +77,12 @@ def test_backbones_are_those_of_numpy(name: str, scheme: str) -> None:
     found = [tensor for part in parts if part.startswith("backbone") for tensor in parts[part]]
     *heads, last = [parts[part] for part in parts if part.startswith("head")]
     starts = [tensor for head in heads for tensor in head if tensor.dtype == np.int8]
-    assert len(starts) == (MORE_REGIONS.get(name, 0) if scheme == "mixed" else 0)
+    assert len(starts) == STARTS.get((name, scheme), 0)
     run = run_backbone(program(name, scheme), image, starts=starts)
     for wanted, tensor in zip(run.boundary, found, strict=True):
         expected = run.tensors[wanted]
-        assert len(np.unique(expected)) > 32, "so flat a result would prove nothing"
+        few = min(32, expected.size // 2)
+        assert len(np.unique(expected)) > few, "so flat a result would prove nothing"
         np.testing.assert_array_equal(tensor, expected)
     (whole,) = call(machine, "main", image)
     np.testing.assert_array_equal(last[0], whole)
@@ -122,7 +128,7 @@ def test_backbone_holds_no_float(name: str) -> None:
 def test_what_is_computed_in_integers(name: str) -> None:
     """All under int8, all but the head under mixed."""
     macs = {part.name: part.macs for part in describe_parts(planned(name, "int8"))}
-    assert macs["head"] == 0 and macs["backbone"] == macs["main"] > 0
+    assert sum(macs[part] for part in macs if part.startswith("backbone")) == macs["main"] > 0
     macs = {part.name: part.macs for part in describe_parts(planned(name, "mixed"))}
     in_heads = sum(macs[part] for part in macs if part.startswith("head"))
     assert in_heads == head_macs(program(name, "mixed"))

@@ -176,7 +176,7 @@ def test_a_picture_goes_through_its_curve() -> None:
     image[:, 0, 0, :2] = torch.tensor([0.0, 1.0])
     with torch.no_grad():
         weights = head.weights(features.mean((2, 3), keepdim=True))[:, :, 0, 0].double()
-        samples = head.mean_curve.double() + weights @ head.components.double().T
+        samples = head.curve.mean_curve.double() + weights @ head.curve.components.double().T
         output = head(features, image)
     for picture in range(2):
         rise = np.diff(samples[picture].numpy())
@@ -190,8 +190,8 @@ def test_a_picture_goes_through_its_curve() -> None:
 
 def test_curves_start_at_the_mean() -> None:
     head = LinearizeHead(8)
-    assert head.mean_curve[0] == 0 and head.mean_curve[-1] == 1
-    assert head.components[[0, -1]].abs().max() < 1e-6
+    assert head.curve.mean_curve[0] == 0 and head.curve.mean_curve[-1] == 1
+    assert head.curve.components[[0, -1]].abs().max() < 1e-6
     nn.init.zeros_(head.weights.weight)
     nn.init.zeros_(head.weights.bias)
     image = torch.rand(1, 3, 4, 4)
