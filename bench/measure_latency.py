@@ -201,6 +201,8 @@ def make_jobs(
             threads,
             artefact.library.parent,
             planned_bytes=artefact.manifest.whole.activation_bytes,
+            weight_bytes=artefact.manifest.whole.weight_bytes,
+            coverage=artefact.manifest.coverage,
             on_gpu=artefact.manifest.on_gpu,
             build=label,
         )

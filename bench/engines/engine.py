@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from compile.artefact.manifest import Coverage
 from compile.support.frame import Frame
 
 
@@ -25,6 +26,7 @@ class Job:
         parameters: of the network.
         build: what tells it from another job of the same engine, scheme, size and threads; "" where
             there is none.
+        weight_bytes, coverage: of our own build, as its manifest has them.
         planned_bytes: of activations, which our own build's memory plan fixes; None for other
             engines, which do not tell.
         on_gpu: whether a GPU computes, whose memory is not that of the process.
@@ -36,6 +38,8 @@ class Job:
     threads: int
     artefact: Path | None = None
     planned_bytes: int | None = None
+    weight_bytes: int | None = None
+    coverage: Coverage | None = None
     on_gpu: bool = False
     build: str = ""
     files: Path | None = None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.engines.registry import is_ours
 from bench.page.compare_runs import compare_runs
+from bench.page.coverage_table import coverage_table, float_table
 from bench.page.figures import FIGURES, png_of
 from bench.page.kernel_table import kind_table, layer_table
 from bench.page.roofline import roofline
@@ -61,6 +62,8 @@ def write_report(
         comparison=None if comparison is None else _as_html(comparison),
         pictures=pictures,
         table=table_of(run.table()),
+        coverage=coverage_table(run.rows),
+        floats=float_table(run.rows),
         kernels=None if kernels is None else _kernels_section(kernels, files),
         environment=run.environment,
         is_ours=is_ours,

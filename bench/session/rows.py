@@ -79,6 +79,8 @@ def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any
         peak_rss_mb=_megabytes(None if memory is None else memory.peak),
         activation_mb=_megabytes(None if memory is None else memory.activations),
         planned_activation_mb=_megabytes(job.planned_bytes),
+        weight_mb=_megabytes(job.weight_bytes),
+        coverage=job.coverage,
         psnr_db=result.psnr_db,
         ratio_to_litert_mixed=ratio,
         ratio_interval=interval,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import pandas as pd
 
+from compile.artefact.manifest import Coverage
 from compile.support.errors import MqnetError
 from compile.support.json_record import read_record, record_json
 from compile.support.outputs import new_path
@@ -42,7 +43,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         peak_rss_mb: of the engine's process.
         activation_mb: by how much the process grew with its first frame.
         planned_activation_mb: of our builds, by their memory plan.
-        psnr_db: against PyTorch float32, in mu-law light.
+        weight_mb: of our builds, constants: weights, biases, scales and tables.
+        coverage: of our builds, how much of them is computed in integers.
+        psnr_db: against PyTorch float32, in mu-law light; of tensors signal to noise.
         ratio_to_litert_mixed: time of LiteRT's mixed network / time of this.
         ratio_interval: its 95 % interval.
         frames: how many were timed.
@@ -63,6 +66,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss_mb: float | None = None
     activation_mb: float | None = None
     planned_activation_mb: float | None = None
+    weight_mb: float | None = None
+    coverage: Coverage | None = None
     psnr_db: float | None = None
     ratio_to_litert_mixed: float | None = None
     ratio_interval: tuple[float, float] | None = None
@@ -176,7 +181,7 @@ def _told_apart(rows: Iterable[Row]) -> tuple[Row, ...]:
 
 
 def _table(rows: Iterable[Row]) -> pd.DataFrame:
-    columns = list(Row.__struct_fields__)
+    columns = [name for name in Row.__struct_fields__ if name != "coverage"]
     named = [msgspec.structs.asdict(row) | {"name": row.name} for row in rows]
     table = pd.DataFrame(named, columns=[*columns, "name"])
     figures = [name for name in columns if name.endswith(("_ms", "_mb", "_db", "_mixed"))]
