@@ -157,11 +157,22 @@ class Backend(ABC):
         """Return the kernel data [1,H,W,C] -> [1,OH,OW,C] with ``border`` around it."""
 
     @abstractmethod
-    def bilinear(
+    def nearest(
         self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
     ) -> tirx.PrimFunc:
-        """Return the kernel data [1,H,W,C] -> [1,*size,C] by PyTorch's half-pixel rule, of int8
-        with the operands of :func:`compile.kernels.common.bilinear.create_bilinear`."""
+        """Return the kernel data [1,H,W,C] -> [1,*size,C] of nearest pixels, at any size."""
+
+    @abstractmethod
+    def bilinear(
+        self,
+        data_shape: tuple[int, int, int, int],
+        size: tuple[int, int],
+        dtype: str,
+        aligned: bool = False,
+    ) -> tirx.PrimFunc:
+        """Return the kernel data [1,H,W,C] -> [1,*size,C] by PyTorch's half-pixel rule or with
+        ``aligned`` corners, of int8 with the operands of
+        :func:`compile.kernels.common.bilinear.create_bilinear`."""
 
     @abstractmethod
     def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:

@@ -24,7 +24,7 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
-from compile.kernels.common.bilinear import create_bilinear
+from compile.kernels.common.bilinear import create_bilinear, create_nearest
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.channel_mean import create_channel_mean
@@ -175,11 +175,21 @@ class CpuBackend(Backend):
         """See :meth:`Backend.bordered`."""
         return move.create_bordered(data_shape, border, dtype)
 
-    def bilinear(
+    def nearest(
         self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
     ) -> tirx.PrimFunc:
+        """See :meth:`Backend.nearest`."""
+        return create_nearest(elementwise.FAMILY.name, data_shape, size, dtype)
+
+    def bilinear(
+        self,
+        data_shape: tuple[int, int, int, int],
+        size: tuple[int, int],
+        dtype: str,
+        aligned: bool = False,
+    ) -> tirx.PrimFunc:
         """See :meth:`Backend.bilinear`."""
-        return create_bilinear(elementwise.FAMILY.name, data_shape, size, dtype)
+        return create_bilinear(elementwise.FAMILY.name, data_shape, size, dtype, aligned)
 
     def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.channel_maximum`."""

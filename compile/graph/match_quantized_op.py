@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.graph.constants import Definitions, constant_value
-from compile.graph.match_bilinear import match_bilinear
+from compile.graph.match_bilinear import match_bilinear, match_nearest
 from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
@@ -45,7 +45,7 @@ class QuantizedOp:
     Attributes:
         kind: "conv2d", "add", "multiply", "mean", "average_pool", "max_pool", "upsample",
             "depth_to_space", "border", "bilinear", "channel_maximum", "channel_mean", "concat",
-            "rearrangement", "cut" or "unary".
+            "rearrangement", "cut", "nearest" or "unary".
         inputs: the int8 operands; for "unary" possibly one uint8 feature map. The scale of one of
             "add" has the number in it that the graph multiplies it by.
         output: quantization of the result.
@@ -57,7 +57,8 @@ class QuantizedOp:
         window: for "max_pool".
         averaged: for "average_pool".
         border: for "border".
-        size: rows and columns of the result, for "bilinear".
+        size: rows and columns of the result, for "bilinear" and "nearest".
+        aligned: whether corners are, for "bilinear".
         arranged: for "rearrangement".
         cut: for "cut".
     """
@@ -75,6 +76,7 @@ class QuantizedOp:
     averaged: AveragedWindow | None = None
     border: Border | None = None
     size: tuple[int, int] | None = None
+    aligned: bool = False
     arranged: Rearrangement | None = None
     cut: Cut | None = None
 
@@ -154,13 +156,14 @@ def _match_anchor(
         kind = "channel_mean" if is_over_channels(call) else "mean"
         return QuantizedOp(kind, (dequantized(call.args[0], definitions),), output, *limits)
     if name == "image.resize2d" and call.attrs.method == "linear":
-        size = match_bilinear(call)
+        size, aligned = match_bilinear(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
-        return QuantizedOp("bilinear", data, output, size=size)
+        return QuantizedOp("bilinear", data, output, size=size, aligned=aligned)
     if name == "image.resize2d":
-        factor = upsampling_factor(call)
+        size, factor = match_nearest(call)
         data = _same_quantization(call.args[:1], definitions, output, limits)
-        return QuantizedOp("upsample", data, output, factor=factor)
+        kind = "nearest" if factor is None else "upsample"
+        return QuantizedOp(kind, data, output, factor=factor, size=size)
     if name == "nn.max_pool2d":
         data = _same_quantization(call.args[:1], definitions, output, limits)
         return QuantizedOp("max_pool", data, output, window=match_pooling(call))
@@ -239,19 +242,3 @@ def _same_quantization(
     if any(tensor.quantization != output for tensor in tensors) or limits != (-128, 127):
         raise NotLowerable("moving bytes needs one quantization for operands and result")
     return tensors
-
-
-def upsampling_factor(call: relax.Call) -> int:
-    """The whole factor of a nearest-neighbour resize (NHWC).
-
-    Raises:
-        NotLowerable: another method, or a factor that is not whole or differs by axis.
-    """
-    source = [int(extent) for extent in call.args[0].ty.shape]
-    target = [int(extent) for extent in call.ty.shape]
-    factors = {target[1] / source[1], target[2] / source[2]}
-    if call.attrs.method != "nearest_neighbor":
-        raise NotLowerable(f"resizing by {call.attrs.method} has no kernel")
-    if len(factors) != 1 or factors.pop() % 1:
-        raise NotLowerable("resizing by nearest neighbours is lowered for whole factors only")
-    return target[1] // source[1]

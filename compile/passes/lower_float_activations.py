@@ -14,13 +14,12 @@ import tvm
 from tvm import relax, tirx
 
 from compile.backends.backend import Backend
-from compile.graph.match_bilinear import match_bilinear
+from compile.graph.match_bilinear import match_bilinear, match_nearest
 from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_depth_to_space import match_depth_to_space
 from compile.graph.match_mean import is_over_channels
 from compile.graph.match_pooling import match_average_pooling, match_pooling
-from compile.graph.match_quantized_op import upsampling_factor
 from compile.graph.quantized_graph import NotLowerable, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
@@ -77,10 +76,14 @@ class _ActivationLowering(FunctionRewriter):
         try:
             if name == "image.resize2d" and value.attrs.method == "linear":
                 shape = feature_map_shape(value.args[0])
-                return self._backend.bilinear(shape, match_bilinear(value), dtype)
+                size, aligned = match_bilinear(value)
+                return self._backend.bilinear(shape, size, dtype, aligned)
             if name == "image.resize2d":
-                factor = upsampling_factor(value)
-                return self._backend.upsample(feature_map_shape(value.args[0]), factor, dtype)
+                size, factor = match_nearest(value)
+                shape = feature_map_shape(value.args[0])
+                if factor is None:
+                    return self._backend.nearest(shape, size, dtype)
+                return self._backend.upsample(shape, factor, dtype)
             if name == "nn.max_pool2d":
                 window = match_pooling(value)
                 return self._backend.max_pool(feature_map_shape(value.args[0]), window, dtype)

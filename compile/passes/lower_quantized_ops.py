@@ -195,11 +195,18 @@ class _QuantizedOpLowering(FunctionRewriter):
         assert cut is not None
         return self.call(self._backend.cut(shape, cut, "int8"), "slice", [data], cut.extents)
 
+    def _nearest(self, quantized_op: QuantizedOp) -> relax.Expr:
+        (data, shape), size = self.input(quantized_op), quantized_op.size
+        assert size is not None
+        kernel = self._backend.nearest(shape, size, "int8")
+        return self.call(kernel, "nearest", [data], (1, *size, shape[3]))
+
     def _bilinear(self, quantized_op: QuantizedOp) -> relax.Expr:
         (data, shape), size = self.input(quantized_op), quantized_op.size
         assert size is not None
-        kernel = self._backend.bilinear(shape, size, "int8")
-        multiplier = np.array([1 / count_shares(shape, size)], np.float32)
+        kernel = self._backend.bilinear(shape, size, "int8", quantized_op.aligned)
+        shares = count_shares(shape, size, quantized_op.aligned)
+        multiplier = np.array([1 / shares], np.float32)
         args = [data, multiplier, np.array([0, 0, -128, 127], np.int32)]
         return self.call(kernel, "bilinear", args, (1, *size, shape[3]))
 
@@ -252,6 +259,7 @@ _LOWERINGS = {
     "depth_to_space": _QuantizedOpLowering._depth_to_space,
     "rearrangement": _QuantizedOpLowering._rearrangement,
     "cut": _QuantizedOpLowering._cut,
+    "nearest": _QuantizedOpLowering._nearest,
     "bilinear": _QuantizedOpLowering._bilinear,
     "channel_maximum": _QuantizedOpLowering._channel_maximum,
     "channel_mean": _QuantizedOpLowering._channel_mean,

@@ -339,8 +339,6 @@ def why_not_quantized(node: Node) -> str:
         # Of four axes.
         if not keepdim or sorted(int(str(axis)) % 4 for axis in axes) not in ([1], [2, 3]):
             return "a mean is lowered over all channels or all pixels only, with keepdim"
-    if node.target is aten.upsample_bilinear2d.vec and node.args[2]:
-        return "bilinear resizing with aligned corners has no integer kernel"
     return ""
 
 

@@ -59,6 +59,16 @@ class Dense(nn.Module):
 
 
 OPS = {
+    "nearest, to a size": (lambda x: F.interpolate(x, (29, 17)), 13),
+    "nearest, by another factor": (lambda x: F.interpolate(x, scale_factor=(2, 0.5)), 13),
+    "aligned corners": (
+        lambda x: F.interpolate(x, (29, 40), mode="bilinear", align_corners=True),
+        16,
+    ),
+    "bilinear, of one pixel": (
+        lambda x: F.interpolate(x.mean((2, 3), True), x.shape[2:], mode="bilinear") + x,
+        16,
+    ),
     "groups of 8": (nn.Conv2d(24, 48, 3, 2, 1, groups=3), 24),
     "groups of 6": (nn.Sequential(nn.Conv2d(18, 12, 3, 1, 1, groups=3), nn.ReLU6()), 18),
     "groups of 1x1": (nn.Conv2d(32, 64, 1, groups=4), 32),

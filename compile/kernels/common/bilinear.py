@@ -1,8 +1,10 @@
-"""Bilinear resizing, one compute, which each device schedules as it does elementwise ones.
+"""Bilinear and nearest resizing, one compute each, which each device schedules as it does
+elementwise ones.
 
-The centres of n input pixels lie under those of m outputs at ``((2 i + 1) n - m) / (2 m)``: whole
-numbers over one denominator. So the four weights of an output are whole numbers, and bytes, whose
-scale and zero point stay, are weighted and summed exactly, in int32.
+The centres of n input pixels lie under those of m outputs at ``((2 i + 1) n - m) / (2 m)``, or with
+aligned corners at ``i (n - 1) / (m - 1)``: whole numbers over one denominator. So the four weights
+of an output are whole numbers, and bytes, whose scale and zero point stay, are weighted and summed
+exactly, in int32.
 """
 
 from __future__ import annotations
@@ -31,8 +33,11 @@ class _Axis:
     shares: int
 
     @classmethod
-    def between(cls, extent: int, outputs: int) -> _Axis:
-        """Of ``outputs`` among ``extent``, in lowest terms."""
+    def between(cls, extent: int, outputs: int, aligned: bool) -> _Axis:
+        """Of ``outputs`` among ``extent``, in lowest terms, with corners ``aligned`` or not."""
+        if aligned:
+            common = gcd(extent - 1, outputs - 1) or 1
+            return cls(extent, (extent - 1) // common, 0, max(1, (outputs - 1) // common))
         common = gcd(extent - outputs, 2 * extent, 2 * outputs)
         start = (extent - outputs) // common
         return cls(extent, 2 * extent // common, start, 2 * outputs // common)
@@ -44,22 +49,45 @@ class _Axis:
         return before, tirx.min(before + 1, self.extent - 1), position % self.shares
 
 
-def count_shares(data_shape: tuple[int, int, int, int], size: tuple[int, int]) -> int:
+def count_shares(
+    data_shape: tuple[int, int, int, int], size: tuple[int, int], aligned: bool = False
+) -> int:
     """What the weights of an output sum up to."""
     (_, height, width, _), (rows, columns) = data_shape, size
-    return _Axis.between(height, rows).shares * _Axis.between(width, columns).shares
+    vertical = _Axis.between(height, rows, aligned)
+    return vertical.shares * _Axis.between(width, columns, aligned).shares
+
+
+def create_nearest(
+    family: str, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
+) -> tirx.PrimFunc:
+    """The kernel data [1,H,W,C] -> [1,*size,C] of pixels ``(y * H // rows, x * W // columns)``."""
+    (_, height, width, channels), (rows, columns) = data_shape, size
+    data = te.placeholder(data_shape, dtype, name="data")
+    out = te.compute(
+        (1, rows, columns, channels),
+        lambda b, y, x, c: data[b, y * height // rows, x * width // columns, c],
+        name="resize_nearest",
+    )
+    return create_kernel(family, [data], out)
 
 
 def create_bilinear(
-    family: str, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
+    family: str,
+    data_shape: tuple[int, int, int, int],
+    size: tuple[int, int],
+    dtype: str,
+    aligned: bool = False,
 ) -> tirx.PrimFunc:
-    """The kernel data [1,H,W,C] -> [1,*size,C] of PyTorch's half-pixel rule.
+    """The kernel data [1,H,W,C] -> [1,*size,C] of PyTorch's half-pixel rule, or of ``aligned``
+    corners.
 
     Of int8 it takes more operands, multiplier float32[1] and quant int32[4], and gives
     ``rne(f32(sum of weight * x) * multiplier)``, where the multiplier is ``1 / shares``.
     """
     _, height, width, channels = data_shape
-    vertical, horizontal = _Axis.between(height, size[0]), _Axis.between(width, size[1])
+    vertical = _Axis.between(height, size[0], aligned)
+    horizontal = _Axis.between(width, size[1], aligned)
     data = te.placeholder(data_shape, dtype, name="data")
     multiplier = te.placeholder((1,), "float32", name="multiplier")
     quant = te.placeholder((4,), "int32", name="quant")

@@ -73,6 +73,8 @@ class Single(nn.Module):
         lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False),
         lambda x: F.interpolate(x, (9, 4), mode="bilinear", align_corners=True),
         lambda x: F.interpolate(x, scale_factor=3.0, mode="nearest"),
+        lambda x: F.interpolate(x, (9, 4), mode="nearest"),
+        lambda x: F.interpolate(x, scale_factor=(0.5, 2.0), mode="nearest"),
         lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3), padding=2, dilation=2),
     ],
     ids=[
@@ -85,7 +87,15 @@ class Single(nn.Module):
         *("inside, rounded up", "adaptive"),
         *("rounded up", "dilated maximum", "average", "inside", "average rounded up"),
         *("inside, rounded up", "adaptive"),
-        *("bilinear to a size", "bilinear by a factor", "corners", "nearest", "dilated"),
+        *(
+            "bilinear to a size",
+            "bilinear by a factor",
+            "corners",
+            "nearest",
+            "nearest to a size",
+            "nearest by two",
+            "dilated",
+        ),
     ],
 )
 def test_it_computes_what_pytorch_computes(function: Callable[[Tensor], Tensor]) -> None:

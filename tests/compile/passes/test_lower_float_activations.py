@@ -242,22 +242,6 @@ class ConstantPad:
         return out
 
 
-@I.ir_module
-class Corners:
-    @R.function
-    def main(x: R.Tensor((1, 2, 3, 4), "float32")) -> R.Tensor((1, 6, 9, 4), "float32"):
-        with R.dataflow():
-            out = R.image.resize2d(
-                x,
-                R.shape([6, 9]),
-                layout="NHWC",
-                method="linear",
-                coordinate_transformation_mode="align_corners",
-            )
-            R.output(out)
-        return out
-
-
-@pytest.mark.parametrize("before", [Pool, Corners, Rows, CeiledPool, ConstantPad])
+@pytest.mark.parametrize("before", [Pool, Rows, CeiledPool, ConstantPad])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
     assert_structural_equal(LowerFloatActivations(cpu_backend())(before), before)

@@ -109,7 +109,7 @@ REFUSED = [
         quantized_op(lambda bb, a: resize(bb, a, (4999, 5003), "linear")),
     ),
     (
-        "resizing by nearest neighbours is lowered for whole factors only",
+        "resizing by nearest neighbours with half_pixel and round has no kernel",
         quantized_op(lambda bb, a: resize(bb, a, (8, 6))),
     ),
     (

@@ -288,9 +288,7 @@ class _Runner:
     def _upsample(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         data, parameters = self._operand(node.args[0])
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        rows, columns = node.args[2]
-        assert node.args[1] is None and rows == columns == int(rows)
-        return ops.upsample(data, int(rows))
+        return ops.resize_nearest(data, tuple(node.meta["val"].shape[2:]))
 
     def _concat(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         parts, parameters = zip(*(self._operand(arg) for arg in node.args[0]), strict=True)
@@ -318,8 +316,7 @@ class _Runner:
         data, _, align_corners, _ = node.args
         numbers, parameters = self._operand(data)
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        assert not align_corners
-        return ops.resize_bilinear(numbers, tuple(node.meta["val"].shape[2:]))
+        return ops.resize_bilinear(numbers, tuple(node.meta["val"].shape[2:]), align_corners)
 
     def _channel_maximum(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
         data, axes, keepdim = node.args

@@ -260,21 +260,34 @@ def pixel_shuffle(data: NDArray[np.int8], factor: int) -> NDArray[np.int8]:
     return out
 
 
-def resize_bilinear(data: NDArray[np.int8], size: tuple[int, int]) -> NDArray[np.int8]:
-    """``rne(f32(sum(w * q)) * f32(1/D))`` with whole weights of a sum D in lowest terms: [1,H,W,C]
-    -> [1,*size,C], half-pixel centres, without antialiasing."""
+def resize_nearest(data: NDArray[np.int8], size: tuple[int, int]) -> NDArray[np.int8]:
+    """Pixel ``(y * H // rows, x * W // columns)``: [1,H,W,C] -> [1,*size,C]."""
     rows, columns = (
-        _bilinear_weights(extent, outputs)
+        np.arange(outputs) * extent // outputs
+        for extent, outputs in zip(data.shape[1:3], size, strict=True)
+    )
+    return data[:, rows][:, :, columns]
+
+
+def resize_bilinear(
+    data: NDArray[np.int8], size: tuple[int, int], aligned: bool = False
+) -> NDArray[np.int8]:
+    """``rne(f32(sum(w * q)) * f32(1/D))`` with whole weights of a sum D in lowest terms: [1,H,W,C]
+    -> [1,*size,C], half-pixel centres or ``aligned`` corners, without antialiasing."""
+    rows, columns = (
+        _bilinear_weights(extent, outputs, aligned)
         for extent, outputs in zip(data.shape[1:3], size, strict=True)
     )
     total = np.einsum("yh,bhwc,xw->byxc", rows[0], data.astype(np.int64), columns[0])
     return requantize(total, np.float32(1 / (rows[1] * columns[1])), 0)
 
 
-def _bilinear_weights(extent: int, outputs: int) -> tuple[NDArray[np.int64], int]:
+def _bilinear_weights(extent: int, outputs: int, aligned: bool) -> tuple[NDArray[np.int64], int]:
     """Weights [outputs, extent] as whole numbers, and what each row of them sums up to."""
     centres = [Fraction(2 * i + 1, 2) * Fraction(extent, outputs) for i in range(outputs)]
     positions = [centre - Fraction(1, 2) for centre in centres]
+    if aligned:
+        positions = [Fraction(i * (extent - 1), max(1, outputs - 1)) for i in range(outputs)]
     shares = math.lcm(*(position.denominator for position in positions))
     weights = np.zeros((outputs, extent), np.int64)
     for index, position in enumerate(positions):

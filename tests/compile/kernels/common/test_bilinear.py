@@ -11,7 +11,7 @@ from kernel_runner import UNITS, built_kernel
 from reference import ops
 from tir_walker import float_violations
 
-from compile.kernels.common.bilinear import count_shares, create_bilinear
+from compile.kernels.common.bilinear import count_shares, create_bilinear, create_nearest
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.gpu.gpu_core import GpuCore
 
@@ -75,3 +75,24 @@ def test_reference_is_pytorch_rounded(
 
 def test_bytes_stay_integers() -> None:
     assert not float_violations(create_bilinear("elementwise", (1, 7, 11, 3), (4, 17), "int8"))
+
+
+@pytest.mark.parametrize("core", UNITS, ids=lambda u: f"{u.bits}x{u.registers}t{u.threads}")
+@cases
+@given(seed=seeds)
+@draws
+def test_aligned_corners_and_nearest_pixels(
+    shape: tuple[int, int, int, int], size: tuple[int, int], core: CpuCore, seed: int
+) -> None:
+    data = draw_int8(np.random.default_rng(seed), shape)
+    kernel = built_kernel(core, create_bilinear, "elementwise", shape, size, "int8", True)
+    found = kernel(data, np.array([1 / count_shares(shape, size, True)], np.float32), QUANT)
+    np.testing.assert_array_equal(found, ops.resize_bilinear(data, size, True))
+    found = built_kernel(core, create_nearest, "elementwise", shape, size, "int8")(data)
+    np.testing.assert_array_equal(found, ops.resize_nearest(data, size))
+    planes = torch.from_numpy(data).permute(0, 3, 1, 2).double()
+    near = torch.nn.functional.interpolate(planes, size)
+    np.testing.assert_array_equal(found, near.permute(0, 2, 3, 1).numpy())
+    exact = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=True)
+    rounded = ops.resize_bilinear(data, size, True).astype(np.float64)
+    assert np.abs(rounded - exact.permute(0, 2, 3, 1).numpy()).max() <= 0.5001
