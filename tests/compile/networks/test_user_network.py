@@ -321,3 +321,19 @@ def test_a_build_names_its_network_also_where_a_file_is_called_as_another(tmp_pa
     assert built_network("unet", {"divisor": "8"}).label == "unet-8th"
     with pytest.raises(MqnetError, match="unknown network 'vgg'"):
         built_network("vgg", {})
+
+
+def test_several_heads(tmp_path: Path) -> None:
+    (tmp_path / "stages.py").write_text(
+        "import torch\n"
+        "def build():\n"
+        "    convs = [torch.nn.Conv2d(3, 3, 1) for _ in range(4)]\n"
+        "    return torch.nn.Sequential(*convs).eval(), (torch.rand(1, 3, 8, 8),)\n"
+    )
+    network = find_network(f"{tmp_path}/stages.py:build", {"head": "1, 3"})
+    wrapper = network.export_wrapper(network.load(None), torch.float32)
+    graph = export_network(network, wrapper, network.example_inputs(8, 8)).graph
+    parts = network.parts(graph)
+    assert list(parts.values()) == ["backbone", "head"] * 2
+    with pytest.raises(MqnetError, match="module '4': name one of 0, 1, 2, 3"):
+        find_network(f"{tmp_path}/stages.py:build", {"head": "1,4"}).parts(graph)

@@ -7,6 +7,7 @@ import pytest
 from kernel_draws import SAME_3X3, draw_int8
 from kernel_runner import built_kernel
 from reference import ops
+from tvm import te, tirx, topi
 
 from compile.kernels.common.border import Border
 from compile.kernels.common.channel_maximum import create_channel_maximum
@@ -135,3 +136,14 @@ def test_order_and_slices() -> None:
     cut = Cut((0, 1, 0, 4), (1, 2, 1, 1), (1, 3, 10, 8))
     found = built_kernel(USUAL, create_cut, "elementwise", data.shape, cut, "int8")(data)
     np.testing.assert_array_equal(found, data[:, 1::2, :, 4:])
+
+
+@pytest.mark.parametrize("axes", [(1,), (0, 1)])
+def test_what_sums_up_and_has_no_family(axes: tuple[int, ...]) -> None:
+    def create() -> tirx.PrimFunc:
+        data = te.placeholder((70, 5), "int32", name="data")
+        return te.create_prim_func([data, topi.sum(data, axes)])
+
+    data = np.random.default_rng(0).integers(-99, 99, (70, 5), dtype=np.int32)
+    found = built_kernel(USUAL, create)(data)
+    np.testing.assert_array_equal(found, data.sum(axes))
