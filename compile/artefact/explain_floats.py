@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import tvm
 from torch.export import ExportedProgram
+from tvm import relax
 
 from compile.artefact.manifest import FloatOperation
-from compile.graph.constants import definitions_of
+from compile.graph.constants import Definitions, constant_value, definitions_of, variables_of
 from compile.graph.layers import layers_of
 from compile.graph.match_quantized_op import before_activations, match_quantized_op
 from compile.graph.parts import HEAD, MAIN, parts_among
@@ -86,9 +87,19 @@ def list_not_lowered(partitioned: tvm.IRModule) -> tuple[FloatOperation, ...]:
             except NotLowerable as reason:
                 source, _, _ = before_activations(value.args[0], definitions)
                 call = definitions[source]
-                # What is moved to another layout is of an operation that is not quantized.
-                if op_name(call) != "permute_dims":
+                if _reads_int8(call, definitions):
                     layer = (layers_of(call) or ("",))[-1]
                     name = op_name(call).removeprefix("nn.")
                     found.append(FloatOperation(layer, name, str(reason)))
     return tuple(dict.fromkeys(found))
+
+
+def _reads_int8(call: relax.Expr, definitions: Definitions) -> bool:
+    """Whether ``call``, or what it adds a constant to, has int8 operands alone. Another operation
+    is not quantized, and has been named as such."""
+    operands = [var for var in variables_of(call) if constant_value(var, definitions) is None]
+    if op_name(call) == "add" and len(operands) == 1:
+        inner = definitions.get(operands[0])
+        if op_name(inner) != "dequantize":
+            return _reads_int8(inner, definitions)
+    return all(op_name(definitions.get(var)) == "dequantize" for var in operands)

@@ -34,7 +34,8 @@ class Body(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.first(x).relu())
-        return self.drop(self.second(torch.sin(y))).relu()
+        waves = torch.sin(y)
+        return self.drop(self.second(waves / (y * y + 1.0))).relu()
 
 
 class Tail(nn.Module):
@@ -67,6 +68,7 @@ class Entry(SeededNetwork):
 NO_KERNEL = "it has no integer kernel"
 IN_BODY = (
     FloatOperation("net.backbone", "sin", NO_KERNEL),
+    FloatOperation("net.backbone", "div", "a quotient of two tensors has no integer kernel"),
     FloatOperation("net.backbone.norm", "instance_norm", "nn.instance_norm has no integer kernel"),
 )
 IN_TAIL = FloatOperation("net.head", "sin", NO_KERNEL)
@@ -75,7 +77,7 @@ IN_TAIL = FloatOperation("net.head", "sin", NO_KERNEL)
 @pytest.mark.parametrize(
     ("scheme", "expected"),
     [
-        ("int8", (IN_BODY[0], IN_TAIL, IN_BODY[1])),
+        ("int8", (*IN_BODY[:2], IN_TAIL, IN_BODY[2])),
         # Under mixed the head is wanted in float.
         ("mixed", IN_BODY),
         ("w8a32", ()),
