@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 from torch.export import ExportedProgram
-from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
+from compile.frontend.compared_ops import COMPARED_OPS
 from compile.frontend.converters import CONVERTERS
 from compile.frontend.node_origin import module_of
 from compile.support.errors import GraphError
@@ -18,7 +18,7 @@ def check_program(program: ExportedProgram) -> None:
     Raises:
         GraphError: names the operator, the node and the module that it came from.
     """
-    known = set(ExportedProgramImporter().create_convert_map()) | set(CONVERTERS)
+    known = COMPARED_OPS | set(CONVERTERS)
     inputs = set(program.graph_signature.user_inputs)
     for node in program.graph.nodes:
         if node.name in inputs:
@@ -28,8 +28,9 @@ def check_program(program: ExportedProgram) -> None:
         name = getattr(node.target, "__name__", str(node.target))
         if name not in known:
             raise GraphError(
-                f"operator {name} ({node.name} in {module_of(node)}) has no counterpart in "
-                "Relax: replace it in the network or add it to compile/frontend/quantized_ops.py"
+                f"operator {name} ({node.name} in {module_of(node)}) has no counterpart in Relax "
+                "that was compared with PyTorch: replace it in the network or add it to "
+                "compile/frontend/converters.py"
             )
         if name == "dequantize_per_channel.default":
             _check_symmetric(program, node)

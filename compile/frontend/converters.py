@@ -8,6 +8,7 @@ from typing import Any
 from compile.frontend.activations import ACTIVATION_OPS
 from compile.frontend.convolution import CONVOLUTION
 from compile.frontend.instance_norm import INSTANCE_NORM
+from compile.frontend.mended_ops import MENDED_OPS
 from compile.frontend.missing_ops import MISSING_OPS
 from compile.frontend.pooling import POOLING
 from compile.frontend.quantized_ops import QUANTIZED_OPS
@@ -19,6 +20,7 @@ CONVERTERS: dict[str, Callable[..., Any]] = {
     **QUANTIZED_OPS,
     **CONVOLUTION,
     **INSTANCE_NORM,
+    **MENDED_OPS,
     **MISSING_OPS,
     **POOLING,
     **ACTIVATION_OPS,

@@ -13,6 +13,8 @@ from tvm.relax.frontend.torch.exported_program_translator import ExportedProgram
 from compile.frontend.check_program import check_program
 from compile.frontend.converters import CONVERTERS
 from compile.frontend.name_layers import name_layers
+from compile.frontend.node_origin import module_of
+from compile.support.errors import GraphError
 
 
 def import_program(program: ExportedProgram) -> tvm.IRModule:
@@ -25,11 +27,20 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
     check_program(program)
     # As from_exported_program() does, but the importer is kept: it knows the variable of each node.
     importer = ExportedProgramImporter()
-    mod = importer.from_exported_program(
-        program,
-        keep_params_as_input=False,
-        unwrap_unit_return_tuple=True,
-        no_bind_return_tuple=False,
-        custom_convert_map=CONVERTERS,
-    )
+    try:
+        mod = importer.from_exported_program(
+            program,
+            keep_params_as_input=False,
+            unwrap_unit_return_tuple=True,
+            no_bind_return_tuple=False,
+            custom_convert_map=CONVERTERS,
+        )
+    except GraphError:
+        raise
+    except Exception as error:  # Of one of TVM's converters, which do not say of which operator.
+        done = [node for node in program.graph.nodes if node in importer.env]
+        raise GraphError(
+            f"an operator behind {done[-1].name} in {module_of(done[-1])} cannot be imported "
+            f"({type(error).__name__}: {error}): write it with others"
+        ) from error
     return name_layers(mod, program, importer.env)
