@@ -184,6 +184,10 @@ class _LayoutConverter(FunctionRewriter):
         data = self._channels_last(call.args[0])
         return _REDUCTIONS[call.op.name](data, axis=axes, keepdims=True)
 
+    def _softmax(self, call: relax.Call) -> relax.Expr:
+        axis = _TO_NCHW[int(call.attrs.axis) % len(_TO_NCHW)]
+        return relax.op.nn.softmax(self._channels_last(call.args[0]), axis)
+
     def _strided_slice(self, call: relax.Call) -> relax.Expr:
         data, axes, *limits = call.args
         moved = [_TO_NCHW[int(axis.value)] for axis in axes]
@@ -206,6 +210,7 @@ _CONVERTERS = {
     "relax.nn.pixel_shuffle": _LayoutConverter._pixel_shuffle,
     "relax.image.resize2d": _LayoutConverter._resize2d,
     **dict.fromkeys(_REDUCTIONS, _LayoutConverter._reduce),
+    "relax.nn.softmax": _LayoutConverter._softmax,
     "relax.strided_slice": _LayoutConverter._strided_slice,
     "relax.concat": _LayoutConverter._concat,
 }

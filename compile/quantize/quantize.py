@@ -21,7 +21,7 @@ from torch.fx import GraphModule
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
-from compile.networks.parts import BACKBONE, HEAD, Parts
+from compile.networks.parts import BACKBONE, HEAD, Parts, module_path
 from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.export_network import export_network
@@ -179,7 +179,11 @@ def count_convolutions(net: nn.Module, graph: fx.Graph, parts: Parts) -> Counter
     """
     convolutions = [node for node in graph.nodes if node.target is torch.ops.aten.conv2d.default]
     found = Counter(parts[node] for node in convolutions if node in parts)
-    modules = sum(isinstance(inner, nn.Conv2d) for inner in net.modules())
+    # What is never called, as what serves only training, is in no part.
+    called = {module_path(node).removeprefix(ROOT).lstrip(".") for node in graph.nodes}
+    modules = sum(
+        isinstance(inner, nn.Conv2d) and path in called for path, inner in net.named_modules()
+    )
     if found.total() < max(len(convolutions), modules):
         raise RuntimeError(f"{found.total()} of {modules} convolutions are in a part")
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from integer_networks import check_integers
+from integer_networks import check_floats, check_integers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,6 +44,7 @@ class Dense(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.auxiliary = nn.Linear(channels, 3)  # For training, and never called here.
         self.layers = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
@@ -96,6 +97,12 @@ OPS = {
     "average, rounded up": (nn.AvgPool2d(2, ceil_mode=True), 16),
     "largest, rounded up": (nn.MaxPool2d(3, 2, ceil_mode=True), 16),
 }
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_op_in_float(name: str) -> None:
+    function, channels = OPS[name]
+    check_floats(Between(function, channels), *SIZE)
 
 
 @pytest.mark.parametrize("name", OPS)

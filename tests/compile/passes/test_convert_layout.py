@@ -208,6 +208,32 @@ def test_what_loses_axes_reads_the_traced_layout() -> None:
     assert_structural_equal(ConvertLayout()(Before), After)
 
 
+def test_slices_and_softmax_are_of_the_same_axes() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 2, 6, 3), "float32"):
+            with R.dataflow():
+                picture = R.permute_dims(x, [0, 3, 1, 2])
+                part = R.strided_slice(picture, [1, 2], [1, 0], [4, 5], [1, 3])
+                shares = R.nn.softmax(part, axis=1)
+                out = R.permute_dims(shares, [0, 2, 3, 1])
+                R.output(out)
+            return out
+
+    @I.ir_module
+    class After:
+        @R.function
+        def main(x: R.Tensor((1, 5, 6, 4), "float32")) -> R.Tensor((1, 2, 6, 3), "float32"):
+            with R.dataflow():
+                part = R.strided_slice(x, [3, 1], [1, 0], [4, 5], [1, 3])
+                shares = R.nn.softmax(part, axis=3)
+                R.output(shares)
+            return shares
+
+    assert_structural_equal(ConvertLayout()(Before), After)
+
+
 def test_operands_of_lower_rank_keep_their_axis() -> None:
     """PyTorch broadcasts from the right: [4,1,1] is one value per channel, [6] one per column."""
 

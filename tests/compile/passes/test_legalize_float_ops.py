@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -166,6 +167,37 @@ def test_exponentials_are_arithmetic(
         np.testing.assert_allclose(
             result, reference(x.astype("float64")), atol=error, rtol=relative
         )
+
+
+def gelu(x):
+    return x / 2 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def gelu_tanh(x):
+    return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+@pytest.mark.parametrize(("op", "reference"), [("gelu", gelu), ("gelu_tanh", gelu_tanh)])
+def test_gelu_is_arithmetic(op: str, reference, core) -> None:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 64, 64, 4), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit_output(getattr(relax.op.nn, op)(x))
+        builder.emit_func_output(result)
+    after = LegalizeFloatOps()(builder.get())
+    (name,) = kernel_names(after)
+    assert not re.findall(r"T\.(exp\w*|erf|tanh|call\w*|if_then_else)\(", after[name].script())
+    machine = relax.VirtualMachine(
+        relax.build(apply_default_schedule(core)(after), "llvm"), tvm.cpu()
+    )
+    data = np.linspace(-12, 12, 64 * 64 * 4, dtype="float32")
+    data[:4] = -1e30, -200, 200, 1e30
+    data = data.reshape(1, 64, 64, 4)
+    result = machine["main"](tvm.runtime.tensor(data)).numpy()
+    with np.errstate(over="ignore"):
+        expected = reference(data.astype("float64"))
+    np.testing.assert_allclose(result, expected, atol=2e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("op", "reference"), [("sigmoid", expit), ("tanh", np.tanh)])
