@@ -39,6 +39,10 @@ class Options:
     """Precision: mixed unless given, the paper's int8 backbone with a float head; or one
     throughout. A file that is quantized already has its own."""
 
+    recipe: Path | None = None
+    """TOML file of rules on top of a scheme: the precision of modules and operations, and ranges
+    that are known."""
+
     network: str = "mqnet"
     """What to compile: a network by name, or FILE.py:FUNCTION of your own, which returns (module,
     example_inputs), as ./my_net.py:build, or a file of your own, as ./my_net.pt2; `help` lists the
@@ -127,7 +131,7 @@ def _build(options: Options) -> None:
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
     if options.out is not None:
         names = LIBRARY, HEAD_LIBRARY, MANIFEST
-        check_output_folder(options.out, names, [options.checkpoint, options.logs])
+        check_output_folder(options.out, names, [options.checkpoint, options.logs, options.recipe])
     if options.dump_ir is not None:
         check_output_folder(options.dump_ir)
     cache = NO_CACHE if options.no_cache else user_cache(os.environ)
@@ -143,9 +147,9 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
     from compile.artefact.keep_artefact import artefact_key, request_facts, restore_artefact
     from compile.codegen.link.linkers import find_ndk
 
-    # A file of the user's own has to be read first, and may import others.
+    # A file of the user's own has to be read first, as a recipe has, and may import others.
     is_own = "." in options.network
-    if not cache.is_on or options.dump_ir is not None or is_own:
+    if not cache.is_on or options.dump_ir is not None or is_own or options.recipe is not None:
         return None
     facts = request_facts(
         target=target,
@@ -163,14 +167,15 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
 
 def _built(options: Options, target: str, cache: BuildCache, progress: Progress) -> Artefact:
     from compile.build_network import build_network
-    from compile.build_request import BuildRequest, parse_size
+    from compile.build_request import BuildRequest, parse_size, scheme_of
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import find_network
 
     network = find_network(options.network, _parameters(options))
     request = BuildRequest(
         target=target,
-        scheme=options.scheme or network.scheme or DEFAULT_SCHEME,
+        scheme=scheme_of(options.scheme, options.recipe, network),
+        recipe=options.recipe,
         network=network,
         size=parse_size(options.size, network),
         threads=options.threads,

@@ -58,7 +58,6 @@ from compile.place_network import Part, place_network
 from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import crop_size, quantize_network
-from compile.quantize.schemes import scheme_named
 from compile.records.log_folder import log_for_builds, records_name
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import NO_CACHE, BuildCache
@@ -153,7 +152,7 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
     """
-    network, scheme = request.network, scheme_named(request.scheme)
+    network, scheme = request.network, request.quantization
     weights = request.weights
     network.check_scheme(scheme.name, scheme.calibrates)
     net = network.load(weights)
@@ -260,6 +259,9 @@ def describe_build(
     return Manifest(
         format=FORMAT,
         scheme=request.scheme,
+        recipe=None
+        if request.recipe is None
+        else CheckpointFacts(request.recipe.name, sha256_of(request.recipe)),
         network=network.title,
         parameters={} if network.name == MQNET else network.parameters,
         decoding=network.decoding,
@@ -302,7 +304,7 @@ def _coverage_of(
     operations = explain_floats(
         program,
         request.network,
-        scheme_named(request.scheme),
+        request.quantization,
         plan.not_lowered,
         coverage.float_layers,
     )
@@ -340,7 +342,7 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOption
     threads = spec.threads if request.threads is None else request.threads
     if threads < 1:
         raise MqnetError(f"threads {threads} is not a positive number")
-    scheme = scheme_named(request.scheme)
+    scheme = request.quantization
     if not scheme.runs_on(spec):
         raise MqnetError(
             f"scheme {scheme.name} needs float16, which target {spec.name} does not have: "

@@ -9,7 +9,9 @@ from pathlib import Path
 from compile.artefact.keep_artefact import request_facts
 from compile.networks.network import Network
 from compile.networks.registry import network_named
-from compile.quantize.schemes import scheme_named
+from compile.quantize.recipe import read_recipe
+from compile.quantize.schemes import DEFAULT_SCHEME, Scheme, scheme_named
+from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError
 from targets.load_target import target_name
 
@@ -23,6 +25,7 @@ class BuildRequest:
 
     Attributes:
         target, scheme: by name.
+        recipe: file of rules on top of the scheme that it names, or None.
         network: with its parameters.
         size: (height, width) of the picture in pixels.
         threads: most that a frame may run on, or None for the target's own number.
@@ -42,6 +45,7 @@ class BuildRequest:
     scheme: str = "mixed"
     network: Network = field(default_factory=lambda: network_named("mqnet"))
     size: tuple[int, int] = (768, 1280)
+    recipe: Path | None = None
     threads: int | None = None
     checkpoint: Path | None = None
     out: Path | None = None
@@ -52,6 +56,23 @@ class BuildRequest:
     logs: Path | None = None
 
     @property
+    def quantization(self) -> Scheme:
+        """The scheme, with the rules of the recipe.
+
+        Raises:
+            MqnetError: there is no scheme of that name, or the recipe is wrong or of another.
+        """
+        scheme = scheme_named(self.scheme)
+        if self.recipe is None:
+            return scheme
+        ruled = read_recipe(self.recipe)
+        if ruled.name != scheme.name:
+            raise MqnetError(
+                f"recipe {self.recipe} is of scheme {ruled.name}: leave --scheme {scheme.name} out"
+            )
+        return ruled
+
+    @property
     def weights(self) -> Path | None:
         """The file of weights: the checkpoint, or the network's own; None where its module comes
         with weights.
@@ -59,14 +80,15 @@ class BuildRequest:
         Raises:
             CheckpointError: there are none.
         """
-        fine_tuned = scheme_named(self.scheme).fine_tuned
+        fine_tuned = self.quantization.fine_tuned
         return self.checkpoint or self.network.weights(fine_tuned)
 
     @property
     def default_folder(self) -> Path:
         """Where the artefact is written to unless ``out`` names another folder."""
         height, width = self.size
-        name = f"{target_name(self.target)}-{self.scheme}-{self.network.label}-{height}x{width}"
+        scheme = self.scheme if self.recipe is None else self.recipe.stem
+        name = f"{target_name(self.target)}-{scheme}-{self.network.label}-{height}x{width}"
         if self.on_processor is not None:
             name += f"-{self.on_processor}-on-processor"
         return Path("build") / name
@@ -76,6 +98,7 @@ class BuildRequest:
         return request_facts(
             target=self.target,
             scheme=self.scheme,
+            recipe=None if self.recipe is None else sha256_of(self.recipe),
             network=self.network.name,
             parameters=self.network.parameters,
             size="{}x{}".format(*self.size),
@@ -85,6 +108,19 @@ class BuildRequest:
             image_weights=self.image_weights,
             content=self.network.content,
         )
+
+
+def scheme_of(scheme: str | None, recipe: Path | None, network: Network) -> str:
+    """The name of the scheme that is asked for: by name, by a recipe, or by the network's file.
+
+    Raises:
+        MqnetError: the recipe is wrong, or the network is quantized already.
+    """
+    if recipe is None:
+        return scheme or network.scheme or DEFAULT_SCHEME
+    if network.scheme:
+        raise MqnetError(f"network {network.title} is quantized already: leave --recipe out")
+    return scheme or read_recipe(recipe).name
 
 
 def parse_size(text: str | None, network: Network | None = None) -> tuple[int, int]:

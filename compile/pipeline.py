@@ -63,7 +63,7 @@ from compile.passes.narrow_head import NarrowHead
 from compile.passes.order_shuffled_channels import OrderShuffledChannels
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
-from compile.quantize.schemes import Precision, Scheme
+from compile.quantize.schemes import Scheme
 from compile.support.build_cache import BuildCache
 from targets.describe_target import tvm_target
 from targets.spec import TargetSpec
@@ -102,8 +102,7 @@ class PipelineOptions:
         image_weights: bool = False,
     ) -> PipelineOptions:
         """What the network of a quantization scheme needs."""
-        partition = scheme.backbone is Precision.INT8
-        return cls(spec, threads, partition, records, scheme.narrow_head, image_weights)
+        return cls(spec, threads, scheme.calibrates, records, scheme.narrow_head, image_weights)
 
 
 #: Phases behind the import that are the same for every device: "layout" and "partition".

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
-from compile.quantize.schemes import DEFAULT_SCHEME, SchemeName
+from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class Options:
 
     scheme: SchemeName | None = None
     """Precision, as of compile/build.py."""
+
+    recipe: Path | None = None
+    """TOML file of rules on top of a scheme, as of compile/build.py."""
 
     network: str = "mqnet"
     """Network whose kernels are tuned, by name, FILE.py:FUNCTION or a file, as of
@@ -124,7 +127,7 @@ def _tune(options: Options) -> None:
 
 def _run(options: Options, target: str) -> dict[str, Any]:
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from compile.build_request import parse_size
+    from compile.build_request import parse_size, scheme_of
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import find_network
     from compile.search.tune_network import TuneRequest, tune_network
@@ -134,7 +137,8 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     network = find_network(options.network, given)
     request = TuneRequest(
         target=target,
-        scheme=options.scheme or network.scheme or DEFAULT_SCHEME,
+        scheme=scheme_of(options.scheme, options.recipe, network),
+        recipe=options.recipe,
         network=network,
         size=parse_size(options.size, network),
         threads=options.threads,

@@ -21,7 +21,8 @@ from compile.graph.parts import HEAD, MAIN, parts_among
 from compile.graph.quantized_graph import FloatOperand, NotLowerable, op_name
 from compile.networks.network import Network
 from compile.networks.parts import module_path
-from compile.quantize.quantizer import precisions_of, why_not_quantized
+from compile.quantize.precisions import operation_name, precisions_of
+from compile.quantize.quantizer import why_not_quantized
 from compile.quantize.schemes import Precision, Scheme
 
 
@@ -41,13 +42,14 @@ def explain_floats(
         not_lowered: from :func:`list_not_lowered`.
         float_layers: modules that kernels with floats compute.
     """
-    if Precision.INT8 not in (scheme.backbone, scheme.head):
+    if not scheme.calibrates:
         return ()
     if network.scheme:
         return tuple(not_lowered)  # The network's file says what is wanted.
     wanted, in_float = dict[str, None](), set[str]()
     refused = []
-    for node, precision in precisions_of(network.parts(program.graph), scheme).items():
+    precisions = precisions_of(network.parts(program.graph), scheme, network.module_path)
+    for node, precision in precisions.items():
         path = module_path(node)
         if precision is not Precision.INT8:
             in_float.add(path)
@@ -55,8 +57,7 @@ def explain_floats(
         wanted[path] = None
         reason = why_not_quantized(node)
         if reason and path in float_layers:
-            name = getattr(node.target, "__name__", str(node.target)).partition(".")[0]
-            refused.append(FloatOperation(path, name, reason))
+            refused.append(FloatOperation(path, operation_name(node), reason))
     found = [
         *refused,
         *(

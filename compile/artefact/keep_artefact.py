@@ -51,6 +51,7 @@ def request_facts(
     on_processor: str | None,
     image_weights: bool = False,
     content: str = "",
+    recipe: str | None = None,
 ) -> dict[str, object]:
     """Name what decides what is built, but for the checkpoint, as plain data for a key."""
     facts: dict[str, object] = dict(locals())

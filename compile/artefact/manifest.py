@@ -179,6 +179,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         parameters: of another network than MQNet: what it was asked for with, such as the file and
             function of a user's own.
         scheme: by name.
+        recipe: the file of rules on top of it; not written where there was none.
         attention: MQNet's, by name; "none" for a network without one.
         decoding: what the output means; see :class:`compile.networks.network.Network`.
         checkpoint: the weights; not written where they came with the network's module.
@@ -201,6 +202,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     network: str = "mqnet"
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
     scheme: str
+    recipe: CheckpointFacts | None = None
     attention: str
     decoding: str = "mqnet"
     checkpoint: CheckpointFacts | None = None

@@ -75,6 +75,7 @@ class Network(ABC):
         makes_pictures: whether its only output is a picture, float32 [1, H, W, C] as it is
             compiled; else it gives tensors.
         input_names, output_names: of the tensors.
+        module_path: of the module whose paths a user names, in the one that is exported.
     """
 
     name: ClassVar[str]
@@ -89,6 +90,7 @@ class Network(ABC):
     makes_pictures: ClassVar[bool] = True
     input_names: ClassVar[tuple[str, ...]] = ("image",)
     output_names: ClassVar[tuple[str, ...]] = ("h",)
+    module_path: ClassVar[str] = ROOT
 
     @abstractmethod
     def weights(self, fine_tuned: bool) -> Path | None:

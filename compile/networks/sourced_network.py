@@ -32,7 +32,6 @@ class SourcedNetwork(ModuleNetwork):
         head: path of the module that keeps float activations under a scheme with two precisions,
             or of several, with commas between; "" for :attr:`own_heads`, or the last convolutions.
         own_heads: the same, of the source itself.
-        module_path: of the user's module, in the one that is exported.
         calibrate: folder of photographs to choose scales on, or "".
     """
 
@@ -41,7 +40,6 @@ class SourcedNetwork(ModuleNetwork):
     calibrate: str = ""
 
     own_heads: ClassVar[str] = ""
-    module_path: ClassVar[str] = ROOT
 
     def parts(self, graph: fx.Graph) -> Parts:
         """By :attr:`head` or :attr:`own_heads`."""

@@ -23,6 +23,7 @@ from compile.quantize.calibration import calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms
 from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
+from compile.quantize.precisions import precisions_of
 from compile.quantize.pt2e import (
     FakeQuantize,
     MovingAveragePerChannelMinMaxObserver,
@@ -118,9 +119,10 @@ def fake_quantized(
         graph = torch.export.export(Batched(folded), (crops[:2],)).module(check_guards=False)
         parts = network.parts(graph.graph)
         quantizer = SchemeQuantizer(scheme, parts, network.known_ranges, FAKE_QUANTIZERS)
-        wanted = count_convolutions(folded, graph.graph, parts)
+        precisions = precisions_of(parts, scheme, network.module_path)
+        wanted = count_convolutions(folded, graph.graph, parts, precisions)
         prepared = prepare_qat_pt2e(graph, quantizer)
-        check_complete(wanted, scheme, quantizer.convolutions)
+        check_complete(wanted, quantizer.convolutions)
         for crop in crops:
             prepared(crop[None])
         for module in prepared.modules():

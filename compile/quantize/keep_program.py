@@ -43,7 +43,7 @@ def program_key(
     return key_of(
         network.name,
         json.dumps(network.parameters, sort_keys=True),
-        scheme.name,
+        repr(scheme),
         "{}x{}".format(*crop),
         *([weights.read_bytes()] if weights is not None else _contents(network, net, crop)),
         content_of(_SOURCES),

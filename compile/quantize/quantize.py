@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -21,13 +21,14 @@ from torch.fx import GraphModule
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
-from compile.networks.parts import BACKBONE, HEAD, Parts, module_path
+from compile.networks.parts import Parts, module_path
 from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.export_network import export_network
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
+from compile.quantize.precisions import check_rules, precisions_of
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.replace_modules import replace_modules
@@ -127,7 +128,7 @@ def _quantized(
             images = crops.permute(0, 3, 1, 2) / 255
             equalize_concats(folded, joined, images)
         return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
-    if Precision.WEIGHT_ONLY_INT8 in (scheme.backbone, scheme.head):
+    if Precision.WEIGHT_ONLY_INT8 in scheme.precisions:
         return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])
     return wrapper
 
@@ -156,12 +157,18 @@ def _quantize(
     graph = export_network(network, wrapper, frames[0]).module(check_guards=False)
     network.explain_parts(graph.graph)
     parts = network.parts(graph.graph)
+    root = network.module_path
+    check_rules(parts, scheme, root)
     quantizer = SchemeQuantizer(
-        scheme, parts, network.known_ranges, of_photographs=network.takes_photographs
+        scheme,
+        parts,
+        network.known_ranges,
+        of_photographs=network.takes_photographs,
+        root=root,
     )
-    wanted = count_convolutions(folded, graph.graph, parts)
+    wanted = count_convolutions(folded, graph.graph, parts, precisions_of(parts, scheme, root))
     prepared = prepare_pt2e(graph, quantizer)
-    check_complete(wanted, scheme, quantizer.convolutions)
+    check_complete(wanted, quantizer.convolutions)
     with torch.no_grad(), observing_in_threads(prepared):
         for frame in frames:
             prepared(*frame)
@@ -171,34 +178,37 @@ def _quantize(
     return converted
 
 
-def count_convolutions(net: nn.Module, graph: fx.Graph, parts: Parts) -> Counter[str]:
-    """Count the convolutions of each part in the exported ``graph`` of ``net``.
+def count_convolutions(
+    net: nn.Module, graph: fx.Graph, parts: Parts, precisions: Mapping[fx.Node, Precision]
+) -> Counter[str]:
+    """Count the convolutions of each part in the exported ``graph`` of ``net`` whose weights are to
+    be int8.
 
     Raises:
         RuntimeError: ``parts`` lack some, so that they would stay in float.
     """
     convolutions = [node for node in graph.nodes if node.target is torch.ops.aten.conv2d.default]
-    found = Counter(parts[node] for node in convolutions if node in parts)
-    # What is never called, as what serves only training, is in no part.
-    called = {module_path(node).removeprefix(ROOT).lstrip(".") for node in graph.nodes}
+    found = [node for node in convolutions if node in parts]
+    # A module may be of training only.
+    called = {module_path(node) for node in graph.nodes}
     modules = sum(
-        isinstance(inner, nn.Conv2d) and path in called for path, inner in net.named_modules()
+        isinstance(inner, nn.Conv2d) and f"{ROOT}.{path}" in called
+        for path, inner in net.named_modules()
     )
-    if found.total() < max(len(convolutions), modules):
-        raise RuntimeError(f"{found.total()} of {modules} convolutions are in a part")
-    return found
+    if len(found) < max(len(convolutions), modules):
+        raise RuntimeError(f"{len(found)} of {modules} convolutions are in a part")
+    return Counter(parts[node] for node in found if precisions[node] is not Precision.FLOAT)
 
 
-def check_complete(wanted: Counter[str], scheme: Scheme, quantized: Counter[str]) -> None:
-    """Compare with how many convolutions each part has: a quantizer that matches nothing would
-    raise nothing by itself.
+def check_complete(wanted: Counter[str], quantized: Counter[str]) -> None:
+    """Compare how many convolutions of each part are wanted in int8 with those that are: a
+    quantizer that matches nothing would raise nothing by itself.
 
     Raises:
         RuntimeError: a convolution was missed.
     """
-    for part, precision in ((BACKBONE, scheme.backbone), (HEAD, scheme.head)):
-        convolutions = 0 if precision is Precision.FLOAT else wanted[part]
-        if quantized[part] != convolutions:
+    for part in {*wanted, *quantized}:
+        if quantized[part] != wanted[part]:
             raise RuntimeError(
-                f"{quantized[part]} of the {convolutions} convolutions of the {part} were quantized"
+                f"{quantized[part]} of the {wanted[part]} convolutions of the {part} were quantized"
             )

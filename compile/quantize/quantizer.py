@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch.fx import GraphModule, Node
 
-from compile.networks.parts import BACKBONE, FLOAT, HEAD, Parts, module_path
+from compile.networks.export_wrapper import ROOT
+from compile.networks.parts import Parts, module_path
 from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
 from compile.quantize.operations import (
     ACTIVATIONS,
@@ -32,6 +33,7 @@ from compile.quantize.operations import (
     REARRANGERS,
     SUMS,
 )
+from compile.quantize.precisions import precisions_of
 from compile.quantize.pt2e import (
     FixedQParamsQuantizationSpec,
     PerChannelMinMaxObserver,
@@ -125,17 +127,22 @@ class SchemeQuantizer(Quantizer):
         known_ranges: Mapping[str, tuple[float, int]],
         specifications: Specifications = OBSERVERS,
         of_photographs: bool = True,
+        root: str = ROOT,
     ) -> None:
         """For one scheme and one graph, whose operations belong to ``parts``. ``known_ranges`` are
         of arithmetic with constants: scale and zero point by the path of the module that does it.
-        Inputs are photographs, whose range is known, or tensors.
+        Inputs are photographs, whose range is known, or tensors. ``root`` is the path of the
+        user's module, in which those of the scheme's rules are.
         """
         super().__init__()
         self._specifications = specifications
         self._inputs = IMAGE if of_photographs else specifications.activations
         self._parts = parts
         self._known_ranges = {path: _fixed(*numbers) for path, numbers in known_ranges.items()}
-        self._precisions = precisions_of(parts, scheme)
+        for known in scheme.ranges:
+            fixed = _fixed(known.scale, known.zero_point)
+            self._known_ranges[f"{root}.{known.module}"] = fixed
+        self._precisions = precisions_of(parts, scheme, root)
         self.convolutions: Counter[str] = Counter()
 
     def annotate(self, model: GraphModule) -> GraphModule:
@@ -306,12 +313,6 @@ def _rearranged(node: Node) -> Node:
     while node.target in REARRANGERS:
         (node,) = _activations_of(node)
     return node
-
-
-def precisions_of(parts: Parts, scheme: Scheme) -> dict[Node, Precision]:
-    """The precision that ``scheme`` wants each operation in."""
-    precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head, FLOAT: Precision.FLOAT}
-    return {node: precisions[part] for node, part in parts.items()}
 
 
 def why_not_quantized(node: Node) -> str:

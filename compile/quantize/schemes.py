@@ -30,6 +30,36 @@ class Precision(Enum):
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What precision some operations have, whatever part they are of.
+
+    Attributes:
+        modules: path of the modules that they are in or below, in the network, in which ``*`` is
+            any one name, or a part of one; "" for all.
+        operations: by PyTorch's names, such as "conv2d" or "softmax"; empty for all.
+        precision: of them.
+    """
+
+    modules: str
+    operations: tuple[str, ...]
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class KnownRange:
+    """What range the result of arithmetic with a constant, or of a convolution, has.
+
+    Attributes:
+        module: path in the network of the module that computes it.
+        scale, zero_point: real = scale * (q - zero_point).
+    """
+
+    module: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class Scheme:
     """A precision for each part of a network.
 
@@ -42,6 +72,8 @@ class Scheme:
         narrow_head: the pictures inside of a float32 head are held in float16
             (:mod:`compile.passes.narrow_head`).
         fine_tuned: the bundled weights to use are those that were fine-tuned under quantization.
+        rules: of a recipe; of those that are of an operation the last one holds.
+        ranges: of a recipe.
     """
 
     name: str
@@ -51,11 +83,18 @@ class Scheme:
     float_dtype: Literal["float32", "float16"] = "float32"
     narrow_head: bool = False
     fine_tuned: bool = False
+    rules: tuple[Rule, ...] = ()
+    ranges: tuple[KnownRange, ...] = ()
+
+    @property
+    def precisions(self) -> set[Precision]:
+        """Those that operations may have."""
+        return {self.backbone, self.head, *(rule.precision for rule in self.rules)}
 
     @property
     def calibrates(self) -> bool:
         """Whether scales of activations are chosen on photographs."""
-        return Precision.INT8 in (self.backbone, self.head)
+        return Precision.INT8 in self.precisions
 
     def runs_on(self, spec: TargetSpec) -> bool:
         """Whether the machine has the floats that it needs: a GPU may lack those of 16 bits."""

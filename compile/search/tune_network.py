@@ -77,6 +77,7 @@ class TuneRequest:
         ndk_compiler: the Android NDK's clang, or None.
         build_workers: tcp://HOST:PORT of a Dask scheduler whose workers build, or None.
         emulated_root: of the emulated board that stands in for the devices, or None.
+        recipe: file of rules on top of the scheme, or None.
     """
 
     target: str
@@ -92,6 +93,7 @@ class TuneRequest:
     ndk_compiler: Path | None = None
     build_workers: str | None = None
     emulated_root: Path | None = None
+    recipe: Path | None = None
 
     def check(self) -> None:
         """Raise MqnetError where options exclude each other or a number is out of its range."""
@@ -159,7 +161,9 @@ def _tune_on(
         check_is_log_of(folder, read_session(folder), records_name(spec))
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
-        build = BuildRequest(request.target, request.scheme, request.network, request.size)
+        build = BuildRequest(
+            request.target, request.scheme, request.network, request.size, request.recipe
+        )
         cache = user_cache(os.environ)
         kernels = tunable_kernels(build, spec, Progress(console), program, cache)
         with (

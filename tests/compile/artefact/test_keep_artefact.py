@@ -63,7 +63,7 @@ def test_another_request_has_another_key(fact: str, value: object, logs: Path) -
 
 def test_no_fact_is_left_out() -> None:
     json.dumps(FACTS)
-    assert len(FACTS) == 10
+    assert len(FACTS) == 11
 
 
 def test_the_content_of_files_counts(logs: Path, tmp_path: Path) -> None:

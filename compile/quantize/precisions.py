@@ -1,0 +1,51 @@
+"""The precision that a scheme, with the rules of a recipe, wants each operation of a graph in."""
+
+from __future__ import annotations
+
+from torch.fx import Node
+
+from compile.networks.parts import BACKBONE, FLOAT, HEAD, Parts, module_path
+from compile.quantize.recipe import matches
+from compile.quantize.schemes import Precision, Rule, Scheme
+from compile.support.errors import MqnetError
+
+
+def precisions_of(parts: Parts, scheme: Scheme, root: str) -> dict[Node, Precision]:
+    """The precision that ``scheme`` wants each operation in; paths in its rules are those in the
+    module at the path ``root``."""
+    precisions = {BACKBONE: scheme.backbone, HEAD: scheme.head, FLOAT: Precision.FLOAT}
+    wanted = {node: precisions[part] for node, part in parts.items()}
+    for rule in scheme.rules:
+        wanted |= dict.fromkeys(_nodes_of(rule, parts, root), rule.precision)
+    return wanted
+
+
+def check_rules(parts: Parts, scheme: Scheme, root: str) -> None:
+    """Raise where a rule of ``scheme`` is of no operation.
+
+    Raises:
+        MqnetError: it names the rule, and what there is.
+    """
+    for number, rule in enumerate(scheme.rules, start=1):
+        if _nodes_of(rule, parts, root):
+            continue
+        paths = sorted({module_path(node).removeprefix(f"{root}.") for node in parts} - {root, ""})
+        names = sorted({operation_name(node) for node in parts})
+        raise MqnetError(
+            f"rule {number} of the recipe (modules {rule.modules!r}, operations "
+            f"{list(rule.operations)}) is of no operation: the network has modules "
+            f"{', '.join(paths)} and operations {', '.join(names)}"
+        )
+
+
+def operation_name(node: Node) -> str:
+    """PyTorch's name of what ``node`` does, such as "conv2d"."""
+    return getattr(node.target, "__name__", str(node.target)).partition(".")[0]
+
+
+def _nodes_of(rule: Rule, parts: Parts, root: str) -> list[Node]:
+    return [
+        node
+        for node in parts
+        if matches(rule, module_path(node).removeprefix(f"{root}."), operation_name(node))
+    ]

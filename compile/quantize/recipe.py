@@ -1,0 +1,71 @@
+"""Recipes: a scheme, and rules in a TOML file that say of some operations what it does not."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from compile.quantize.schemes import KnownRange, Precision, Rule, Scheme, SchemeName, scheme_named
+from compile.support.errors import MqnetError
+
+_PRECISIONS = {
+    "float": Precision.FLOAT,
+    "weight-only": Precision.WEIGHT_ONLY_INT8,
+    "int8": Precision.INT8,
+}
+
+
+class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    precision: Literal["float", "weight-only", "int8"]
+    modules: str = ""
+    operations: tuple[str, ...] = ()
+
+
+class _Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    module: str
+    scale: float
+    zero_point: int
+
+
+class _Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    scheme: SchemeName = "mixed"
+    rule: tuple[_Rule, ...] = ()
+    range: tuple[_Range, ...] = ()
+
+
+def read_recipe(path: Path) -> Scheme:
+    """The scheme that the recipe at ``path`` makes of the one that it names.
+
+    Raises:
+        MqnetError: it cannot be read, or a key or a value is wrong; the text says which.
+    """
+    try:
+        recipe = msgspec.convert(tomllib.loads(path.read_text()), _Recipe)
+    except OSError as error:
+        raise MqnetError(f"recipe {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise MqnetError(f"recipe {path} is wrong: {error}") from None
+    for known in recipe.range:
+        if not known.scale > 0 or not -128 <= known.zero_point <= 127:
+            raise MqnetError(
+                f"recipe {path} gives {known.module!r} scale {known.scale} and zero point "
+                f"{known.zero_point}: a scale is above 0, a zero point from -128 to 127"
+            )
+    rules = tuple(
+        Rule(each.modules, each.operations, _PRECISIONS[each.precision]) for each in recipe.rule
+    )
+    ranges = tuple(KnownRange(each.module, each.scale, each.zero_point) for each in recipe.range)
+    return replace(scheme_named(recipe.scheme), rules=rules, ranges=ranges)
+
+
+def matches(rule: Rule, path: str, operation: str) -> bool:
+    """Whether ``rule`` is of an operation by PyTorch's name of it, in the module at ``path``."""
+    names, wanted = path.split("."), rule.modules.split(".")
+    if rule.modules and (len(names) < len(wanted) or not all(map(fnmatchcase, names, wanted))):
+        return False
+    return not rule.operations or operation in rule.operations
