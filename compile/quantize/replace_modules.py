@@ -59,16 +59,38 @@ def _shuffled_convolution(path: str, module: nn.Module) -> nn.Module:
     return nn.Sequential(conv, nn.PixelShuffle(side), *crop).eval()
 
 
+_VECTOR = 2
+"""Dimensions of a batch of vectors."""
+
+
+class VectorScale(nn.Conv2d):
+    """A number for each element of a vector, as a depthwise 1x1 convolution: [1, C] to [1, C]."""
+
+    def forward(self, data: Tensor) -> Tensor:
+        """Multiply ``data`` and add to it.
+
+        Raises:
+            ValueError: it is no vector.
+        """
+        if data.ndim != _VECTOR:
+            raise ValueError(
+                f"a BatchNorm1d of a tensor {list(data.shape)}: only vectors are taken"
+            )
+        pixel = data.reshape(1, 1, 1, self.in_channels).permute(0, 3, 1, 2)
+        return super().forward(pixel).permute(0, 2, 3, 1).reshape(data.shape)
+
+
 def _depthwise_convolution(path: str, module: nn.Module) -> nn.Module:
     """A batch norm that is in no convolution, as a depthwise 1x1 convolution."""
-    assert isinstance(module, nn.BatchNorm2d)
+    assert isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d)
     if module.running_mean is None or module.running_var is None:
         raise GraphError(
             f"module {path}: a batch norm without running statistics depends on the whole batch: "
             "build it with track_running_stats=True"
         )
     channels = module.num_features
-    conv = nn.Conv2d(channels, channels, 1, groups=channels)
+    kind = nn.Conv2d if isinstance(module, nn.BatchNorm2d) else VectorScale
+    conv = kind(channels, channels, 1, groups=channels)
     scale = (module.running_var + module.eps).rsqrt()
     if module.affine:
         scale = scale * module.weight.data
@@ -103,6 +125,7 @@ def _dense_convolution(_path: str, module: nn.Module) -> nn.Module:
 
 _REPLACEMENTS: dict[type[nn.Module], Callable[[str, nn.Module], nn.Module]] = {
     nn.ConvTranspose2d: _shuffled_convolution,
+    nn.BatchNorm1d: _depthwise_convolution,
     nn.BatchNorm2d: _depthwise_convolution,
     nn.Linear: _dense_convolution,
 }

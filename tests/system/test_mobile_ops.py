@@ -49,6 +49,7 @@ class Dense(nn.Module):
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(channels, 37),
+            nn.BatchNorm1d(37),
             nn.Hardswish(inplace=True),
             nn.Dropout(0.2),
             nn.Linear(37, 64, bias=False),
