@@ -112,7 +112,7 @@ def test_over_rpc(split: Session, gpu_board: Served, artefact: ArtefactFactory) 
         found = engine.outputs(frame_of(image))[0][0]
         wall, cpu = engine.time_frames(3)
         version, timed = device.time_calls(
-            split.artefact, image, kernels_of(split.artefact), frames=2, warm_up=1
+            split.artefact, frame_of(image), kernels_of(split.artefact), frames=2, warm_up=1
         )
         (session,) = gpu_board.sessions()
         assert os.listdir(session.cwd()) == []  # What was uploaded is removed.
