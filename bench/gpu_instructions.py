@@ -30,6 +30,9 @@ class Options:
     scheme: SchemeName = "mixed"
     """Quantization scheme."""
 
+    network: str = "mqnet"
+    """What to compile, by name, FILE.py:FUNCTION or a file, as of compile/build.py."""
+
     image_weights: bool = False
     """Read int8 weights from images, through the texture unit, instead of buffers."""
 
@@ -54,13 +57,16 @@ def _count(options: Options) -> None:
     from bench.counts.gpu_target import NOTE, count_gpu_frame
     from bench.counts.print_gpu_frame import print_gpu_frame
     from compile.build_request import BuildRequest, parse_size
+    from compile.networks.registry import find_network
     from compile.support.progress import Progress
     from device.emulated.mali.make_compiler import default_compiler
 
+    network = find_network(options.network, {})
     request = BuildRequest(
         options.target,
         options.scheme,
-        size=parse_size(options.size),
+        network,
+        size=parse_size(options.size, network),
         threads=1,
         image_weights=options.image_weights,
     )

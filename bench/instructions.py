@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
 from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.errors import MqnetError
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Options:
 
     target: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Arm64 machine that our build is made for, cortex-a76 unless given; may be repeated."""
+
+    artefact: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Folder of a build of any network for an arm64 machine, to be counted as it is instead; may be
+    repeated. LiteRT is beside it where it has a file of the same."""
 
     size: str = "256x256"
     """Height x width in pixels. LiteRT has files for 256x256 and 768x1280."""
@@ -40,14 +46,20 @@ def main() -> None:
 def _count(options: Options) -> None:
     set_up_logging(verbose=False)
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from bench.counts.count_targets import NOTE, count_targets
+    from bench.counts.count_targets import NOTE, count_artefacts, count_targets
     from bench.counts.print_instructions import print_instructions
     from compile.support.progress import Progress
 
-    counted = count_targets(options.target or ("cortex-a76",), options.size, Progress(stderr))
+    if options.artefact:
+        if options.target:
+            raise MqnetError("--artefact names builds, which have targets: leave --target out")
+        counted = count_artefacts(options.artefact, Progress(stderr))
+    else:
+        counted = count_targets(options.target or ("cortex-a76",), options.size, Progress(stderr))
     if options.json:
+        size = {} if options.artefact else {"size": options.size}
         targets = [target.as_json() for target in counted]
-        print(json.dumps({"note": NOTE, "size": options.size, "targets": targets}, indent=1))
+        print(json.dumps({"note": NOTE, **size, "targets": targets}, indent=1))
     else:
         print_instructions(counted, options.rows)
 

@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from compile.artefact.manifest import Manifest
 from compile.artefact.reader import Artefact
 from compile.support.errors import TargetError
+from compile.support.frame import Frame
 from device.emulated.arm64.board_core import BoardCore
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
 from targets.spec import TargetSpec
@@ -46,24 +44,29 @@ class TargetInstructions:
     Attributes:
         target: by name.
         core: that the board passes for.
-        ours, litert: of the whole frame.
+        ours: of the whole frame.
+        litert: of the whole frame; None where there is no such network of LiteRT's.
+        scheme: of both.
         kernels: of ours, the costliest first.
     """
 
     target: str
     core: BoardCore
     ours: Counts
-    litert: Counts
+    litert: Counts | None
     kernels: tuple[KernelInstructions, ...]
+    scheme: str
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """LiteRT's instructions over ours."""
+        if self.litert is None:
+            return None
         return self.litert.instructions / self.ours.instructions
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {**asdict(self), "ratio_to_litert_mixed": self.ratio}
+        return {**asdict(self), f"ratio_to_litert_{self.scheme}": self.ratio}
 
 
 def check_is_arm64(spec: TargetSpec) -> None:
@@ -83,15 +86,16 @@ def count_target(
     root: Path,
     core: BoardCore,
     artefact: Artefact,
-    picture: NDArray[np.uint8],
-    litert: Counts,
+    frame: Frame,
+    litert: Counts | None,
 ) -> TargetInstructions:
     """Count a frame of ``artefact`` on the board of ``root``; LiteRT's has been counted before."""
     target = artefact.manifest.target
     android = target.linker == "android-arm64"
-    counts = count_on_board(root, artefact.library, picture, core, aliases_bionic=android)
+    counts = count_on_board(root, artefact.library, frame, core, aliases_bionic=android)
     kernels = _by_kernel(counts, artefact.manifest)
-    return TargetInstructions(target.name, core, counts.frame, litert, kernels)
+    scheme = artefact.manifest.scheme
+    return TargetInstructions(target.name, core, counts.frame, litert, kernels, scheme)
 
 
 def _by_kernel(counts: FrameCounts, manifest: Manifest) -> tuple[KernelInstructions, ...]:

@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.counts.count_target import TargetInstructions, check_is_arm64, count_target
+from bench.engines.litert import LiteRT
 from bench.peers.peer_files import SIZES, litert_name, peer_file
+from bench.session.artefact_frame import artefact_frame
 from bench.session.rows import size_text
+from compile.artefact.reader import Artefact, open_artefact
 from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest, parse_size
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
+from compile.networks.registry import MQNET
 from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
+from compile.support.frame import frame_of
 from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.command import check_board
 from device.emulated.arm64.count_instructions import Counts, count_on_board
 from device.emulated.arm64.make_root import default_root
+from targets.describe_target import described_processor
 from targets.load_target import load_target
 
 SCHEME = "mixed"
@@ -48,12 +54,12 @@ def count_targets(
     root = default_root(os.environ)
     check_board(root)
     network = peer_file(litert_name(SCHEME, size))
-    picture, _ = fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")
+    frame = frame_of(fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")[0])
     litert: dict[str, Counts] = {}
     for core in cores.values():
         if core.name not in litert:
             with progress.phase(f"LiteRT on an emulated {core.title}"):
-                litert[core.name] = count_on_board(root, network, picture, core).frame
+                litert[core.name] = count_on_board(root, network, frame, core).frame
     requests = [
         BuildRequest(spec.name, SCHEME, size=size, threads=1, out=_folder(spec.name, size))
         for spec in specs
@@ -67,8 +73,42 @@ def count_targets(
         artefact = build_network(request, progress, program, cache)
         core = cores[request.target]
         with progress.phase(f"ours on an emulated {core.title}"):
-            counted.append(count_target(root, core, artefact, picture, litert[core.name]))
+            counted.append(count_target(root, core, artefact, frame, litert[core.name]))
     return counted
+
+
+def count_artefacts(folders: Sequence[Path], progress: Progress) -> list[TargetInstructions]:
+    """Count the instructions of a frame of each of the builds in ``folders``, of any network, and
+    of LiteRT's of the same scheme where there is a file of MQNet.
+
+    Raises:
+        MqnetError: no build, one that is not for arm64 or for a core that is not known, no board.
+    """
+    artefacts = [open_artefact(folder) for folder in folders]
+    specs = [described_processor(artefact.manifest.target) for artefact in artefacts]
+    for spec in specs:
+        check_is_arm64(spec)
+    root = default_root(os.environ)
+    check_board(root)
+    counted = []
+    for artefact, spec in zip(artefacts, specs, strict=True):
+        core, frame = board_core(spec.processor.cpu), artefact_frame(artefact)
+        litert = None
+        if (network := _beside(artefact)) is not None:
+            with progress.phase(f"LiteRT on an emulated {core.title}"):
+                litert = count_on_board(root, network, frame, core).frame
+        with progress.phase(f"{artefact.library.parent} on an emulated {core.title}"):
+            counted.append(count_target(root, core, artefact, frame, litert))
+    return counted
+
+
+def _beside(artefact: Artefact) -> Path | None:
+    """LiteRT's file of the same network, scheme and size."""
+    manifest = artefact.manifest
+    known = manifest.network == MQNET and artefact.size in SIZES
+    if not known or manifest.scheme not in LiteRT.schemes or manifest.attention != "ca":
+        return None
+    return peer_file(litert_name(manifest.scheme, artefact.size))
 
 
 def _folder(target: str, size: tuple[int, int]) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from bench.counts.count_target import TargetInstructions
-from bench.counts.count_targets import NOTE, SCHEME
+from bench.counts.count_targets import NOTE
 from compile.support.tables import print_table
 
 # The longest name of a layer does not break.
@@ -23,7 +23,7 @@ def print_instructions(counted: Iterable[TargetInstructions], rows: int) -> None
 
 def _print_engines(counted: TargetInstructions) -> None:
     core = counted.core
-    caption = "ratio: instructions of LiteRT mixed / instructions of the row"
+    caption = f"ratio: instructions of LiteRT {counted.scheme} / instructions of the row"
     if core.title.lower() != core.model:
         caption += (
             f"\nQEMU has no model of the {core.title}: its {core.model} executes the same "
@@ -34,9 +34,13 @@ def _print_engines(counted: TargetInstructions) -> None:
     for column in ("million instructions", "NEON", "loads and stores", "dot products", "ratio"):
         table.add_column(column, justify="right")
     for engine, counts in (("tvm", counted.ours), ("litert", counted.litert)):
+        if counts is None:
+            continue
         figures = counts.instructions, counts.simd, counts.loads_stores, counts.dot_products
-        ratio = counted.litert.instructions / counts.instructions
-        table.add_row(f"{engine} {SCHEME}", *map(_millions, figures), f"{ratio:.2f}")
+        ratio = ""
+        if counted.litert is not None:
+            ratio = f"{counted.litert.instructions / counts.instructions:.2f}"
+        table.add_row(f"{engine} {counted.scheme}", *map(_millions, figures), ratio)
     print_table(table)
 
 

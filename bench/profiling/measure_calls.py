@@ -6,19 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from bench.engines.tvm_artefact import version_here
 from bench.profiling.join_calls import kernels_of
+from bench.session.artefact_frame import artefact_frame
 from bench.session.clock import CoreLimits, measure_this_core
 from bench.session.device import device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
 from compile.artefact.reader import Artefact
-from compile.imaging.bundled import bundled_photos
-from compile.imaging.fit_size import fit_photo
-from compile.imaging.read_photo import read_photo
 from compile.support.errors import TargetError
-from compile.support.frame import Frame, frame_of
 from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
@@ -57,7 +52,7 @@ def measure_here(artefact: Artefact, frames: int, progress: Progress) -> Measure
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     with progress.phase(f"{frames} frames"):
         network = Session(artefact, 1).network
-        network.set_inputs(_frame(artefact))
+        network.set_inputs(artefact_frame(artefact))
         calls = time_calls(network, kernels_of(artefact), frames, _WARM_UP)
     with progress.phase("limits of the core"):
         limits = measure_this_core(described_processor(artefact.manifest.target))
@@ -74,7 +69,7 @@ def measure_there(
         TargetError: no such device, or it cannot be reached.
         ArtefactError: it does not run there.
     """
-    asked = artefact, _frame(artefact), kernels_of(artefact), frames, _WARM_UP
+    asked = artefact, artefact_frame(artefact), kernels_of(artefact), frames, _WARM_UP
     with progress.phase(f"{frames} frames on {address}"), open_device(address) as device:
         device.check_runs(artefact.manifest.target.name, artefact.needs)
         environment = device_environment(device) | describe_repository()
@@ -84,14 +79,3 @@ def measure_there(
         except WorkerError as error:
             raise TargetError(f"{address}: {error}") from None
     return MeasuredCalls(calls, limits, environment, version)
-
-
-def _frame(artefact: Artefact) -> Frame:
-    """A photograph, or random numbers."""
-    inputs = artefact.manifest.inputs
-    if not artefact.manifest.takes_photographs:
-        random = np.random.default_rng(0)
-        return tuple(random.random(one.shape).astype(one.dtype) for one in inputs)
-    photo, _ = fit_photo(read_photo(bundled_photos("test")[0]), *artefact.size, "resize")
-    # A network of the user's own may take grey pictures, or RAW ones of four channels.
-    return frame_of(photo[..., np.arange(inputs[0].shape[3]) % 3])

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compile.codegen.link.elf import read_machine
 from compile.support.errors import ArtefactError
+from compile.support.frame import Frame
 from compile.support.scratch_folder import scratch_folder
 from device.emulated.arm64.bionic_names import link_bionic_names
 from device.emulated.arm64.board_core import BoardCore, root_with_core
@@ -60,16 +60,16 @@ class FrameCounts:
 def count_on_board(
     root: Path,
     network: Path,
-    picture: NDArray[np.uint8],
+    frame: Frame,
     core: BoardCore,
     aliases_bionic: bool = False,
 ) -> FrameCounts:
-    """Runs a frame of ``picture``, uint8 [H,W,3], on the emulated board and counts the next one.
+    """Runs a network on ``frame`` on the emulated board and counts its next run.
 
     Args:
         root: The board's root folder, made by `device/make_board.py`.
         network: A build's library for arm64, or a LiteRT network (.tflite).
-        picture: What it takes.
+        frame: What it takes.
         core: What the board passes for.
         aliases_bionic: Give the C library bionic's names, as an Android library demands.
 
@@ -83,13 +83,13 @@ def count_on_board(
         raise ArtefactError(f"{network} is built for {machine}, the emulated board is EM_AARCH64")
     with scratch_folder("mqnet-board-") as work:
         plugin = counting_plugin(work)
-        np.save(work / "picture.npy", picture)
+        np.savez(work / "frame.npz", *frame)
         # Threads would count into one another's figures; a seed of its own per run would let
         # Python's dictionaries cost differently each time.
         env = {"TVM_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
         if aliases_bionic:
             env["LD_LIBRARY_PATH"] = str(link_bionic_names(root, work / "bionic"))
-        files = network.absolute(), work / "picture.npy", work / "counts.json"
+        files = network.absolute(), work / "frame.npz", work / "counts.json"
         board = root_with_core(root, core, work / "board")
         command = board_command(board, core.model, env, _GUEST, *files, plugin=plugin)
         run_guest(command, network.name, core.model, _TIMEOUT)

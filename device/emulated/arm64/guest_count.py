@@ -2,7 +2,7 @@
 
 Needs QEMU with the plugin of `count_instructions.c`. Only what the board's root holds may be
 imported, and of this project what a board runs anyway. Arguments: network (.so or .tflite),
-picture.npy (uint8 [H,W,3]), counts.json.
+frame.npz (inputs in order), counts.json.
 """
 
 import ctypes
@@ -55,16 +55,16 @@ def count_frame(run: Callable[[], object]) -> list[int]:
     return minus(counted(run), empty)
 
 
-def count_litert(network: str, picture: np.ndarray) -> dict:
+def count_litert(network: str, frame: tuple) -> dict:
     """A frame of LiteRT's, as `bench/latency.py` times it."""
     from device.server.litert_file import LiteRTFile
 
     engine = LiteRTFile(Path(network), 1)
-    engine.set_inputs((picture[None],))
+    engine.set_inputs(frame)
     return {"frame": count_frame(engine.run), "kernels": []}
 
 
-def count_tvm(network: str, picture: np.ndarray) -> dict:
+def count_tvm(network: str, frame: tuple) -> dict:
     """A frame without the instrument, then each of its kernel calls by the instrument."""
     import tvm
     import tvm_ffi
@@ -77,8 +77,9 @@ def count_tvm(network: str, picture: np.ndarray) -> dict:
         ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
     device = tvm.cpu()
     machine = vm.VirtualMachine(tvm.runtime.load_module(network), device)
-    main, tensor = machine["main"], tvm.runtime.tensor(picture[None], device)
-    frame = count_frame(lambda: main(tensor))
+    main = machine["main"]
+    tensors = [tvm.runtime.tensor(tensor, device) for tensor in frame]
+    whole = count_frame(lambda: main(*tensors))
     # It takes any arguments and does nothing: what its call costs is what a kernel's call costs.
     nothing = tvm.get_global_func("testing.nop")
     kernels = []
@@ -95,17 +96,19 @@ def count_tvm(network: str, picture: np.ndarray) -> dict:
         return vm.VMInstrumentReturnKind.SKIP_RUN
 
     machine.set_instrument(instrument)
-    main(tensor)
-    return {"frame": frame, "kernels": kernels}
+    main(*tensors)
+    return {"frame": whole, "kernels": kernels}
 
 
 def main() -> None:
     """Count the frame that the command line names."""
-    network, picture, counts = sys.argv[1:]
+    network, inputs, counts = sys.argv[1:]
     # A collection would fall into one of the counts.
     gc.disable()
     count = count_litert if network.endswith(".tflite") else count_tvm
-    Path(counts).write_text(json.dumps(count(network, np.load(picture))))
+    with np.load(inputs) as file:
+        frame = tuple(file.values())
+    Path(counts).write_text(json.dumps(count(network, frame)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from bench.counts.count_target import _by_kernel, check_is_arm64, count_target
 from bench.peers.peer_files import peer_file
 from compile.artefact.manifest import CallSummary, KernelSummary
 from compile.support.errors import TargetError
+from compile.support.frame import frame_of
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
 from targets.load_target import load_target
@@ -60,9 +61,9 @@ def test_arm64_is_counted(name: str):
 @needs_lld
 def test_two_frames_of_ours_count_the_same(arm64_root: Path, artefact: ArtefactFactory):
     built = artefact("cortex-a76")
-    picture = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    frame = frame_of(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
     litert = Counts(1, 1, 1, 1)
-    one, other = (count_target(arm64_root, A76, built, picture, litert) for _ in range(2))
+    one, other = (count_target(arm64_root, A76, built, frame, litert) for _ in range(2))
     assert one == other
     _check_kernels(one.ours, one.kernels)
     assert sum(kernel.calls for kernel in one.kernels) == built.manifest.whole.ops
@@ -89,11 +90,11 @@ def _check_kernels(frame: Counts, kernels: tuple) -> None:
 def test_litert_counts_the_same_and_by_the_core_it_is_shown(arm64_root: Path):
     """On one model of QEMU's: only the part number in /proc/cpuinfo differs."""
     network = peer_file("litert-mixed-256x256.tflite")
-    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    frame = frame_of(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
     a55 = board_core("cortex-a55")
     assert a55.model == A76.model
     one, other, on_a55 = (
-        count_on_board(arm64_root, network, picture, core) for core in (A76, A76, a55)
+        count_on_board(arm64_root, network, frame, core) for core in (A76, A76, a55)
     )
     assert one == other and one.kernels == ()
     assert one.frame.dot_products > 1_000_000

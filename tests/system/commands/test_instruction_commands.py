@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Command, as_user, check_sentence, needs_lld, x86_only
+from fixtures_artefacts import ArtefactFactory
 
 
 @x86_only
@@ -58,3 +59,23 @@ def test_counts_of_a_frame(arm64_root: Path):
     families = ("packed_", "inverted_residual")
     macs = sum(k["macs"] for k in target["kernels"] if k["family"].startswith(families))
     assert macs / 16 <= target["ours"]["dot_products"] < macs / 8
+
+
+@x86_only
+def test_a_build_that_the_board_cannot_run(here: Command, artefact: ArtefactFactory):
+    folder = artefact("host").library.parent
+    check_sentence(here("bench/instructions", "--artefact", folder), "host", "arm64", "cortex-a76")
+    both = here("bench/instructions", "--artefact", folder, "--target", "cortex-a76")
+    check_sentence(both, "--artefact names builds", "leave --target out")
+
+
+@pytest.mark.slow
+@needs_lld
+def test_a_build_is_counted_as_it_is(arm64_root: Path, artefact: ArtefactFactory):
+    """LiteRT has no file of its size."""
+    built = artefact("cortex-a76")
+    outcome = as_user("bench/instructions", "--artefact", built.library.parent, "--json")
+    assert outcome.code == 0, outcome.err
+    (target,) = json.loads(outcome.out)["targets"]
+    assert target["litert"] is None and target["ratio_to_litert_mixed"] is None
+    assert sum(kernel["calls"] for kernel in target["kernels"]) == built.manifest.whole.ops

@@ -9,6 +9,7 @@ import pytest
 
 from bench.peers.peer_files import peer_file
 from compile.support.errors import TargetError
+from compile.support.frame import frame_of
 from device.emulated.arm64 import counting_plugin as plugin_module
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.count_instructions import count_on_board
@@ -45,6 +46,6 @@ def test_a_qemu_of_another_plugin_interface(
     assert source.read_text() != text
     monkeypatch.setattr(plugin_module, "_SOURCE", source)
     network = peer_file("litert-mixed-256x256.tflite")
-    picture = np.zeros((256, 256, 3), np.uint8)
+    frame = frame_of(np.zeros((256, 256, 3), np.uint8))
     with pytest.raises(TargetError, match=r"API version 77.*plugin interface is version 1"):
-        count_on_board(arm64_root, network, picture, board_core("cortex-a76"))
+        count_on_board(arm64_root, network, frame, board_core("cortex-a76"))
