@@ -13,8 +13,8 @@ from torch.fx import GraphModule
 
 from compile.quantize.observers import FastHistogramObserver
 
-_MOST_TENSORS = 64
-"""How many tensors may wait: at 256x256 some 50 MB."""
+_MOST_TENSORS = 16
+"""How many tensors may wait: of 64 channels at 256x256 270 MB."""
 
 
 @contextmanager
@@ -26,14 +26,18 @@ def observing_in_threads(prepared: GraphModule) -> Iterator[None]:
     one of them raised is raised there.
     """
     observers = [each for each in prepared.modules() if isinstance(each, FastHistogramObserver)]
-    room, seen = BoundedSemaphore(_MOST_TENSORS), list[Future[Tensor]]()
+    room, seen = BoundedSemaphore(_MOST_TENSORS), list[Future[None]]()
 
     def beside(
         observe: Callable[[Tensor], Tensor], thread: ThreadPoolExecutor
     ) -> Callable[[Tensor], Tensor]:
+        def see(activation: Tensor) -> None:
+            # What it returns is the tensor, which would stay as the future's result.
+            observe(activation)
+
         def forward(activation: Tensor) -> Tensor:
             room.acquire()
-            future = thread.submit(observe, activation.detach())
+            future = thread.submit(see, activation.detach())
             future.add_done_callback(lambda _: room.release())
             seen.append(future)
             return activation

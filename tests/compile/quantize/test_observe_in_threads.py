@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import weakref
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import Tensor, fx, nn
@@ -56,7 +60,7 @@ def test_more_tensors_than_may_wait() -> None:
     with torch.no_grad(), observing_in_threads(threaded):
         for _ in range(40):
             threaded(torch.randn(1, 1, 8, 8))
-    assert threaded.get_submodule("observers.1").histogram.sum() == 40 * 64
+    assert threaded.get_submodule("observers.1").histogram.sum() == pytest.approx(40 * 64)
 
 
 class _Failing(FastHistogramObserver):
@@ -68,3 +72,28 @@ def test_an_observer_that_fails_is_heard() -> None:
     threaded = _prepared(_Chain(_Failing))
     with pytest.raises(ValueError, match="infinite"), observing_in_threads(threaded):
         threaded(torch.randn(1, 1, 8, 8))
+
+
+class _Watched(FastHistogramObserver):
+    seen: ClassVar[list[weakref.ref[Tensor]]] = []
+
+    def forward(self, activation: Tensor) -> Tensor:
+        self.seen.append(weakref.ref(activation))
+        return super().forward(activation)
+
+
+def test_no_tensor_stays() -> None:
+    """Of a large network those of all crops would not fit into memory."""
+    threaded = _prepared(_Chain(_Watched))
+    with torch.no_grad(), observing_in_threads(threaded):
+        for _ in range(20):
+            threaded(torch.randn(1, 1, 8, 8))
+        deadline = time.monotonic() + 20
+        while _count_alive() != (40, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _count_alive() == (40, 0)
+
+
+def _count_alive() -> tuple[int, int]:
+    """How many tensors were seen, and how many of them there are still."""
+    return len(_Watched.seen), sum(each() is not None for each in _Watched.seen)
