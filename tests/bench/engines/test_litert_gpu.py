@@ -33,7 +33,7 @@ def jobs(scheme: str) -> list[Job]:
 @pytest.mark.slow
 def test_its_row_carries_the_warning(software_vulkan: str) -> None:
     (job, _), reference = jobs("fp32"), np.zeros((*SIZE, 3), np.float32)
-    results = measure([job], [PHOTO], [reference], 0.1, lambda _: None, None)
+    results = measure([job], [frame_of(PHOTO)], [frame_of(reference)], 0.1, lambda _: None, None)
     (row,) = make_rows(results, describe_environment())
     assert row.p50_ms > 0 and SOFTWARE_WARNING in row.flags
     assert software_vulkan in row.version
