@@ -25,7 +25,6 @@ class BuildRequest:
 
     Attributes:
         target, scheme: by name.
-        recipe: file of rules on top of the scheme that it names, or None.
         network: with its parameters.
         size: (height, width) of the picture in pixels.
         threads: most that a frame may run on, or None for the target's own number.
@@ -39,13 +38,13 @@ class BuildRequest:
             beside those that read them from buffers.
         logs: folder of the tuning logs, one of which may be the target's; None for the user's own
             and those that are shipped.
+        recipe: file of rules on top of the scheme that it names, or None.
     """
 
     target: str
     scheme: str = "mixed"
     network: Network = field(default_factory=lambda: network_named("mqnet"))
     size: tuple[int, int] = (768, 1280)
-    recipe: Path | None = None
     threads: int | None = None
     checkpoint: Path | None = None
     out: Path | None = None
@@ -54,6 +53,7 @@ class BuildRequest:
     on_processor: str | None = None
     image_weights: bool = False
     logs: Path | None = None
+    recipe: Path | None = None
 
     @property
     def quantization(self) -> Scheme:

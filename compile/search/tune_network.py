@@ -162,7 +162,7 @@ def _tune_on(
         for sentence in mended:
             console.print(sentence, style="yellow", soft_wrap=True)
         build = BuildRequest(
-            request.target, request.scheme, request.network, request.size, request.recipe
+            request.target, request.scheme, request.network, request.size, recipe=request.recipe
         )
         cache = user_cache(os.environ)
         kernels = tunable_kernels(build, spec, Progress(console), program, cache)
