@@ -90,11 +90,13 @@ def _arrays(path: Path, wanted: Sequence[NetworkTensor]) -> dict[str, NDArray[An
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {wanted[0].name: loaded} if len(wanted) == 1 else {path.name: loaded}
-            return dict(loaded)
+            # What else there is in an archive is bytes.
+            return {name: np.asanyarray(loaded[name]) for name in loaded}
     except OSError as error:
         raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise PhotoError(f"{path} is damaged or no file of NumPy's: {error}") from None
+    except Exception as error:  # Of half a dozen modules that read what may be anything.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise PhotoError(f"{path} is damaged or no file of NumPy's: {reason}") from None
 
 
 def _listed(names: Sequence[str] | dict[str, Any]) -> str:

@@ -72,6 +72,27 @@ def test_another_networks_tensors(tmp_path: Path, arrays: dict, said: str) -> No
         read_tensors(tmp_path / "other.npz", TWO)
 
 
+def test_a_file_that_numpy_fails_on(tmp_path: Path) -> None:
+    """Each ends in an error of another kind: of memory, of tokens, of what zip files may be."""
+    path = tmp_path / "odd.npy"
+    for text in ("{'descr': '<f4', 'fortran_order': False, 'shape': (1, %s)}" % 10**14, "(" * 9000):
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+        with pytest.raises(MqnetError, match="odd.npy is damaged or no file of NumPy's: .") as said:
+            read_tensors(path, TWO[1:])
+        assert len(str(said.value).splitlines()) == 1
+    path = tmp_path / "odd.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("file", b"no array")
+        archive.writestr("mask", b"")
+    with pytest.raises(MqnetError, match=r"odd.npz has .* \[\] for 'file', and the network takes"):
+        read_tensors(path, TWO)
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x01\x02") + 10] = 99
+    path.write_bytes(content)
+    with pytest.raises(MqnetError, match="damaged .*: That compression method is not supported"):
+        read_tensors(path, TWO)
+
+
 def test_no_tensors_at_all(tmp_path: Path) -> None:
     for content in (b"", b"PK", b"some text", b"PK\x03\x04 no zip", b"\x93NUMPY no array"):
         (tmp_path / "bad.npz").write_bytes(content)
