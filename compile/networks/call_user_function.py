@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import inspect
+import math
 import random
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -24,6 +26,9 @@ from compile.networks.user_module import UserModule, is_picture
 from compile.support.errors import MqnetError
 
 _SEED = 0
+_NAME_LENGTH = 200
+# Of an entry of a .npz, without its ending: what zip files and NumPy give back as it was.
+_FILE_NAME = re.compile(rf"(?!.*\.npy$)[^\0\n\r\ud800-\udfff]{{,{_NAME_LENGTH}}}")
 _DTYPES = (torch.float32, torch.int8, torch.uint8, torch.int32, torch.int64)
 
 
@@ -112,12 +117,15 @@ def _checked(source: str, made: object) -> UserModule:
         made = UserModule(*made)
     if not isinstance(made, UserModule) or not isinstance(made.module, nn.Module):
         raise MqnetError(wanted % f"a {type(made).__name__}")
+    made = _with_tuples(made, wanted)
     net = made.module
     if net.training:
         raise MqnetError(wanted % "a module in training mode (call its eval())")
     for inputs in (made.example_inputs, *made.calibration):
         if not isinstance(inputs, tuple) or not all(isinstance(one, Tensor) for one in inputs):
             raise MqnetError(wanted % "inputs that are no tuple of tensors")
+        if not all(one.isfinite().all() for one in inputs):
+            raise MqnetError(wanted % "inputs with numbers that are not finite")
         shapes = [(one.dtype, one.shape) for one in inputs]
         if shapes != [(one.dtype, one.shape) for one in made.example_inputs]:
             raise MqnetError(wanted % f"calibration inputs {shapes} unlike its example")
@@ -149,9 +157,29 @@ def _checked(source: str, made: object) -> UserModule:
     return made
 
 
+def _with_tuples(made: UserModule, wanted: str) -> UserModule:
+    """``made``, whose sequences may be lists, arrays, or run through once."""
+    values: dict[str, tuple] = {}
+    for name in ("mean", "std", "input_names", "output_names", "calibration"):
+        given = getattr(made, name)
+        if isinstance(given, str):
+            raise MqnetError(wanted % f"{name} {given!r} (it is no sequence)")
+        try:
+            value = tuple(() if given is None else given)
+        except TypeError:
+            raise MqnetError(wanted % f"{name} {given!r} (it is no sequence)") from None
+        values[name] = tuple(map(float, value)) if name in ("mean", "std") else value
+    if not isinstance(made.head, str):
+        raise MqnetError(wanted % f"head {made.head!r} (several are one text, with commas between)")
+    return replace(made, **values)
+
+
 def _check_normalization(source: str, made: UserModule) -> None:
     if not made.mean and not made.std:
         return
+    numbers = (*made.mean, *made.std)
+    if not all(map(math.isfinite, numbers)):
+        raise MqnetError(f"{source} has mean {made.mean} and std {made.std}: give finite numbers")
     if not made.takes_photographs:
         raise MqnetError(f"{source} has mean and std, which are of photographs: leave them out")
     channels = made.example_inputs[0].shape[1]
@@ -165,7 +193,11 @@ def _check_normalization(source: str, made: UserModule) -> None:
 def _tried(source: str, made: UserModule) -> Called:
     """``made`` with all names, after one call."""
     with torch.no_grad():
-        outputs = named_outputs(made.module(*made.example_inputs))
+        # Copies, as a module may write into what it is given.
+        outputs = named_outputs(made.module(*(one.clone() for one in made.example_inputs)))
+    for name, tensor in outputs.items():
+        if not tensor.numel():
+            raise MqnetError(f"{source} gives {name} {list(tensor.shape)}, which holds no number")
     names = made.input_names or _parameters(made.module, len(made.example_inputs))
     for kind, given, count in (
         ("input", names, len(made.example_inputs)),
@@ -176,6 +208,12 @@ def _tried(source: str, made: UserModule) -> Called:
     returned = replace(
         made, input_names=tuple(names), output_names=tuple(made.output_names or outputs)
     )
+    for name in (*returned.input_names, *returned.output_names):
+        if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+            raise MqnetError(
+                f"{source} names a tensor {str(name)[:_NAME_LENGTH]!r}: names of tensors are texts "
+                f"of at most {_NAME_LENGTH} characters in one line that do not end in .npy"
+            )
     tensors = list(outputs.values())
     return Called(returned, len(tensors) == 1 and is_picture(tensors[0]))
 

@@ -68,4 +68,7 @@ def named_outputs(made: object) -> dict[str, Tensor]:
             f"it gives a {type(made).__name__}: let it give a tensor, or a flat tuple or "
             "dictionary of tensors"
         )
-    return {str(name): one for name, one in named.items()}
+    texts = {str(name): one for name, one in named.items()}
+    if len(texts) < len(named):
+        raise TypeError(f"it gives a dictionary whose keys {list(named)} are not all other texts")
+    return texts

@@ -128,7 +128,7 @@ class UserNetwork(SourcedNetwork):
         """A photograph of a size, or the example inputs."""
         if self.takes_photographs:
             return super().example_inputs(height, width)
-        return tuple(one.detach() for one in self.returned.example_inputs)
+        return _copies(self.returned.example_inputs)
 
     def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
         """Those of the folder, or the function's own pictures."""
@@ -147,11 +147,17 @@ class UserNetwork(SourcedNetwork):
                 "a UserModule",
                 self.label,
             )
-        return self.returned.calibration or (self.returned.example_inputs,)
+        inputs = self.returned.calibration or (self.returned.example_inputs,)
+        return [_copies(each) for each in inputs]
 
     def _normalized(self, net: nn.Module) -> nn.Module:
         returned = self.returned
         return Normalized(net, returned.mean, returned.std).eval() if returned.mean else net
+
+
+def _copies(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """What a module may write into."""
+    return tuple(one.detach().clone() for one in inputs)
 
 
 @cache

@@ -193,6 +193,49 @@ def test_a_function_that_is_wrong(file: Path, function: str, said: str) -> None:
         find_network(f"{file}:{function}", {}).load(None)
 
 
+def test_fields_that_are_odd(tmp_path: Path) -> None:
+    """Arrays and what is run through once are taken, and what fits no field is named."""
+    path = tmp_path / "odd.py"
+    path.write_text(
+        "import numpy as np, torch\n"
+        "from torch import nn\n"
+        "from compile.networks.user_module import UserModule\n"
+        "class Two(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return {0: x * 2, self.key: x.mul_(2)}\n"
+        "def make(key='0 ', inputs=None, **fields):\n"
+        "    net = Two().eval()\n"
+        "    net.key = key\n"
+        "    return UserModule(net, inputs or (torch.ones(1, 3, 4, 4),), **fields)\n"
+        "nan = (torch.full((1, 3, 4, 4), float('nan')),)\n"
+        "arrays = lambda: make(mean=np.ones(3), std=torch.ones(3), output_names=None,\n"
+        "    calibration=((torch.zeros(1, 3, 4, 4),) for _ in range(2)))\n"
+        "same = lambda: make(key='0')\n"
+        "number = lambda: make(output_names=[1, 2])\n"
+        "ending = lambda: make(output_names=['a', 'a.npy'])\n"
+        "zero = lambda: make(output_names=['a', 'a\\0'])\n"
+        "text = lambda: make(mean='abc')\n"
+        "heads = lambda: make(head=['a', 'b'])\n"
+        "infinite = lambda: make(mean=(0, 0, 0), std=(1, 1, float('inf')))\n"
+        "sample = lambda: make(calibration=[nan])\n"
+    )
+    taken = find_network(f"{path}:arrays", {})
+    assert taken.returned.mean == (1, 1, 1) and len(taken.calibration_photos()) == 2
+    assert taken.returned.example_inputs[0].max() == 1  # The module has written into a copy.
+    for function, said in {
+        "same": "whose keys .0, '0'. are not all other texts",
+        "number": "names a tensor '1': names of tensors are texts",
+        "ending": "names a tensor 'a.npy'",
+        "zero": "names a tensor",
+        "text": "returns mean 'abc' .it is no sequence",
+        "heads": "several are one text, with commas between",
+        "infinite": "give finite numbers",
+        "sample": "inputs with numbers that are not finite",
+    }.items():
+        with pytest.raises(MqnetError, match=said):
+            assert find_network(f"{path}:{function}", {}).takes_photographs
+
+
 def test_a_file_that_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(MqnetError, match="nowhere.py is no file"):
         find_network(f"{tmp_path}/nowhere.py:build", {}).load(None)
