@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch.fx import Node
 
 from compile.networks.parts import BACKBONE, FLOAT, HEAD, Parts, module_path
@@ -36,6 +38,22 @@ def check_rules(parts: Parts, scheme: Scheme, root: str) -> None:
             f"{list(rule.operations)}) is of no operation: the network has modules "
             f"{', '.join(paths)} and operations {', '.join(names)}"
         )
+
+
+def check_ranges(known: Iterable[str], scheme: Scheme, root: str) -> None:
+    """Raise where a range of ``scheme`` is of none of the modules at the paths ``known``.
+
+    Raises:
+        MqnetError: it names the range, and what there is.
+    """
+    paths = sorted(path.removeprefix(f"{root}.") for path in known)
+    for given in scheme.ranges:
+        if given.module not in paths:
+            raise MqnetError(
+                f"the recipe's range of module {given.module!r} is of nothing: ranges are of "
+                "convolutions and of arithmetic with a constant whose own result is int8, here "
+                f"{', '.join(paths) or 'none'}"
+            )
 
 
 def operation_name(node: Node) -> str:

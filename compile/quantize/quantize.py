@@ -28,7 +28,7 @@ from compile.quantize.export_network import export_network
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
-from compile.quantize.precisions import check_rules, precisions_of
+from compile.quantize.precisions import check_ranges, check_rules, precisions_of
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.replace_modules import replace_modules
@@ -169,6 +169,7 @@ def _quantize(
     wanted = count_convolutions(folded, graph.graph, parts, precisions_of(parts, scheme, root))
     prepared = prepare_pt2e(graph, quantizer)
     check_complete(wanted, quantizer.convolutions)
+    check_ranges(quantizer.ranges, scheme, root)
     with torch.no_grad(), observing_in_threads(prepared):
         for frame in frames:
             prepared(*frame)

@@ -118,6 +118,7 @@ class SchemeQuantizer(Quantizer):
 
     Attributes:
         convolutions: after ``annotate``, how many convolutions of each part have int8 weights.
+        ranges: after ``annotate``, paths of the modules that known ranges can be of.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class SchemeQuantizer(Quantizer):
             self._known_ranges[f"{root}.{known.module}"] = fixed
         self._precisions = precisions_of(parts, scheme, root)
         self.convolutions: Counter[str] = Counter()
+        self.ranges: set[str] = set()
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Say of every operation which of its tensors are quantized, and how."""
@@ -238,8 +240,10 @@ class SchemeQuantizer(Quantizer):
                 fixed[node] = FIXED_OUTPUTS[node.target]
             elif _is_share(node):
                 fixed[node] = IMAGE
-            elif _has_range(node) and module_path(node) in self._known_ranges:
-                fixed[node] = self._known_ranges[module_path(node)]
+            elif _has_range(node):
+                self.ranges.add(module_path(node))
+                if module_path(node) in self._known_ranges:
+                    fixed[node] = self._known_ranges[module_path(node)]
         for node in nodes:
             if node.target not in MOVERS | REARRANGERS or node not in first:
                 continue
@@ -319,6 +323,8 @@ def why_not_quantized(node: Node) -> str:
     """Why the operation ``node`` is in float under every scheme; "" where it need not be."""
     if node.target not in QUANTIZED:
         return "it has no integer kernel"
+    if any(map(_holds_integers, (node, *_activations_of(node)))):
+        return "it computes integers or bools, exactly"
     if node.target is aten.cat.default:
         axis, is_map = (*node.args, 0)[1], node.meta["val"].ndim == _FEATURE_MAP
         is_along_channels = is_map and axis in (1, 1 - _FEATURE_MAP)
@@ -341,6 +347,12 @@ def why_not_quantized(node: Node) -> str:
         if not keepdim or sorted(int(str(axis)) % 4 for axis in axes) not in ([1], [2, 3]):
             return "a mean is lowered over all channels or all pixels only, with keepdim"
     return ""
+
+
+def _holds_integers(node: Node) -> bool:
+    """Whether ``node`` is a tensor of integers or bools."""
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and not value.is_floating_point()
 
 
 def _is_scaling(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -51,16 +52,22 @@ def read_recipe(path: Path) -> Scheme:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise MqnetError(f"recipe {path} is wrong: {error}") from None
     for known in recipe.range:
-        if not known.scale > 0 or not -128 <= known.zero_point <= 127:
+        if not 0 < known.scale < math.inf or not -128 <= known.zero_point <= 127:
             raise MqnetError(
                 f"recipe {path} gives {known.module!r} scale {known.scale} and zero point "
-                f"{known.zero_point}: a scale is above 0, a zero point from -128 to 127"
+                f"{known.zero_point}: a scale is a number above 0, a zero point from -128 to 127"
             )
     rules = tuple(
         Rule(each.modules, each.operations, _PRECISIONS[each.precision]) for each in recipe.rule
     )
     ranges = tuple(KnownRange(each.module, each.scale, each.zero_point) for each in recipe.range)
-    return replace(scheme_named(recipe.scheme), rules=rules, ranges=ranges)
+    scheme = replace(scheme_named(recipe.scheme), rules=rules, ranges=ranges)
+    if ranges and Precision.INT8 not in scheme.precisions:
+        raise MqnetError(
+            f"recipe {path} gives ranges, and nothing in it is int8: leave them out, or name "
+            "another scheme"
+        )
+    return scheme
 
 
 def matches(rule: Rule, path: str, operation: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -87,6 +88,15 @@ def test_a_range_that_is_known(tmp_path: Path) -> None:
     assert "(%conv2d_2, 0.5, 7, -128, 127, torch.int8)" in text_of(program)
 
 
+def test_a_range_of_nothing(tmp_path: Path) -> None:
+    """Also that of a convolution before its activation, whose result is never int8."""
+    for module in ("tail", "backbone.0", "*"):
+        text = f'scheme = "int8"\n[[range]]\nmodule = "{module}"\nscale = 0.5\nzero_point = 7\n'
+        said = f"range of module .{re.escape(module)}. is of nothing: .* here backbone.2, head$"
+        with pytest.raises(MqnetError, match=said):
+            quantized(tmp_path / "r.toml", text)
+
+
 def test_a_rule_of_nothing(tmp_path: Path) -> None:
     for rule, said in (
         ('modules = "tail"', r"rule 1 .*modules 'tail'.* has modules backbone.0, .* head"),
@@ -104,8 +114,13 @@ def test_a_rule_of_nothing(tmp_path: Path) -> None:
         ('[[rule]]\nprecision = "int8"\nmodule = "a"', "unknown field `module`"),
         ('scheme = "int2"', "Invalid enum value 'int2'"),
         ("scheme = ", "recipe .*r.toml is wrong: Invalid value"),
-        ('[[range]]\nmodule = "a"\nscale = -1.0\nzero_point = 0', "a scale is above 0"),
-        ('[[range]]\nmodule = "a"\nscale = nan\nzero_point = 0', "a scale is above 0"),
+        ('[[range]]\nmodule = "a"\nscale = -1.0\nzero_point = 0', "number above 0"),
+        ('[[range]]\nmodule = "a"\nscale = inf\nzero_point = 0', "number above 0"),
+        ('[[range]]\nmodule = "a"\nscale = nan\nzero_point = 0', "number above 0"),
+        (
+            'scheme = "w8a32"\n[[range]]\nmodule = "a"\nscale = 1.0\nzero_point = 0',
+            "gives ranges, and nothing in it is int8",
+        ),
         ('[[range]]\nmodule = "a"\nscale = 1.0\nzero_point = 200', "zero point from -128 to"),
         ("\xff", "is wrong"),
     ],

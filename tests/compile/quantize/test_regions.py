@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from compile.networks.seeded_network import SeededNetwork
 from compile.quantize.pt2e import DEQUANTIZE, QUANTIZE
 from compile.quantize.quantize import quantize_network
+from compile.quantize.quantizer import why_not_quantized
 from compile.quantize.schemes import scheme_named
 
 aten = torch.ops.aten
@@ -78,3 +79,16 @@ def test_a_float_is_quantized_once_for_all_of_one_scale() -> None:
     )
     assert pad.args[0].target is DEQUANTIZE
     assert [user.target for user in pad.users] == [aten.conv2d.default]
+
+
+def test_integers_are_left_as_they_are() -> None:
+    """An int32 product of a user's network, beside floats."""
+
+    class Counts(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+            return a * a, a.float() * b
+
+    graph = torch.export.export(Counts(), (torch.ones(2, dtype=torch.int32), torch.ones(2))).graph
+    whole, mixed = (node for node in graph.nodes if node.target is aten.mul.Tensor)
+    assert why_not_quantized(whole) == "it computes integers or bools, exactly"
+    assert not why_not_quantized(mixed)
