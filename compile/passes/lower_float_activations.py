@@ -64,12 +64,14 @@ class _ActivationLowering(FunctionRewriter):
 
     def _kernel(self, value: relax.Expr) -> tirx.PrimFunc | None:
         name = op_name(value)
-        if not name or str(value.ty.dtype) not in ("float32", "float16"):
+        if not name or not isinstance(value.ty, relax.TensorType):
             return None
         dtype = str(value.ty.dtype)
+        if dtype not in ("float32", "float16"):
+            return None
         if name == "nn.adaptive_avg_pool2d" and tensor_shape(value)[1:3] == (1, 1):
             return create_float_mean(feature_map_shape(value.args[0]), dtype)
-        if name == "concat" and int(value.attrs.axis) == 3:
+        if name == "concat" and len(value.ty.shape) == 4 and int(value.attrs.axis) == 3:
             shapes = [feature_map_shape(field) for field in value.args[0].fields]
             _, height, width, _ = shapes[0]
             return self._backend.concat(height, width, [shape[3] for shape in shapes], dtype)
@@ -94,8 +96,8 @@ class _ActivationLowering(FunctionRewriter):
                 check_channel_maximum(value)
                 return self._backend.channel_maximum(feature_map_shape(value.args[0]), dtype)
             if name == "mean":
-                shape = feature_map_shape(value.args[0])
-                if is_over_channels(value):
+                over_channels, shape = is_over_channels(value), feature_map_shape(value.args[0])
+                if over_channels:
                     return self._backend.channel_mean(shape, dtype)
                 return create_float_mean(shape, dtype)
             if name == "nn.pad":

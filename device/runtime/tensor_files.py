@@ -75,7 +75,7 @@ def write_tensors(path: Path, outputs: Frame, described: Sequence[NetworkTensor]
         with zipfile.ZipFile(content, "w") as file:
             for name, array in arrays.items():
                 with file.open(f"{name}.npy", "w") as entry:
-                    np.lib.format.write_array(entry, np.ascontiguousarray(array))
+                    np.lib.format.write_array(entry, np.asarray(array, order="C"))
     write_atomically(path, content.getvalue())
 
 

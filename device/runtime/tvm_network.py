@@ -42,7 +42,7 @@ class TvmNetwork:
     def set_inputs(self, frame: Frame) -> None:
         """Take the network's inputs to the device of each part."""
         self._inputs = {
-            name: [part.tensor(np.ascontiguousarray(tensor)) for tensor in frame]
+            name: [part.tensor(np.asarray(tensor, order="C")) for tensor in frame]
             for name, part in self._parts.items()
         }
 

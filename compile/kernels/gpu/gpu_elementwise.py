@@ -64,7 +64,8 @@ def schedule(
     is_gathering = _gathers(sch)
     for block in inner:
         sch.compute_inline(block)
-    *outer, run = sch.get_loops(last)
+    # A number without dimensions has no loop.
+    *outer, run = sch.get_loops(last) or [sch.add_unit_loop(last)]
     if int(sch.get(run).extent) % configuration.lanes:
         # Longer than the channels: they are one run through memory with the columns.
         outer, run = [], sch.fuse(*outer, run)

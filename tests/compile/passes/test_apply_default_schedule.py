@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import tvm
-from tvm import tirx
+from tvm import te, tirx
 from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import tirx as T
@@ -243,3 +243,14 @@ def loop_kinds(kernel: tirx.PrimFunc) -> set[str]:
     """As TVMScript spells them; a plain range is serial."""
     spelled = re.findall(r" in (?:T\.)?(grid|range|parallel|vectorized|unroll)\(", kernel.script())
     return {"serial" if kind in ("grid", "range") else kind for kind in spelled}
+
+
+def test_a_number_without_dimensions(core) -> None:
+    x = te.placeholder((), "float32", "x")
+    kernel = te.create_prim_func([x, te.compute((), lambda: x() * 2)]).with_attr(
+        "global_symbol", "double"
+    )
+    scheduled = apply_default_schedule(core)(tvm.IRModule({"double": kernel}))
+    result = tvm.runtime.tensor(np.float32(0))
+    tvm.compile(scheduled, target="llvm")["double"](tvm.runtime.tensor(np.float32(3)), result)
+    assert result.numpy() == 6

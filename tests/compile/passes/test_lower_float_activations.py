@@ -242,6 +242,20 @@ class ConstantPad:
         return out
 
 
-@pytest.mark.parametrize("before", [Pool, Rows, CeiledPool, ConstantPad])
+@I.ir_module
+class OtherDimensions:
+    """A mean and a concatenation of three and five dimensions, and an operator of two results."""
+
+    @R.function
+    def main(x: R.Tensor((1, 4, 6), "float32"), y: R.Tensor((1, 2, 2, 3, 3), "float32")):
+        with R.dataflow():
+            mean = R.mean(x, [2], keepdims=True)
+            halves = R.split(mean, 2, 1)
+            out = (halves, R.concat((y, y), 3))
+            R.output(out)
+        return out
+
+
+@pytest.mark.parametrize("before", [Pool, Rows, CeiledPool, ConstantPad, OtherDimensions])
 def test_other_forms_are_left_to_legalization(before: tvm.IRModule) -> None:
     assert_structural_equal(LowerFloatActivations(cpu_backend())(before), before)

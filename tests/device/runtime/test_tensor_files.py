@@ -34,6 +34,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.npy", "two.npz"]
 
 
+def test_a_number_has_no_dimensions(tmp_path: Path) -> None:
+    number = (NetworkTensor("sum", (), "float32"),)
+    write_tensors(tmp_path / "sum.npz", (np.float32(3).reshape(()),), number)
+    assert read_tensors(tmp_path / "sum.npz", number)[0].shape == ()
+
+
 def test_the_order_of_a_file_does_not_matter(tmp_path: Path) -> None:
     savez(tmp_path / "turned.npz", {"mask": MASK, "file": FILE})
     assert read_tensors(tmp_path / "turned.npz", TWO)[0].shape == (1, 3)

@@ -186,7 +186,8 @@ def schedule(
     *inner, last = sch.get_child_blocks(sch.get_sblock("root"))
     for block in inner:
         sch.compute_inline(block)
-    *outer, innermost = sch.get_loops(last)
+    # A number without dimensions has no loop.
+    *outer, innermost = sch.get_loops(last) or [sch.add_unit_loop(last)]
     if outer and int(sch.get(innermost).extent) < _FEWEST_CHANNELS:
         # Not the rows too: TVM would not see that the loop runs through memory, and gather.
         innermost = sch.fuse(outer.pop(), innermost)
