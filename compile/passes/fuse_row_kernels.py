@@ -44,12 +44,31 @@ class FuseRowKernels:
         """IRModule-level transformation."""
         anchors: dict[str, tirx.PrimFunc] = {}
         mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors, self.families))
-        mod = tirx.transform.ForceNarrowIndexToInt32()(mod)
+        _narrow_indices(mod)
         mod = keep_layers(relax.transform.FuseTIR())(mod)
         for name, anchor in anchors.items():
             attrs = {attr: anchor.attrs[attr] for attr in (FAMILY_ATTR, MACS_ATTR)}
             mod.update_func(mod.get_global_var(name), mod[name].with_attrs(attrs))
         return relax.transform.DeadCodeElimination()(mod)
+
+
+def _narrow_indices(mod: tvm.IRModule) -> None:
+    """Give the kernels of ``mod`` indices of 32 bits, but for those of numbers of 64, which TVM
+    takes for indices that do not fit."""
+    kernels = {
+        variable: function
+        for variable, function in mod.functions_items()
+        if isinstance(function, tirx.PrimFunc) and not _has_wide_numbers(function)
+    }
+    narrowed = tirx.transform.ForceNarrowIndexToInt32()(tvm.IRModule(kernels))
+    for variable in kernels:
+        mod.update_func(variable, narrowed[variable.name_hint])
+
+
+def _has_wide_numbers(kernel: tirx.PrimFunc) -> bool:
+    dtypes = [param.ty.dtype for param in kernel.params]
+    dtypes += [buffer.dtype for buffer in kernel.body.block.alloc_buffers]
+    return "int64" in map(str, dtypes)
 
 
 @dataclass

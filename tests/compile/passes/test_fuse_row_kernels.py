@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tvm
-from tvm import relax, tirx
+from tvm import relax, tirx, topi
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
@@ -209,3 +209,14 @@ def test_dense_convolution_takes_statistics_but_nothing_elementwise() -> None:
         "conv2d",
         "tanh",
     ]
+
+
+def test_numbers_of_64_bits_are_no_indices() -> None:
+    """Those of a user's network, and of the places of largest values."""
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((4, 8), "int64"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            total = builder.emit_output(builder.emit_te(topi.add, x, x))
+        builder.emit_func_output(total)
+    mod = FuseRowKernels(families_of("cpu"))(builder.get())
+    assert str(mod["add"].params[0].ty.dtype) == "int64"
