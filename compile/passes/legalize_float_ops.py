@@ -13,6 +13,7 @@ from tvm import relax, te, tirx, topi
 
 from compile.graph.layers import keep_layers
 from compile.graph.tabulate_unary import SELU_ALPHA, SELU_SCALE
+from compile.support.errors import GraphError
 
 #: What the kernels of our own lowering carry: operator fusion leaves them alone.
 _OPAQUE = 8
@@ -32,6 +33,10 @@ _POLYNOMIAL = (
 _ERF_SCALE = 0.3275911
 _ERF_POLYNOMIAL = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 _EXPONENT_BITS, _EXPONENT_BIAS = 23, 127
+#: What TVM leaves to functions that a build does not link, or cannot schedule.
+_SEQUENTIAL = tuple(
+    f"relax.{name}" for name in ("argsort", "cumprod", "cumsum", "median", "sort", "topk")
+)
 #: Beyond it 2^n leaves the normal numbers; sigmoid and tanh have long since saturated.
 _LARGEST_ARGUMENT = 87.0
 
@@ -151,6 +156,7 @@ class LegalizeFloatOps:
                 topi.take, *call.args, axis=_axis(call), mode="clip"
             ),
             "relax.tanh": lambda builder, call: builder.call_te(tanh, call.args[0]),
+            **dict.fromkeys(_SEQUENTIAL, _refuse),
         }
         passes = [
             keep_layers(relax.transform.LegalizeOps(by_our_own)),
@@ -160,6 +166,14 @@ class LegalizeFloatOps:
             relax.transform.DeadCodeElimination(),
         ]
         return tvm.transform.Sequential(passes)(mod)
+
+
+def _refuse(_builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    name = call.op.name.removeprefix("relax.")
+    raise GraphError(
+        f"operator {name} goes through an axis number by number, which has no kernel here: leave "
+        "it to what reads the network's results (largest values have amax, their places argmax)"
+    )
 
 
 def _float(value: float) -> tirx.Expr:

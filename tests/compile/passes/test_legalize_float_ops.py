@@ -18,6 +18,7 @@ from tvm.script import tirx as T
 from compile.kernels.cpu.norm.instance_norm import create_normalize
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.legalize_float_ops import LegalizeFloatOps
+from compile.support.errors import GraphError
 
 SHAPE = (1, 2, 3, 4)
 
@@ -242,3 +243,19 @@ def test_look_up_stays_inside() -> None:
     table, index = np.float32([1, 2, 4, 8]), np.int32([[0, 3, 1], [4, -1, 2]])
     found = machine["main"](tvm.runtime.tensor(table), tvm.runtime.tensor(index)).numpy()
     np.testing.assert_array_equal(found, [[1, 8, 2], [8, 1, 4]])
+
+
+def test_what_goes_through_an_axis_is_refused() -> None:
+    """TVM would leave it as it is, for its code generator to fail on."""
+
+    @I.ir_module
+    class Sorted:
+        @R.function
+        def main(x: R.Tensor((2, 8), "float32")) -> R.Tensor((2, 8), "float32"):
+            with R.dataflow():
+                y = R.sort(x, axis=1)
+                R.output(y)
+            return y
+
+    with pytest.raises(GraphError, match="^operator sort goes through an axis number by number"):
+        LegalizeFloatOps()(Sorted)
