@@ -64,9 +64,10 @@ class _HeadNarrowing(FunctionRewriter):
 
     def finish(self, output: relax.Expr) -> relax.Expr:
         result = self.renewed(output)
-        if isinstance(result.ty, relax.TupleType):
-            fields = self.definitions[output].fields
-            return relax.Tuple([_widened(self.renewed(field)) for field in fields])
+        while isinstance(output, relax.Var) and output in self.definitions:
+            output = self.definitions[output]
+        if isinstance(output, relax.Tuple):
+            return relax.Tuple([_widened(self.renewed(field)) for field in output.fields])
         return _widened(result)
 
 

@@ -157,6 +157,24 @@ def test_what_a_head_gives_to_later_parts_stays_as_it_is() -> None:
     assert_structural_equal(narrowed["head_1"], Before["head_1"])
 
 
+def test_results_that_an_operator_gives_together_stay_float32() -> None:
+    """Also where they are bound twice."""
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def head(q: R.Tensor((1, 5, 6, 4), "int8")):
+            with R.dataflow():
+                data = R.dequantize(q, R.const(0.1, "float32"), R.const(3, "int8"), axis=-1)
+                both = R.split(R.nn.relu(data), 2, axis=3)
+                out = both
+                R.output(out)
+            return out
+
+    narrowed = NarrowHead()(Before)["head"]
+    assert [field.dtype for field in narrowed.ret_ty.fields] == ["float32", "float32"]
+
+
 @pytest.fixture(scope="module")
 def sessions(artefact: ArtefactFactory) -> tuple[Session, Session]:
     return Session(artefact("host", "mixed")), Session(artefact("host", "mixed-fp16"))
