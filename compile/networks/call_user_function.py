@@ -14,7 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -159,7 +159,7 @@ def _checked(source: str, made: object) -> UserModule:
 
 def _with_tuples(made: UserModule, wanted: str) -> UserModule:
     """``made``, whose sequences may be lists, arrays, or run through once."""
-    values: dict[str, tuple] = {}
+    values: dict[str, Any] = {}
     for name in ("mean", "std", "input_names", "output_names", "calibration"):
         given = getattr(made, name)
         if isinstance(given, str):
