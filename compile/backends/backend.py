@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,18 @@ from tvm import tirx
 
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.kernels.common.bilinear import create_bilinear, create_nearest
 from compile.kernels.common.border import Border
+from compile.kernels.common.channel_maximum import create_channel_maximum
+from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CoreModel
-from compile.kernels.common.rearrangement import Cut, Rearrangement
+from compile.kernels.common.rearrangement import (
+    Cut,
+    Rearrangement,
+    create_cut,
+    create_rearrangement,
+)
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.families import families_of
@@ -77,12 +86,14 @@ class Backend(ABC):
 
     Attributes:
         core: what schedules know of the device.
+        elementwise_family: which schedules kernels of one result for each element.
         dot_product: the instruction of kernels whose packed weights and blocks of rows suit a
             processor's caches; None: there are no such kernels, and what is made of them is left
             as it is.
     """
 
     core: CoreModel
+    elementwise_family: ClassVar[str]
     dot_product: DotProduct | None = None
 
     @property
@@ -156,13 +167,12 @@ class Backend(ABC):
     ) -> tirx.PrimFunc:
         """Return the kernel data [1,H,W,C] -> [1,OH,OW,C] with ``border`` around it."""
 
-    @abstractmethod
     def nearest(
         self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
     ) -> tirx.PrimFunc:
         """Return the kernel data [1,H,W,C] -> [1,*size,C] of nearest pixels, at any size."""
+        return create_nearest(self.elementwise_family, data_shape, size, dtype)
 
-    @abstractmethod
     def bilinear(
         self,
         data_shape: tuple[int, int, int, int],
@@ -173,23 +183,24 @@ class Backend(ABC):
         """Return the kernel data [1,H,W,C] -> [1,*size,C] by PyTorch's half-pixel rule or with
         ``aligned`` corners, of int8 with the operands of
         :func:`compile.kernels.common.bilinear.create_bilinear`."""
+        return create_bilinear(self.elementwise_family, data_shape, size, dtype, aligned)
 
-    @abstractmethod
     def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """Return the kernel data [1,H,W,C] -> [1,H,W,1], the largest channel of each pixel."""
+        return create_channel_maximum(self.elementwise_family, data_shape, dtype)
 
-    @abstractmethod
     def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
         """Return the kernel data [1,H,W,C] -> [1,H,W,1], the mean of each pixel, of int8 with the
         operands of :func:`compile.kernels.common.channel_mean.create_channel_mean`."""
+        return create_channel_mean(self.elementwise_family, data_shape, dtype)
 
-    @abstractmethod
     def rearranged(self, arranged: Rearrangement, dtype: str) -> tirx.PrimFunc:
         """Return the kernel data of ``arranged.shape`` -> that of its result."""
+        return create_rearrangement(self.elementwise_family, arranged, dtype)
 
-    @abstractmethod
     def cut(self, data_shape: tuple[int, ...], cut: Cut, dtype: str) -> tirx.PrimFunc:
         """Return the kernel data of ``data_shape`` -> what ``cut`` leaves of it."""
+        return create_cut(self.elementwise_family, data_shape, cut, dtype)
 
     @abstractmethod
     def max_pool(

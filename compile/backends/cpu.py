@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +25,10 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
-from compile.kernels.common.bilinear import create_bilinear, create_nearest
 from compile.kernels.common.border import Border
-from compile.kernels.common.channel_maximum import create_channel_maximum
-from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.rearrangement import (
-    Cut,
-    Rearrangement,
-    create_cut,
-    create_rearrangement,
-)
+from compile.kernels.common.rearrangement import Rearrangement
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
@@ -63,6 +56,8 @@ from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 @dataclass(frozen=True)
 class CpuBackend(Backend):
     """The kernels of cores like ``core``, with ``dot_product`` where they have one."""
+
+    elementwise_family: ClassVar[str] = elementwise.FAMILY.name
 
     core: CpuCore
     dot_product: DotProduct | None = None
@@ -175,39 +170,11 @@ class CpuBackend(Backend):
         """See :meth:`Backend.bordered`."""
         return move.create_bordered(data_shape, border, dtype)
 
-    def nearest(
-        self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
-    ) -> tirx.PrimFunc:
-        """See :meth:`Backend.nearest`."""
-        return create_nearest(elementwise.FAMILY.name, data_shape, size, dtype)
-
-    def bilinear(
-        self,
-        data_shape: tuple[int, int, int, int],
-        size: tuple[int, int],
-        dtype: str,
-        aligned: bool = False,
-    ) -> tirx.PrimFunc:
-        """See :meth:`Backend.bilinear`."""
-        return create_bilinear(elementwise.FAMILY.name, data_shape, size, dtype, aligned)
-
-    def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.channel_maximum`."""
-        return create_channel_maximum(elementwise.FAMILY.name, data_shape, dtype)
-
-    def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.channel_mean`."""
-        return create_channel_mean(elementwise.FAMILY.name, data_shape, dtype)
-
     def rearranged(self, arranged: Rearrangement, dtype: str) -> tirx.PrimFunc:
         """See :meth:`Backend.rearranged`."""
         if arranged.groups is not None:
             return move.create_channel_shuffle(arranged.shape, arranged.groups, dtype)
-        return create_rearrangement(elementwise.FAMILY.name, arranged, dtype)
-
-    def cut(self, data_shape: tuple[int, ...], cut: Cut, dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.cut`."""
-        return create_cut(elementwise.FAMILY.name, data_shape, cut, dtype)
+        return super().rearranged(arranged, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str

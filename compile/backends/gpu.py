@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from tvm import tirx
@@ -22,17 +23,8 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
-from compile.kernels.common.bilinear import create_bilinear, create_nearest
 from compile.kernels.common.border import Border
-from compile.kernels.common.channel_maximum import create_channel_maximum
-from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
-from compile.kernels.common.rearrangement import (
-    Cut,
-    Rearrangement,
-    create_cut,
-    create_rearrangement,
-)
 from compile.kernels.common.window import Window
 from compile.kernels.gpu import gpu_elementwise, gpu_move, gpu_norm
 from compile.kernels.gpu.dp4a_concat_pointwise import create_dp4a_concat_pointwise
@@ -44,6 +36,8 @@ from compile.kernels.gpu.gpu_core import GpuCore
 @dataclass(frozen=True)
 class GpuBackend(Backend):
     """The kernels of a GPU like ``core``; int8 by int8 multiplies by dp4a."""
+
+    elementwise_family: ClassVar[str] = gpu_elementwise.FAMILY.name
 
     core: GpuCore
 
@@ -129,38 +123,6 @@ class GpuBackend(Backend):
     ) -> tirx.PrimFunc:
         """See :meth:`Backend.bordered`."""
         return gpu_move.create_bordered(data_shape, border, dtype)
-
-    def nearest(
-        self, data_shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str
-    ) -> tirx.PrimFunc:
-        """See :meth:`Backend.nearest`."""
-        return create_nearest(gpu_elementwise.FAMILY.name, data_shape, size, dtype)
-
-    def bilinear(
-        self,
-        data_shape: tuple[int, int, int, int],
-        size: tuple[int, int],
-        dtype: str,
-        aligned: bool = False,
-    ) -> tirx.PrimFunc:
-        """See :meth:`Backend.bilinear`."""
-        return create_bilinear(gpu_elementwise.FAMILY.name, data_shape, size, dtype, aligned)
-
-    def channel_maximum(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.channel_maximum`."""
-        return create_channel_maximum(gpu_elementwise.FAMILY.name, data_shape, dtype)
-
-    def channel_mean(self, data_shape: tuple[int, int, int, int], dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.channel_mean`."""
-        return create_channel_mean(gpu_elementwise.FAMILY.name, data_shape, dtype)
-
-    def rearranged(self, arranged: Rearrangement, dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.rearranged`."""
-        return create_rearrangement(gpu_elementwise.FAMILY.name, arranged, dtype)
-
-    def cut(self, data_shape: tuple[int, ...], cut: Cut, dtype: str) -> tirx.PrimFunc:
-        """See :meth:`Backend.cut`."""
-        return create_cut(gpu_elementwise.FAMILY.name, data_shape, cut, dtype)
 
     def max_pool(
         self, data_shape: tuple[int, int, int, int], window: Window, dtype: str
