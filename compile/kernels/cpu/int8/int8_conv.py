@@ -19,6 +19,7 @@ from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     STRIDE_ATTR,
+    PackedExtents,
     accumulate_dot_products,
     dot_product_tile,
     dot_product_tiles,
@@ -90,10 +91,15 @@ class Configuration:
     rows: int
     channels_outside: bool
 
+    def tile(self, extents: PackedExtents, lanes: int) -> DotTile:
+        """The register tile for ``extents`` in vectors of ``lanes``."""
+        return DotTile(
+            self.pixels, self.vectors, lanes, self.steps, extents.stride, extents.dot.data_dtype
+        )
 
-def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
-    """All that can be scheduled and are worth a try."""
-    extents = packed_extents(sch, core)
+
+def configurations_for(extents: PackedExtents, core: CpuCore) -> list[Configuration]:
+    """All for ``extents`` that can be scheduled and are worth a try."""
     return [
         Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
         for tile in dot_product_tiles(extents, core)
@@ -102,12 +108,21 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     ]
 
 
-def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """The tile with the fewest loads."""
-    extents = packed_extents(sch, core)
+def default_for(extents: PackedExtents, core: CpuCore) -> Configuration:
+    """The tile for ``extents`` with the fewest loads."""
     tile = dot_product_tile(extents, core)
     rows = rows_per_task(extents.rows, core)
     return Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
+
+
+def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
+    """All that can be scheduled and are worth a try."""
+    return configurations_for(packed_extents(sch, core), core)
+
+
+def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
+    """The tile with the fewest loads."""
+    return default_for(packed_extents(sch, core), core)
 
 
 def schedule(
@@ -117,15 +132,8 @@ def schedule(
     another one is given."""
     configuration = configuration or default_configuration(sch, core)
     extents = packed_extents(sch, core)
-    dot, lanes = extents.dot, extents.dot.lanes_for(extents.channels)
-    tile = DotTile(
-        configuration.pixels,
-        configuration.vectors,
-        lanes,
-        configuration.steps,
-        extents.stride,
-        dot.data_dtype,
-    )
+    dot = extents.dot
+    tile = configuration.tile(extents, dot.lanes_for(extents.channels))
     epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
     take_annotations(sch, conv)
     row, column, channel, *_ = sch.get_loops(conv)

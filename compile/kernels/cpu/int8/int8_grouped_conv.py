@@ -16,19 +16,15 @@ from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import row_blocks, rows_per_task
 from compile.kernels.common.window import Window
-from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
-from compile.kernels.cpu.int8.int8_conv import Configuration
+from compile.kernels.cpu.int8.int8_conv import Configuration, configurations_for, default_for
 from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     STRIDE_ATTR,
     PackedExtents,
     accumulate_dot_products,
-    dot_product_tile,
-    dot_product_tiles,
     take_annotations,
     vectorize_operand,
 )
@@ -128,21 +124,12 @@ def _extents(sch: s_tir.Schedule, core: CpuCore) -> PackedExtents:
 
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
-    extents = _extents(sch, core)
-    return [
-        Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside)
-        for tile in dot_product_tiles(extents, core)
-        for rows in row_blocks(extents.rows, core)
-        for channels_outside in (True, False)
-    ]
+    return configurations_for(_extents(sch, core), core)
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads."""
-    extents = _extents(sch, core)
-    tile = dot_product_tile(extents, core)
-    rows = rows_per_task(extents.rows, core)
-    return Configuration(tile.pixels, tile.vectors, tile.steps, rows, channels_outside=True)
+    return default_for(_extents(sch, core), core)
 
 
 def schedule(
@@ -152,15 +139,8 @@ def schedule(
     configuration unless another one is given."""
     configuration = configuration or default_configuration(sch, core)
     extents = _extents(sch, core)
-    dot, lanes = extents.dot, extents.dot.dividing_lanes(extents.channels)
-    tile = DotTile(
-        configuration.pixels,
-        configuration.vectors,
-        lanes,
-        configuration.steps,
-        extents.stride,
-        dot.data_dtype,
-    )
+    dot = extents.dot
+    tile = configuration.tile(extents, dot.dividing_lanes(extents.channels))
     epilogue, conv, operand = (sch.get_sblock(n) for n in ("epilogue", "conv", "operand"))
     take_annotations(sch, conv)
     _, row, column, channel = sch.get_loops(epilogue)
