@@ -165,7 +165,7 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     photos = network.calibration_photos() if network.takes_photographs else ()
     whose = f"checkpoint {weights}" if weights else f"network {network.title}"
     check_output(network, net, photos, whose, crop)
-    program = quantize_network(network, net, scheme, photos, *request.size)
+    program = quantize_network(network, net, scheme, photos, *request.size, crop)
     if cache.is_on:
         keep_program(cache, key, program)
     return program

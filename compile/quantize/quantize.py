@@ -51,6 +51,7 @@ def quantize_network(
     photos: Sequence[NDArray[np.uint8]],
     height: int,
     width: int,
+    crop: tuple[int, int] | None = None,
 ) -> ExportedProgram:
     """Export ``net``, the module of ``network``, at a fixed size, quantized by ``scheme``.
 
@@ -59,7 +60,8 @@ def quantize_network(
     Calibration runs on crops, so that its cost does not depend on the size asked for. Where nothing
     in the graph holds a size (upsampling is by a factor, pooling is to 1x1), the converted graph is
     simply exported once more at that size; else the crops have that size. A network that is
-    quantized already is only exported.
+    quantized already is only exported. ``crop`` is what :func:`crop_size` has given for this size,
+    where the caller has it already.
 
     Raises:
         MqnetError: the network does not take this size.
@@ -72,7 +74,7 @@ def quantize_network(
             network.export_wrapper(net, torch.float32).eval(),
             network.example_inputs(height, width),
         )
-    crop = crop_size(network, net, height, width)
+    crop = crop or crop_size(network, net, height, width)
     dtype = getattr(torch, scheme.float_dtype)
     folded = _with_kernels(network, fold_batch_norms(net), crop).to(dtype)
     with one_thread():
