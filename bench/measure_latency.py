@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bench.engines.engine import Job
@@ -24,21 +23,19 @@ from bench.session.compare_outputs import compare_pictures, compare_tensors
 from bench.session.device import Device, device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
 from bench.session.interleave import Measured, measure
+from bench.session.photo_frames import photo_frames
 from bench.session.rows import make_run, size_text
 from bench.session.run_file import RunFile
 from compile.artefact.compatibility import TargetNeeds
 from compile.artefact.reader import Artefact, check_runs_here, open_artefact
 from compile.build_request import parse_size
-from compile.imaging.bundled import bundled_photos
-from compile.imaging.fit_size import fit_photo
-from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.run_pytorch import run_on_frame
 from compile.networks.network import Network
 from compile.networks.registry import MQNET, built_network, find_network
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
 from compile.support.errors import MqnetError, TargetError
-from compile.support.frame import Frame, frame_of
+from compile.support.frame import Frame
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import check_threads
@@ -371,12 +368,7 @@ def _frames(network: Network, size: tuple[int, int]) -> list[Frame]:
     """The bundled photographs at ``size``, or the network's own tensors."""
     if not network.takes_photographs:
         return [tuple(tensor.numpy() for tensor in network.example_inputs(*size))]
-    # A network of the user's own may take grey pictures, or RAW ones of four channels.
-    channels = np.arange(network.channels) % 3
-    return [
-        frame_of(fit_photo(read_photo(path), *size, "resize")[0][..., channels])
-        for path in bundled_photos("test")
-    ]
+    return photo_frames(size, network.channels)
 
 
 def _check_any_is_measured(results: Sequence[Measured], out: Path) -> None:

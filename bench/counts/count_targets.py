@@ -9,18 +9,14 @@ from pathlib import Path
 from bench.counts.count_target import TargetInstructions, check_is_arm64, count_target
 from bench.engines.litert import LiteRT
 from bench.peers.peer_files import SIZES, litert_name, peer_file
-from bench.session.artefact_frame import artefact_frame
+from bench.session.photo_frames import artefact_frame, photo_frames
 from bench.session.rows import size_text
 from compile.artefact.reader import Artefact, open_artefact
 from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest, parse_size
-from compile.imaging.bundled import bundled_photos
-from compile.imaging.fit_size import fit_photo
-from compile.imaging.read_photo import read_photo
 from compile.networks.registry import MQNET
 from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
-from compile.support.frame import frame_of
 from compile.support.progress import Progress
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.command import check_board
@@ -54,7 +50,7 @@ def count_targets(
     root = default_root(os.environ)
     check_board(root)
     network = peer_file(litert_name(SCHEME, size))
-    frame = frame_of(fit_photo(read_photo(bundled_photos("test")[0]), *size, "resize")[0])
+    (frame,) = photo_frames(size, 3, 1)
     litert: dict[str, Counts] = {}
     for core in cores.values():
         if core.name not in litert:
