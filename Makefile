@@ -67,7 +67,7 @@ lint: $(STAMP)
 
 peers: $(PEERS)/.installed
 	$(if $(NETWORK),$(foreach network,$(NETWORK),\
-		$(PEERS)/bin/python -m bench.peers.convert_network --network $(network);),\
+		$(PEERS)/bin/python -m bench.peers.convert_network --network $(network) &&) true,\
 		$(PEERS)/bin/python -m bench.peers.convert_litert && \
 		$(PEERS)/bin/python -m bench.peers.convert_onnx)
 

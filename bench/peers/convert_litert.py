@@ -84,24 +84,39 @@ def convert(size: tuple[int, int]) -> None:
     for norm in ("norm1", "norm2"):
         setattr(net.head, norm, InstanceNorm(getattr(net.head, norm)))
     network.upsample = upsample
-    image = torch.rand(1, *size, 3)
-    channels_last = litert_torch.to_channel_last_io(net, args=[0], outputs=[0]).eval()
     float_file = folder / name.format("fp32")
     with atomic_path(float_file) as beside:
-        litert_torch.convert(channels_last, (image,)).export(str(beside))
+        export(net, beside, size)
     for scheme, configure in SCHEMES.items():
         print(f"{size[0]}x{size[1]} {scheme}", flush=True)
-        q = quantizer.Quantizer(str(float_file))
-        configure(q)
-        result = q.calibrate(_calibration(float_file, size)) if q.need_calibration else None
         with atomic_path(folder / name.format(scheme)) as beside:
-            q.quantize(result).export_model(str(beside), overwrite=True)
+            quantize(float_file, beside, configure, calibration_pictures(size))
 
 
-def _calibration(file: Path, size: tuple[int, int]) -> dict[str, list[dict[str, np.ndarray]]]:
-    """The pictures of :mod:`bench.peers.calibration`, as the model's signature wants them."""
+def export(net: nn.Module, path: Path, size: tuple[int, int]) -> None:
+    """Write ``net``, of a photograph [1,3,*size], in float32, channels last."""
+    channels_last = litert_torch.to_channel_last_io(net, args=[0], outputs=[0]).eval()
+    litert_torch.convert(channels_last, (torch.rand(1, *size, 3),)).export(str(path))
+
+
+def quantize(
+    float_file: Path,
+    path: Path,
+    configure: Callable[[quantizer.Quantizer], None],
+    pictures: np.ndarray,
+) -> None:
+    """Write the network of ``float_file`` as ``configure`` says, its scales chosen on ``pictures``
+    (float32 [n,1,H,W,3])."""
+    q = quantizer.Quantizer(str(float_file))
+    configure(q)
+    result = q.calibrate(_calibration(float_file, pictures)) if q.need_calibration else None
+    q.quantize(result).export_model(str(path), overwrite=True)
+
+
+def _calibration(file: Path, pictures: np.ndarray) -> dict[str, list[dict[str, np.ndarray]]]:
+    """``pictures`` as the model's signature wants them."""
     ((signature, names),) = Interpreter(str(file)).get_signature_list().items()
-    return {signature: [{names["inputs"][0]: x} for x in calibration_pictures(size)]}
+    return {signature: [{names["inputs"][0]: x} for x in pictures]}
 
 
 if __name__ == "__main__":

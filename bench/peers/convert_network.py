@@ -17,23 +17,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import litert_torch
 import numpy as np
 import torch
-from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import qtyping, quantizer
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quant_pre_process,
-    quantize_static,
-)
 from torch import Tensor, nn
 
+from bench.peers import convert_litert, convert_onnx
 from bench.peers.calibration import calibration_pictures
 from bench.peers.convert_litert import SCHEMES, upsample
-from bench.peers.convert_onnx import strip_metadata
 from bench.peers.network_files import files_of, note_weights
 from bench.peers.peer_files import litert_name, onnx_name
 from compile.networks.network import Network
@@ -45,24 +36,14 @@ _ALL = qtyping.TFLOperationName.ALL_SUPPORTED
 _interpolate = torch.nn.functional.interpolate
 
 
-class _Pictures(CalibrationDataReader):
-    def __init__(self, pictures: np.ndarray) -> None:
-        self._pictures: Iterator[np.ndarray] = iter(pictures)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        picture = next(self._pictures, None)
-        return None if picture is None else {"x": picture.transpose(0, 3, 1, 2).copy()}
-
-
-def convert_litert(
+def write_litert(
     network: Network, net: nn.Module, size: tuple[int, int], pictures: np.ndarray
 ) -> None:
     """Write LiteRT's float32, int8 and mixed files of ``net``, the module of ``network``."""
     folder = files_of(network)
     float_file = folder / litert_name("fp32", size)
-    channels_last = litert_torch.to_channel_last_io(net, args=[0], outputs=[0]).eval()
     with _with_concats(), atomic_path(float_file) as beside:
-        litert_torch.convert(channels_last, (torch.rand(1, *size, 3),)).export(str(beside))
+        convert_litert.export(net, beside, size)
 
     def mixed(q: quantizer.Quantizer) -> None:
         # Operations are chosen by the path of the module that they come from.
@@ -70,46 +51,24 @@ def convert_litert(
         q.add_weight_only_config(f"^(?!.*_{network.backbone}/)", _ALL, 8)
 
     for scheme, configure in (("int8", SCHEMES["int8"]), ("mixed", mixed)):
-        with _reported(f"litert {scheme}"):
-            q = quantizer.Quantizer(str(float_file))
-            configure(q)
-            ((signature, names),) = Interpreter(str(float_file)).get_signature_list().items()
-            data = {signature: [{names["inputs"][0]: picture} for picture in pictures]}
-            result = q.calibrate(data)
-            with atomic_path(folder / litert_name(scheme, size)) as beside:
-                q.quantize(result).export_model(str(beside), overwrite=True)
+        path = folder / litert_name(scheme, size)
+        with _reported(f"litert {scheme}"), atomic_path(path) as beside:
+            convert_litert.quantize(float_file, beside, configure, pictures)
 
 
-def convert_onnx(
+def write_onnx(
     network: Network, net: nn.Module, size: tuple[int, int], pictures: np.ndarray
 ) -> None:
     """Write the float32 and the int8 file of ``net`` for ONNX Runtime and OpenVINO."""
     folder = files_of(network)
     float_file = folder / onnx_name("fp32", size)
     with atomic_path(float_file) as beside:
-        torch.onnx.export(
-            net,
-            (torch.rand(1, 3, *size),),
-            str(beside),
-            dynamo=True,
-            input_names=["x"],
-            output_names=["y"],
-            external_data=False,
-        )
-        strip_metadata(beside)
+        convert_onnx.export(net, beside, size)
     with TemporaryDirectory() as temporary, _reported("onnx int8"):
         prepared = Path(temporary) / "prepared.onnx"
-        quant_pre_process(str(float_file), str(prepared), skip_symbolic_shape=True)
+        convert_onnx.prepare(float_file, prepared)
         with atomic_path(folder / onnx_name("int8", size)) as beside:
-            quantize_static(
-                str(prepared),
-                str(beside),
-                _Pictures(pictures),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
+            convert_onnx.quantize(prepared, beside, pictures)
 
 
 @contextmanager
@@ -152,7 +111,7 @@ def main() -> None:
     make_folder(files_of(network))
     loaded = network.load(None)
     net, pictures = fold_batch_norms(loaded), calibration_pictures(size)
-    converters: tuple[Callable[..., None], ...] = (convert_litert, convert_onnx)
+    converters: tuple[Callable[..., None], ...] = (write_litert, write_onnx)
     for convert in converters:
         with _reported(convert.__name__):
             convert(network, net, size, pictures)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ from onnxruntime.quantization import (
     quant_pre_process,
     quantize_static,
 )
+from torch import nn
 from torch.export import Dim
 
 from bench.peers.calibration import calibration_pictures
@@ -34,8 +36,8 @@ _SIZE = (256, 256)
 
 
 class _Pictures(CalibrationDataReader):
-    def __init__(self) -> None:
-        self._pictures: Iterator[np.ndarray] = iter(calibration_pictures(_SIZE))
+    def __init__(self, pictures: np.ndarray) -> None:
+        self._pictures: Iterator[np.ndarray] = iter(pictures)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         picture = next(self._pictures, None)
@@ -48,38 +50,58 @@ def convert() -> None:
     net = fold_batch_norms(load_checkpoint(None, "ca"))
     float_file = _file("fp32")
     with atomic_path(float_file) as beside:
-        torch.onnx.export(
-            net,
-            (torch.rand(1, 3, *_SIZE),),
-            str(beside),
-            dynamic_shapes=({2: 32 * Dim("rows"), 3: 32 * Dim("columns")},),
-            dynamo=True,
-            input_names=["x"],
-            output_names=["y"],
-            external_data=False,
-        )
-        strip_metadata(beside)
+        export(net, beside, _SIZE, ({2: 32 * Dim("rows"), 3: 32 * Dim("columns")},))
     with TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
-        # Symbolic shape inference fails on this network and leaves two files where it runs.
-        quant_pre_process(str(float_file), str(prepared), skip_symbolic_shape=True)
+        prepare(float_file, prepared)
         head = _head_nodes(prepared)
         for scheme, excluded in (("int8", []), ("mixed", head)):
             print(f"{scheme}: {len(excluded)} nodes stay float", flush=True)
             with atomic_path(_file(scheme)) as beside:
-                quantize_static(
-                    str(prepared),
-                    str(beside),
-                    _Pictures(),
-                    quant_format=QuantFormat.QDQ,
-                    per_channel=True,
-                    activation_type=QuantType.QUInt8,
-                    weight_type=QuantType.QInt8,
-                    nodes_to_exclude=excluded,
-                )
+                quantize(prepared, beside, calibration_pictures(_SIZE), excluded)
 
 
-def strip_metadata(path: Path) -> None:
+def export(
+    net: nn.Module, path: Path, size: tuple[int, int], dynamic_shapes: tuple[Any, ...] | None = None
+) -> None:
+    """Write ``net``, of a photograph [1,3,*size], in float32; it tells nothing of this machine."""
+    torch.onnx.export(
+        net,
+        (torch.rand(1, 3, *size),),
+        str(path),
+        dynamic_shapes=dynamic_shapes,
+        dynamo=True,
+        input_names=["x"],
+        output_names=["y"],
+        external_data=False,
+    )
+    _strip_metadata(path)
+
+
+def prepare(float_file: Path, path: Path) -> None:
+    """Write what the quantizer takes for ``float_file``."""
+    # Symbolic shape inference fails on MQNet and leaves two files where it runs.
+    quant_pre_process(str(float_file), str(path), skip_symbolic_shape=True)
+
+
+def quantize(
+    prepared: Path, path: Path, pictures: np.ndarray, excluded: Sequence[str] = ()
+) -> None:
+    """Write the network of ``prepared`` in QDQ, its scales chosen on ``pictures`` (float32
+    [n,1,H,W,3]), the nodes that are ``excluded`` in float."""
+    quantize_static(
+        str(prepared),
+        str(path),
+        _Pictures(pictures),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=list(excluded),
+    )
+
+
+def _strip_metadata(path: Path) -> None:
     """The exporter notes at each node and value where in which file on this machine it is from."""
     model = onnx.load(path)
     graph = model.graph
