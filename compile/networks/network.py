@@ -137,8 +137,9 @@ class Network(ABC):
         return [read_photo(path) for path in bundled_photos("calibration")]
 
     def calibration_tensors(self) -> Sequence[tuple[Tensor, ...]]:
-        """Inputs on which scales are chosen, of a network that takes no photographs."""
-        raise NotImplementedError
+        """Inputs on which scales are chosen, of a network that takes no photographs: an example of
+        them."""
+        return (self.example_inputs(*self.default_size),)
 
     def joined_tensors(self, _net: nn.Module) -> Sequence[JoinedTensor]:
         """What is scaled before the network, its batch norms folded, is quantized; a tensor comes
