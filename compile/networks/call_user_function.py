@@ -97,7 +97,12 @@ def _as_a_script(path: Path) -> Iterator[None]:
     sys.path.insert(0, folder)
     sys.argv = [str(path)]
     try:
-        with redirect_stdout(sys.stderr), torch.random.fork_rng(devices=()):
+        # A caller that counts makes its own tensors on "meta".
+        with (
+            redirect_stdout(sys.stderr),
+            torch.device("cpu"),
+            torch.random.fork_rng(devices=()),
+        ):
             torch.manual_seed(_SEED)
             np.random.seed(_SEED)  # noqa: NPY002
             random.seed(_SEED)
