@@ -210,7 +210,7 @@ def check_complete(wanted: Counter[str], quantized: Counter[str]) -> None:
     Raises:
         RuntimeError: a convolution was missed.
     """
-    for part in {*wanted, *quantized}:
+    for part in sorted({*wanted, *quantized}):  # The same sentence each time.
         if quantized[part] != wanted[part]:
             raise RuntimeError(
                 f"{quantized[part]} of the {wanted[part]} convolutions of the {part} were quantized"
