@@ -1,5 +1,5 @@
-"""Converters of PyTorch operators that TVM lacks (``amax``), or that it writes with the constant
-first (``rsub``), where a chain of functions of one tensor is not seen."""
+"""Converters of PyTorch operators that TVM lacks (``amax``, ``take``), or that it writes with the
+constant first (``rsub``), where a chain of functions of one tensor is not seen."""
 
 from __future__ import annotations
 
@@ -36,5 +36,13 @@ def rsub(node: fx.Node, importer: Any) -> relax.Var:
     return importer.block_builder.emit(relax.op.add(negative, relax.const(np.array(number, dtype))))
 
 
+def take(node: fx.Node, importer: Any) -> relax.Var:
+    """``take(x, indices)``: the numbers of x, flat, at indices of any shape, also from behind."""
+    data, indices = importer.retrieve_args(node)
+    emit = importer.block_builder.emit
+    flat = data if len(data.ty.shape) == 1 else emit(relax.op.reshape(data, (-1,)))
+    return emit(relax.op.take(flat, indices, axis=0, mode="wrap"))
+
+
 #: What :func:`compile.frontend.import_program.import_program` hands to TVM's importer.
-MISSING_OPS = {"amax.default": amax, "rsub.Scalar": rsub}
+MISSING_OPS = {"amax.default": amax, "rsub.Scalar": rsub, "take.default": take}

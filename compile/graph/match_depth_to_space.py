@@ -54,6 +54,6 @@ def match_depth_to_space(call: relax.Call, definitions: Definitions) -> DepthToS
         raise NotLowerable("reshape is lowered at the end of a pixel shuffle only")
     factor = result[1] // shape[1]
     batch, height, width, depth = shape
-    if result != [batch, height * factor, width * factor, depth // factor**2]:
+    if not factor or result != [batch, height * factor, width * factor, depth // factor**2]:
         raise NotLowerable("reshape is lowered at the end of a shuffle of square blocks only")
     return DepthToSpace(data, factor, axes == CHANNELS_TOGETHER)

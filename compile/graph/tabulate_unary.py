@@ -56,6 +56,7 @@ _UNARY: dict[str, Callable[..., NDArray]] = {
     "subtract": np.subtract,
     "multiply": np.multiply,
     "divide": np.divide,
+    "take": lambda table, x: table.ravel()[x.astype(np.int64)],
 }
 
 #: What of an op's attributes its function takes.
@@ -99,18 +100,27 @@ def _source(
     if expr not in sources:
         source: relax.Expr = expr
         call = definitions.get(expr)
-        if call is not None and op_name(call) in _UNARY:
+        if call is not None and (arguments := _arguments(call, definitions)):
             operands = [
                 arg
-                for arg in call.args
+                for arg in arguments
                 if _is_tensor(arg) and not _is_number(arg, call, definitions)
             ]
             found = [_source(arg, definitions, sources) for arg in operands]
-            is_first = bool(operands) and operands[0].same_as(call.args[0])
+            is_first = bool(operands) and operands[0].same_as(arguments[0])
             if is_first and all(one.same_as(found[0]) for one in found):
                 source = found[0]
         sources[expr] = source
     return sources[expr]
+
+
+def _arguments(call: relax.Call, definitions: Definitions) -> list[relax.Expr]:
+    """What ``call`` computes its result of element by element, without the table of a lookup in one
+    that is known; none where it does something else."""
+    if op_name(call) == "take":
+        table = constant_value(call.args[0], definitions)
+        return [call.args[1]] if table is not None and table.ndim == 1 else []
+    return [*call.args] if op_name(call) in _UNARY else []
 
 
 def _is_number(expr: relax.Expr, call: relax.Call, definitions: Definitions) -> bool:

@@ -57,6 +57,11 @@ class _LayoutConverter(FunctionRewriter):
                 self._nhwc.add(var)
                 args = [self._channels_last(arg) for arg in value.args]
                 return relax.Call(value.op, args, value.attrs)
+            if name == "relax.take" and value.args[0].ty.ndim == 1:
+                self._nhwc.add(var)
+                table, indices = value.args
+                args = [self.renewed(table), self._channels_last(indices)]
+                return relax.Call(value.op, args, value.attrs)
             if name in _CONVERTERS and _keeps_rank(value):
                 self._nhwc.add(var)
                 return _CONVERTERS[name](self, value)

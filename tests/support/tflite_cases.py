@@ -17,11 +17,12 @@ IMAGE.reshape(-1)[:] = np.tile(np.arange(256, dtype=np.uint8), 3)
 np.random.default_rng(8).shuffle(IMAGE.reshape(-1, 3))
 
 
-def _scale(rng: Generator) -> tuple[float, int]:
-    return float(np.float32(rng.uniform(0.01, 0.05))), int(rng.integers(-40, 40))
+def drawn_scale(rng: Generator, factor: float = 1) -> tuple[float, int]:
+    """A scale, so many times larger, and a zero point."""
+    return float(np.float32(factor * rng.uniform(0.01, 0.05))), int(rng.integers(-40, 40))
 
 
-def _weights(
+def drawn_weights(
     file: TfliteFile, rng: Generator, data: int, shape: tuple[int, ...], axis: int
 ) -> list[int]:
     """Weights and their bias."""
@@ -40,9 +41,9 @@ def convolution(
 ) -> int:  # fmt: skip
     """A dense convolution."""
     inputs = int(file.tensors[data].shape[3])
-    constants = _weights(file, rng, data, (width, taps, taps, inputs), 0)
+    constants = drawn_weights(file, rng, data, (width, taps, taps, inputs), 0)
     side = SIDE - taps + 1 if valid else -(-SIDE // stride)
-    scale, zero_point = _scale(rng)
+    scale, zero_point = drawn_scale(rng)
     output = file.tensor((1, side, side, width), "int8", scale, -128 if activation else zero_point)
     return file.operator(
         "CONV_2D", [data, *constants], output, "Conv2DOptions", padding=int(valid),
@@ -54,8 +55,8 @@ def convolution(
 def depthwise(file: TfliteFile, data: int, rng: Generator) -> int:
     """One behind a dense one: of stride 2, with more padding on one side."""
     data = convolution(file, data, rng, activation=3)
-    constants = _weights(file, rng, data, (1, 3, 3, WIDTH), 3)
-    output = file.tensor((1, SIDE // 2, SIDE // 2, WIDTH), "int8", *_scale(rng))
+    constants = drawn_weights(file, rng, data, (1, 3, 3, WIDTH), 3)
+    output = file.tensor((1, SIDE // 2, SIDE // 2, WIDTH), "int8", *drawn_scale(rng))
     return file.operator(
         "DEPTHWISE_CONV_2D", [data, *constants], output, "DepthwiseConv2DOptions", padding=0,
         strideH=2, strideW=2, depthMultiplier=1, fusedActivationFunction=0, dilationHFactor=1,
@@ -70,7 +71,7 @@ def pair(
 
     def make(file: TfliteFile, data: int, rng: Generator) -> int:
         operands = [convolution(file, data, rng) for _ in range(2)]
-        output = file.tensor((1, SIDE, SIDE, WIDTH), "int8", *_scale(rng))
+        output = file.tensor((1, SIDE, SIDE, WIDTH), "int8", *drawn_scale(rng))
         return file.operator(kind, operands, output, options, fusedActivationFunction=activation)
 
     return make
@@ -85,8 +86,8 @@ def with_constant(
         data = convolution(file, data, rng)
         values = rng.integers(-128, 128, count).astype(np.int8)
         shape = () if count == 1 else (count,)
-        constant = file.tensor(shape, "int8", *_scale(rng), values=values)
-        output = file.tensor((1, SIDE, SIDE, WIDTH), "int8", *_scale(rng))
+        constant = file.tensor(shape, "int8", *drawn_scale(rng), values=values)
+        output = file.tensor((1, SIDE, SIDE, WIDTH), "int8", *drawn_scale(rng))
         return file.operator(kind, [data, constant], output, options, fusedActivationFunction=0)
 
     return make
@@ -108,15 +109,15 @@ def mean(file: TfliteFile, data: int, rng: Generator) -> int:
     """Over height and width."""
     data = convolution(file, data, rng)
     axes = file.tensor((2,), "int32", values=np.array([1, 2], np.int32))
-    output = file.tensor((1, 1, 1, WIDTH), "int8", *_scale(rng))
+    output = file.tensor((1, 1, 1, WIDTH), "int8", *drawn_scale(rng))
     return file.operator("MEAN", [data, axes], output, "ReducerOptions", keepDims=True)
 
 
 def dense(file: TfliteFile, data: int, rng: Generator) -> int:
     """Over the channels of one pixel."""
     data = mean(file, data, rng)
-    constants = _weights(file, rng, data, (5, WIDTH), 0)
-    output = file.tensor((1, 1, 1, 5), "int8", *_scale(rng))
+    constants = drawn_weights(file, rng, data, (5, WIDTH), 0)
+    output = file.tensor((1, 1, 1, 5), "int8", *drawn_scale(rng))
     inputs = [data, *constants]
     options = "FullyConnectedOptions"
     return file.operator("FULLY_CONNECTED", inputs, output, options, keepNumDims=True)
@@ -160,8 +161,8 @@ def padded(file: TfliteFile, data: int, rng: Generator) -> int:
     constant = file.tensor((4, 2), "int32", values=widths)
     bordered = file.tensor((1, SIDE + 3, SIDE + 3, 3), "int8", 1 / 255, -128)
     data = file.operator("PAD", [data, constant], bordered, "PadOptions")
-    constants = _weights(file, rng, data, (WIDTH, 4, 4, 3), 0)
-    output = file.tensor((1, SIDE, SIDE, WIDTH), "int8", *_scale(rng))
+    constants = drawn_weights(file, rng, data, (WIDTH, 4, 4, 3), 0)
+    output = file.tensor((1, SIDE, SIDE, WIDTH), "int8", *drawn_scale(rng))
     return file.operator(
         "CONV_2D", [data, *constants], output, "Conv2DOptions", padding=1, strideH=1, strideW=1,
         fusedActivationFunction=1, dilationHFactor=1, dilationWFactor=1,
@@ -197,7 +198,14 @@ CASES: dict[str, Callable[[TfliteFile, int, Generator], int]] = {
 
 def write_case(name: str, path: Path, seed: int = 0) -> Path:
     """The file of the case ``name``."""
+    return write_operator(CASES[name], path, seed)
+
+
+def write_operator(
+    make: Callable[[TfliteFile, int, Generator], int], path: Path, seed: int = 0
+) -> Path:
+    """The file of what ``make`` makes of a picture."""
     file = TfliteFile()
     data = file.tensor(SHAPE, "int8", 1 / 255, -128)
-    output = CASES[name](file, data, np.random.default_rng(seed))
+    output = make(file, data, np.random.default_rng(seed))
     return file.write(path, [data], [output])

@@ -35,7 +35,7 @@ class TfliteFile:
         values: NDArray | None = None,
     ) -> int:
         """The number of a new tensor; a constant where it has ``values``."""
-        tensor, buffer = schema.TensorT(), schema.BufferT()
+        tensor = schema.TensorT()
         tensor.name = f"layer/part{len(self.tensors)}".encode()
         tensor.shape, tensor.type = np.array(shape, np.int32), _TYPES[dtype]
         if scales is not None:
@@ -44,17 +44,29 @@ class TfliteFile:
             q.zeroPoint = np.full(len(q.scale), zero_point, np.int64)
             q.quantizedDimension = axis
             tensor.quantization = q
-        if values is not None:
-            buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-            tensor.buffer = len(self.buffers)
-            self.buffers.append(buffer)
         self.tensors.append(tensor)
-        return len(self.tensors) - 1
+        index = len(self.tensors) - 1
+        if values is not None:
+            self.set_values(index, values)
+        return index
+
+    def set_values(self, index: int, values: NDArray) -> None:
+        """Make tensor ``index`` a constant."""
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.tensors[index].buffer = len(self.buffers)
+        self.buffers.append(buffer)
 
     def operator(
-        self, kind: str, inputs: list[int], output: int, options: str = "", **values: Any
+        self,
+        kind: str,
+        inputs: list[int],
+        output: int | list[int],
+        options: str = "",
+        **values: Any,
     ) -> int:
-        """``output``, computed by a new operator of ``kind`` with ``values`` for ``options``."""
+        """``output``, or the first of several, computed by a new operator of ``kind`` with
+        ``values`` for ``options``."""
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
@@ -62,7 +74,8 @@ class TfliteFile:
         code.customCode = b"Mine" if kind == "CUSTOM" else None
         operator = schema.OperatorT()
         operator.opcodeIndex = len(self.codes)
-        operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+        outputs = [output] if isinstance(output, int) else output
+        operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         if options:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(schema, f"{options}T")()
@@ -71,7 +84,7 @@ class TfliteFile:
                 setattr(operator.builtinOptions, name, value)
         self.codes.append(code)
         self.operators.append(operator)
-        return output
+        return outputs[0]
 
     def write(self, path: Path, inputs: list[int], outputs: list[int]) -> Path:
         """The file at ``path``."""

@@ -333,3 +333,29 @@ def test_results_keep_their_traced_layout() -> None:
             return out
 
     assert_structural_equal(ConvertLayout()(Before), After)
+
+
+def test_lookups_keep_the_layout_of_what_is_looked_up() -> None:
+    numbers = np.arange(8, dtype="float32")
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 5, 6, 4), "int64")) -> R.Tensor((1, 5, 6, 4), "float32"):
+            with R.dataflow():
+                picture = R.permute_dims(x, [0, 3, 1, 2])
+                found = R.take(R.const(numbers), picture, axis=0, mode="wrap")
+                out = R.permute_dims(found, [0, 2, 3, 1])
+                R.output(out)
+            return out
+
+    @I.ir_module
+    class After:
+        @R.function
+        def main(x: R.Tensor((1, 5, 6, 4), "int64")) -> R.Tensor((1, 5, 6, 4), "float32"):
+            with R.dataflow():
+                found = R.take(R.const(numbers), x, axis=0, mode="wrap")
+                R.output(found)
+            return found
+
+    assert_structural_equal(ConvertLayout()(Before), After)

@@ -71,6 +71,42 @@ def test_photograph_with_a_number_for_each_channel_is_a_table_for_each() -> None
     np.testing.assert_array_equal(found.value.numpy(), table)
 
 
+def test_lookups_of_known_numbers_are_tables() -> None:
+    numbers = np.random.default_rng(0).integers(-128, 128, 512).astype("float32")
+    first = np.array([0.0, 256.0], "float32").reshape(1, 1, 1, 2)
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((1, 3, 4, 2), "int8")) -> R.Tensor((1, 3, 4, 2), "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(1.0, "float32"), R.const(-128, "int8"), axis=-1)
+                place = R.astype(R.add(d, R.const(first)), "int64")
+                found = R.take(R.const(numbers), place, axis=0, mode="wrap")
+                out = R.quantize(found, R.const(1.0, "float32"), R.const(0, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    call = only_call(LowerQuantizedOps(cpu_backend())(Before))
+    _, table = call.args[1].fields
+    np.testing.assert_array_equal(table.value.numpy(), numbers.reshape(2, 256))
+
+
+def test_numbers_that_are_selected_are_no_function_of_each() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((4, 4), "int8")) -> R.Tensor((4,), "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(1.0, "float32"), R.const(0, "int8"), axis=-1)
+                row = R.take(d, R.const(1, "int64"), axis=0)
+                out = R.quantize(row, R.const(1.0, "float32"), R.const(0, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), Before)
+
+
 def test_channel_maximum_compares_bytes() -> None:
     @I.ir_module
     class Before:

@@ -74,12 +74,15 @@ class TensorFacts:
 @dataclass(frozen=True)
 class Operator:
     """One operator: its ``kind`` as the format calls it, the numbers of the tensors that it reads
-    (-1 for one that is left out) and writes, and its ``options``."""
+    (-1 for one that is left out) and writes, and its ``options``, which are None where it has none;
+    their type and the operator's ``code`` are the format's own."""
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Any
+    options_type: int
+    code: Any
 
 
 @dataclass(frozen=True)
@@ -99,20 +102,25 @@ def read_model(path: Path) -> TfliteModel:
         MqnetError: it is cut off, of another kind, or holds what is not taken; or the package that
             knows the format is missing.
     """
-    schema = _schema()
+    known = schema()
     content = path.read_bytes()
     if content[4:8] != _MAGIC:
         raise MqnetError(f"network {path} is no .tflite file: give one of LiteRT's converter")
     try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-        return _read(schema, model, content)
+        model = known.ModelT.InitFromPackedBuf(content, 0)
+        return _read(known, model, content)
     except MqnetError as error:
         raise MqnetError(f"network {path}: {error}") from None
     except Exception as error:  # Of flatbuffers, which checks nothing.
         raise MqnetError(f"network {path} is cut off or damaged: write it again") from error
 
 
-def _schema() -> Any:
+def schema() -> Any:
+    """The package's module of the format's classes.
+
+    Raises:
+        MqnetError: it is not installed.
+    """
     try:
         from ai_edge_litert import schema_py_generated
     except ImportError:
@@ -123,12 +131,12 @@ def _schema() -> Any:
     return schema_py_generated
 
 
-def _read(schema: Any, model: Any, content: bytes) -> TfliteModel:
+def _read(known: Any, model: Any, content: bytes) -> TfliteModel:
     if len(model.subgraphs) != 1:
         raise MqnetError(f"it has {len(model.subgraphs)} graphs, and one is taken")
     (graph,) = model.subgraphs
-    types = _names(schema.TensorType)
-    kinds = _names(schema.BuiltinOperator)
+    types = _names(known.TensorType)
+    kinds = _names(known.BuiltinOperator)
     tensors = [_tensor(one, types, model.buffers[one.buffer], content) for one in graph.tensors]
     operators = []
     for one in graph.operators:
@@ -143,7 +151,12 @@ def _read(schema: Any, model: Any, content: bytes) -> TfliteModel:
             )
         operators.append(
             Operator(
-                kind, tuple(map(int, one.inputs)), tuple(map(int, one.outputs)), one.builtinOptions
+                kind,
+                tuple(map(int, one.inputs)),
+                tuple(map(int, one.outputs)),
+                one.builtinOptions,
+                one.builtinOptionsType,
+                code,
             )
         )
     return TfliteModel(

@@ -76,7 +76,7 @@ def _check(operator: Operator, scope: Scope) -> None:
     """Raise where ``operator`` or a tensor of it is not taken."""
     tensors = [scope.tensors[index] for index in operator.outputs]
     name = tensors[0].name
-    if operator.kind not in OPERATORS or len(tensors) != 1:
+    if operator.kind not in OPERATORS:
         raise MqnetError(
             f"op {operator.kind} ({name}) is not known: write it with other operations, or add it "
             "to compile/networks/files/tflite/operators.py"

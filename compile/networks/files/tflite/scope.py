@@ -27,6 +27,11 @@ def nhwc(shape: Sequence[int]) -> tuple[int, ...]:
     return (1,) * (4 - len(shape)) + tuple(shape)
 
 
+def nchw_axis(axis: int, rank: int) -> int:
+    """Which axis here is ``axis`` of a tensor of so many axes there."""
+    return (0, 2, 3, 1)[axis + 4 - rank]
+
+
 class Scope:
     """Nodes of the graph by the number of the file's tensor that they compute."""
 
@@ -67,6 +72,14 @@ class Scope:
         """Tensor ``index`` in real numbers by another scale than its own."""
         zero_point = self.tensors[index].quantized.zero_point
         return self.builder.dequantize(self.bytes(index), Quantized(scale, zero_point))
+
+    def settled(self, index: int, node: fx.Node) -> fx.Node:
+        """``node`` rounded to the scale of tensor ``index``, where that has one."""
+        tensor = self.tensors[index]
+        if not tensor.is_int8:
+            return node
+        of = tensor.quantized
+        return self.builder.dequantize(self.builder.quantize(node, of), of)
 
     def put_constant(self, index: int, tensor: TensorFacts) -> None:
         """Tensor ``index`` holds the numbers of the constant ``tensor``."""

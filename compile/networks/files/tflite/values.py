@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx
 
+from compile.networks.files.graph_builder import Quantized
 from compile.networks.files.tflite.model import Operator
 from compile.networks.files.tflite.scope import Padding, Scope, nhwc
 from compile.support.errors import MqnetError
@@ -17,6 +18,7 @@ _SAME = 0
 """The padding with which the result has the input's size divided by the stride, rounded up."""
 
 _RELU, _RELU_N1_TO_1, _RELU6 = 1, 2, 3
+_LIMITS = {_RELU: (0.0, float("inf")), _RELU_N1_TO_1: (-1.0, 1.0), _RELU6: (0.0, 6.0)}
 
 
 def each_channel(scope: Scope, operator: Operator, real: NDArray[np.float32]) -> fx.Node | float:
@@ -43,47 +45,44 @@ def activated(scope: Scope, operator: Operator, result: fx.Node) -> fx.Node:
     Raises:
         MqnetError: it is one that is not known.
     """
-    kind = operator.options.fusedActivationFunction
     tensor = scope.tensors[operator.outputs[0]]
+    kind = _activation(scope, operator)
     if kind == 0:
         return result
     if kind == _RELU:
         return scope.builder.call(aten.relu.default, result)
-    limits = {_RELU6: (0.0, 6.0), _RELU_N1_TO_1: (-1.0, 1.0)}.get(kind)
-    if limits is None:
-        raise MqnetError(f"{tensor.name} has an activation of kind {kind}, which is not known")
-    low, high = limits
+    low, high = _LIMITS[kind]
     if tensor.is_int8:
-        # LiteRT divides by the scale, and the compiler multiplies by its inverse.
         y = tensor.quantized
-        low, high = (
-            float(
-                y.real(
-                    np.clip(
-                        np.rint(np.float32(one) / np.float32(y.scale)) + y.zero_point, -128, 127
-                    )
-                )
-            )
-            for one in limits
-        )
+        low, high = (float(y.real(_byte(one, y))) for one in (low, high))
     return scope.builder.call(aten.hardtanh.default, result, low, high)
 
 
-def window_padding(scope: Scope, operator: Operator) -> tuple[int, int]:
-    """Rows and columns on each side of a pooling's input.
+def activation_limits(scope: Scope, operator: Operator) -> tuple[int, int] | None:
+    """The least and the largest byte of an int8 result behind the activation that belongs to
+    ``operator``; None where it has none.
 
     Raises:
-        MqnetError: they differ from side to side.
+        MqnetError: it is one that is not known.
     """
-    options = operator.options
-    window = (options.filterHeight, options.filterWidth)
-    top, bottom, left, right = side_padding(scope, operator, window, (1, 1))
-    if (top, left) != (bottom, right):
+    kind, of = _activation(scope, operator), scope.tensors[operator.outputs[0]].quantized
+    if kind == 0:
+        return None
+    low, high = _LIMITS[kind]
+    return int(_byte(low, of)), int(_byte(high, of))
+
+
+def _activation(scope: Scope, operator: Operator) -> int:
+    kind: int = operator.options.fusedActivationFunction
+    if kind != 0 and kind not in _LIMITS:
         name = scope.tensors[operator.outputs[0]].name
-        raise MqnetError(
-            f"{name} is padded by {(top, bottom, left, right)}: pad alike on all sides"
-        )
-    return top, left
+        raise MqnetError(f"{name} has an activation of kind {kind}, which is not known")
+    return kind
+
+
+def _byte(real: float, of: Quantized) -> NDArray[np.float32]:
+    """LiteRT divides by the scale, and the compiler multiplies by its inverse."""
+    return np.clip(np.rint(np.float32(real) / np.float32(of.scale)) + of.zero_point, -128, 127)
 
 
 def side_padding(
