@@ -164,7 +164,8 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
         return found
     photos = network.calibration_photos() if network.takes_photographs else ()
     whose = f"checkpoint {weights}" if weights else f"network {network.title}"
-    check_output(network, net, photos, whose, crop)
+    remedy = "train it again" if weights else "look at what it computes"
+    check_output(network, net, photos, whose, crop, remedy)
     program = quantize_network(network, net, scheme, photos, *request.size, crop)
     if cache.is_on:
         keep_program(cache, key, program)

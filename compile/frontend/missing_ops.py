@@ -1,5 +1,6 @@
-"""Converters of PyTorch operators that TVM lacks (``amax``, ``take``), or that it writes with the
-constant first (``rsub``), where a chain of functions of one tensor is not seen."""
+"""Converters of PyTorch operators that TVM lacks or that were never compared (``amax``,
+``embedding``, ``take``), or that it writes with the constant first (``rsub``), where a chain of
+functions of one tensor is not seen."""
 
 from __future__ import annotations
 
@@ -36,6 +37,12 @@ def rsub(node: fx.Node, importer: Any) -> relax.Var:
     return importer.block_builder.emit(relax.op.add(negative, relax.const(np.array(number, dtype))))
 
 
+def embedding(node: fx.Node, importer: Any) -> relax.Var:
+    """``embedding(weight, indices, ...)``: the rows of the weight at indices of any shape."""
+    weight, indices = (importer.env[arg] for arg in node.args[:2])
+    return importer.block_builder.emit(relax.op.take(weight, indices, axis=0))
+
+
 def take(node: fx.Node, importer: Any) -> relax.Var:
     """``take(x, indices)``: the numbers of x, flat, at indices of any shape, also from behind."""
     data, indices = importer.retrieve_args(node)
@@ -45,4 +52,9 @@ def take(node: fx.Node, importer: Any) -> relax.Var:
 
 
 #: What :func:`compile.frontend.import_program.import_program` hands to TVM's importer.
-MISSING_OPS = {"amax.default": amax, "rsub.Scalar": rsub, "take.default": take}
+MISSING_OPS = {
+    "amax.default": amax,
+    "embedding.default": embedding,
+    "rsub.Scalar": rsub,
+    "take.default": take,
+}

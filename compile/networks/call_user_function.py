@@ -7,7 +7,6 @@ import importlib.util
 import inspect
 import math
 import random
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -22,13 +21,10 @@ from torch import Tensor, nn
 
 from compile.networks.export_wrapper import named_outputs
 from compile.networks.network import Decoding
-from compile.networks.user_module import UserModule, is_picture
+from compile.networks.user_module import NAME_LENGTH, UserModule, fits_in_file, is_picture
 from compile.support.errors import MqnetError
 
 _SEED = 0
-_NAME_LENGTH = 200
-# Of an entry of a .npz, without its ending: what zip files and NumPy give back as it was.
-_FILE_NAME = re.compile(rf"(?!.*\.npy$)[^\0\n\r\ud800-\udfff]{{,{_NAME_LENGTH}}}")
 _DTYPES = (torch.float32, torch.int8, torch.uint8, torch.int32, torch.int64)
 
 
@@ -214,10 +210,10 @@ def _tried(source: str, made: UserModule) -> Called:
         made, input_names=tuple(names), output_names=tuple(made.output_names or outputs)
     )
     for name in (*returned.input_names, *returned.output_names):
-        if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+        if not isinstance(name, str) or not fits_in_file(name):
             raise MqnetError(
-                f"{source} names a tensor {str(name)[:_NAME_LENGTH]!r}: names of tensors are texts "
-                f"of at most {_NAME_LENGTH} characters in one line that do not end in .npy"
+                f"{source} names a tensor {str(name)[:NAME_LENGTH]!r}: names of tensors are texts "
+                f"of at most {NAME_LENGTH} characters in one line that do not end in .npy"
             )
     tensors = list(outputs.values())
     return Called(returned, len(tensors) == 1 and is_picture(tensors[0]))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from compile.networks.network import Decoding
+
+NAME_LENGTH = 200
+"""The most characters of a tensor's name."""
+
+# Of an entry of a .npz, without its ending: what zip files and NumPy give back as it was.
+_FILE_NAME = re.compile(rf"(?!.*\.npy$)[^\0\n\r\ud800-\udfff]{{,{NAME_LENGTH}}}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,3 +57,8 @@ def is_picture(tensor: Tensor) -> bool:
     """Whether ``tensor`` is float32 [1, C, H, W] of at most 4 channels."""
     batch, channels, *rest = (*tensor.shape, 0, 0)[: max(tensor.ndim, 2)]
     return tensor.dtype.is_floating_point and len(rest) == 2 and batch == 1 and channels <= 4
+
+
+def fits_in_file(name: str) -> bool:
+    """Whether a file of tensors takes one called ``name``."""
+    return _FILE_NAME.fullmatch(name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ IMAGE = np.tile(np.arange(256, dtype=np.uint8), 3).reshape(1, SIDE, SIDE, 3)
 
 class OnnxFile:
     """A network that grows by a node at a time, and by quantize and dequantize where ``quantized``:
-    activations of uint8, or of int8 where ``signed``."""
+    activations of uint8, or of int8 where ``signed``; weights of dense layers are [O, I] where
+    ``turned``."""
 
-    def __init__(self, seed: int = 0, quantized: bool = True, signed: bool = False) -> None:
+    def __init__(
+        self, seed: int = 0, quantized: bool = True, signed: bool = False, turned: bool = False
+    ) -> None:
+        self.turned = turned
         self.rng: Generator = np.random.default_rng(seed)
         self.quantized, self.signed = quantized, signed
         self.nodes: list[Any] = []
@@ -85,11 +90,41 @@ class OnnxFile:
         )
         return self.node("Conv", data, weight, offset, **attributes)
 
-    def write(self, path: Path, output: str, opset: int = 20) -> Path:
-        """The file at ``path``."""
+    def dense(self, data: str, width: int, inputs: int = WIDTH) -> str:
+        """A dense layer with drawn weights."""
+        shape = (width, inputs) if self.turned else (inputs, width)
+        axis, turned = int(not self.turned), int(self.turned)
+        if not self.quantized:
+            weights = self.constant(self.rng.normal(0, 1, shape).astype(np.float32))
+            bias = self.constant(self.rng.normal(0, 1, width).astype(np.float32))
+            return self.node("Gemm", data, weights, bias, transB=turned)
+        values = self.rng.integers(-127, 128, shape).astype(np.int8)
+        scales = self.rng.uniform(0.001, 0.02, width).astype(np.float32)
+        units = (np.float32(self.scales[data]) * scales).astype(np.float32)
+        given = values, scales, np.zeros(width, np.int8)
+        weight = self.node("DequantizeLinear", *map(self.constant, given), axis=axis)
+        counts = self.rng.integers(-300, 300, width).astype(np.int32)
+        given = counts, units, np.zeros(width, np.int32)
+        bias = self.node("DequantizeLinear", *map(self.constant, given), axis=0)
+        return self.node("Gemm", data, weight, bias, transB=turned)
+
+    def write(
+        self,
+        path: Path,
+        *outputs: str,
+        opset: int = 20,
+        integers: Sequence[str] = (),
+        axes: int = 4,
+    ) -> Path:
+        """The file at ``path``; ``outputs`` have so many ``axes``, and some are ``integers``."""
         given = helper.make_tensor_value_info("picture", TensorProto.FLOAT, self.shape)
-        result = helper.make_tensor_value_info(output, TensorProto.FLOAT, [None] * 4)
-        graph = helper.make_graph(self.nodes, "network", [given], [result], self.constants)
+        results = [
+            helper.make_tensor_value_info(
+                name, TensorProto.INT64 if name in integers else TensorProto.FLOAT, [None] * axes
+            )
+            for name in outputs
+        ]
+        graph = helper.make_graph(self.nodes, "network", [given], results, self.constants)
         opsets = [helper.make_opsetid("", opset)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
         path.write_bytes(model.SerializeToString())

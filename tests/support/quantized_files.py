@@ -73,7 +73,11 @@ class Compiled:
 
     def run(self, image: NDArray[np.uint8], function: str = "main") -> list[NDArray]:
         """Results of ``function`` for a photograph, uint8 [1, H, W, C]."""
-        found = self._machine[function](tvm.runtime.tensor(image))
+        return self.run_tensors(image, function=function)
+
+    def run_tensors(self, *inputs: NDArray, function: str = "main") -> list[NDArray]:
+        """Results of ``function`` for tensors."""
+        found = self._machine[function](*map(tvm.runtime.tensor, inputs))
         return [
             one.numpy() for one in ([found] if isinstance(found, tvm.runtime.Tensor) else found)
         ]

@@ -148,6 +148,34 @@ def test_from_a_litert_file_to_a_picture(tmp_path: Path) -> None:
     np.testing.assert_array_equal(result_bytes(file, found[None]), run_litert(file, IMAGE))
 
 
+def test_from_a_litert_file_of_tensors_to_tensors(tmp_path: Path) -> None:
+    """Two inputs and two outputs, by the names of the file."""
+    file = TfliteFile()
+    first, second = (file.tensor((1, 4, 6, 5), "float32") for _ in range(2))
+    output = file.operator(
+        "ADD", [first, second], file.tensor((1, 4, 6, 5), "float32"), "AddOptions"
+    )
+    axes = file.tensor((1,), "int32", values=np.array([3], np.int32))
+    best = file.tensor((1, 4, 6), "int64")
+    file.operator("ARG_MAX", [output, axes], best, "ArgMaxOptions", outputType=4)
+    path = file.write(tmp_path / "net.tflite", [first, second], [output, best])
+    outcome = built(path, tmp_path / "made", "--scheme", "fp32", "--json")
+    assert outcome.code == 0, outcome
+    manifest = json.loads(outcome.out)
+    names = [one["name"] for one in manifest["inputs"]]
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=(1, 4, 6, 5)).astype(np.float32) for _ in names]
+    np.savez(tmp_path / "in.npz", **dict(zip(names, given, strict=True)))
+    written = as_user(
+        "compile/infer", tmp_path / "made", tmp_path / "in.npz", "-o", tmp_path / "out.npz"
+    )
+    assert written.code == 0, written
+    with np.load(tmp_path / "out.npz") as found:
+        made = [found[one["name"]] for one in manifest["outputs"]]
+    np.testing.assert_array_equal(made[0], given[0] + given[1])
+    np.testing.assert_array_equal(made[1], made[0].argmax(3))
+
+
 def test_a_litert_file_that_cannot_be_built(tmp_path: Path) -> None:
     file = TfliteFile()
     file.tensor(SHAPE, "int8", 1 / 255, -128)

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
+from compile.networks.files.folder_tensors import folder_tensors
 from compile.networks.files.network_file import NetworkFile, Size
 from compile.networks.files.onnx.read_onnx import read_onnx
 from compile.networks.files.program_file import read_program_file
@@ -42,7 +43,11 @@ def is_network_file(text: str) -> bool:
 class FileNetwork(SourcedNetwork):
     """The network in the file ``source``, at the one size that it has there, if it has one.
 
-    It takes a picture, float32 [1, channels, H, W] in [0, 1], or one that is quantized so.
+    One picture, float32 [1, channels, H, W] in [0, 1], or one that is quantized so, is a
+    photograph. All else are tensors; those that are quantized are taken and given as real numbers.
+
+    Attributes:
+        calibrate: folder of photographs, or of files of tensors, to choose scales on, or "".
     """
 
     name: ClassVar[str] = "file"
@@ -56,6 +61,27 @@ class FileNetwork(SourcedNetwork):
     def title(self) -> str:
         """The file's name."""
         return self.label
+
+    @property
+    def takes_photographs(self) -> bool:  # type: ignore[override]
+        """Whether the file's only input is a picture."""
+        return _read(self.source).takes_photographs
+
+    @property
+    def makes_pictures(self) -> bool:  # type: ignore[override]
+        """Whether the file's only output is one, of a photograph."""
+        file = _read(self.source)
+        return file.takes_photographs and file.makes_picture
+
+    @property
+    def input_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The file's."""
+        return _read(self.source).input_names
+
+    @property
+    def output_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The file's."""
+        return _read(self.source).output_names
 
     @property
     def channels(self) -> int:  # type: ignore[override]
@@ -88,6 +114,19 @@ class FileNetwork(SourcedNetwork):
         """The file's module, on the device "meta"."""
         return self.make().to("meta")
 
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """A photograph of a size, or zeros for each tensor."""
+        if self.takes_photographs:
+            return super().example_inputs(height, width)
+        return tuple(one.clone() for one in _read(self.source).inputs)
+
+    def calibration_tensors(self) -> Sequence[tuple[Tensor, ...]]:
+        """Those of the folder."""
+        file = _read(self.source)
+        if not self.calibrate:
+            return (self.example_inputs(*self.default_size),)
+        return folder_tensors(Path(self.calibrate), file.input_names, file.inputs)
+
     def calibration_photos(self) -> Sequence[NDArray[np.uint8]]:
         """Those of the folder; bundled ones where nothing is calibrated on them."""
         if self.calibrate:
@@ -112,9 +151,10 @@ class FileNetwork(SourcedNetwork):
                     f"network {self.source} is quantized already: leave --{option} out"
                 )
         if calibrates and not own and not self.calibrate:
+            what = "photographs" if self.takes_photographs else "files of its tensors (.npz)"
             raise MqnetError(
                 f"network {self.source} is in float, and scheme {scheme} needs scales of int8 "
-                "activations: give a folder of photographs with --calibrate, or --scheme fp32"
+                f"activations: give a folder of {what} with --calibrate, or --scheme fp32"
             )
 
     def fitting_size(self, height: int, width: int) -> Size:
@@ -132,7 +172,9 @@ class FileNetwork(SourcedNetwork):
         Raises:
             MqnetError: it says which is.
         """
-        if self.size is not None and (height, width) != self.size:
+        if not self.takes_photographs:
+            super().check_size(height, width)
+        elif self.size is not None and (height, width) != self.size:
             own = "{}x{}".format(*self.size)
             raise MqnetError(
                 f"network {self.source} takes {own} and not {height}x{width}: leave --size out, "

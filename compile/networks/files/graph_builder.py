@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,18 +41,19 @@ class Quantized:
 
 
 class GraphBuilder:
-    """A graph that grows by an operation at a time.
-
-    Attributes:
-        picture: the input, float32 [1, C, H, W].
-    """
+    """A graph that grows by an operation at a time."""
 
     def __init__(self) -> None:
         self._graph = fx.Graph()
         self._root = nn.Module()
         self._count = 0
         self.path = ""
-        self.picture = self._graph.placeholder("picture")
+
+    def input(self) -> fx.Node:
+        """The next input."""
+        name = f"input{self._count}"
+        self._count += 1
+        return self._graph.placeholder(name)
 
     def named(self, path: str) -> None:
         """From here on operations are of the layer at ``path``."""
@@ -86,9 +87,9 @@ class GraphBuilder:
         constants = (torch.from_numpy(values.copy()), torch.from_numpy(scales.copy()), zero_points)
         return self.call(DEQUANTIZE_PER_CHANNEL, *map(self.constant, constants), 0, *_INT8)
 
-    def finish(self, result: fx.Node) -> fx.GraphModule:
-        """What gives ``result``, [1, C, H, W]."""
-        self._graph.output(result)
+    def finish(self, results: Sequence[fx.Node]) -> fx.GraphModule:
+        """What gives the only one of ``results``, or all of them."""
+        self._graph.output(results[0] if len(results) == 1 else tuple(results))
         module = fx.GraphModule(self._root, self._graph)
         module.graph.eliminate_dead_code()
         module.recompile()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from compile.networks.files.graph_builder import Quantized
 from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
+from compile.networks.user_module import fits_in_file, is_picture
 from compile.support.errors import MqnetError
+from compile.support.frame import frame_size
 
 aten = torch.ops.aten
 
 #: Part of the range that the darkest and brightest numbers of calibration may miss.
 _NEAR = 0.1
+
+_MOVING = (
+    aten.pad.default, aten.constant_pad_nd.default, aten.permute.default, aten.reshape.default,
+)  # fmt: skip
 
 Size = tuple[int, int]
 
@@ -25,17 +32,50 @@ class NetworkFile:
     """A network from a file.
 
     Attributes:
-        module: in evaluation mode, float32 [1, channels, H, W] in [0, 1] to float32 [1, C, H, W];
-            each operation is in a module of its own.
-        channels: of its input.
-        size: height and width that it takes, and no other; None where it says none.
+        module: in evaluation mode; each operation is in a module of its own. It takes tensors like
+            ``inputs`` and gives one, or a tuple. Quantized tensors are real numbers, float32. One
+            picture is float32 [1, channels, H, W] in [0, 1], and so is the only one that is made
+            of it.
+        inputs: an example of each.
+        input_names, output_names: of the tensors.
+        makes_picture: whether the only output has four axes.
         scheme: name of the quantization scheme that it has already, or "" for a float network.
+        is_open: whether it takes pictures of any size.
     """
 
     module: fx.GraphModule
-    channels: int
-    size: Size | None
+    inputs: tuple[Tensor, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    makes_picture: bool
     scheme: str = ""
+    is_open: bool = False
+
+    @property
+    def takes_photographs(self) -> bool:
+        """Whether the only input is a picture."""
+        return len(self.inputs) == 1 and is_picture(self.inputs[0])
+
+    @property
+    def channels(self) -> int:
+        """Of the picture."""
+        return int(self.inputs[0].shape[1])
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width of the picture, or what stands for them of tensors; None where it takes
+        any."""
+        layout = "NCHW" if self.takes_photographs else ""
+        return None if self.is_open else frame_size(tuple(self.inputs[0].shape), layout)
+
+
+def named_apart(names: Iterable[str]) -> tuple[str, ...]:
+    """``names`` of tensors, as files of tensors take them, each once."""
+    found: list[str] = []
+    for place, name in enumerate(names):
+        is_fine = fits_in_file(name) and name not in found
+        found.append(name if is_fine else f"tensor_{place}")
+    return tuple(found)
 
 
 def scheme_of(graph: fx.Graph) -> str:
@@ -57,9 +97,9 @@ def _is_in_int8(convolution: fx.Node) -> bool:
 
 
 def _is_int8(node: object) -> bool:
-    """Whether ``node`` is an int8 tensor in real numbers, also with a border."""
+    """Whether ``node`` is an int8 tensor in real numbers, also with a border or in another order."""
     assert isinstance(node, fx.Node)
-    if node.target in (aten.pad.default, aten.constant_pad_nd.default):
+    if node.target in _MOVING:
         return _is_int8(node.args[0])
     return node.target is DEQUANTIZE
 

@@ -63,8 +63,12 @@ class _Restoring:
             if node.op == "placeholder":
                 self.nodes[node] = self.graph.placeholder(node.name)
             elif node.op == "output":
-                (result,) = node.all_input_nodes
-                self.graph.output(self.nodes[result])
+                results = (
+                    [self.read(result) for result in node.args[0]]
+                    if isinstance(node.args[0], list | tuple)
+                    else [self.read(node.args[0])]
+                )
+                self.graph.output(results[0] if len(results) == 1 else tuple(results))
             elif node.op == "call_function":
                 self.nodes[node] = self.called(node)
         return fx.GraphModule(self.root, self.graph).eval()
@@ -156,6 +160,13 @@ def _any_convolution(arguments: list[Any]) -> nn.Module:
     return _convolution([*first, dilation, groups])
 
 
+def _linear(arguments: list[Any]) -> nn.Module:
+    """``linear(x, weight, bias)``."""
+    weight, bias = _tensors(arguments)
+    outputs, inputs = weight.shape
+    return _with_weights(nn.Linear(inputs, outputs, bias is not None), weight, bias)
+
+
 def _batch_norm(arguments: list[Any]) -> nn.Module:
     """``batch_norm(x, weight, bias, mean, variance, training, momentum, eps, cudnn_enabled)``."""
     _, weight, bias, mean, variance, training, momentum, eps = arguments[:8]
@@ -180,6 +191,7 @@ _MODULES: dict[Any, Callable[[list[Any]], nn.Module]] = {
     aten.conv2d.padding: _convolution,
     aten.conv_transpose2d.input: _transposed_convolution,
     aten.convolution.default: _any_convolution,
+    aten.linear.default: _linear,
     aten.batch_norm.default: _batch_norm,
     _DECOMPOSED_NORM: _decomposed_batch_norm,
 }

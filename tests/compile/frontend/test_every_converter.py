@@ -147,6 +147,7 @@ MOVES: dict[str, Function] = {
     "flatten": lambda x: x.flatten(1).unflatten(1, (4, 42)),
     "squeeze": lambda x: x[:, :1].squeeze(1).unsqueeze(2),
     "gather": lambda x: x.gather(1, torch.ones(1, 2, 6, 7, dtype=torch.int64)),
+    "embedding": lambda x: F.embedding(INDEX, DENSE) * x.sum(),
     "take": lambda x: torch.take(MATRIX, x.to(torch.int64)) + torch.take(x, INDEX - 2).sum(),
     "index": lambda x: x.index_select(1, INDEX) + x[:, INDEX],
     "index from behind": lambda x: x[:, torch.tensor([-1, 0])] + x[:, [-2, 1]],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from compile.networks.mqnet.network import MQNet
-from compile.networks.registry import network_named
+from compile.networks.network import Network
+from compile.networks.registry import find_network, network_named
 from compile.quantize.check_output import check_output
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms
@@ -61,6 +64,47 @@ def test_the_same_everywhere(net: MQNet) -> None:
 
     with pytest.raises(CheckpointError, match="makes the same value of every element"):
         check_output(NETWORK, Grey(), PHOTOS, "checkpoint w.safetensors")
+
+
+class Several(nn.Module):
+    """Numbers of a vector, and some that are always the same."""
+
+    def __init__(self, same: bool) -> None:
+        super().__init__()
+        self.same = same
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        anchors = torch.ones(1, 4)
+        return (x * 0, anchors) if self.same else (x, anchors)
+
+
+def _several(path: Path, same: bool) -> Network:
+    text = """
+import torch
+from test_check_output import Several
+
+def varied():
+    return Several(False).eval(), (torch.rand(1, 4),)
+
+def same():
+    return Several(True).eval(), (torch.rand(1, 4),)
+"""
+    path.write_text(text.replace("test_check_output", "several"))
+    return find_network(f"{path}:{'same' if same else 'varied'}", {})
+
+
+def test_constants_among_outputs_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "several.py").write_text(
+        "import torch\nfrom torch import Tensor, nn\n" + inspect.getsource(Several)
+    )
+    network = _several(tmp_path / "nets.py", same=False)
+    check_output(network, network.load(None), (), "network nets", (1, 4), "look at it")
+    assert caplog.messages == ["network nets makes the same value of every element of output_1"]
+    network = _several(tmp_path / "nets.py", same=True)
+    with pytest.raises(CheckpointError, match="network nets makes the same .* output: look at it$"):
+        check_output(network, network.load(None), (), "network nets", (1, 4), "look at it")
 
 
 def test_a_dead_tensor_is_not_scaled(net: MQNet) -> None:

@@ -47,6 +47,40 @@ def convolution(scope: Scope, step: Step) -> fx.Node:
     )
 
 
+def dense(scope: Scope, step: Step) -> fx.Node:
+    """Gemm or MatMul of rows and constant weights, [O, I] or [I, O], as a 1x1 convolution.
+
+    Raises:
+        MqnetError: rows are transposed or scaled, or weights are no matrix.
+    """
+    constant, values = scope.constant(step.input(1)), scope.numbers(step, 1)
+    is_plain = step.get("alpha", 1.0) == step.get("beta", 1.0) == 1 and not step.get("transA", 0)
+    if not is_plain or values.ndim != 2:
+        raise MqnetError(f"{step.name} is no product of rows and one matrix of constants")
+    turned = step.get("transB", 0)
+    weights = values if turned else values.T
+    data = scope.real(step.inputs[0])
+    if not isinstance(constant, QuantizedConstant):
+        weight = scope.builder.constant(torch.from_numpy(weights.astype(np.float32).copy()))
+        return scope.builder.call(aten.linear.default, data, weight, _bias(scope, step, None, None))
+    held = constant.values if turned else constant.values.T
+    axis = constant.axis if turned else 1 - constant.axis
+    scales, unit = _scales(step, QuantizedConstant(held, constant.scales, axis)), None
+    origin, output = scope.origin(step.inputs[0]), scope.result_quantized(step)
+    if origin is not None:
+        unit = origin.quantized.scale
+    if origin is not None and output is not None and unit is not None:
+        unit, scales = product_scales(unit, scales, output.scale)
+        data = scope.builder.dequantize(origin.node, origin.quantized.by(unit))
+    weight = scope.builder.weights(np.ascontiguousarray(held)[:, :, None, None], scales)
+    bias = _bias(scope, step, unit, scales)
+    rows = scope.builder.call(aten.reshape.default, data, [1, -1, 1, held.shape[1]])
+    rows = scope.builder.call(aten.permute.default, rows, [0, 3, 1, 2])
+    found = scope.builder.call(aten.conv2d.default, rows, weight, bias)
+    found = scope.builder.call(aten.permute.default, found, [0, 2, 3, 1])
+    return scope.builder.call(aten.reshape.default, found, [-1, held.shape[0]])
+
+
 def transposed_convolution(scope: Scope, step: Step) -> fx.Node:
     """ConvTranspose: NCHW, IOHW, in float."""
     weight = scope.numbers(step, 1).astype(np.float32)

@@ -16,6 +16,7 @@ from torch import fx
 from compile.networks.files.onnx.convolutions import (
     bordered,
     convolution,
+    dense,
     sides,
     transposed_convolution,
 )
@@ -250,10 +251,72 @@ def _leaky_relu(scope: Scope, step: Step) -> fx.Node:
     )
 
 
+def _reshape(scope: Scope, step: Step) -> fx.Node:
+    shape = [int(one) for one in scope.numbers(step, 1).ravel()]
+    if 0 in shape:
+        raise MqnetError(f"{step.name} is reshaped to {shape}: give the extents that are kept")
+    (data,) = _mover(scope, step, step.inputs[:1])
+    return scope.builder.call(aten.reshape.default, data, shape)
+
+
+def _flatten(scope: Scope, step: Step) -> fx.Node:
+    if step.get("axis", 1) != 1:
+        raise MqnetError(f"{step.name} is flattened from axis {step.get('axis')}: from 1 is taken")
+    (data,) = _mover(scope, step, step.inputs[:1])
+    return scope.builder.call(aten.flatten.using_ints, data, 1)
+
+
+def _transpose(scope: Scope, step: Step) -> fx.Node:
+    if step.get("perm") is None:
+        raise MqnetError(f"{step.name} is transposed without perm: give the order of its axes")
+    (data,) = _mover(scope, step, step.inputs[:1])
+    return scope.builder.call(aten.permute.default, data, list(step.get("perm")))
+
+
+def _axes(scope: Scope, step: Step) -> list[int]:
+    given = step.get("axes", scope.numbers(step, 1) if step.input(1) else None)
+    if given is None:
+        raise MqnetError(f"{step.name} says no axes: give them")
+    return [int(one) for one in given]
+
+
+def _squeeze(scope: Scope, step: Step) -> fx.Node:
+    (data,) = _mover(scope, step, step.inputs[:1])
+    return scope.builder.call(aten.squeeze.dims, data, _axes(scope, step))
+
+
+def _unsqueeze(scope: Scope, step: Step) -> fx.Node:
+    (node,) = _mover(scope, step, step.inputs[:1])
+    for axis in sorted(_axes(scope, step)):
+        node = scope.builder.call(aten.unsqueeze.default, node, axis)
+    return node
+
+
+def _softmax(scope: Scope, step: Step) -> fx.Node:
+    data = scope.real(step.inputs[0])
+    return scope.builder.call(aten.softmax.int, data, step.get("axis", -1))
+
+
+def _largest(scope: Scope, step: Step) -> fx.Node:
+    if step.get("select_last_index", 0):
+        raise MqnetError(f"{step.name} gives the last of the largest: the first is taken")
+    data, keeps = scope.real(step.inputs[0]), bool(step.get("keepdims", 1))
+    return scope.builder.call(aten.argmax.default, data, step.get("axis", 0), keeps)
+
+
+def _cast(scope: Scope, step: Step) -> fx.Node:
+    dtype = {1: torch.float32, 6: torch.int32, 7: torch.int64}.get(step.get("to"))
+    if dtype is None:
+        raise MqnetError(f"{step.name} casts to a type that is not taken: float, int32 or int64 is")
+    return scope.builder.call(aten.to.dtype, scope.real(step.inputs[0]), dtype)
+
+
 OPERATORS: dict[str, Callable[[Scope, Step], fx.Node | None]] = {
     "Add": _binary(aten.add.Tensor),
+    "ArgMax": _largest,
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
+    "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
     "Constant": _constant,
@@ -263,21 +326,29 @@ OPERATORS: dict[str, Callable[[Scope, Step], fx.Node | None]] = {
     "DequantizeLinear": _dequantize,
     "Div": _binary(aten.div.Tensor),
     "Exp": _unary(aten.exp.default),
+    "Flatten": _flatten,
+    "Gemm": dense,
     "GlobalAveragePool": _global_mean,
     "Identity": lambda scope, step: scope.real(step.inputs[0]),
     "InstanceNormalization": _instance_norm,
     "LeakyRelu": _leaky_relu,
     "Log": _unary(aten.log.default),
+    "MatMul": dense,
     "MaxPool": _max_pool,
     "Mul": _multiply,
     "Pad": _pad,
     "QuantizeLinear": _quantize,
     "ReduceMean": _mean,
     "Relu": _unary(aten.relu.default),
+    "Reshape": _reshape,
     "Resize": _resize,
     "Sigmoid": _unary(aten.sigmoid.default),
+    "Softmax": _softmax,
+    "Squeeze": _squeeze,
     "Sub": _binary(aten.sub.Tensor),
     "Tanh": _unary(aten.tanh.default),
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
     "Upsample": _resize,
 }
 """By the name of the format; what is not here is refused."""

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import fx
+import torch
+from torch import Tensor, fx
 
 from compile.networks.files.graph_builder import GraphBuilder, layer_path
-from compile.networks.files.network_file import NetworkFile, Size, check_input_range, scheme_of
+from compile.networks.files.network_file import (
+    NetworkFile,
+    check_input_range,
+    named_apart,
+    scheme_of,
+)
 from compile.networks.files.onnx.operators import OPERATORS
 from compile.networks.files.onnx.scope import Scope, Step, quantization
 from compile.networks.files.restore_modules import restore_modules
@@ -16,11 +22,17 @@ from compile.support.errors import MqnetError
 
 _DOMAINS = ("", "ai.onnx")
 _BYTES = ("uint8", "int8")
+_DTYPES = {"float": torch.float32, "uint8": torch.float32, "int8": torch.float32,
+           "int32": torch.int32, "int64": torch.int64}  # fmt: skip
+"""What is given and taken for tensors of the file: real numbers for bytes, which mean some."""
+
+_PICTURE = 4
+"""Axes of one."""
 
 
 def read_onnx(path: Path) -> NetworkFile:
-    """Read the network at ``path``, which takes one picture [1, C, H, W], float32 in [0, 1] or the
-    same quantized.
+    """Read the network at ``path``. One picture [1, C, H, W], float32 in [0, 1] or the same
+    quantized, is a photograph; all else are tensors.
 
     Raises:
         MqnetError: the file is damaged, or holds what is not taken: it names the node; or the
@@ -55,25 +67,33 @@ def _package() -> Any:
 
 def _read(onnx: Any, graph: Any) -> NetworkFile:
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in constants]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise MqnetError(
-            f"it has {len(inputs)} inputs and {len(graph.output)} outputs, and one picture is "
-            "taken and given"
-        )
-    (picture,) = inputs
-    channels, size, dtype = _picture(onnx, picture)
+    given = [one for one in graph.input if one.name not in constants]
+    if not given or not graph.output:
+        raise MqnetError(f"it has {len(given)} inputs and {len(graph.output)} outputs")
+    described = [_described(onnx, one, alone=len(given) == 1) for one in given]
     steps = [_step(onnx, node) for node in graph.node]
     builder = GraphBuilder()
-    scope = Scope(builder, constants, steps, graph.output[0].name)
-    if dtype in _BYTES:
-        _put_quantized(scope, picture.name)
-    else:
-        scope.put(picture.name, builder.picture)
+    names = tuple(one.name for one in graph.output)
+    scope = Scope(builder, constants, steps, names)
+    for one, (_, dtype, _) in zip(given, described, strict=True):
+        node = builder.input()
+        if dtype in _BYTES and _is_dequantized(scope, one.name):
+            _put_quantized(scope, one.name, node, len(given) == 1)
+        else:
+            scope.put(one.name, node)
     for step in steps:
         _convert(scope, step)
-    module = builder.finish(_result(scope, graph.output[0].name))
-    return NetworkFile(restore_modules(module), channels, size, scheme_of(module.graph))
+    builder.named("")
+    module = builder.finish([_result(scope, name) for name in names])
+    return NetworkFile(
+        restore_modules(module),
+        tuple(example for example, _, _ in described),
+        named_apart(one.name for one in given),
+        named_apart(names),
+        len(names) == 1 and len(graph.output[0].type.tensor_type.shape.dim) in (0, _PICTURE),
+        scheme_of(module.graph),
+        is_open=any(is_open for _, _, is_open in described),
+    )
 
 
 def _convert(scope: Scope, step: Step) -> None:
@@ -88,34 +108,41 @@ def _convert(scope: Scope, step: Step) -> None:
         scope.put(step.outputs[0], result)
 
 
-def _picture(onnx: Any, picture: Any) -> tuple[int, Size | None, str]:
-    """Channels, height and width, unless those are left open, and type of the input."""
-    kind = picture.type.tensor_type
+def _described(onnx: Any, given: Any, alone: bool) -> tuple[Tensor, str, bool]:
+    """An example of an input, its type in the file, and whether its height and width are open,
+    which those of a picture ``alone`` may be."""
+    kind = given.type.tensor_type
     names = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
     dtype: str = names[kind.elem_type]
     extents = [one.dim_value or one.dim_param or "?" for one in kind.shape.dim]
-    is_open = len(extents) == 4 and all(isinstance(one, str) for one in extents[2:])
-    is_fixed = len(extents) == 4 and all(isinstance(one, int) for one in extents[2:])
-    fits = (is_open or is_fixed) and extents[0] in (1, "?") or isinstance(extents[0], str)
-    if not fits or not isinstance(extents[1], int) or dtype not in ("float", *_BYTES):
+    fixed = [1 if place == 0 and isinstance(one, str) else one for place, one in enumerate(extents)]
+    is_open = alone and len(fixed) == _PICTURE and all(isinstance(one, str) for one in fixed[2:])
+    if is_open:
+        fixed[2:] = [1, 1]
+    several = len(fixed) == _PICTURE and fixed[0] != 1
+    if dtype not in _DTYPES or several or not all(isinstance(one, int) for one in fixed):
         shape = ", ".join(map(str, extents))
         raise MqnetError(
-            f"its input {picture.name} is {dtype} [{shape}]: export one that takes a picture, "
-            "float [1, C, H, W] in [0, 1]"
+            f"its input {given.name} is {dtype} [{shape}]: export one that takes float or integers "
+            "of fixed shapes and a batch of 1"
         )
-    size = (int(extents[2]), int(extents[3])) if is_fixed else None
-    return int(extents[1]), size, dtype
+    return torch.zeros(tuple(map(int, fixed)), dtype=_DTYPES[dtype]), dtype, is_open
 
 
-def _put_quantized(scope: Scope, name: str) -> None:
-    """The picture in bytes, by the scale of what reads it."""
+def _is_dequantized(scope: Scope, name: str) -> bool:
+    return any(one.kind == "DequantizeLinear" for one in scope.users.get(name, []))
+
+
+def _put_quantized(scope: Scope, name: str, node: fx.Node, is_picture: bool) -> None:
+    """The input in bytes, by the scale of what reads it."""
     readers = scope.users.get(name, [])
     meanings = {quantization(scope, one) for one in readers if one.kind == "DequantizeLinear"}
     if len(meanings) != 1 or any(one.kind != "DequantizeLinear" for one in readers):
         raise MqnetError(f"its input {name} is in bytes, whose one scale has to be known")
     (meaning,) = meanings
-    check_input_range(meaning)
-    scope.put_bytes(name, scope.builder.quantize(scope.builder.picture, meaning), meaning)
+    if is_picture:
+        check_input_range(meaning)
+    scope.put_bytes(name, scope.builder.quantize(node, meaning), meaning)
 
 
 def _result(scope: Scope, name: str) -> fx.Node:

@@ -80,14 +80,14 @@ class Scope:
         builder: GraphBuilder,
         constants: Mapping[str, NDArray],
         steps: list[Step],
-        output: str,
+        outputs: tuple[str, ...],
     ) -> None:
         self.builder = builder
         self.users: dict[str, list[Step]] = {}
         for step in steps:
             for name in step.inputs:
                 self.users.setdefault(name, []).append(step)
-        self._output = output
+        self._outputs = outputs
         self._constants: dict[str, NDArray | QuantizedConstant] = dict(constants)
         self._real: dict[str, fx.Node] = {}
         self._bytes: dict[str, Bytes] = {}
@@ -157,7 +157,7 @@ class Scope:
         """How the result of ``step`` is quantized, behind its ReLU or Clip; None where it is not,
         or is read otherwise too."""
         name = step.outputs[0]
-        while name != self._output and len(self.users.get(name, ())) == 1:
+        while name not in self._outputs and len(self.users.get(name, ())) == 1:
             (user,) = self.users[name]
             if user.kind == "QuantizeLinear":
                 return quantization(self, user)

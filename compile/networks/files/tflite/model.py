@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,12 +88,18 @@ class Operator:
 
 @dataclass(frozen=True)
 class TfliteModel:
-    """A model of one graph."""
+    """A model of one graph; ``names`` are what its signature calls inputs and outputs, by number,
+    where it has one."""
 
     tensors: list[TensorFacts]
     operators: list[Operator]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    names: Mapping[int, str]
+
+    def names_of(self, indices: tuple[int, ...]) -> list[str]:
+        """What a user calls tensors."""
+        return [self.names.get(index, self.tensors[index].name) for index in indices]
 
 
 def read_model(path: Path) -> TfliteModel:
@@ -159,8 +166,14 @@ def _read(known: Any, model: Any, content: bytes) -> TfliteModel:
                 code,
             )
         )
+    signatures = model.signatureDefs or []
+    entries = [one for each in signatures[:1] for one in (*each.inputs, *each.outputs)]
     return TfliteModel(
-        tensors, operators, tuple(map(int, graph.inputs)), tuple(map(int, graph.outputs))
+        tensors,
+        operators,
+        tuple(map(int, graph.inputs)),
+        tuple(map(int, graph.outputs)),
+        {int(one.tensorIndex): one.name.decode() for one in entries},
     )
 
 

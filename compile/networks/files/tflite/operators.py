@@ -16,7 +16,8 @@ from torch import fx
 from compile.networks.files.rounding import line_through, xnnpack_rescale
 from compile.networks.files.tflite import arithmetic, convolutions, moving, tables, windows
 from compile.networks.files.tflite.model import Operator
-from compile.networks.files.tflite.scope import Scope
+from compile.networks.files.tflite.scope import Scope, nchw_axis, nhwc
+from compile.support.errors import MqnetError
 
 aten = torch.ops.aten
 
@@ -47,6 +48,32 @@ def _dequantize(scope: Scope, operator: Operator) -> fx.Node | None:
     return None
 
 
+def _largest(scope: Scope, operator: Operator) -> fx.Node:
+    """ARG_MAX: the first of the largest along an axis."""
+    data, output = operator.inputs[0], scope.tensors[operator.outputs[0]]
+    shape = scope.tensors[data].shape
+    axis = moving.integers(scope, operator, 1)[0] % len(shape)
+    kept = list(nhwc(shape))
+    kept[axis + 4 - len(shape)] = 1
+    place = scope.builder.call(
+        aten.argmax.default, scope.real(data), nchw_axis(axis, len(shape)), True
+    )
+    if output.dtype == "INT32":
+        place = scope.builder.call(aten.to.dtype, place, torch.int32)
+    return moving.shaped(scope, place, tuple(kept), nhwc(output.shape))
+
+
+def _cast(scope: Scope, operator: Operator) -> fx.Node:
+    """CAST, of numbers that mean themselves."""
+    data, output = (scope.tensors[one] for one in (operator.inputs[0], operator.outputs[0]))
+    if data.dtype not in _CASTS or output.dtype not in _CASTS:
+        raise MqnetError(f"{output.name} casts {data.dtype} to {output.dtype}: quantize instead")
+    return scope.builder.call(aten.to.dtype, scope.real(operator.inputs[0]), _CASTS[output.dtype])
+
+
+_CASTS = {"FLOAT32": torch.float32, "INT32": torch.int32, "INT64": torch.int64}
+
+
 def _unary(function: Any) -> Callable[[Scope, Operator], fx.Node]:
     """A function that LiteRT and PyTorch round alike."""
 
@@ -59,7 +86,9 @@ def _unary(function: Any) -> Callable[[Scope, Operator], fx.Node]:
 OPERATORS: dict[str, Callable[[Scope, Operator], fx.Node | None]] = {
     "ABS": tables.function(aten.abs.default),
     "ADD": arithmetic.add,
+    "ARG_MAX": _largest,
     "AVERAGE_POOL_2D": windows.average_pool,
+    "CAST": _cast,
     "CONCATENATION": moving.concat,
     "CONV_2D": convolutions.convolution,
     "DEPTHWISE_CONV_2D": convolutions.depthwise,

@@ -87,15 +87,72 @@ def test_quantized_program_keeps_its_scales(
 
 
 class Two(nn.Module):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
+    """A picture's features and an index to a dictionary of tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.dense = nn.Conv2d(6, 8, 3, padding=1), nn.Linear(8, 5)
+        self.places = nn.Embedding(4, 8)
+
+    def forward(self, pair: Tensor, place: Tensor) -> dict[str, Tensor]:
+        features = torch.relu(self.conv(pair)).mean((2, 3)) + self.places(place)
+        values = self.dense(features)
+        return {"values": values, "best": values.argmax(1)}
+
+
+def two() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    torch.manual_seed(0)
+    return Two().eval(), (torch.rand(1, 6, 8, 12), torch.tensor([2]))
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8"])
+def test_tensors_by_name(tmp_path: Path, scheme: str) -> None:
+    net, inputs = two()
+    path = saved(torch.export.export(net, inputs), tmp_path / "net.pt2")
+    names = "pair", "place"
+    for number in range(3):
+        sample = torch.rand(1, 6, 8, 12), torch.tensor([number])
+        arrays = {name: one.numpy() for name, one in zip(names, sample, strict=True)}
+        np.savez(tmp_path / f"sample{number}.npz", **arrays)
+    network = find_network(str(path), {"calibrate": str(tmp_path) if scheme == "int8" else None})
+    assert not network.takes_photographs and not network.makes_pictures
+    assert (network.input_names, network.output_names) == (names, ("values", "best"))
+    compiled = Compiled(network, scheme)
+    values, best = compiled.run_tensors(*(one.numpy() for one in inputs))
+    with torch.no_grad():
+        expected = net(*inputs)
+    apart = 1e-6 if scheme == "fp32" else 0.05
+    np.testing.assert_allclose(values, expected["values"].numpy(), atol=apart)
+    np.testing.assert_array_equal(best, values.argmax(1))
+    assert best.dtype == np.int64
+
+
+def test_calibration_tensors_that_do_not_fit(tmp_path: Path) -> None:
+    net, inputs = two()
+    path, folder = saved(torch.export.export(net, inputs), tmp_path / "net.pt2"), tmp_path / "npz"
+    network = find_network(str(path), {"calibrate": str(folder)})
+    with pytest.raises(MqnetError, match=r"calibrate .*npz is no folder: give one"):
+        network.calibration_tensors()
+    folder.mkdir()
+    with pytest.raises(MqnetError, match=r"holds no .npz file with pair, place"):
+        network.calibration_tensors()
+    np.savez(folder / "a.npz", pair=inputs[0].numpy(), place=np.array([1], np.int32))
+    with pytest.raises(MqnetError, match=r"a.npz has torch.int32 \[1\] for place: give"):
+        network.calibration_tensors()
+    (folder / "a.npz").write_bytes(b"nothing")
+    with pytest.raises(MqnetError, match=r"a.npz cannot be read"):
+        network.calibration_tensors()
+    with pytest.raises(MqnetError, match=r"a folder of files of its tensors \(.npz\)"):
+        find_network(str(path), {}).check_scheme("int8", True)
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: torch.export.export(Two(), (torch.rand(1, 3, 8, 8),) * 2), "takes 2 inputs"),
-        (lambda: torch.export.export(nn.Linear(3, 3), (torch.rand(1, 3),)), r"float32 \[1, 3\]"),
+        (
+            lambda: torch.export.export(nn.Conv2d(3, 3, 1), (torch.rand(2, 3, 8, 8),)),
+            r"input torch.float32 \[2, 3, 8, 8\]",
+        ),
         (
             lambda: torch.export.export(
                 nn.Conv2d(3, 3, 1),
@@ -115,7 +172,7 @@ class Two(nn.Module):
             "evaluation mode",
         ),
     ],
-    ids=["two inputs", "vectors", "dynamic", "double", "training"],
+    ids=["batch", "dynamic", "double", "training"],
 )
 def test_what_is_refused(tmp_path: Path, make: object, said: str) -> None:
     path = saved(make(), tmp_path / "net.pt2")

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
-from onnx_files import IMAGE, SHAPE, SIDE, OnnxFile, run_onnx
+from onnx_files import IMAGE, SIDE, OnnxFile, run_onnx
 
 from bench.peers.peer_files import peer_file
 from compile.networks.files.onnx.read_onnx import read_onnx
@@ -99,10 +99,6 @@ def _add(model: onnx.ModelProto, kind: str, domain: str = "") -> None:
         model.opset_import.append(helper.make_opsetid(domain, 1))
 
 
-def _second_input(model: onnx.ModelProto) -> None:
-    model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, SHAPE))
-
-
 def _batch(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
 
@@ -136,7 +132,6 @@ def _asymmetric(model: onnx.ModelProto) -> None:
             lambda model: _add(model, "Gelu", "com.microsoft"),
             r"op com.microsoft.Gelu \(layer/mine\) is of a tool's own",
         ),
-        (_second_input, "it has 2 inputs and 1 outputs"),
         (_batch, r"picture is float \[2, 3, 16, 16\]"),
         (_half_open, r"picture is float \[1, 3, rows, 16\]"),
         (_doubles, r"picture is double"),

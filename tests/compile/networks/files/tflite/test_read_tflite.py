@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
+from quantized_files import Compiled
 from tflite_cases import SHAPE, convolution, write_case
 from tflite_files import TfliteFile, run_litert
 
 from bench.peers.peer_files import litert_name, peer_file
 from compile.networks.files.tflite.read_tflite import read_tflite
+from compile.networks.registry import find_network
 from compile.support.errors import MqnetError
 
 
@@ -74,10 +77,10 @@ def _file(
     [
         (_file("CUSTOM"), "layer/part1 is computed by the custom op Mine"),
         (_file("COS", "float32"), r"op COS \(layer/part1\) is not known: write it with other"),
-        (_file("RELU", "int16"), "its input is INT16"),
+        (_file("RELU", "int16"), "its input layer/part0 is INT16"),
         (_file("RELU", "uint8", zero_point=0), r"op RELU \(layer/part1\) has UINT8 numbers"),
-        (_file("RELU", "int8", (2, 8, 8, 3)), r"its input is INT8 \[2, 8, 8, 3\]"),
-        (_file("RELU", "int8", (16, 3)), r"its input is INT8 \[16, 3\]"),
+        (_file("RELU", "int8", (2, 8, 8, 3)), r"layer/part0 is INT8 \[2, 8, 8, 3\]"),
+        (_file("RELU", "int8", (1, 2, 8, 8, 3)), r"layer/part0 is INT8 \[1, 2, 8, 8, 3\]"),
     ],
 )
 def test_what_is_refused(file: TfliteFile, said: str, tmp_path: Path) -> None:
@@ -105,3 +108,40 @@ def test_weights_with_zero_points_are_refused(tmp_path: Path) -> None:
     output = convolution(file, data, np.random.default_rng(0))
     file.tensors[1].quantization.zeroPoint[3] = 5
     refused(file.write(tmp_path / "net.tflite", [data], [output]), "have zero points")
+
+
+def test_tensors_in_the_files_order(tmp_path: Path) -> None:
+    """Two inputs, of bytes and of rows, and three outputs, of which one is in integers."""
+    rng, file = np.random.default_rng(0), TfliteFile()
+    data = file.tensor((1, 16, 16, 6), "int8", 0.02, 5)
+    rows = file.tensor((4, 8), "float32")
+    features = convolution(file, data, rng)
+    axes = file.tensor((1,), "int32", values=np.array([3], np.int32))
+    best = file.operator(
+        "ARG_MAX", [features, axes], file.tensor((1, 16, 16), "int64"), "ArgMaxOptions",
+        outputType=4,
+    )  # fmt: skip
+    doubled = file.tensor((4, 8), "float32")
+    file.operator("ADD", [rows, rows], doubled, "AddOptions")
+    path = file.write(tmp_path / "net.tflite", [data, rows], [features, doubled, best])
+    network = find_network(str(path), {})
+    assert not network.takes_photographs and not network.makes_pictures
+    assert len(network.input_names) == 2 and len(network.output_names) == 3
+    given = rng.integers(-128, 128, (1, 16, 16, 6), dtype=np.int8)
+    matrix = rng.normal(size=(4, 8)).astype(np.float32)
+    real = (given.astype(np.float32) - 5) * np.float32(0.02)
+    found = Compiled(network, "int8").run_tensors(real, matrix)
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    for one, value in zip(interpreter.get_input_details(), (given, matrix), strict=True):
+        interpreter.set_tensor(one["index"], value)
+    interpreter.invoke()
+    bytes_, twice, places = (
+        interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()
+    )
+    q = file.tensors[features].quantization
+    np.testing.assert_array_equal(
+        np.rint(found[0] / q.scale[0]).astype(int) + q.zeroPoint[0], bytes_
+    )
+    np.testing.assert_array_equal(found[1], twice)
+    np.testing.assert_array_equal(found[2], places)
