@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from compile.frontend.check_program import check_program
+from compile.frontend.close_builder import close_builder
 from compile.frontend.converters import CONVERTERS
 from compile.frontend.name_layers import name_layers
 from compile.frontend.node_origin import module_of
@@ -36,8 +37,10 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
             custom_convert_map=CONVERTERS,
         )
     except GraphError:
+        close_builder(importer.block_builder)
         raise
     except Exception as error:  # Of one of TVM's converters, which do not say of which operator.
+        close_builder(importer.block_builder)
         done = [node for node in program.graph.nodes if node in importer.env]
         raise GraphError(
             f"an operator behind {done[-1].name} in {module_of(done[-1])} cannot be imported "

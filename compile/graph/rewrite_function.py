@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import tvm
 from tvm import relax
 
+from compile.frontend.close_builder import close_builder
 from compile.graph.constants import definitions_of
 from compile.graph.layers import Layers, label_calls, layers_of
 
@@ -47,6 +48,13 @@ class FunctionRewriter:
 
     def rewrite(self) -> tuple[relax.Function, tvm.IRModule]:
         """The new function, and the module with the kernels that it calls."""
+        try:
+            return self._rewritten()
+        except Exception:
+            close_builder(self.builder)
+            raise
+
+    def _rewritten(self) -> tuple[relax.Function, tvm.IRModule]:
         function = self.function
         layers: dict[relax.Var, Layers] = {}
         with self.builder.function("rewritten", list(function.params)):

@@ -227,13 +227,16 @@ class _Partition:
         reached = self.regions.ancestors([output], lambda var: False)
         if any(self.regions.is_quantized(var) for var in reached):
             return (
-                "main has no int8 backbone: only its input is quantized, every op behind it is "
-                "float; quantize the activations of its first layers"
+                "nothing of the network is computed in int8: only its input is quantized, and all "
+                "that reads it is in float; let its first layers be int8, or choose the scheme fp32"
             )
-        why = "none of its quantized activations reaches the output"
+        why = "none of its int8 activations reaches the output"
         if not any(self.regions.is_quantized(var) for var in self.definitions):
-            why = "it has no quantized activation; choose a scheme with an int8 backbone"
-        return f"main has no precision boundary: {why}"
+            why = "it has no int8 activation"
+        return (
+            f"nothing of the network is computed in int8, so it has no precision boundary: {why}; "
+            "choose another scheme or recipe, such as mixed, or fp32 for all of it"
+        )
 
     def _find_params(self, part: _Part) -> None:
         """Set what ``part`` takes, and add it to the results of the parts that give it."""

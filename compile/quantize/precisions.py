@@ -23,10 +23,10 @@ def precisions_of(parts: Parts, scheme: Scheme, root: str) -> dict[Node, Precisi
 
 
 def check_rules(parts: Parts, scheme: Scheme, root: str) -> None:
-    """Raise where a rule of ``scheme`` is of no operation.
+    """Raise where a rule of ``scheme`` is of no operation, or its rules leave none in int8.
 
     Raises:
-        MqnetError: it names the rule, and what there is.
+        MqnetError: it names the rule, and what there is; or says what to choose.
     """
     for number, rule in enumerate(scheme.rules, start=1):
         if _nodes_of(rule, parts, root):
@@ -37,6 +37,13 @@ def check_rules(parts: Parts, scheme: Scheme, root: str) -> None:
             f"rule {number} of the recipe (modules {rule.modules!r}, operations "
             f"{list(rule.operations)}) is of no operation: the network has modules "
             f"{', '.join(paths)} and operations {', '.join(names)}"
+        )
+    if not scheme.rules or not scheme.calibrates:
+        return
+    if Precision.INT8 not in precisions_of(parts, scheme, root).values():
+        raise MqnetError(
+            f"the recipe leaves no operation of scheme {scheme.name} in int8: take a rule out, or "
+            "name a scheme without int8 activations in it, such as fp32 or w8a32"
         )
 
 

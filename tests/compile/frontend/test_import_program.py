@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -224,3 +226,17 @@ def test_instance_norm_keeps_its_epsilon(epsilon: float, affine: bool) -> None:
     machine = relax.VirtualMachine(tvm.compile(import_program(export(norm)), "llvm"), tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(x.numpy())).numpy()
     np.testing.assert_allclose(found, norm(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_refusal_is_all_that_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    """Not also, by TVM, that a builder was dropped with an open block."""
+
+    class Indexed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[torch.tensor([0, 1]), torch.tensor([1, 0])] + x.sum()
+
+    program = torch.export.export(Indexed().eval(), (torch.rand(3, 3),))
+    with pytest.raises(GraphError, match="indexing by several tensors"):
+        import_program(program)
+    gc.collect()
+    assert "BlockBuilder" not in capfd.readouterr().err

@@ -261,14 +261,14 @@ class DeadEnd:
 @pytest.mark.parametrize(
     ("module", "why"),
     [
-        (Float, "it has no quantized activation; choose a scheme with an int8 backbone"),
-        (WeightsOnly, "it has no quantized activation; choose a scheme with an int8 backbone"),
-        (InputOnly, "only its input is quantized, every op behind it is float"),
-        (DeadEnd, "none of its quantized activations reaches the output"),
+        (Float, "it has no int8 activation; choose another scheme or recipe"),
+        (WeightsOnly, "it has no int8 activation; choose another scheme or recipe"),
+        (InputOnly, "only its input is quantized, and all that reads it is in float"),
+        (DeadEnd, "none of its int8 activations reaches the output"),
     ],
     ids=["float", "weights-only", "input-only", "dead-end"],
 )
 def test_graph_without_a_boundary_says_why(module, why: str) -> None:
     with pytest.raises(GraphError, match=why) as caught:
         PartitionPrecision()(module)
-    assert "main has no " in str(caught.value)
+    assert "nothing of the network is computed in int8" in str(caught.value)

@@ -106,6 +106,13 @@ def test_a_rule_of_nothing(tmp_path: Path) -> None:
             quantized(tmp_path / "r.toml", f'[[rule]]\n{rule}\nprecision = "float"\n')
 
 
+@pytest.mark.parametrize("precision", ["float", "weight-only"])
+def test_rules_that_leave_nothing_in_int8(tmp_path: Path, precision: str) -> None:
+    said = "leaves no operation of scheme mixed in int8: take a rule out, or .* fp32 or w8a32"
+    with pytest.raises(MqnetError, match=said):
+        quantized(tmp_path / "r.toml", f'[[rule]]\nprecision = "{precision}"\n')
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
