@@ -11,10 +11,10 @@ from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from compile.frontend.check_program import check_program
-from compile.frontend.close_builder import close_builder
 from compile.frontend.converters import CONVERTERS
 from compile.frontend.name_layers import name_layers
 from compile.frontend.node_origin import module_of
+from compile.graph.close_builder import close_builder
 from compile.support.errors import GraphError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import tvm
 from tvm import relax
 
-from compile.frontend.close_builder import close_builder
+from compile.graph.close_builder import close_builder
 from compile.graph.constants import definitions_of
 from compile.graph.layers import Layers, label_calls, layers_of
 

@@ -97,7 +97,7 @@ def _is_in_int8(convolution: fx.Node) -> bool:
 
 
 def _is_int8(node: object) -> bool:
-    """Whether ``node`` is an int8 tensor in real numbers, also with a border or in another order."""
+    """Whether ``node`` is an int8 tensor in real numbers, also with a border or reordered."""
     assert isinstance(node, fx.Node)
     if node.target in _MOVING:
         return _is_int8(node.args[0])

@@ -277,9 +277,9 @@ class InputOnly(nn.Module):
 @pytest.mark.parametrize(
     ("network", "why"),
     [
-        (Residual, "it has no quantized activation; choose a scheme with an int8 backbone"),
-        (WeightsOnly, "it has no quantized activation; choose a scheme with an int8 backbone"),
-        (InputOnly, "only its input is quantized, every op behind it is float"),
+        (Residual, "it has no int8 activation; choose another scheme"),
+        (WeightsOnly, "it has no int8 activation; choose another scheme"),
+        (InputOnly, "only its input is quantized, and all that reads it is in float"),
     ],
 )
 def test_network_without_a_boundary_says_why(network: type[nn.Module], why: str) -> None:
