@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from reference import ops
 from reference.functions import UNARY
 from reference.ops import Affine
+from reference.rules import RULES, NoRule, Rules, affine_of, name_of
 
 _MOVERS = {"permute.default": [0, 3, 1, 2]}
 #: Numbers in another order, or fewer of them: torch's own operators say where they go.
@@ -66,11 +67,7 @@ def run_backbone(
     return _Runner(program, image, given, starts).run()
 
 
-class _NoRule(Exception):
-    """A quantized tensor is not computed from quantized tensors by one of the rules."""
-
-
-class _Runner:
+class _Runner(Rules):
     def __init__(
         self,
         program: ExportedProgram,
@@ -89,10 +86,10 @@ class _Runner:
     def run(self) -> BackboneRun:
         started = set()
         for node in self.graph.nodes:
-            if _name(node) == "quantize_per_tensor.default":
+            if name_of(node) == "quantize_per_tensor.default":
                 try:
                     self.tensors[node.name] = self._quantized(node)
-                except _NoRule:
+                except NoRule:
                     if self.starts:
                         self.tensors[node.name] = self.starts.pop(0)
                         started.add(node.name)
@@ -115,48 +112,48 @@ class _Runner:
 
     def _quantized(self, node: Node) -> NDArray[np.int8]:
         """int8 NHWC of a quantize ``node``."""
-        output = _affine(node)
+        output = affine_of(node)
         table = self._table(node.args[0], output)
         if table is not None:
             return table
-        if _name(node.args[0]) in _REARRANGING:
+        if name_of(node.args[0]) in _REARRANGING:
             return self._rearranged(node.args[0], output)
         source, low, high = node.args[0], ops.INT8_MIN, ops.INT8_MAX
-        while _name(source) in _ACTIVATIONS:
+        while name_of(source) in _ACTIVATIONS:
             lower, upper = _limits(source, output)
             low, high = max(low, lower), min(high, upper)
             source = source.args[0]
-        rule = _RULES.get(_name(source))
+        rule = RULES.get(name_of(source))
         if rule is None:
-            raise _NoRule
+            raise NoRule
         return rule(self, source, output, low, high)
 
     def _table(self, node: Node, output: Affine) -> NDArray[np.int8] | None:
         """The result of a chain of unary ops on 8-bit numbers, or None where it is none."""
         chain = []
-        while _name(node) in UNARY and self._is_unary(node):
+        while name_of(node) in UNARY and self._is_unary(node):
             chain.append(node)
             node = node.args[0]
-        if _name(node) == "dequantize_per_tensor.default":
-            data, parameters = self._operand(node)
+        if name_of(node) == "dequantize_per_tensor.default":
+            data, parameters = self.operand(node)
             real = ops.dequantize(np.arange(-128, 128), parameters)
-        elif _name(node) in _MOVERS and node.args[0].name == self.image_name:
-            assert list(node.args[1]) == _MOVERS[_name(node)], "the image is not NHWC"
+        elif name_of(node) in _MOVERS and node.args[0].name == self.image_name:
+            assert list(node.args[1]) == _MOVERS[name_of(node)], "the image is not NHWC"
             data, real = self.image, np.arange(256).astype(np.float32)
         else:
             return None
         for call in reversed(chain):
             others = [self._other(call, arg, real) for arg in call.args[1:]]
-            real = UNARY[_name(call)](real, *others, **call.kwargs).astype(np.float32)
+            real = UNARY[name_of(call)](real, *others, **call.kwargs).astype(np.float32)
         return ops.look_up(data, ops.quantize(real, output))
 
     def _rearranged(self, node: Node, output: Affine) -> NDArray[np.int8]:
         """What a chain of operators that compute nothing makes; bytes stay as they are."""
         chain = []
-        while _name(node) in _REARRANGING:
+        while name_of(node) in _REARRANGING:
             chain.append(node)
             node = node.args[0]
-        numbers, parameters = self._operand(node)
+        numbers, parameters = self.operand(node)
         assert parameters == output
         tensor = torch.from_numpy(numbers)
         tensor = tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
@@ -182,205 +179,10 @@ class _Runner:
         assert constant.shape in ((1, constant.size, 1, 1), (constant.size,))
         return constant.reshape(-1, 1)
 
-    def _operand(self, node: Node) -> tuple[NDArray[np.int8], Affine]:
-        """The numbers behind a dequantize ``node`` and what they mean."""
-        if _name(node) != "dequantize_per_tensor.default":
-            raise _NoRule
-        if node.args[0].name not in self.tensors:
-            raise _NoRule
-        return self.given[node.args[0].name], _affine(node)
-
-    def _weight(self, node: Node) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """OIHW int8 and float32 [O] behind a dequantize_per_channel ``node``."""
-        if _name(node) != "dequantize_per_channel.default":
-            raise _NoRule
-        weight, scale, zero_point = (self.constants[arg.name] for arg in node.args[:3])
-        assert not zero_point.any() and node.args[3] == 0, "weights are not symmetric per channel"
-        return weight, scale.astype(np.float32)
-
-    def _conv2d(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, weight, bias, stride, padding, dilation, groups = (
-            node.args + (None, [1, 1], [0, 0], [1, 1], 1)[len(node.args) - 2 :]
-        )
-        border = [0, 0, 0, 0]
-        if _name(data) == "pad.default":
-            data, (left, right, top, bottom), mode, value = (*data.args, "constant", 0)[:4]
-            assert mode == "constant" and not value, "a border that is not of zeros"
-            border = [top, left, bottom, right]
-        numbers, parameters = self._operand(data)
-        weight, weight_scale = self._weight(weight)
-        bias = np.zeros(len(weight), np.float32) if bias is None else self.constants[bias.name]
-        accumulator = ops.conv2d(
-            numbers,
-            parameters.zero_point,
-            weight,
-            ops.conv_bias(bias, parameters.scale, weight_scale),
-            tuple(stride),
-            tuple(np.array([*padding, *padding]) + border),
-            groups=groups,
-            dilation=tuple(dilation),
-        )
-        multiplier = ops.conv_multiplier(parameters.scale, weight_scale, output.scale)
-        return ops.requantize(accumulator, multiplier, output.zero_point, low, high)
-
-    def _add(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        (a, left), (b, right) = (self._term(arg) for arg in node.args)
-        sign = -1 if _name(node) == "sub.Tensor" else 1
-        multipliers = ops.add_multipliers(left.scale, sign * right.scale, output.scale)
-        zero_points = left.zero_point, right.zero_point
-        return ops.add(
-            a, zero_points[0], b, zero_points[1], multipliers, output.zero_point, low, high
-        )
-
-    def _multiply(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        (a, left), (b, right) = (self._operand(arg) for arg in node.args)
-        multiplier = ops.multiply_multiplier(left.scale, right.scale, output.scale)
-        zero_points = left.zero_point, right.zero_point
-        return ops.multiply(
-            a, zero_points[0], b, zero_points[1], multiplier, output.zero_point, low, high
-        )
-
-    def _average_pool(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, kernel, stride, padding, _, counts, divisor = (
-            node.args + ([], [0, 0], False, True, None)[len(node.args) - 2 :]
-        )
-        assert divisor is None
-        numbers, parameters = self._operand(data)
-        kernel, padding = np.broadcast_to(kernel, 2), np.broadcast_to(padding, 2)
-        stride = np.broadcast_to(stride or kernel, 2)
-        end = _needed_padding(node, numbers, kernel, stride, padding)
-        assert not (counts and padding.any() and (end > padding).any())
-        return ops.average_pool(
-            numbers,
-            parameters.zero_point,
-            tuple(kernel),
-            tuple(stride),
-            (*padding, *end),
-            (parameters.scale, output.scale),
-            output.zero_point,
-            counts and bool(padding.any()),
-            low,
-            high,
-        )
-
-    def _term(self, node: Node) -> tuple[NDArray[np.int8], Affine]:
-        """An operand of an add, with the number that it is multiplied by in its scale."""
-        if _name(node) != "mul.Tensor" or isinstance(node.args[1], Node):
-            return self._operand(node)
-        numbers, parameters = self._operand(node.args[0])
-        return numbers, Affine(parameters.scale * np.float32(node.args[1]), parameters.zero_point)
-
-    def _mean(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, parameters = self._operand(node.args[0])
-        size = tuple(node.meta["val"].shape[2:])
-        if size != (1, 1):
-            kernel = tuple(extent // n for extent, n in zip(data.shape[1:3], size, strict=True))
-            scales = parameters.scale, output.scale
-            return ops.average_pool(
-                data,
-                *(parameters.zero_point, kernel, kernel, (0, 0, 0, 0), scales),
-                *(output.zero_point, True, low, high),
-            )
-        pixels = data.shape[1] * data.shape[2]
-        multiplier = ops.mean_multiplier(parameters.scale, output.scale, pixels)
-        return ops.mean(data, parameters.zero_point, multiplier, output.zero_point, low, high)
-
-    def _upsample(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, parameters = self._operand(node.args[0])
-        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        return ops.resize_nearest(data, tuple(node.meta["val"].shape[2:]))
-
-    def _concat(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        parts, parameters = zip(*(self._operand(arg) for arg in node.args[0]), strict=True)
-        assert set(parameters) == {output} and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        assert node.args[1] == 1, "concat is not along the channels"
-        return ops.concat(*parts)
-
-    def _max_pool(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, kernel, stride, padding, dilation, _ = (
-            node.args + ([], [0, 0], [1, 1], False)[len(node.args) - 2 :]
-        )
-        numbers, parameters = self._operand(data)
-        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        assert set(dilation) == {1}, "dilated"
-        stride = stride or kernel
-        end = _needed_padding(node, numbers, kernel, stride, padding)
-        return ops.max_pool(numbers, tuple(kernel), tuple(stride), (*padding, *end))
-
-    def _pixel_shuffle(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        numbers, parameters = self._operand(node.args[0])
-        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        return ops.pixel_shuffle(numbers, node.args[1])
-
-    def _bilinear(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, _, align_corners, _ = node.args
-        numbers, parameters = self._operand(data)
-        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        return ops.resize_bilinear(numbers, tuple(node.meta["val"].shape[2:]), align_corners)
-
-    def _channel_maximum(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, axes, keepdim = node.args
-        numbers, parameters = self._operand(data)
-        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        assert axes == [1] and keepdim
-        return ops.channel_maximum(numbers)
-
-    def _mean_over(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, axes, keepdim = node.args
-        numbers, parameters = self._operand(data)
-        assert keepdim and axes in ([1], [2, 3])
-        count = numbers.shape[3] if axes == [1] else numbers.shape[1] * numbers.shape[2]
-        multiplier = ops.mean_multiplier(parameters.scale, output.scale, count)
-        rule = ops.channel_mean if axes == [1] else ops.mean
-        return rule(numbers, parameters.zero_point, multiplier, output.zero_point, low, high)
-
-    def _pad(self, node: Node, output: Affine, low: int, high: int) -> NDArray[np.int8]:
-        data, (left, right, top, bottom), mode = (*node.args, "constant")[:3]
-        numbers, parameters = self._operand(data)
-        assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        return ops.border(numbers, (top, left, bottom, right), mode)
-
-
-_RULES = {
-    "conv2d.default": _Runner._conv2d,
-    "add.Tensor": _Runner._add,
-    "sub.Tensor": _Runner._add,
-    "mul.Tensor": _Runner._multiply,
-    "avg_pool2d.default": _Runner._average_pool,
-    "adaptive_avg_pool2d.default": _Runner._mean,
-    "upsample_nearest2d.vec": _Runner._upsample,
-    "cat.default": _Runner._concat,
-    "max_pool2d.default": _Runner._max_pool,
-    "upsample_bilinear2d.vec": _Runner._bilinear,
-    "amax.default": _Runner._channel_maximum,
-    "mean.dim": _Runner._mean_over,
-    "pad.default": _Runner._pad,
-    "pixel_shuffle.default": _Runner._pixel_shuffle,
-}
-
-
-def _name(node: Node) -> str:
-    """The operator's; what writes over its operand is called like what does not."""
-    return getattr(node.target, "__name__", "").replace("_.", ".")
-
-
-def _needed_padding(
-    node: Node, data: NDArray, kernel: ArrayLike, stride: ArrayLike, padding: ArrayLike
-) -> NDArray:
-    """(bottom, right): what PyTorch's size, which may be rounded up, needs."""
-    reach = (np.array(node.meta["val"].shape[2:]) - 1) * stride + kernel
-    return np.maximum(padding, reach - data.shape[1:3] - padding)
-
-
-def _affine(node: Node) -> Affine:
-    _, scale, zero_point, low, high, dtype = node.args
-    assert (low, high, dtype) == (ops.INT8_MIN, ops.INT8_MAX, torch.int8)
-    return Affine(np.float32(scale), zero_point)
-
 
 def _limits(activation: Node, output: Affine) -> tuple[int, int]:
     """The least and the greatest int8 number that an ``activation`` lets through."""
-    if _name(activation) == "relu.default":
+    if name_of(activation) == "relu.default":
         return int(ops.quantize(0.0, output)), ops.INT8_MAX
     low, high = activation.args[1:3]
     return int(ops.quantize(low, output)), int(ops.quantize(high, output))
