@@ -29,9 +29,9 @@ from bench.session.run_file import RunFile
 from compile.artefact.compatibility import TargetNeeds
 from compile.artefact.reader import Artefact, check_runs_here, open_artefact
 from compile.build_request import parse_size
-from compile.networks.mqnet.run_pytorch import run_on_frame
 from compile.networks.network import Network
 from compile.networks.registry import MQNET, built_network, find_network
+from compile.networks.run_module import run_on_frame
 from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
 from compile.support.errors import MqnetError, TargetError

@@ -17,8 +17,8 @@ from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest
 from compile.imaging.decode_hdr import mu_law
 from compile.imaging.metrics import psnr
-from compile.networks.mqnet.run_pytorch import run_module
 from compile.networks.registry import network_named
+from compile.networks.run_module import run_module
 from compile.support.build_cache import user_cache
 from compile.support.progress import Progress
 from compile.training.held_out import SIZE

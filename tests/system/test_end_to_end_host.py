@@ -19,7 +19,7 @@ from tvm.relax.expr_functor import PyExprVisitor, visitor
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.metrics import psnr
-from compile.networks.mqnet.run_pytorch import run_module
+from compile.networks.run_module import run_module
 from compile.pipeline import PipelineOptions, plan_network
 from device.runtime.run_artefact import Session
 from targets.load_target import load_target

@@ -9,7 +9,7 @@ from photographs import PHOTOS, scaled
 
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
 from compile.imaging.metrics import psnr
-from compile.networks.mqnet.run_pytorch import run_module
+from compile.networks.run_module import run_module
 from device.runtime.run_artefact import Session
 
 

@@ -24,7 +24,7 @@ from compile.imaging.metrics import psnr
 from compile.imaging.read_photo import read_photo
 from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.checkpoints import load_checkpoint
-from compile.networks.mqnet.run_pytorch import run_module
+from compile.networks.run_module import run_module
 from compile.support.frame import frame_of
 from compile.support.outcome import WorkerError
 
