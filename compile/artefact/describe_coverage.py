@@ -36,8 +36,10 @@ def describe_coverage(
 
 
 def multiplies_int8(kernel: tirx.PrimFunc) -> bool:
-    """Whether what ``kernel`` multiplies, its first two operands, is int8 by int8."""
-    return [_dtype(param) for param in kernel.params[:2]] == ["int8", "int8"]
+    """Whether what ``kernel`` multiplies, its first two operands, is int8 by int8, which are packed
+    as int16 for some instructions."""
+    data, weight = (_dtype(param) for param in kernel.params[:2])
+    return data == "int8" and weight in ("int8", "int16")
 
 
 def _float_operands(kernel: tirx.PrimFunc) -> list[tirx.Var]:

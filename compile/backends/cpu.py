@@ -31,6 +31,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.rearrangement import Rearrangement
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import pair_product_of
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.int8_conv import create_int8_conv
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
@@ -46,6 +47,8 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
     serves_matrix,
 )
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.int8.winograd import is_exact, transform_weight
+from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv, serves_winograd
 from compile.kernels.cpu.norm import instance_norm, planar_norm
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.kernels.cpu.plain import elementwise, max_pool, move
@@ -83,8 +86,12 @@ class CpuBackend(Backend):
             kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
             packed, shift = pack_planar(weight, dot), dot.shift
         elif dot is not None and _suits(convolution, data_dtype, dot):
-            kernel, packed = _by_dot_product(convolution, data_shape, dot, epilogue)
-            shift = dot.shift
+            pairs = _pairs_for(convolution, data_shape, dot, self.core)
+            if pairs is not None:
+                kernel, packed = _by_winograd(convolution, data_shape, pairs, epilogue)
+            else:
+                kernel, packed = _by_dot_product(convolution, data_shape, dot, epilogue)
+                shift = dot.shift
         else:
             lanes = None if dot is None else dot.find_lanes(weight.shape[0])
             kernel, packed = plain_convolution(convolution, data_shape, data_dtype, epilogue, lanes)
@@ -195,6 +202,34 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
         return False  # Its rows, which are packed into words, would have gaps between them.
     lanes_for = dot.find_dividing_lanes if convolution.is_depthwise else dot.find_lanes
     return lanes_for(weight.shape[0]) is not None
+
+
+def _pairs_for(
+    convolution: Convolution,
+    data_shape: tuple[int, int, int, int],
+    dot: DotProduct,
+    core: CpuCore,
+) -> DotProduct | None:
+    """The instruction for the convolution's Winograd transform; None where it has none that pays,
+    or its sums do not fit."""
+    weight, window = convolution.weight, window_of(convolution)
+    pairs = pair_product_of(dot, core.bits)
+    if pairs is None or convolution.is_grouped or convolution.is_depthwise:
+        return None
+    size = window.output_size(*data_shape[1:3])
+    served = serves_winograd(size, weight.shape, window, pairs)
+    return pairs if served and is_exact(weight) else None
+
+
+def _by_winograd(
+    convolution: Convolution,
+    data_shape: tuple[int, int, int, int],
+    pairs: DotProduct,
+    epilogue: ConvEpilogue,
+) -> tuple[tirx.PrimFunc, NDArray]:
+    weight, window = convolution.weight, window_of(convolution)
+    kernel = create_winograd_conv(data_shape, weight.shape[0], window, pairs, epilogue)
+    return kernel, pack_for_dot_product(transform_weight(weight), pairs)
 
 
 def _by_dot_product(

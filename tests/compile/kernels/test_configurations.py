@@ -24,11 +24,12 @@ from compile.backends.backend_for import cpu_core
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.dot_products import dot_product_named, pair_product_of
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.int8_conv import create_int8_conv
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
+from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
 from compile.kernels.cpu.plain.depthwise import create_depthwise
 from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
@@ -46,6 +47,7 @@ from targets.load_target import load_target
 HOST = load_target("host")
 UNIT = cpu_core(HOST, 2)
 DOT = dot_product_named(HOST.processor.dot_product, HOST.processor.vector_bits)
+PAIRS = None if DOT is None else pair_product_of(DOT, HOST.processor.vector_bits)
 BIAS, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.BIAS, EpilogueKind.SCALE))
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 SAME, HALF = (Window((3, 3), (stride, stride), SAME_3X3) for stride in (1, 2))
@@ -90,6 +92,13 @@ if DOT is not None:
                 has_channel_scale=True,
             ),
             DOT,
+        ),
+    }
+if PAIRS is not None:
+    KERNELS |= {
+        "winograd_conv": create_winograd_conv((1, 16, 20, 32), 32, SAME, PAIRS, REQUANTIZE),
+        "winograd_conv, dilated": create_winograd_conv(
+            (1, 16, 24, 34), 64, Window((3, 3), (1, 1), (2, 2, 2, 2), (2, 2)), PAIRS, SCALE
         ),
     }
 #: The kernel as the only function of a module, named main.

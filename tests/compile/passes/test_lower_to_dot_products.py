@@ -15,11 +15,15 @@ from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import pair_product_of
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import vnni
 from compile.kernels.cpu.int8.int8_conv import create_int8_conv
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.int8.winograd import transform_weight
+from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv
 from compile.passes.lower_float_convolutions import LowerFloatConvolutions
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 
@@ -33,11 +37,13 @@ def weights(outputs: int, inputs: int, size: int) -> NDArray[np.int8]:
     return random.integers(-127, 128, (outputs, inputs, size, size), dtype=np.int8)
 
 
-def network(weight: NDArray[np.int8], requantized: bool) -> tvm.IRModule:
+def network(
+    weight: NDArray[np.int8], requantized: bool, shape: tuple[int, int, int, int] = SHAPE
+) -> tvm.IRModule:
     """A convolution of int8 data, with a result of int8 or of float."""
     channels, inputs, size, _ = weight.shape
     builder = relax.BlockBuilder()
-    q = relax.Var("q", relax.TensorType(SHAPE, "int8"))
+    q = relax.Var("q", relax.TensorType(shape, "int8"))
     with builder.function("main", [q]):
         with builder.dataflow():
             d = relax.op.dequantize(q, relax.const(0.5), relax.const(ZERO_POINT, "int8"))
@@ -48,7 +54,7 @@ def network(weight: NDArray[np.int8], requantized: bool) -> tvm.IRModule:
                 builder.emit(d),
                 w,
                 padding=size // 2,
-                groups=8 // inputs,
+                groups=shape[3] // inputs,
                 data_layout="NHWC",
                 kernel_layout="OIHW",
                 out_layout="NHWC",
@@ -122,3 +128,32 @@ def test_smlal_is_not_used_for_a_weight_that_would_overflow() -> None:
     assert kernel.attrs["mqnet.family"] == "pointwise"
     kernel, _ = lowered(network(weight, True), sdot())
     assert kernel.attrs["mqnet.family"] == "packed_pointwise"
+
+
+LARGE = (1, 16, 16, 32)
+
+
+@pytest.mark.parametrize("dot", [vnni(128), pmaddwd(128), smlal()], ids=lambda dot: dot.name)
+def test_many_channels_are_transformed(dot: DotProduct) -> None:
+    weight = weights(32, 32, 3)
+    kernel, (packed, bias, multiplier, offset, quant) = lowered(network(weight, False, LARGE), dot)
+    pairs = pair_product_of(dot, 128)
+    assert_structural_equal(kernel, create_winograd_conv(LARGE, 32, WINDOW, pairs, SCALE))
+    np.testing.assert_array_equal(packed, pack_for_dot_product(transform_weight(weight), pairs))
+    assert not bias.any() and set(multiplier) == {0.125} and quant[0] == ZERO_POINT
+    # What the instruction on bytes adds to the data is none of it.
+    np.testing.assert_array_equal(offset, -ZERO_POINT * weight.astype(int).sum(axis=(1, 2, 3)))
+
+
+def test_sums_that_might_be_lost_are_not_transformed() -> None:
+    weight = np.full((32, 32, 3, 3), 127, np.int8)
+    large = (*LARGE[:3], 32 * 8)
+    for channels, family in ((32, "winograd_conv"), (32 * 8, "packed_conv")):
+        wide = np.tile(weight, (1, channels // 32, 1, 1))
+        kernel, _ = lowered(network(wide, True, (*large[:3], channels)), pmaddwd(128))
+        assert kernel.attrs["mqnet.family"] == family
+
+
+def test_a_dot_product_that_is_as_fast_is_used_itself() -> None:
+    kernel, _ = lowered(network(weights(32, 32, 3), True, LARGE), sdot())
+    assert kernel.attrs["mqnet.family"] == "packed_conv"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.pair_products import pmaddwd_pairs, smlal_pairs, vpdpwssd
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import vnni
 
@@ -27,8 +28,30 @@ def dot_product_named(name: str, vector_bits: int) -> DotProduct | None:
     return sdot() if name == "sdot" else None
 
 
+def pair_product_of(dot: DotProduct, vector_bits: int) -> DotProduct | None:
+    """The instruction on pairs of int16 that a processor with ``dot`` has; None where eight numbers
+    by ``dot`` take no longer than a pair by it (sdot, smmla)."""
+    return _pair_product_named(_PAIRS.get(dot.name, ""), vector_bits)
+
+
 def annotated_dot_product(annotation: object, vector_bits: int) -> DotProduct:
     """The one that a kernel's block says it is made of, on registers of up to ``vector_bits``."""
-    dot = dot_product_named(str(annotation), vector_bits)
+    dot = instruction_named(str(annotation), vector_bits)
     assert dot is not None, f"a kernel of the unknown instruction {annotation}"
     return dot
+
+
+def instruction_named(name: str, vector_bits: int) -> DotProduct | None:
+    """A dot product instruction, or one on pairs of int16; None for any other ``name``."""
+    return dot_product_named(name, vector_bits) or _pair_product_named(name, vector_bits)
+
+
+_PAIRS = {"vnni": "vpdpwssd", "pmaddwd": "pmaddwdpairs", "smlal": "smlalpairs"}
+
+
+def _pair_product_named(name: str, vector_bits: int) -> DotProduct | None:
+    if name == "vpdpwssd":
+        return vpdpwssd(vector_bits)
+    if name == "pmaddwdpairs":
+        return pmaddwd_pairs(vector_bits)
+    return smlal_pairs() if name == "smlalpairs" else None

@@ -14,7 +14,7 @@ from compile.kernels.cpu.instructions.dot_intrinsics import (
     word_intrinsic,
 )
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import dot_product_named
+from compile.kernels.cpu.instructions.dot_products import instruction_named
 from compile.kernels.cpu.instructions.planar_intrinsics import (
     interleave_intrinsic,
     planar_tile_intrinsic,
@@ -30,7 +30,7 @@ class _UnknownInstruction(Exception):
 
 
 def _dot(name: str) -> DotProduct:
-    dot = dot_product_named(name, _ANY_WIDTH)
+    dot = instruction_named(name, _ANY_WIDTH)
     if dot is None:
         raise _UnknownInstruction(name)
     return dot

@@ -27,14 +27,18 @@ def pmaddwd(bits: int) -> DotProduct:
     return DotProduct("pmaddwd", _GROUP, "int16", "int16", 0, lanes, (1,), _emit, temporaries=1)
 
 
-def _emit(
-    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
-) -> tirx.Expr:
-    (words,), (vector,) = data, weights
-    products = T.call_llvm_pure_intrin(
+def multiply_pairs(words: tirx.Expr, vector: tirx.Expr, lanes: int) -> tirx.Expr:
+    """int32 x ``lanes``: the sums of the products of pairs of int16."""
+    return T.call_llvm_pure_intrin(
         T.llvm_lookup_intrinsic_id(_INTRINSICS[lanes]),
         T.reinterpret(words, dtype=f"int16x{lanes * _GROUP}"),
         vector,
         dtype=f"int32x{lanes}",
     )
-    return accumulator + products
+
+
+def _emit(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    (words,), (vector,) = data, weights
+    return accumulator + multiply_pairs(words, vector, lanes)

@@ -21,7 +21,7 @@ def packed_shape(
     return vectors, *kernel, groups, lanes, dot.group
 
 
-def pack_for_dot_product(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
+def pack_for_dot_product(weight: NDArray[np.signedinteger], dot: DotProduct) -> NDArray:
     """OIHW ``weight`` in the layout above and the instruction's type."""
     channels_out, channels_in, rows, columns = weight.shape
     vectors, *_, groups, lanes, group = packed_shape(

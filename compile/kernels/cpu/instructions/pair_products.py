@@ -1,0 +1,79 @@
+"""Instructions that multiply pairs of int16 and add the products to int32 lanes that wrap around.
+
+They are half as wide as those that multiply bytes, and take numbers twice as wide: the Winograd
+transform of bytes (:mod:`compile.kernels.cpu.int8.winograd`). Intel's manual, volume 2, VPDPWSSD
+and PMADDWD; Arm Architecture Reference Manual, C7.2, SMULL and SMLAL (by element).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from compile.kernels.common.wrapping import wrapping_add_of_vectors
+from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.dot_product import DotProduct, Emitter
+from compile.kernels.cpu.instructions.x86_pmaddwd import multiply_pairs, pmaddwd
+from compile.kernels.cpu.instructions.x86_vnni import vnni
+
+_GROUP = 2
+
+
+def vpdpwssd(bits: int) -> DotProduct:
+    """The instruction of x86 with VNNI, on registers of up to ``bits``."""
+    return _of("vpdpwssd", vnni(bits).lanes, _emit_vpdpwssd)
+
+
+def pmaddwd_pairs(bits: int) -> DotProduct:
+    """The two instructions of x86 before VNNI, on registers of up to ``bits``."""
+    return _of("pmaddwdpairs", pmaddwd(bits).lanes, _emit_pmaddwd, temporaries=1)
+
+
+def smlal_pairs() -> DotProduct:
+    """The two instructions of ARM without dot products."""
+    return _of("smlalpairs", smlal().lanes, _emit_smlal, temporaries=2)
+
+
+def _of(name: str, lanes: tuple[int, ...], emit: Emitter, temporaries: int = 0) -> DotProduct:
+    return DotProduct(name, _GROUP, "int16", "int16", 0, lanes, (1,), emit, temporaries=temporaries)
+
+
+def _emit_vpdpwssd(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    (words,), (vector,) = data, weights
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.vpdpwssd.{lanes * 32}"),
+        accumulator,
+        T.reinterpret(words, dtype=f"int16x{lanes * _GROUP}"),
+        vector,
+        dtype=f"int32x{lanes}",
+    )
+
+
+def _emit_pmaddwd(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    (words,), (vector,) = data, weights
+    return wrapping_add_of_vectors(accumulator, multiply_pairs(words, vector, lanes))
+
+
+def _emit_smlal(
+    accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
+) -> tirx.Expr:
+    (words,), (vector,) = data, weights
+    pairs = T.reinterpret(words, dtype=f"int16x{lanes * _GROUP}")
+    for g in range(_GROUP):
+        # The weights are taken apart once for all pixels; the data is one element of a register.
+        weight = tirx.Shuffle([vector], list(range(g, lanes * _GROUP, _GROUP)))
+        value = tirx.Shuffle([pairs], [g] * lanes)
+        product = T.call_llvm_pure_intrin(
+            T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.smull"),
+            weight,
+            value,
+            dtype=f"int32x{lanes}",
+        )
+        accumulator = wrapping_add_of_vectors(accumulator, product)
+    return accumulator
