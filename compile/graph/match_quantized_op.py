@@ -7,7 +7,7 @@ Not a pass itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +173,10 @@ def _match_anchor(
         return QuantizedOp("channel_maximum", data, output)
     if name == "nn.pad":
         data = _same_quantization(call.args[:1], definitions, output, limits)
-        return QuantizedOp("border", data, output, border=match_border(call))
+        border = match_border(call)
+        if border.mode == "constant":
+            border = replace(border, fill=output.quantized(border.fill))
+        return QuantizedOp("border", data, output, border=border)
     if name in REARRANGING:
         return _match_order(source, definitions, output, limits)
     if name == "strided_slice":

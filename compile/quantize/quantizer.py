@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
@@ -333,10 +334,13 @@ def why_not_quantized(node: Node) -> str:
         is_number = not isinstance(node.args[1], Node) or node.args[1].op == "get_attr"
         return "" if is_number else "a quotient of two tensors has no integer kernel"
     if node.target is aten.pad.default:
-        mode, widths = (*node.args, "constant")[2], node.args[1]
+        given: tuple[Any, ...] = node.args[2:4]
+        mode, value = given + ("constant", None)[len(given) :]
+        widths = node.args[1]
         assert isinstance(widths, list | tuple)
-        is_inside = mode in ("reflect", "replicate") or max(widths) <= 0
-        if not is_inside and not _is_border_of_convolutions(node):
+        if mode == "constant" and (value or len(widths) > 4):
+            return "a border of other numbers than zeros, or of channels, has no integer kernel"
+        if mode not in ("reflect", "replicate", "constant"):
             return f"a border of mode {mode} has no integer kernel"
     if node.target is aten.amax.default and list(node.args[1:]) != [[1], True]:
         return "a maximum is lowered over channels only, with keepdim"

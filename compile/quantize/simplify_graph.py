@@ -46,7 +46,8 @@ def simplify_graph(program: ExportedProgram) -> None:
     * what writes over its operand does not, and what reads that later reads the result;
     * parts of a chunk or a split are slices;
     * a mean over rows and columns is a pooling, flattened where the dimensions go;
-    * channels that a view, a transposition and a view shuffle are a channel shuffle.
+    * channels that a view, a transposition and a view shuffle are a channel shuffle;
+    * an activation of what a convolution makes, put into another order, comes before that.
     """
     graph = program.graph
     for node in list(graph.nodes):
@@ -167,6 +168,36 @@ def _channel_shuffle(node: fx.Node) -> None:
             one.graph.erase_node(one)
 
 
+def _activation(node: fx.Node) -> None:
+    """A limit of what a convolution has made, as that of a dense layer, whose rows are put into
+    another order."""
+    last = source = _operand(node)
+    while source.target in _REORDERING and len(source.users) == 1:
+        last, source = source, _operand(source)
+    if source is last or source.target is not aten.conv2d.default or len(source.users) != 1:
+        return
+    target = _ACTIVATIONS[node.target]
+    with node.graph.inserting_after(source):
+        limited = node.graph.call_function(target, (source, *node.args[1:]))
+    limited.meta = {**node.meta, "val": target(source.meta["val"], *node.args[1:])}
+    last.replace_input_with(source, limited)
+    _replace(node, _operand(node))
+
+
+_REORDERING = {
+    aten.permute.default, aten.reshape.default, aten.view.default, aten.flatten.using_ints,
+    aten.squeeze.dims, aten.squeeze.dim, aten.transpose.int, aten.unsqueeze.default,
+}  # fmt: skip
+
+_ACTIVATIONS: dict[Any, Any] = {
+    aten.relu.default: aten.relu.default,
+    aten.relu_.default: aten.relu.default,
+    aten.relu6.default: aten.relu6.default,
+    aten.relu6_.default: aten.relu6.default,
+    aten.hardtanh.default: aten.hardtanh.default,
+    aten.hardtanh_.default: aten.hardtanh.default,
+}
+
 _REWRITES: dict[Any, Callable[[fx.Node], None]] = {
     aten.chunk.default: _slices,
     aten.split.Tensor: _slices,
@@ -174,4 +205,5 @@ _REWRITES: dict[Any, Callable[[fx.Node], None]] = {
     aten.mean.dim: _mean,
     aten.reshape.default: _channel_shuffle,
     aten.flatten.using_ints: _channel_shuffle,
+    **dict.fromkeys(_ACTIVATIONS, _activation),
 }

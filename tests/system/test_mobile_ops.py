@@ -92,6 +92,14 @@ OPS = {
     "chunks": (lambda x: torch.cat([x.chunk(2, 1)[1], x.chunk(2, 1)[0].relu()], 1), 16),
     "squeeze-and-excite": (SqueezeAndExcite(16), 16),
     "dense layers": (Dense(16), 16),
+    "zeros before the largest": (lambda x: F.max_pool2d(F.pad(x - 0.4, (0, 1, 2, 1)), 3, 2), 13),
+    "dense layers with limits": (
+        nn.Sequential(
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 37), nn.ReLU()),
+            *(nn.Linear(37, 64), nn.ReLU6(), nn.Unflatten(1, (64, 1, 1))),
+        ),
+        16,
+    ),
     "average": (lambda x: F.avg_pool2d(x, 2), 13),
     "average, padding counts": (lambda x: F.avg_pool2d(x, 3, 1, 1), 16),
     "average of what is inside": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), 13),
@@ -112,3 +120,6 @@ def test_op_is_in_integers(name: str) -> None:
     found = check_integers(Between(function, channels), *SIZE)
     assert found.distinct > 24, "so flat a result would prove nothing"
     assert found.head == ["fused_dequantize_cast"]
+    if name == "dense layers with limits":
+        # The photograph is scaled.
+        assert found.kernels[0] == "rescale" and len(found.kernels) == 6

@@ -84,7 +84,9 @@ def create_bordered(
     data = te.placeholder(data_shape, dtype, name="data")
     out = te.compute(
         (1, *border.output_size(height, width), channels),
-        lambda b, y, x, c: data(b, *border.source(y, x, height, width), c),
+        lambda b, y, x, c: border.element(
+            lambda row, column: data(b, row, column, c), y, x, (height, width)
+        ),
         name="border",
     )
     return create_kernel(gpu_elementwise.FAMILY.name, [data], out)

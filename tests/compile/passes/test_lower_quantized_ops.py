@@ -266,6 +266,23 @@ def test_border_moves_bytes() -> None:
     assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
+def test_border_of_zeros_is_one_of_the_zero_point() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(q: R.Tensor((1, 5, 6, 4), "int8")) -> R.Tensor((1, 8, 10, 4), "int8"):
+            with R.dataflow():
+                d = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                padded = R.nn.pad(d, [0, 0, 1, 2, 3, 1, 0, 0], "constant")
+                out = R.quantize(padded, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    kernel = create_bordered((1, 5, 6, 4), Border((1, 3, 2, 1), "constant", 3), "int8")
+    expected = expected_call(kernel, "border", [(1, 5, 6, 4)], (), (1, 8, 10, 4))
+    assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
+
+
 def test_bilinear_resizing_keeps_scale_and_zero_point() -> None:
     @I.ir_module
     class Before:

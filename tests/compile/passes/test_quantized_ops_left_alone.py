@@ -121,8 +121,10 @@ REFUSED = [
         quantized_op(lambda bb, a, b: bb.emit(relax.op.concat([a, b], axis=3)), PER_TENSOR, OTHER),
     ),
     (
-        "padding of mode constant has no kernel",
-        quantized_op(lambda bb, a: bb.emit(relax.op.nn.pad(a, [0, 0, 1, 1, 1, 1, 0, 0]))),
+        "padding of mode circular has no kernel",
+        quantized_op(
+            lambda bb, a: bb.emit(relax.op.nn.pad(a, [0, 0, 1, 1, 1, 1, 0, 0], "circular"))
+        ),
     ),
     (
         "padding is lowered for rows and columns only",

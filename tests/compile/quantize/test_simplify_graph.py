@@ -79,6 +79,42 @@ def test_it_computes_the_same(name: str) -> None:
     torch.export.export(program.module(), (x,))
 
 
+class Dense(nn.Module):
+    """A dense layer as the compiler writes it, behind an activation, or read twice."""
+
+    def __init__(self, activation: Callable[[Tensor], Tensor], twice: bool = False) -> None:
+        super().__init__()
+        self.conv, self.activation, self.twice = nn.Conv2d(6, 5, 1), activation, twice
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.conv(x.reshape(1, 32, 1, 6).permute(0, 3, 1, 2))
+        vectors = rows.permute(0, 2, 3, 1).reshape(32, 5)
+        limited = self.activation(vectors)
+        return limited + (vectors if self.twice else 1)
+
+
+@pytest.mark.parametrize("function", [F.relu, F.relu6, nn.ReLU(inplace=True), nn.Hardtanh(-1, 2)])
+def test_activation_of_a_dense_layer_is_its_convolutions(
+    function: Callable[[Tensor], Tensor],
+) -> None:
+    x = torch.randn(SHAPE)
+    program = torch.export.export(Dense(function).eval(), (x,))
+    expected = program.module()(x)
+    simplify_graph(program)
+    torch.testing.assert_close(program.module()(x), expected, rtol=0, atol=0)
+    (conv,) = (n for n in program.graph.nodes if n.target is torch.ops.aten.conv2d.default)
+    (user,) = conv.users
+    assert "nn_module_stack" in user.meta
+    assert user.target.overloadpacket.__name__ in ("relu", "relu6", "hardtanh")
+
+
+def test_activation_of_what_is_read_twice_stays() -> None:
+    program = torch.export.export(Dense(F.relu, twice=True).eval(), (torch.randn(SHAPE),))
+    simplify_graph(program)
+    (relu,) = (n for n in program.graph.nodes if n.target is torch.ops.aten.relu.default)
+    assert relu.args[0].target is torch.ops.aten.reshape.default
+
+
 def test_what_is_read_behind_a_change_is_the_changed_one() -> None:
     x = torch.randn(SHAPE)
     program = torch.export.export(Single(in_place_and_read_again).eval(), (x,))

@@ -318,14 +318,16 @@ def channel_mean(
     return requantize(total, multiplier, out_zero_point, low, high)
 
 
-def border(data: NDArray, padding: tuple[int, int, int, int], mode: str) -> NDArray:
-    """``data`` [1,H,W,C] with a border of (top, left, bottom, right) in PyTorch's ``mode``; below
-    0, so many pixels are cut off."""
+def border(data: NDArray, padding: tuple[int, int, int, int], mode: str, fill: int = 0) -> NDArray:
+    """``data`` [1,H,W,C] with a border of (top, left, bottom, right) in PyTorch's ``mode``, or of
+    the number ``fill``; below 0, so many pixels are cut off."""
     top, left, bottom, right = padding
     if max(padding) <= 0:
         _, height, width, _ = data.shape
         return data[:, -top : height + bottom, -left : width + right]
     widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+    if mode == "constant":
+        return np.pad(data, widths, constant_values=fill)
     return np.pad(data, widths, mode="edge" if mode == "replicate" else "reflect")
 
 

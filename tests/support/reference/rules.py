@@ -186,7 +186,7 @@ class Rules:
         data, (left, right, top, bottom), mode = (*node.args, "constant")[:3]
         numbers, parameters = self.operand(data)
         assert parameters == output and (low, high) == (ops.INT8_MIN, ops.INT8_MAX)
-        return ops.border(numbers, (top, left, bottom, right), mode)
+        return ops.border(numbers, (top, left, bottom, right), mode, output.zero_point)
 
 
 RULES = {

@@ -133,8 +133,10 @@ def create_bordered(
             B.sblock("border"),
         ):
             vy, vx, vc = B.axis.remap("SSS", [y, x, c])
-            row, column = border.source(vy, vx, height, width)
-            B.buffer_store(out, data[0, row, column, vc], [0, vy, vx, vc])
+            element = border.element(
+                lambda row, column: data[0, row, column, vc], vy, vx, (height, width)
+            )
+            B.buffer_store(out, element, [0, vy, vx, vc])
     return builder.get().with_attr(FAMILY_ATTR, FAMILY.name)
 
 

@@ -60,13 +60,13 @@ def test_depth_to_space(channels: int, together: bool) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 5, 16])
-@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "constant"])
 def test_border(channels: int, mode: str) -> None:
     data = draw_int8(np.random.default_rng(channels), (1, 4, 7, channels))
     for padding in ((1, 3, 2, 1), (-1, 0, -1, -2)):
-        border = Border(padding, mode)
+        border = Border(padding, mode, -7)
         found = built_kernel(USUAL, create_bordered, data.shape, border, "int8")(data)
-        np.testing.assert_array_equal(found, ops.border(data, padding, mode))
+        np.testing.assert_array_equal(found, ops.border(data, padding, mode, -7))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16])

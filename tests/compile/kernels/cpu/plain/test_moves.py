@@ -68,7 +68,7 @@ def test_depth_to_space(
 
 
 @cores
-@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "constant"])
 @pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 3, 2, 4), (-1, 0, -1, -2)])
 @pytest.mark.parametrize("shape", [(1, 3, 5, 1), (1, 7, 11, 13), (1, 4, 5, 64)])
 @given(seed=seeds)
@@ -81,8 +81,8 @@ def test_border(
     seed: int,
 ) -> None:
     data = draw_int8(np.random.default_rng(seed), shape)
-    found = built_kernel(core, create_bordered, shape, Border(padding, mode), "int8")(data)
-    np.testing.assert_array_equal(found, ops.border(data, padding, mode))
+    found = built_kernel(core, create_bordered, shape, Border(padding, mode, -7), "int8")(data)
+    np.testing.assert_array_equal(found, ops.border(data, padding, mode, -7))
 
 
 @cores
