@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import Outcome, as_user, check_sentence
+from command_line import Command, Outcome, as_user, check_sentence, in_fork
 from lowered_backbones import photo_crop
 from onnx_files import IMAGE as ONNX_IMAGE
 from onnx_files import INTEGER_CASES, OnnxFile, run_onnx
@@ -29,9 +29,11 @@ from device.runtime.run_artefact import Session
 PHOTO = bundled_photos("test")[0]
 
 
-def built(file: Path, out: Path, *options: object, cache: Path | None = None) -> Outcome:
+def built(
+    file: Path, out: Path, *options: object, cache: Path | None = None, run: Command = in_fork
+) -> Outcome:
     env = {} if cache is None else {"MQNET_BUILD_CACHE": str(cache)}
-    return as_user(
+    return run(
         "compile/build", "--network", file, "--target", "host", "--out", out, *options, env=env
     )
 
@@ -99,13 +101,15 @@ def test_what_cannot_be_built(
 def test_file_that_is_cut_off(floats: Path, tmp_path: Path) -> None:
     part = tmp_path / "part.pt2"
     part.write_bytes(floats.read_bytes()[:5000])
-    check_sentence(built(part, tmp_path / "made"), "part.pt2 is cut off", "torch.export.save")
+    check_sentence(
+        built(part, tmp_path / "made", run=as_user), "part.pt2 is cut off", "torch.export.save"
+    )
 
 
 @pytest.mark.slow
 def test_what_was_built_is_timed(integers: Path, tmp_path: Path) -> None:
     run = tmp_path / "run.json"
-    outcome = as_user(
+    outcome = in_fork(
         "bench/latency", "--network", integers, "--against", "pytorch", "--seconds", "0.2",
         "--out", run, "--json",
     )  # fmt: skip
@@ -182,21 +186,22 @@ def test_a_litert_file_that_cannot_be_built(tmp_path: Path) -> None:
     file.tensor(SHAPE, "int8", 1 / 255, -128)
     file.operator("CUSTOM", [0], 1)
     path = file.write(tmp_path / "net.tflite", [0], [1])
-    check_sentence(built(path, tmp_path / "made"), "net.tflite", "layer/part1", "custom op Mine")
+    outcome = built(path, tmp_path / "made", run=as_user)
+    check_sentence(outcome, "net.tflite", "layer/part1", "custom op Mine")
     assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["int8", "mixed"])
-@pytest.mark.parametrize("optimized", [True, False])
-def test_onnx_files_of_mqnet_are_onnx_runtime(scheme: str, optimized: bool) -> None:
+def test_onnx_files_of_mqnet_are_onnx_runtime(scheme: str) -> None:
     """Equal in all of int8; the float head of mixed within float32's rounding."""
     path, size = peer_file(f"onnx-{scheme}.onnx"), (128, 160)
-    compiled = Compiled(find_network(str(path), {}), scheme, size)
     image = photo_crop(PHOTO, *size)
+    (found,) = Compiled(find_network(str(path), {}), scheme, size).run(image)
     opened = {"32*rows": size[0], "32*columns": size[1]}
-    expected = run_onnx(path, image, optimized, **opened)
-    np.testing.assert_allclose(compiled.run(image)[0], expected, atol=1e-6)
+    for optimized in (True, False):
+        expected = run_onnx(path, image, optimized, **opened)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_from_an_onnx_file_to_a_picture(tmp_path: Path) -> None:
@@ -215,7 +220,7 @@ def test_onnx_file_in_float(tmp_path: Path) -> None:
     file = OnnxFile(quantized=False)
     output = file.node("Sigmoid", file.conv(file.picture(), width=3))
     path = file.write(tmp_path / "net.onnx", output)
-    outcome = built(path, tmp_path / "made", "--scheme", "int8")
+    outcome = built(path, tmp_path / "made", "--scheme", "int8", run=as_user)
     check_sentence(outcome, "net.onnx is in float", "scheme int8", "--calibrate")
     assert not (tmp_path / "made").exists()
     photos = PHOTO.parent

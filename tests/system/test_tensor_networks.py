@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import as_user, check_sentence
+from command_line import as_user, check_sentence, in_fork
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
@@ -70,7 +70,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flow(request: pytest.FixtureRequest, file: Path) -> tuple[str, Path]:
     """Scheme and folder of a network of two inputs and two outputs."""
     folder = file.with_name(request.param)
-    built = as_user(
+    built = in_fork(
         *("compile/build", "--network", f"{file}:flow", "--scheme", request.param),
         *("--target", "host", "--threads", 1, "--out", folder, "--json"),
     )
@@ -108,6 +108,7 @@ def test_tensors_by_name(flow: tuple[str, Path], file: Path, tmp_path: Path) -> 
             assert ratio > (120 if scheme == "fp32" else 30), (name, ratio)
 
 
+@pytest.mark.parametrize("flow", ["fp32"], indirect=True)
 def test_a_picture_is_no_tensor(flow: tuple[str, Path], tmp_path: Path) -> None:
     photo = bundled_photos("test")[0]
     outcome = as_user("compile/infer", flow[1], photo, "-o", tmp_path / "x.npz")
@@ -119,11 +120,11 @@ def test_a_picture_is_no_tensor(flow: tuple[str, Path], tmp_path: Path) -> None:
 
 def test_tensors_have_one_size(file: Path) -> None:
     asked = ("--network", f"{file}:flow", "--target", "host", "--size", "64x64", "--no-cache")
-    check_sentence(as_user("compile/build", *asked), "takes tensors of its example's shapes")
+    check_sentence(in_fork("compile/build", *asked), "takes tensors of its example's shapes")
 
 
 def test_features_of_a_photograph(file: Path, tmp_path: Path) -> None:
-    built = as_user(
+    built = in_fork(
         *("compile/build", "--network", f"{file}:features", "--scheme", "int8", "--json"),
         *("--target", "host", "--threads", 1, "--out", tmp_path / "int8"),
     )

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import tvm
-from command_line import Outcome, as_user, check_sentence
+from command_line import Outcome, as_user, check_sentence, in_fork
 from lowered_backbones import photo_crop
 from PIL import Image
 from reference.backbone import run_backbone
@@ -92,7 +92,7 @@ def test_its_backbone_is_that_of_numpy(file: Path) -> None:
 
 
 def _built(folder: Path, file: Path, *options: object) -> dict:
-    outcome = as_user(
+    outcome = in_fork(
         "compile/build", "--network", f"{file}:build", "--target", "host", "--size", "36x52",
         "--out", folder, "--json", *options,
     )  # fmt: skip
@@ -154,7 +154,7 @@ def test_what_cannot_be_built(
     names = {"MIX:": f"{file}:", "PHOTOS": str(PHOTOS[0].parent)}
     given = [re.sub("MIX:|PHOTOS", lambda found: names[found[0]], one) for one in options.split()]
     size = () if "--size" in given else ("--size", "32x32")
-    outcome = as_user(
+    outcome = in_fork(
         "compile/build", "--network", *given, *size, "--target", "host", "--out", tmp_path / "out"
     )
     check_sentence(outcome, *parts)
@@ -162,12 +162,12 @@ def test_what_cannot_be_built(
 
 
 def test_networks_are_listed() -> None:
-    outcome = as_user("compile/build", "--network", "help", "--json")
+    outcome = in_fork("compile/build", "--network", "help", "--json")
     assert outcome.code == 0, outcome
     found = {facts["name"]: facts for facts in json.loads(outcome.out)}
     assert {"mqnet", "unet", "unet++"} <= set(found)
     assert found["unet"]["parameters"] == 7_760_163 and found["unet"]["size_multiple"] == 16
-    table = as_user("compile/build", "--network", "help", env={"COLUMNS": "80"})
+    table = in_fork("compile/build", "--network", "help", env={"COLUMNS": "80"})
     assert table.code == 0 and "FILE.py:FUNCTION" in table.out and "7,760,163" in table.out
 
 
@@ -176,24 +176,24 @@ def test_what_was_built_is_timed_and_tuned(file: Path, tmp_path: Path) -> None:
     folder, run = tmp_path / "mine", tmp_path / "run.json"
     _built(folder, file, "--head", "tail", "--scheme", "fp32")
     options = "--against", "pytorch", "--seconds", "0.2", "--out", run, "--json"
-    outcome = as_user("bench/latency", "--artefact", folder, *options)
+    outcome = in_fork("bench/latency", "--artefact", folder, *options)
     assert outcome.code == 0, outcome
     rows = {row["engine"]: row for row in json.loads(run.read_text())["rows"]}
     assert set(rows) == {"tvm", "pytorch"}
     assert min(row["psnr_db"] for row in rows.values()) > 90
     assert min(row["p50_ms"] for row in rows.values()) > 0
-    beside = as_user("bench/latency", "--artefact", folder, "--against", "litert")
+    beside = in_fork("bench/latency", "--artefact", folder, "--against", "litert")
     check_sentence(beside, "mix holds no files", "for other engines", "leave those engines out")
-    times = as_user("bench/kernel_times", folder, "--json")
+    times = in_fork("bench/kernel_times", folder, "--json")
     assert times.code == 0 and "net.tail.0" in times.out, times
     logs = tmp_path / "logs"
     logs.mkdir()
-    tuned = as_user(
+    tuned = in_fork(
         "compile/tune", "--network", f"{file}:build", "--head", "tail", "--target", "host",
         "--size", "36x52", "--trials", "2", "--logs", logs,
     )  # fmt: skip
     assert tuned.code == 0, tuned
-    status = as_user("compile/tune", "--status", "--logs", logs, "--target", "host")
+    status = in_fork("compile/tune", "--status", "--logs", logs, "--target", "host")
     assert status.code == 0 and "mixed mix 36x52" in status.out + status.err, status
 
 
@@ -205,7 +205,7 @@ def test_several_networks_are_compared_and_none_twice(file: Path, tmp_path: Path
     options = "--schemes", "fp32", "--against", "pytorch", "--seconds", "0.2", "--size", "36x52"
 
     def compare(*given: object) -> Outcome:
-        return as_user("bench/networks", "--out", out, *given)
+        return in_fork("bench/networks", "--out", out, *given)
 
     first = compare("--network", f"{file}:build", *options)
     assert first.code == 0, first
@@ -234,10 +234,10 @@ def test_several_networks_are_compared_and_none_twice(file: Path, tmp_path: Path
 def test_two_networks_of_one_name_are_not_compared(tmp_path: Path) -> None:
     paths = tmp_path / "a" / "net.py", tmp_path / "b" / "net.py"
     given = [word for path in paths for word in ("--network", path)]
-    outcome = as_user("bench/networks", "--out", tmp_path / "out", *given)
+    outcome = in_fork("bench/networks", "--out", tmp_path / "out", *given)
     check_sentence(outcome, *map(str, paths), "both called net")
     own = tmp_path / "mqnet.py"
-    outcome = as_user(
+    outcome = in_fork(
         "bench/networks", "--out", tmp_path / "out", "--network", "mqnet", "--network", own
     )
     check_sentence(outcome, str(own), "both called mqnet")
@@ -252,7 +252,7 @@ def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
         "    return torch.nn.Conv2d(1, 1, 3).eval(), (torch.rand(1, 1, 32, 32),)\n"
     )
     source, folder = f"{tmp_path / 'grey.py'}:build", tmp_path / "made"
-    built = as_user(
+    built = in_fork(
         "compile/build", "--network", source, "--target", "host", "--size", "32x32",
         "--scheme", "fp32", "--out", folder, "--json",
     )  # fmt: skip
@@ -261,5 +261,5 @@ def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
     outcome = as_user("compile/infer", folder, PHOTOS[0], "--resize", "-o", tmp_path / "x.png")
     check_sentence(outcome, "30x30x1 of 32x32x1", "keeps the height, the width and the 3 channels")
     assert not (tmp_path / "x.png").exists()
-    times = as_user("bench/kernel_times", folder, "--json")
+    times = in_fork("bench/kernel_times", folder, "--json")
     assert times.code == 0 and json.loads(times.out), times

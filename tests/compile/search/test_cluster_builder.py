@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
-from command_line import QUICK, as_user
+from command_line import QUICK, in_fork
 from distributed import Client, LocalCluster, Worker
 
 from compile.backends.backend_for import cpu_core
@@ -130,7 +130,7 @@ def test_session_whose_worker_dies_goes_on(workers: LocalCluster, tmp_path: Path
 
         killer = threading.Thread(target=end_in_the_middle)
         killer.start()
-        outcome = as_user("compile/tune", *QUICK, *options, "--build-workers", address)
+        outcome = in_fork("compile/tune", *QUICK, *options, "--build-workers", address)
         killer.join()
         assert victim not in client.run(os.getpid).values()
     assert outcome.code == 0, outcome.err

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Command, as_user, check_sentence, needs_lld, x86_only
+from command_line import Command, check_sentence, in_fork, needs_lld, x86_only
 from fixtures_artefacts import ArtefactFactory
 
 
@@ -46,7 +46,7 @@ def test_no_board(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 @needs_lld
 def test_counts_of_a_frame(arm64_root: Path):
-    outcome = as_user("bench/instructions", "--target", "cortex-a76", "--json")
+    outcome = in_fork("bench/instructions", "--target", "cortex-a76", "--json")
     assert outcome.code == 0, outcome.err
     run = json.loads(outcome.out)
     assert run["size"] == "256x256" and "EMULATED" in run["note"]
@@ -74,7 +74,7 @@ def test_a_build_that_the_board_cannot_run(here: Command, artefact: ArtefactFact
 def test_a_build_is_counted_as_it_is(arm64_root: Path, artefact: ArtefactFactory):
     """LiteRT has no file of its size."""
     built = artefact("cortex-a76")
-    outcome = as_user("bench/instructions", "--artefact", built.library.parent, "--json")
+    outcome = in_fork("bench/instructions", "--artefact", built.library.parent, "--json")
     assert outcome.code == 0, outcome.err
     (target,) = json.loads(outcome.out)["targets"]
     assert target["litert"] is None and target["ratio_to_litert_mixed"] is None

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import Command, as_user, check_sentence, contents, x86_only
+from command_line import Command, as_user, check_sentence, contents, in_fork, x86_only
 from report_session import session
 
 from bench.engines.engine import Job
@@ -111,9 +111,9 @@ def test_a_session_and_its_report(tmp_path: Path):
 def test_kernels_beside_litert(tmp_path: Path):
     folder, plot = tmp_path / "artefact", tmp_path / "roofline.png"
     size = ("--size", "256x256", "--threads", "1")
-    built = as_user("compile/build", "--target", "host", *size, "--out", folder)
+    built = in_fork("compile/build", "--target", "host", *size, "--out", folder)
     assert built.code == 0, built.err
-    outcome = as_user("bench/kernel_times", folder, "-n", "2", "--litert", "--plot", plot, "--json")
+    outcome = in_fork("bench/kernel_times", folder, "-n", "2", "--litert", "--plot", plot, "--json")
     assert outcome.code == 0, outcome.err
     run = json.loads(outcome.out)
     kinds = {"1x1 convolution", "3x3 convolution", "depthwise convolution", "means"}
@@ -127,7 +127,7 @@ def test_kernels_beside_litert(tmp_path: Path):
     assert "net.backbone.decoder.stages.0.0.expand.conv" in layers and "net.head.conv3" in layers
     assert run["network"]["size"] == "256x256" and run["network"]["scheme"] == "mixed"
     assert plot.stat().st_size > 10_000
-    table = as_user("bench/kernel_times", folder, "-n", "1", "--rows", "3")
+    table = in_fork("bench/kernel_times", folder, "-n", "1", "--rows", "3")
     assert table.code == 0 and "net.backbone.decoder" in table.out and "GHz" in table.out
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import CA, REPOSITORY, Command, as_user, check_sentence, contents
+from command_line import CA, REPOSITORY, Command, as_user, check_sentence, contents, in_fork
 from PIL import Image
 
 from compile.networks.mqnet.checkpoints import load_checkpoint
@@ -76,15 +76,15 @@ def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
 @pytest.mark.slow
 def test_training_by_the_command_line(scenes: Path, tmp_path: Path):
     command = ("--scenes", scenes, "--out", tmp_path / "run", *TRAINING)
-    outcome = as_user("compile/train", *command)
+    outcome = in_fork("compile/train", *command)
     assert outcome.code == 0, outcome.err
     assert "step 2 (24 crops" in outcome.err
     path = Path(outcome.out.strip())
     assert path == tmp_path / "run" / "ca.safetensors"
     assert load_checkpoint(path, "ca").attention == "ca"
-    again = as_user("compile/train", *command)
+    again = in_fork("compile/train", *command)
     assert (again.code, again.out) == (0, outcome.out)
-    other = as_user("compile/train", *command, "--seed", "1")
+    other = in_fork("compile/train", *command, "--seed", "1")
     assert other.code == 2 and "of a training with seed 0, not 1" in other.err
 
 
