@@ -7,8 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command_line import QUICK, Command, as_user, check_sentence, needs_lld, x86_only
+from command_line import QUICK, Command, check_sentence, in_fork, needs_lld, x86_only
 from fixtures_device import Served, free_port
+from tuned_network import KERNELS, TUNED
 
 from compile.records.log_folder import records_name
 from compile.records.records import read_database
@@ -17,35 +18,36 @@ from targets.load_target import load_target
 
 pytestmark = [x86_only, needs_lld]
 HOST = records_name(load_target("host"))
-# The kernels of QUICK are more than these: all default configurations are measured, and no more.
-TRIALS = "--trials", 20, "--json"
+# All default configurations are measured, and no more.
+TRIALS = "--trials", KERNELS, "--json"
 
 
 @pytest.mark.usefixtures("noise_is_no_drift")
 def test_session_on_a_device(here: Command, board: Served, tmp_path: Path) -> None:
-    outcome = here("compile/tune", *QUICK, "--logs", tmp_path, *board.options, *TRIALS)
+    options = "--target", "host", *TUNED, "--logs", tmp_path
+    outcome = here("compile/tune", *options, *board.options, *TRIALS)
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
     assert found["emulated"] == ""
     measured = [kernel for kernel in found["kernels"] if kernel["measured"]]
-    assert len(measured) >= 20
+    assert len(measured) == KERNELS
     assert all(0 < kernel["best_seconds"] < 1 for kernel in measured)
     log = read_database(tmp_path / HOST)
-    assert sum(map(len, log.by_kernel.values())) >= 20
+    assert sum(map(len, log.by_kernel.values())) == KERNELS
     assert board.becomes_free()
 
 
 def test_key_that_no_device_has(board: Served, tmp_path: Path) -> None:
     tracker = board.options[1]
     options = (*QUICK, "--logs", tmp_path, "--tracker", tracker, "--key", "other")
-    check_sentence(as_user("compile/tune", *options), "'other'", "'board'", "device/serve.py")
+    check_sentence(in_fork("compile/tune", *options), "'other'", "'board'", "device/serve.py")
     assert not list(tmp_path.iterdir())
 
 
 def test_no_tracker(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     options = (*QUICK, "--logs", tmp_path, "--tracker", address, "--key", "x")
-    check_sentence(as_user("compile/tune", *options), address, "no TVM tracker answers")
+    check_sentence(in_fork("compile/tune", *options), address, "no TVM tracker answers")
     assert not list(tmp_path.iterdir())
 
 
@@ -55,8 +57,8 @@ def test_session_on_emulated_boards(arm64_root: Path, tmp_path: Path) -> None:
     fewer, and every result is checked on the board."""
     found = []
     for logs in (tmp_path / "first", tmp_path / "second"):
-        options = "--target", "cortex-a76", "--emulate", "--scheme", "fp32", "--size", "32x32"
-        outcome = as_user("compile/tune", *options, "--logs", logs, *TRIALS)
+        options = "--target", "cortex-a76", "--emulate", *TUNED
+        outcome = in_fork("compile/tune", *options, "--logs", logs, *TRIALS)
         assert outcome.code == 0, outcome.err
         assert "EMULATED by qemu-user" in outcome.err and "no times, but" in outcome.err
         found.append(json.loads(outcome.out))
@@ -66,7 +68,7 @@ def test_session_on_emulated_boards(arm64_root: Path, tmp_path: Path) -> None:
     first, second = found
     assert first["emulated"] == second["emulated"] == "qemu-user"
     assert not first["notes"] and not second["notes"]
-    assert sum(kernel["measured"] for kernel in first["kernels"]) == 20
+    assert sum(kernel["measured"] for kernel in first["kernels"]) == KERNELS
     for one, other in zip(first["kernels"], second["kernels"], strict=True):
         assert (one["name"], one["measured"]) == (other["name"], other["measured"])
         if one["measured"]:
