@@ -85,6 +85,9 @@ class Options:
     unless given. An installed package has the user's own in ~/.local/share/mqnet-tvm/tuning_logs
     before those that it ships."""
 
+    standalone: bool = False
+    """Also write the standalone form: a C library and a program, without TVM and Python."""
+
     no_cache: bool = False
     """Make everything anew: take nothing from the build cache and put nothing into it."""
 
@@ -160,6 +163,7 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
         threads=options.threads,
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
+        standalone=options.standalone,
     )
     key = artefact_key(facts, options.checkpoint, options.logs)
     return restore_artefact(cache, key, options.out, progress)
@@ -185,6 +189,7 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
         logs=options.logs,
+        standalone=options.standalone,
     )
     return build_network(request, progress, cache=cache)
 

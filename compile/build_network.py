@@ -28,6 +28,7 @@ from compile.artefact.keep_artefact import (
 from compile.artefact.list_calls import list_calls
 from compile.artefact.manifest import (
     FORMAT,
+    LIBRARY,
     MANIFEST,
     CallSummary,
     CheckpointFacts,
@@ -44,6 +45,7 @@ from compile.artefact.writer import describe_files, staged_artefact, write_manif
 from compile.build_request import BuildRequest
 from compile.codegen.kernel_objects import EmittedCode
 from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
+from compile.codegen.standalone.build_standalone import identifier_of
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
 from compile.networks.registry import MQNET, NETWORKS
 from compile.pipeline import (
@@ -59,6 +61,12 @@ from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import crop_size, quantize_network
 from compile.records.log_folder import log_for_builds, records_name
+from compile.standalone_form import (
+    CompiledNetwork,
+    check_standalone,
+    name_of,
+    write_standalone,
+)
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.checksum import sha256_of
@@ -91,11 +99,13 @@ class NetworkPlan:
     """All that is known of a network before its code is emitted.
 
     Attributes:
+        partitioned: the network before anything of it was made for a device.
         interface: its input, its output, and what its parts pass on.
         parts: in the order of computation; a single one where one device computes all.
         not_lowered: operations between int8 tensors that no integer kernel computes.
     """
 
+    partitioned: tvm.IRModule
     interface: Interface
     parts: tuple[PlannedPart, ...]
     not_lowered: tuple[FloatOperation, ...]
@@ -120,6 +130,7 @@ def build_network(
     spec = load_target(request.target)
     options = _pipeline_options(request, spec)
     placement = place_network(options, request.on_processor, request.logs)
+    check_standalone(request, spec)
     folder = request.out or request.default_folder
     check_scratch_space()
     key = None
@@ -137,10 +148,20 @@ def build_network(
         executables = emit_parts(plan, cache, progress.phase)
         link = LinkOptions(ndk_compiler=request.ndk_compiler)
         report = link_parts(executables, spec, link, work, progress.phase)
-        files = describe_files(work, executables)
+        names = tuple(executables)
+        if request.standalone:
+            with progress.phase("standalone form"):
+                compiled = CompiledNetwork(
+                    plan.partitioned,
+                    plan.interface,
+                    plan.parts[0].module,
+                    executables[LIBRARY].objects,
+                )
+                names += write_standalone(request, spec, options, compiled, work, cache)
+        files = describe_files(work, names)
         write_manifest(work, describe_build(request, program, spec, plan, report, files))
         if key is not None:
-            names = (*executables, MANIFEST)
+            names = (*names, MANIFEST)
             keep_artefact(cache, key, request.default_folder, work, names)
     return open_artefact(folder)
 
@@ -194,7 +215,9 @@ def plan_parts(
         PlannedPart(part, plan_part(partitioned, part.name, part.options, report, observe))
         for part in placement
     )
-    return NetworkPlan(describe_interface(partitioned), parts, list_not_lowered(partitioned))
+    return NetworkPlan(
+        partitioned, describe_interface(partitioned), parts, list_not_lowered(partitioned)
+    )
 
 
 def emit_parts(
@@ -283,6 +306,7 @@ def describe_build(
         linker=linked,
         versions={package: version(package) for package in _PACKAGES},
         files=files,
+        standalone=identifier_of(name_of(network)) if request.standalone else "",
     )
 
 

@@ -39,6 +39,7 @@ class BuildRequest:
         logs: folder of the tuning logs, one of which may be the target's; None for the user's own
             and those that are shipped.
         recipe: file of rules on top of the scheme that it names, or None.
+        standalone: write the standalone form, too.
     """
 
     target: str
@@ -54,6 +55,7 @@ class BuildRequest:
     image_weights: bool = False
     logs: Path | None = None
     recipe: Path | None = None
+    standalone: bool = False
 
     @property
     def quantization(self) -> Scheme:
@@ -107,6 +109,7 @@ class BuildRequest:
             on_processor=self.on_processor,
             image_weights=self.image_weights,
             content=self.network.content,
+            standalone=self.standalone,
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from compile.artefact.reader import Artefact, open_artefact
-from compile.artefact.writer import staged_artefact
+from compile.artefact.writer import make_executable, staged_artefact
 from compile.codegen.link.linkers import find_compiler, find_lld
 from compile.records.log_places import find_logs
 from compile.support.atomic import write_atomically
@@ -24,7 +24,7 @@ from targets.load_target import is_path
 _KIND = "artefact"
 
 # What decides how a network is quantized, lowered and linked.
-_SOURCES = ("compile", "targets")
+_SOURCES = ("compile", "targets", "device/runtime/native")
 
 
 class KeptArtefact(msgspec.Struct, frozen=True):
@@ -52,6 +52,7 @@ def request_facts(
     image_weights: bool = False,
     content: str = "",
     recipe: str | None = None,
+    standalone: bool = False,
 ) -> dict[str, object]:
     """Name what decides what is built, but for the checkpoint, as plain data for a key."""
     facts: dict[str, object] = dict(locals())
@@ -119,4 +120,5 @@ def restore_artefact(
     with progress.phase("from the build cache"), staged_artefact(folder) as work:
         for name, file in kept.files.items():
             write_atomically(work / name, file)
+        make_executable(work, kept.files)
     return open_artefact(folder)

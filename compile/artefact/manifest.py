@@ -16,6 +16,8 @@ from targets.describe_target import TargetFacts
 #: Of any network: builds of the version before have to be found by this name.
 LIBRARY = "mqnet.so"
 MANIFEST = "manifest.json"
+#: Of the standalone form's program.
+PROGRAM_ENDING = "-run"
 
 #: Raised when a key of the manifest changes its meaning.
 FORMAT = 3
@@ -26,7 +28,7 @@ PICTURE = "NHWC"
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """A library of the build; ``sha256`` in hexadecimal."""
+    """A file of the build; ``sha256`` in hexadecimal."""
 
     sha256: str
 
@@ -195,7 +197,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         coverage: of the network by integers; None in builds of earlier versions.
         linker: what linked the libraries.
         versions: of Python packages, by name.
-        files: the libraries, by file name.
+        files: the libraries and the standalone form, by file name.
+        standalone: what the names of the standalone form begin with; not written where it was not
+            asked for.
     """
 
     format: int
@@ -219,6 +223,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     linker: LinkReport
     versions: dict[str, str]
     files: dict[str, FileFacts]
+    standalone: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a description without the whole network or without a library.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from compile.artefact.manifest import MANIFEST, FileFacts, Manifest
+from compile.artefact.manifest import MANIFEST, PROGRAM_ENDING, FileFacts, Manifest
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import OutputError
@@ -40,12 +40,33 @@ def staged_artefact(folder: Path) -> Iterator[Path]:
             yield work
             # Renaming takes no space, so that a full disk cannot come between the two.
             # The manifest last: it says which files belong together.
-            for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST):
+            files = sorted(work.iterdir(), key=lambda path: path.name == MANIFEST)
+            before = _files_of(folder)
+            for path in files:
                 os.replace(path, folder / path.name)
+            for name in before - {path.name for path in files}:
+                (folder / name).unlink(missing_ok=True)
     finally:
         for path in made:
             with contextlib.suppress(OSError):
                 path.rmdir()  # Only where it is empty.
+
+
+def _files_of(folder: Path) -> set[str]:
+    """Names of the files of an older build, which are not of the one that takes its place."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text())["files"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    # What a file says must not lead out of the folder.
+    return {name for name in files if name == Path(name).name}
+
+
+def make_executable(folder: Path, names: Iterable[str]) -> None:
+    """Let those of the files ``names`` in ``folder`` be run that are programs."""
+    for name in names:
+        if name.endswith(PROGRAM_ENDING):
+            (folder / name).chmod(0o755)
 
 
 def describe_files(folder: Path, libraries: Iterable[str]) -> dict[str, FileFacts]:

@@ -31,11 +31,13 @@ class EmittedCode:
 
     Attributes:
         executable: bytecode, constants, and those kernels that have no object of their own.
-        objects: ELF objects that have to be linked with it, by kernel.
+        objects: ELF objects of a processor's kernels, by kernel.
+        inside: the one of those that is in the executable, too; "" for none.
     """
 
     executable: relax.VMExecutable
     objects: Mapping[str, bytes] = field(default_factory=dict)
+    inside: str = ""
 
     def export(self, library: Path, linker: Callable) -> None:
         """Link all of it into ``library`` by ``linker``, as ``export_library(fcompile=...)`` takes
@@ -43,6 +45,8 @@ class EmittedCode:
         with scratch_folder("mqnet-objects-") as folder:
             paths = []
             for name, content in sorted(self.objects.items()):
+                if name == self.inside:
+                    continue
                 paths.append(folder / f"{name}.o")
                 paths[-1].write_bytes(content)
             addons = [str(path) for path in paths]
@@ -98,6 +102,5 @@ def emit_objects(
         for name, function in vm_build._vmcodegen(builder, lowered).functions_items()
     }
     first = min(kernels)
-    inside = tvm.IRModule({first: kernels.pop(first)})
-    executable = vm_build._vmlink(builder, target, inside)
-    return EmittedCode(executable, compile_kernels(kernels, target, cache))
+    executable = vm_build._vmlink(builder, target, tvm.IRModule({first: kernels[first]}))
+    return EmittedCode(executable, compile_kernels(kernels, target, cache), first)

@@ -35,7 +35,7 @@ _REPOSITORY = Path(__file__).parents[2]
 _SHA256_BYTES = 32
 
 # Code, tables, records, weights, and the photographs that calibrate.
-_INGREDIENTS = frozenset({".py", ".toml", ".json", ".safetensors", ".jpg", ".png"})
+_INGREDIENTS = frozenset({".py", ".h", ".jinja", ".toml", ".json", ".safetensors", ".jpg", ".png"})
 
 log = logging.getLogger(__name__)
 

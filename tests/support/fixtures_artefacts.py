@@ -66,8 +66,8 @@ def artefact(
     shared_folder: Path,
     build_cache: BuildCache,
 ) -> ArtefactFactory:
-    """``artefact(target, scheme, attention, size, image_weights)``: a build. Do not write into its
-    folder."""
+    """``artefact(target, scheme, attention, size, image_weights, standalone)``: a build. Do not
+    write into its folder."""
 
     def make(
         target: str = "host",
@@ -75,16 +75,24 @@ def artefact(
         attention: str = "ca",
         size: tuple[int, int] = SIZE,
         image_weights: bool = False,
+        standalone: bool = False,
     ) -> Artefact:
         name = f"{target}-{scheme}-{attention}-{size[0]}x{size[1]}"
         name += "-images" if image_weights else ""
+        name += "-standalone" if standalone else ""
         folder = shared_folder / "artefacts" / name
         folder.parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{name}.lock")):
             if not (folder / MANIFEST).exists():
                 network = network_named("mqnet", attention=attention)
                 request = building.BuildRequest(
-                    target, scheme, network, size, out=folder, image_weights=image_weights
+                    target,
+                    scheme,
+                    network,
+                    size,
+                    out=folder,
+                    image_weights=image_weights,
+                    standalone=standalone,
                 )
                 building.build_network(request, Progress(Console(quiet=True)), cache=build_cache)
         return open_artefact(folder)

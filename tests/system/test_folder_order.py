@@ -32,6 +32,7 @@ ORDER = (
     "compile.pipeline",
     "compile.place_network",
     "compile.build_request",
+    "compile.standalone_form",
     "compile.build_network",
     "device.server",
     "device.client",

@@ -37,10 +37,13 @@ class LinkOptions:
     Attributes:
         ndk_compiler: The NDK's clang for android-arm64 (see `linkers.find_ndk`); None for lld.
         search_path: Folders to look for linkers in, as in PATH; None for the process's own.
+        without_tvm: The library is the standalone form: it needs none of TVM's, and other
+            libraries that are linked against it find it by its own name.
     """
 
     ndk_compiler: Path | None = None
     search_path: str | None = None
+    without_tvm: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,11 @@ def link_library(
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}")
     linker = choose_linker(spec, options)
     flags = _COMMON_FLAGS + (_ANDROID_FLAGS if spec.linker == "android-arm64" else ())
+    if options.without_tvm:
+        flags += (f"-soname {output.name}",)
     with scratch_folder("mqnet-link-") as work_name:
         try:
-            libraries = _libraries(spec, linker, _undefined(symbols), work_name)
+            libraries = _libraries(spec, linker, symbols, work_name, options.without_tvm)
         except OSError as error:
             raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
         with atomic_path(output) as unfinished:
@@ -152,7 +157,11 @@ def _undefined(objects: Iterable[ElfSymbols]) -> frozenset[str]:
 
 
 def _libraries(
-    spec: TargetSpec, linker: Linker, undefined: frozenset[str], folder: Path
+    spec: TargetSpec,
+    linker: Linker,
+    objects: Sequence[ElfSymbols],
+    folder: Path,
+    without_tvm: bool,
 ) -> list[str]:
     """The arguments that name the libraries, after making in `folder` those that are stubs.
 
@@ -165,7 +174,10 @@ def _libraries(
     empty = folder / "empty.o"
     empty.write_bytes(empty_object(spec.machine))
     arguments: list[str] = []
-    for soname, symbols in sort_symbols("android" if android else "linux", undefined).items():
+    known = sort_symbols("android" if android else "linux", _undefined(objects))
+    for soname, symbols in known.items():
+        if without_tvm and soname.startswith("libtvm_"):
+            continue
         if linker.is_driver and not soname.startswith("libtvm_"):
             arguments.append(f"-l{soname.removeprefix('lib').removesuffix('.so')}")
             continue

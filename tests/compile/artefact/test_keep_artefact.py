@@ -54,6 +54,7 @@ def logs(tmp_path: Path) -> Path:
         ("on_processor", "head"),
         ("image_weights", True),
         ("content", "a checksum"),
+        ("standalone", True),
     ],
 )
 def test_another_request_has_another_key(fact: str, value: object, logs: Path) -> None:
@@ -63,7 +64,7 @@ def test_another_request_has_another_key(fact: str, value: object, logs: Path) -
 
 def test_no_fact_is_left_out() -> None:
     json.dumps(FACTS)
-    assert len(FACTS) == 11
+    assert len(FACTS) == 12
 
 
 def test_the_content_of_files_counts(logs: Path, tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""Compile and link the standalone form: ``NAME.h``, ``libNAME.a``, ``libNAME.so``, ``NAME-run``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tvm
+from tvm import tirx
+
+from compile.codegen.link.elf import read_symbols
+from compile.codegen.link.link import LinkOptions, link_library
+from compile.codegen.standalone.check_vector import CheckVector
+from compile.codegen.standalone.machine import architecture
+from compile.codegen.standalone.object_symbols import own_prefix, rename_symbols
+from compile.codegen.standalone.processor_features import processor_features
+from compile.codegen.standalone.read_plan import read_plan
+from compile.codegen.standalone.workspace_bytes import workspace_bytes
+from compile.codegen.standalone.write_sources import HOOKS, Description, write_sources
+from compile.codegen.standalone.zig import DIALECT, glibc, musl, run_zig
+from compile.support.errors import TargetError
+from compile.support.scratch_folder import scratch_folder
+from targets.spec import TargetSpec
+
+#: The runtime in C that the generated source includes.
+RUNTIME = Path(__file__).parents[3] / "device" / "runtime" / "native"
+
+_OPTIMIZE = ("-O2", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all", "-fno-stack-protector")
+
+
+@dataclass(frozen=True)
+class StandaloneNetwork:
+    """What the standalone form is made of.
+
+    Attributes:
+        description: of the network.
+        planned: its kernels, scheduled and called in order.
+        objects: machine code of all of them, by name.
+        vector: that the program checks itself by.
+    """
+
+    description: Description
+    planned: tvm.IRModule
+    objects: Mapping[str, bytes]
+    vector: CheckVector
+
+
+def standalone_files(name: str) -> tuple[str, ...]:
+    """List the files of the standalone form of the network ``name``."""
+    return f"{name}.h", f"lib{name}.a", f"lib{name}.so", f"{name}-run"
+
+
+def identifier_of(name: str) -> str:
+    """Make an identifier of C of a network's ``name``."""
+    text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    # Libraries of one letter, such as libm, are the system's.
+    is_good = len(text) > 1 and not text[0].isdigit()
+    return text if is_good else f"net_{text}".rstrip("_")
+
+
+def build_standalone(
+    network: StandaloneNetwork, spec: TargetSpec, folder: Path, options: LinkOptions
+) -> tuple[str, ...]:
+    """Write the standalone form of ``network`` for the processor of ``spec`` into ``folder``; the
+    names of its files.
+
+    Raises:
+        TargetError: Zig's compiler is not installed, or a kernel calls what the runtime lacks.
+        GraphError: the plan holds more than kernel calls.
+    """
+    name, arch = network.description.name, architecture(spec.machine)
+    plan = read_plan(network.planned)
+    called = {call.kernel for call in plan.calls}
+    kernels = {
+        var.name_hint: function
+        for var, function in network.planned.functions_items()
+        if isinstance(function, tirx.PrimFunc) and var.name_hint in called
+    }
+    contents = [network.objects[kernel] for kernel in sorted(called)]
+    prefix = own_prefix([*contents, plan.weights])
+    with scratch_folder("mqnet-standalone-") as work:
+        objects = []
+        for kernel, content in zip(sorted(called), contents, strict=True):
+            objects.append(work / f"{kernel}.o")
+            objects[-1].write_bytes(content)
+            _check_calls(objects[-1])
+            objects[-1].write_bytes(rename_symbols(content, prefix))
+        vector_sources = write_sources(
+            work,
+            network.description,
+            plan,
+            processor_features(spec),
+            workspace_bytes(kernels),
+            prefix,
+            network.vector,
+        )
+        program_objects = [path.name for path in objects]
+        objects += [_compile(arch, f"{name}.c", work), _compile(arch, "weights.S", work)]
+        names = [path.name for path in objects]
+        program_objects.append("weights.o")
+        for source in (f"{name}-run.c", *vector_sources):
+            program_objects.append(_compile(arch, source, work).name)
+        header, archive, library, program = standalone_files(name)
+        run_zig(["ar", "rcsD", archive, *names], work)
+        if spec.linker == "android-arm64":
+            link_library(spec, objects, work / library, replace(options, without_tvm=True))
+        else:
+            _link(["-shared", f"-Wl,-soname,{library}"], glibc(arch), names, library, work)
+        _link(["-static"], musl(arch), program_objects, program, work)
+        for made in standalone_files(name):
+            shutil.move(work / made, folder / made)
+    return standalone_files(name)
+
+
+def _check_calls(path: Path) -> None:
+    """Refuse a kernel that calls a function of TVM's that the runtime does not have."""
+    symbols = read_symbols(path)
+    known = set(HOOKS.values())
+    strangers = {
+        name
+        for name in symbols.undefined
+        if name.startswith(("TVM", "__TVM")) and name not in known
+    }
+    if strangers:
+        raise TargetError(
+            f"kernel {path.stem} calls {', '.join(sorted(strangers))}, which the runtime of the "
+            "standalone form does not have: build without --standalone"
+        )
+
+
+def _compile(arch: str, source: str, work: Path, *options: str) -> Path:
+    made = Path(source).with_suffix(".o").name
+    flags = [*DIALECT, *_OPTIMIZE, *options, "-I", str(RUNTIME)]
+    if arch == "aarch64":
+        # Calls of a helper library that no kernel's object brings.
+        flags.append("-mno-outline-atomics")
+    run_zig(["cc", "-target", musl(arch), *flags, "-c", source, "-o", made], work)
+    return work / made
+
+
+def _link(flags: list[str], target: str, objects: list[str], output: str, work: Path) -> None:
+    run_zig(
+        [
+            "cc",
+            "-target",
+            target,
+            *flags,
+            "-s",
+            "-Wl,-z,relro,-z,now,-z,noexecstack,--no-undefined,--gc-sections",
+            *objects,
+            "-lm",
+            "-lpthread",
+            "-o",
+            output,
+        ],
+        work,
+    )
