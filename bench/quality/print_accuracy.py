@@ -33,3 +33,24 @@ def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
             "" if size is None else f"{size / 1e3:,.0f}",
         )
     print_table(table)
+
+
+def print_network_accuracy(rows: Iterable[dict[str, Any]]) -> None:
+    """Print ``rows`` of :func:`bench.quality.network_accuracy.measure_network_accuracy`."""
+    table = Table()
+    for column in ("engine", "scheme", "network"):
+        table.add_column(column, no_wrap=True)
+    for column in ("against fp32 dB", "least", "weights kB"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        size = row["weight_bytes"]
+        table.add_row(
+            *(row[name] for name in ("engine", "scheme", "network")),
+            *(_decibels(row[name]) for name in ("fp32_psnr_db", "least_fp32_psnr_db")),
+            "" if size is None else f"{size / 1e3:,.0f}",
+        )
+    print_table(table)
+
+
+def _decibels(value: float | None) -> str:
+    return "equal" if value is None else f"{value:.1f}"
