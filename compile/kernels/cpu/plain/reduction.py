@@ -1,4 +1,5 @@
-"""The schedule of what sums up, or compares, in any other way than the kernels of this project."""
+"""The schedules of what sums up, or compares, in any other way than the kernels of this project:
+one of ours, and MetaSchedule's for a tuning session."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.cpu.plain import metaschedule_space
+from compile.kernels.cpu.plain.metaschedule_space import Configuration
 from compile.kernels.family import KernelFamily
 
 
@@ -25,11 +28,22 @@ def result_loops(sch: s_tir.Schedule) -> Iterator[tuple[SBlockRV, list[LoopRV]]]
         yield block, list(sch.get_loops(block))[: kinds.count(tirx.IterVar.DataPar)]
 
 
-def schedule(sch: s_tir.Schedule, _core: CpuCore) -> None:
-    """Results to threads; each is summed up in its own order."""
+def schedule(sch: s_tir.Schedule, core: CpuCore, chosen: Configuration | None = None) -> None:
+    """Results to threads, each summed up in its own order; or a schedule of MetaSchedule's."""
+    if chosen is not None and chosen.metaschedule:
+        metaschedule_space.schedule(sch, core, chosen)
+        return
     for _, loops in result_loops(sch):
         if loops:
             sch.parallel(sch.fuse(*loops))
 
 
-FAMILY = KernelFamily("reduction", "reductions", schedule, serves=serves)
+FAMILY = KernelFamily(
+    "reduction",
+    "reductions",
+    schedule,
+    Configuration,
+    metaschedule_space.configurations,
+    metaschedule_space.default_configuration,
+    serves=serves,
+)
