@@ -18,6 +18,7 @@ from tvm import relax, tirx
 from tvm.relax import vm_build
 from tvm.tirx import build as build_kernel
 
+from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.passes.plan_memory import lower_to_vm
 from compile.support.build_cache import BuildCache, key_of
 from compile.support.scratch_folder import scratch_folder
@@ -75,12 +76,12 @@ def _compile(
 ) -> bytes:
     name, function = kernel
     module = tvm.IRModule({name: function})
-    key = key_of(tvm.__version__, str(target), tvm.ir.save_json(module))
+    key = key_of(tvm.__version__, CPU_PIPELINE, str(target), tvm.ir.save_json(module))
     found = cache.get(_KIND, key)
     if found is not None:
         return found
     path = folder / f"{name}.o"
-    build_kernel(module, target).write_to_file(str(path))
+    build_kernel(module, target, CPU_PIPELINE).write_to_file(str(path))
     made = path.read_bytes()
     cache.put(_KIND, key, made)
     return made
@@ -102,5 +103,6 @@ def emit_objects(
         for name, function in vm_build._vmcodegen(builder, lowered).functions_items()
     }
     first = min(kernels)
-    executable = vm_build._vmlink(builder, target, tvm.IRModule({first: kernels[first]}))
+    inside = tvm.IRModule({first: kernels[first]})
+    executable = vm_build._vmlink(builder, target, inside, CPU_PIPELINE)
     return EmittedCode(executable, compile_kernels(kernels, target, cache), first)

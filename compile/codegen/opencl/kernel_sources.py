@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import tvm
 import tvm_ffi
 
+from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.codegen.opencl.called_functions import define_functions
 from compile.codegen.opencl.device_pipeline import GPU_PIPELINE
 from compile.support.errors import TargetError
@@ -24,7 +25,7 @@ _SAMPLER = re.compile(r"^  const sampler_t image_sampler = .*;\n", re.MULTILINE)
 def kernel_sources(spec: TargetSpec) -> AbstractContextManager[str]:
     """Return what is to be entered where scheduled kernels are built for ``spec``; it gives the
     name of the TIR pipeline to build them by."""
-    return nullcontext("default") if spec.gpu is None else _completed_sources()
+    return nullcontext(CPU_PIPELINE) if spec.gpu is None else _completed_sources()
 
 
 @contextmanager

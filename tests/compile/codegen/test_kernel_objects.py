@@ -33,9 +33,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kernels that are compiled from now on."""
     names = []
 
-    def build(mod: tvm.IRModule, target: tvm.target.Target) -> tvm.runtime.Module:
+    def build(mod: tvm.IRModule, target: tvm.target.Target, pipeline: str) -> tvm.runtime.Module:
         names.extend(name.name_hint for name in mod.get_global_vars())
-        return tirx.build(mod, target)
+        return tirx.build(mod, target, pipeline)
 
     monkeypatch.setattr(kernel_objects, "build_kernel", build)
     return names

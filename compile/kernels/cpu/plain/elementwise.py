@@ -163,7 +163,10 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """One vector of 32-bit lanes."""
+    """One vector of 32-bit lanes; of a table lookup, one of bytes."""
+    *_, last = sch.get_child_blocks(sch.get_sblock("root"))
+    if str(sch.get(last).name_hint) == "table_lookup":
+        return Configuration(even_lanes(_run(sch), core.bits // 8))
     return Configuration(vector_lanes(_run(sch), core))
 
 
