@@ -15,6 +15,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 #: Not ``compile.support.cli``: its console asks the environment for its width when it is made.
@@ -85,6 +86,7 @@ def begin(
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # It is asked of the environment once.
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).parent.resolve())
     return script

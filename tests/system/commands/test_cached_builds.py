@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from command_line import QUICK, Command, as_user, check_sentence, contents
+from command_line import QUICK, Command, as_user, check_sentence, contents, in_fork
+from tuned_network import TUNED
 
 FOUND = "from the build cache"
 
 
 def test_the_same_build_again(tmp_path: Path) -> None:
     cache = {"MQNET_BUILD_CACHE": str(tmp_path / "cache")}
-    folders = [tmp_path / name for name in ("first", "again", "anew", "cleared")]
+    folders = [tmp_path / name for name in ("first", "again", "anew")]
 
     def build(folder: Path, *options: str) -> str:
         outcome = as_user("compile/build", *QUICK, "--out", folder, *options, env=cache)
@@ -23,7 +24,7 @@ def test_the_same_build_again(tmp_path: Path) -> None:
     assert FOUND not in build(folders[2], "--no-cache")
     cleared = as_user("compile/build", "--clear-cache", env=cache)
     assert cleared.code == 0 and "deleted" in cleared.err and "deleted 0" not in cleared.err
-    assert FOUND not in build(folders[3])
+    assert "deleted 0" in in_fork("compile/build", "--clear-cache", env=cache).err
     first, *others = [contents(folder) for folder in folders]
     assert all(other == first for other in others)
 
@@ -31,7 +32,7 @@ def test_the_same_build_again(tmp_path: Path) -> None:
 def test_modules_are_made_to_be_dumped(tmp_path: Path) -> None:
     for _ in range(2):
         options = "--out", tmp_path / "built", "--dump-ir", tmp_path / "ir"
-        outcome = as_user("compile/build", *QUICK, *options)
+        outcome = in_fork("compile/build", *QUICK, *options)
         assert outcome.code == 0 and FOUND not in outcome.err
     assert len(list((tmp_path / "ir").glob("*.py"))) > 4
 
@@ -39,7 +40,8 @@ def test_modules_are_made_to_be_dumped(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = {"MQNET_BUILD_CACHE": str(tmp_path / "file")}
-    outcome = as_user("compile/build", *QUICK, "--out", tmp_path / "built", env=cache)
+    options = "--target", "host", *TUNED, "--out", tmp_path / "built"
+    outcome = in_fork("compile/build", *options, env=cache)
     assert outcome.code == 0
     said = " ".join(outcome.err.split())
     assert "the build cache" in said and "is not used" in said
