@@ -104,15 +104,17 @@ def wrong(
             out[0, vy, vx, vc] = data[0, vy, vx, vc] + weight[0, 0] + bias[0]
 
 
-def farm(address: DeviceAddress) -> Farm:
+def farm(address: DeviceAddress, seconds: float = 8.0) -> Farm:
     found = open_farm(f"{address.host}:{address.port}", address.key, 1, 0.0)
-    options = replace(found.options, task_seconds=8.0, session_seconds=16.0)
+    options = replace(found.options, task_seconds=seconds, session_seconds=2 * seconds)
     return replace(found, options=options)
 
 
 @contextmanager
-def runner(served: Served, built: tuple[list[Job], Path]) -> Iterator[RpcRunner]:
-    with closing(farm(served.address).runner(HOST, built[0][0], built[1])) as made:
+def runner(
+    served: Served, built: tuple[list[Job], Path], seconds: float = 8.0
+) -> Iterator[RpcRunner]:
+    with closing(farm(served.address, seconds).runner(HOST, built[0][0], built[1])) as made:
         yield made
 
 
@@ -162,9 +164,9 @@ def test_crashing_candidate(board: Served, built: tuple[list[Job], Path], tmp_pa
 def test_hanging_candidate(board: Served, built: tuple[list[Job], Path], tmp_path: Path) -> None:
     jobs, _ = built
     bad = jobs[0][0], bad_library(hanging, tmp_path / "hang.so")
-    with runner(board, built) as made:
+    with runner(board, built, 4.0) as made:
         results = made.measure([bad, jobs[1]])
-        assert results[0].error == "no end within 8 s" and not results[1].error
+        assert results[0].error == "no end within 4 s" and not results[1].error
         assert made.warnings == []
 
 
@@ -173,10 +175,7 @@ def test_board_that_is_stopped(
 ) -> None:
     """The tracker still knows it, and its port takes connections."""
     monkeypatch.setattr(device_session, "_SECONDS_TO_FREE", 0.0)
-    found = farm(board.address)
-    options = replace(found.options, task_seconds=3.0, session_seconds=6.0)
-    made_by = replace(found, options=options).runner
-    with closing(made_by(HOST, built[0][0], built[1])) as made, board.stopped():
+    with runner(board, built, 3.0) as made, board.stopped():
         message = r"no device is left \(device 1 does not come back .*the same command goes on"
         with pytest.raises(TargetError, match=message):
             made.measure(built[0])
