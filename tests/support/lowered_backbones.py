@@ -6,9 +6,9 @@ longer to compile than a single backbone.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import tvm
@@ -18,29 +18,24 @@ from PIL import Image, ImageOps
 from torch.export import ExportedProgram
 from tvm import relax
 
+from compile import build_network
+from compile.build_request import BuildRequest
 from compile.frontend.import_program import import_program
-from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.entry import MQNetEntry
 from compile.pipeline import PipelineOptions, emit, phases
-from compile.quantize import quantize
-from compile.quantize.schemes import scheme_named
+from compile.support.build_cache import user_cache
 from targets.load_target import load_target
 from targets.spec import TargetSpec
-
-#: Calibration crops: scales that are good for the picture do not matter here.
-_CROPS = 2
 
 
 @cache
 def quantized_program(attention: str, height: int, width: int) -> ExportedProgram:
-    """``mixed`` MQNet for uint8 [1, height, width, 3]; weights as bundled or else random."""
-    network = MQNetEntry(attention)
-    net = network.load(network.weights(fine_tuned=False))
-    photos = [read_photo(path) for path in bundled_photos("calibration")[:_CROPS]]
-    with mock.patch.object(quantize, "CROPS", _CROPS):
-        return quantize.quantize_network(network, net, scheme_named("mixed"), photos, height, width)
+    """``mixed`` MQNet for uint8 [1, height, width, 3]; weights as bundled or else random. It is
+    calibrated once for all tests and their sizes."""
+    request = BuildRequest("host", "mixed", MQNetEntry(attention), (height, width))
+    return build_network.quantized_program(request, user_cache(os.environ))
 
 
 #: Threads that a backbone for vectors of so many bits is scheduled for.

@@ -6,13 +6,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from fixtures_artefacts import SIZE
+from fixtures_artefacts import ProgramFactory
 
 from bench.counts.gpu_launches import GpuLaunch, gpu_launches
 from bench.counts.gpu_target import check_has_compiler
 from compile.artefact.describe_parts import describe_kernels
-from compile.build_network import quantized_program
-from compile.build_request import BuildRequest
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.schemes import scheme_named
 from compile.support.errors import TargetError
@@ -30,12 +28,13 @@ def test_a_target_that_names_no_gpu(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_kernels_of_every_family(mali_compiler: Path, tmp_path: Path) -> None:
+def test_kernels_of_every_family(
+    mali_compiler: Path, quantized_program: ProgramFactory, tmp_path: Path
+) -> None:
     """Of each the largest. Dot products are as many as the multiplications are in words, so that
     loops are counted right."""
-    program = quantized_program(BuildRequest("linux-mali", size=SIZE))
     options = PipelineOptions.for_scheme(SPEC, 1, scheme_named("mixed"), tmp_path)
-    planned = plan_network(program, options)
+    planned = plan_network(quantized_program(), options)
     launches = gpu_launches(planned, emit(planned, options), tvm_target(SPEC))
     summaries = {kernel.name: kernel for kernel in describe_kernels(planned)}
     families: defaultdict[str, list[GpuLaunch]] = defaultdict(list)
