@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -51,6 +52,35 @@ collect_rarely()
 torch.set_num_threads(1)
 # Makes TVM's pool with all cores, before a test that does not care makes one with fewer.
 use_threads(1)
+
+
+#: The files that take longest, so that the last ones to run end together on all workers.
+LONGEST = (
+    "system/test_network_files.py",
+    "system/test_zoo.py",
+    "compile/quantize/test_quantize.py",
+    "system/test_opencl_network.py",
+    "system/test_backbone_exact.py",
+    "system/test_package_networks.py",
+    "system/commands/test_tune_commands.py",
+    "system/commands/test_device_commands.py",
+    "system/test_user_networks.py",
+    "bench/counts/test_count_target.py",
+    "bench/counts/test_gpu_target.py",
+    "bench/session/test_interleave.py",
+    "bench/session/test_device.py",
+    "compile/search/test_rpc_runner.py",
+    "system/commands/test_tune_devices.py",
+    "system/test_end_to_end_photographs.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first, those of a file together and in their order."""
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in places)
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(autouse=True)
