@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import tvm
 from tvm import s_tir, tirx
@@ -10,7 +11,9 @@ from tvm.runtime import Object
 
 from compile.codegen.standalone.read_plan import ALIGNMENT, bytes_of
 
-# TVM's passes up to the one that cuts buffers to what is used of them.
+# TVM's passes up to the last one that changes buffers (`default_s_tir_pipeline`): they are cut to
+# what is used of them, made wider where a loop around them becomes a vector, joined where they live
+# at different times, and repeated where a loop is unrolled.
 _PASSES = (
     s_tir.transform.CanonicalizeLoop,
     s_tir.transform.LowerCrossThreadReduction,
@@ -20,6 +23,21 @@ _PASSES = (
     s_tir.transform.LiftThreadBinding,
     s_tir.transform.ManifestSharedMemoryLocalStage,
     s_tir.transform.CompactBufferAllocation,
+    s_tir.transform.LowerMatchBuffer,
+    s_tir.transform.StmtSimplify,
+    s_tir.transform.AnnotateIrregularLoop,
+    s_tir.transform.InjectSoftwarePipeline,
+    s_tir.transform.LowerOpaqueBlock,
+    tirx.transform.FlattenBuffer,
+    tirx.transform.BF16ComputeLegalize,
+    partial(tirx.transform.NarrowDataType, 32),
+    s_tir.transform.LoopPartition,
+    tirx.transform.VectorizeLoop,
+    s_tir.transform.InjectVirtualThread,
+    s_tir.transform.InjectDoubleBuffer,
+    tirx.transform.StorageRewrite,
+    s_tir.transform.HoistIfThenElse,
+    tirx.transform.UnrollLoop,
 )
 # Statements that hold others, by the names of their attributes.
 _INNER = ("body", "seq", "then_case", "else_case", "block", "init")
@@ -28,7 +46,8 @@ _INNER = ("body", "seq", "then_case", "else_case", "block", "init")
 def workspace_bytes(kernels: dict[str, tirx.PrimFunc]) -> int:
     """Compute a bound of what one thread holds at a time, in bytes: all buffers of the kernel that
     has most."""
-    module = tvm.transform.Sequential([make() for make in _PASSES])(tvm.IRModule(kernels))
+    named = {name: kernel.with_attr("global_symbol", name) for name, kernel in kernels.items()}
+    module = tvm.transform.Sequential([make() for make in _PASSES])(tvm.IRModule(named))
     return max(
         (
             sum(_aligned(buffer) for buffer in _buffers(function.body))
@@ -40,7 +59,8 @@ def workspace_bytes(kernels: dict[str, tirx.PrimFunc]) -> int:
 
 def _aligned(buffer: tirx.Buffer) -> int:
     size = bytes_of([int(extent) for extent in buffer.shape], str(buffer.dtype))
-    return size + -size % ALIGNMENT
+    # Before each is what the runtime knows of it (workspace.h).
+    return ALIGNMENT + size + -size % ALIGNMENT
 
 
 def _buffers(statement: Object) -> Iterator[tirx.Buffer]:

@@ -191,7 +191,9 @@ static int instance_run(struct instance *instance, const struct network *network
     void *before = context_of_thread();
     atomic_store(&instance->error.is_set, 0);
     instance->error.text[0] = '\0';
-    instance->contexts[0].used = 0;
+    for (uint32_t index = 0; index < instance->pool.threads; ++index) {
+        instance->contexts[index].last = NULL; /* whatever a kernel that failed has left */
+    }
     if (context_use(&instance->contexts[0]) != 0) {
         return STATUS_MEMORY;
     }

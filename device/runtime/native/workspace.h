@@ -21,7 +21,14 @@ struct thread_context {
     struct error_text *error;
     uint8_t *workspace;
     size_t bytes;
-    size_t used;
+    struct block *last;
+};
+
+/* Before each piece of scratch memory: the piece before it, NULL for none, and where this ends. */
+struct block {
+    _Alignas(ALIGNMENT) struct block *before;
+    size_t end; /* in the workspace */
+    int is_free;
 };
 
 enum { KEY_UNMADE, KEY_BEING_MADE, KEY_MADE };
@@ -53,27 +60,6 @@ static int context_use(struct thread_context *context) {
     return pthread_setspecific(context_key, context);
 }
 
-/* Scratch memory is a stack: kernels give back what they took last. */
-static void *workspace_take(int device_type, int device_id, uint64_t bytes, int type_code,
-                            int type_bits) {
-    (void)device_type, (void)device_id, (void)type_code, (void)type_bits;
-    struct thread_context *context = context_of_thread();
-    size_t whole = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    if (whole < bytes || whole > context->bytes - context->used) {
-        return NULL;
-    }
-    void *start = context->workspace + context->used;
-    context->used += whole;
-    return start;
-}
-
-static int workspace_give_back(int device_type, int device_id, void *start) {
-    (void)device_type, (void)device_id;
-    struct thread_context *context = context_of_thread();
-    context->used = (size_t)((uint8_t *)start - context->workspace);
-    return 0;
-}
-
 static void error_set(struct error_text *error, const char *const *parts, int count) {
     if (atomic_exchange(&error->is_set, 1)) {
         return;
@@ -86,6 +72,37 @@ static void error_set(struct error_text *error, const char *const *parts, int co
         }
     }
     error->text[used] = '\0';
+}
+
+/* Scratch memory is a stack. Kernels give pieces back at the end of a scope in any order, so a
+ * piece goes when all behind it have gone. */
+static void *workspace_take(int device_type, int device_id, uint64_t bytes, int type_code,
+                            int type_bits) {
+    (void)device_type, (void)device_id, (void)type_code, (void)type_bits;
+    struct thread_context *context = context_of_thread();
+    size_t start = context->last == NULL ? 0 : context->last->end;
+    size_t whole = sizeof(struct block) + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (whole < bytes || whole > context->bytes - start) {
+        const char *parts[] = {"a kernel needs more scratch memory than was planned"};
+        error_set(context->error, parts, 1);
+        return NULL;
+    }
+    struct block *block = (struct block *)(context->workspace + start);
+    block->before = context->last;
+    block->end = start + whole;
+    block->is_free = 0;
+    context->last = block;
+    return block + 1;
+}
+
+static int workspace_give_back(int device_type, int device_id, void *start) {
+    (void)device_type, (void)device_id;
+    struct thread_context *context = context_of_thread();
+    ((struct block *)start - 1)->is_free = 1;
+    while (context->last != NULL && context->last->is_free) {
+        context->last = context->last->before;
+    }
+    return 0;
 }
 
 /* What kernels call: a loop on all threads, and the message of a check that failed. */

@@ -146,6 +146,7 @@ static void let_kernels_fail(unsigned threads) {
     wrong.workspace_bytes = 256;
     EXPECT(handle_open(&wrong, threads, 0, &handle) == STATUS_OK);
     EXPECT(handle_run(&wrong, handle, inputs, 1, outputs, 2, NULL, NULL) == STATUS_KERNEL);
+    EXPECT(strstr(handle_error(handle), "scratch memory") != NULL);
     EXPECT(handle_close(handle) == STATUS_OK);
 }
 
