@@ -50,9 +50,9 @@ class Options:
     against: str | None = None
     """Other engines by commas, or all; litert unless given, and pytorch-compiled for another
     network than MQNet. There are litert, onnxruntime, openvino, pytorch, pytorch-compiled,
-    tvm-stock, tvm-exact, which is our build made for each number of threads and not in all, and for
-    a GPU's target litert-gpu and tvm-images, which is our build with its int8
-    weights in images. On a device there are these two and litert."""
+    tvm-stock, tvm-exact, which is our build made for each number of threads, and tvm-standalone,
+    our build without TVM, which are not in all; and for a GPU's target litert-gpu and tvm-images,
+    which is our build with its int8 weights in images. On a device there are these and litert."""
 
     schemes: str = "all"
     """Quantization schemes, by commas, or all that an engine has."""

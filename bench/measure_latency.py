@@ -133,10 +133,12 @@ def choose_networks(request: LatencyRequest) -> list[tuple[str, str]]:
     beside = [
         name
         for name, engine in ENGINES.items()
-        if (spec.gpu or not engine.runs_on_gpu)
+        if not (engine.standalone if spec.gpu else engine.runs_on_gpu)
         and (request.network == MQNET or engine.takes_any_network or engine.reads_files)
     ]
-    names = [name for name in beside if not ENGINES[name].exact_threads]
+    names = [
+        name for name in beside if not (ENGINES[name].exact_threads or ENGINES[name].standalone)
+    ]
     if request.against != ALL:
         names = [_OUR_ENGINE, *(request.against.split(",") if request.against else [])]
         for name in names[1:]:
@@ -232,12 +234,17 @@ def _check_engine(name: str, request: LatencyRequest, beside: Sequence[str]) -> 
             f"{name} runs MQNet only, and network {request.network} is asked for: leave that "
             "engine out"
         )
-    if not engine.image_weights and not engine.exact_threads:
+    if not (engine.image_weights or engine.exact_threads or engine.standalone):
         return
     if request.artefacts:
         raise MqnetError(
             f"{name} is built by the session, and --artefact names builds instead: leave one of "
             "them out"
+        )
+    if name not in beside and engine.standalone:
+        raise MqnetError(
+            f"target {request.target} is a GPU, and {name} runs on processors: leave that engine "
+            "out"
         )
     if name not in beside:
         raise MqnetError(

@@ -44,12 +44,13 @@ class OwnBuilds:
         Raises:
             MqnetError: one of its kinds, for each mistake that a user can mend.
         """
-        images, exact = ENGINES[engine].image_weights, ENGINES[engine].exact_threads
-        most = threads if exact else self._most_threads
+        kind = ENGINES[engine]
+        most = threads if kind.exact_threads else self._most_threads
         name = f"{target_name(self._target)}-{scheme}-{size_text(size)}-{most}"
         if self._network.name != MQNET:
             name = f"{self._network.label}-{name}"
-        name += "-images" if images else ""
+        name += "-images" if kind.image_weights else ""
+        name += "-standalone" if kind.standalone else ""
         if name not in self._made:
             self._progress.say(f"{engine} {scheme}, {size_text(size)}, threads: at most {most}")
             request = BuildRequest(
@@ -59,7 +60,8 @@ class OwnBuilds:
                 size,
                 threads=most,
                 out=self._folder / name,
-                image_weights=images,
+                image_weights=kind.image_weights,
+                standalone=kind.standalone,
             )
             cache = user_cache(os.environ)
             self._made[name] = build_network(request, self._progress, cache=cache)

@@ -63,6 +63,8 @@ class Engine(ABC):
         image_weights: of ours, whether the build reads its int8 weights from images.
         exact_threads: of ours, whether the build is made for ``job.threads``, and not for the most
             that are asked for; such an engine is timed only where it is named.
+        standalone: of ours, whether the build has its standalone form, which runs on processors;
+            such an engine is timed only where it is named, too.
         takes_any_network: whether it runs any network of PyTorch by itself.
         reads_files: whether it runs files that :mod:`bench.peers` has converted.
         marker: matplotlib's, of its points in a figure.
@@ -76,6 +78,7 @@ class Engine(ABC):
     is_ours: ClassVar[bool] = False
     image_weights: ClassVar[bool] = False
     exact_threads: ClassVar[bool] = False
+    standalone: ClassVar[bool] = False
     takes_any_network: ClassVar[bool] = False
     reads_files: ClassVar[bool] = False
     marker: ClassVar[str] = "x"

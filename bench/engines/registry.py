@@ -10,6 +10,7 @@ from bench.engines.open_vino import OpenVino
 from bench.engines.pytorch_compiled import PyTorchCompiled
 from bench.engines.pytorch_eager import PyTorchEager
 from bench.engines.tvm_artefact import TvmArtefact, TvmExact, TvmImages
+from bench.engines.tvm_standalone import TvmStandalone
 from bench.engines.tvm_stock import TvmStock
 from compile.support.errors import MqnetError
 
@@ -19,6 +20,7 @@ ENGINES: dict[str, type[Engine]] = {
         TvmArtefact,
         TvmImages,
         TvmExact,
+        TvmStandalone,
         LiteRT,
         LiteRTGpu,
         OnnxRuntime,

@@ -60,7 +60,8 @@ def test_exact_builds_are_timed_only_where_they_are_named(tmp_path: Path) -> Non
         return {engine for engine, _ in choose_networks(request)}
 
     assert "litert" in chosen("all") and "tvm-exact" not in chosen("all")
-    assert chosen("tvm-exact") == {"tvm", "tvm-exact"}
+    assert "tvm-standalone" not in chosen("all")
+    assert chosen("tvm-exact,tvm-standalone") == {"tvm", "tvm-exact", "tvm-standalone"}
 
 
 def test_another_network_is_timed_beside_what_runs_any(tmp_path: Path) -> None:

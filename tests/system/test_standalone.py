@@ -14,7 +14,7 @@ from command_line import REPOSITORY
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from standalone_library import StandaloneLibrary
+from standalone_library import empty_outputs, run_frame
 
 from compile.artefact.manifest import MANIFEST
 from compile.artefact.reader import Artefact
@@ -23,6 +23,7 @@ from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.read_photo import read_photo
 from device.runtime.run_artefact import Session
+from device.runtime.standalone_network import StandaloneLibrary
 
 CORES = len(os.sched_getaffinity(0))
 THREADS = sorted({1, min(2, CORES)})
@@ -53,16 +54,16 @@ def test_equals_the_tvm_form_bit_for_bit(
     artefact: ArtefactFactory, scheme: str, size: tuple[int, int]
 ) -> None:
     built = artefact(scheme=scheme, size=size, standalone=True)
-    frame, library = frame_of(built), StandaloneLibrary(built.library.parent)
+    frame, library = frame_of(built), StandaloneLibrary(built.library.parent, "mqnet")
     (expected,), _ = Session(built, 1).run_frame((frame,))
     assert np.ptp(expected) > 0.1
     for threads in THREADS:
-        (got,) = library.frame([frame], threads)
+        (got,) = run_frame(library, [frame], threads)
         np.testing.assert_array_equal(got.view(np.uint32), expected.view(np.uint32))
 
 
 def test_descriptions(built: Artefact) -> None:
-    library = StandaloneLibrary(built.library.parent)
+    library = StandaloneLibrary(built.library.parent, "mqnet")
     assert library.version() == 1 << 16
     (image,), (h,) = library.tensors("input"), library.tensors("output")
     assert (image.name, image.dtype, image.layout) == (b"image", b"uint8", b"NHWC")
@@ -72,12 +73,12 @@ def test_descriptions(built: Artefact) -> None:
 
 
 def test_wrong_use_is_told_and_the_next_call_works(built: Artefact) -> None:
-    library, frame = StandaloneLibrary(built.library.parent), frame_of(built)
+    library, frame = StandaloneLibrary(built.library.parent, "mqnet"), frame_of(built)
     assert library.open(threads=built.manifest.threads + 1) == (THREADS_ERROR, 0)
     assert library.open(size=8) == (ARGUMENT, 0)
     status, handle = library.open(threads=0)
     assert status == 0
-    outputs = library.empty_outputs()
+    outputs = empty_outputs(library)
     assert library.run(handle, [frame[:, :-1].copy()], outputs) == SIZE
     assert library.run(handle, [frame, frame], outputs) == SIZE
     assert library.run(handle + 1, [frame], outputs) == HANDLE

@@ -17,7 +17,12 @@ def test_every_engine_says_what_it_is():
     for name, engine in ENGINES.items():
         assert engine.name == name and engine.schemes and set(engine.schemes) <= set(SCHEMES)
         engine()  # Nothing is abstract in it any more, and nothing is loaded yet.
-    assert [name for name in ENGINES if is_ours(name)] == ["tvm", "tvm-images", "tvm-exact"]
+    assert [name for name in ENGINES if is_ours(name)] == [
+        "tvm",
+        "tvm-images",
+        "tvm-exact",
+        "tvm-standalone",
+    ]
     assert {name for name, engine in ENGINES.items() if engine.runs_on_gpu} == {
         "tvm-images",
         "litert-gpu",
