@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -115,10 +116,14 @@ class FileNetwork(SourcedNetwork):
         return self.make().to("meta")
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """A photograph of a size, or zeros for each tensor."""
+        """A photograph of a size, or for each tensor random numbers, or zeros of integers."""
         if self.takes_photographs:
             return super().example_inputs(height, width)
-        return tuple(one.clone() for one in _read(self.source).inputs)
+        random = torch.Generator().manual_seed(0)
+        return tuple(
+            torch.randn(one.shape, generator=random) if one.is_floating_point() else one.clone()
+            for one in _read(self.source).inputs
+        )
 
     def calibration_tensors(self) -> Sequence[tuple[Tensor, ...]]:
         """Those of the folder."""

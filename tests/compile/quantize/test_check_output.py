@@ -62,8 +62,9 @@ def test_the_same_everywhere(net: MQNet) -> None:
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return torch.full_like(image, 0.5)
 
-    with pytest.raises(CheckpointError, match="makes the same value of every element"):
-        check_output(NETWORK, Grey(), PHOTOS, "checkpoint w.safetensors")
+    said = "checkpoint w.safetensors makes the same value of every element of its output: look"
+    with pytest.raises(CheckpointError, match=said):
+        check_output(NETWORK, Grey(), PHOTOS, "checkpoint w.safetensors", remedy="look")
 
 
 class Several(nn.Module):
@@ -102,9 +103,10 @@ def test_constants_among_outputs_are_warned_of(
     network = _several(tmp_path / "nets.py", same=False)
     check_output(network, network.load(None), (), "network nets", (1, 4), "look at it")
     assert caplog.messages == ["network nets makes the same value of every element of output_1"]
+    caplog.clear()
     network = _several(tmp_path / "nets.py", same=True)
-    with pytest.raises(CheckpointError, match="network nets makes the same .* output: look at it$"):
-        check_output(network, network.load(None), (), "network nets", (1, 4), "look at it")
+    check_output(network, network.load(None), (), "network nets", (1, 4), "look at it")
+    assert len(caplog.messages) == 2, "an example may be one of no result"
 
 
 def test_a_dead_tensor_is_not_scaled(net: MQNet) -> None:
