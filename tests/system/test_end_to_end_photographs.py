@@ -14,15 +14,21 @@ from device.runtime.run_artefact import Session
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(256, 256), (250, 333), (768, 1280)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "photographs"), [((256, 256), 10), ((250, 333), 10), ((768, 1280), 4)], ids=str
+)
 def test_mixed_agrees_with_pytorch_on_every_photograph(
-    artefact: ArtefactFactory, quantized_program: ProgramFactory, size: tuple[int, int]
+    artefact: ArtefactFactory,
+    quantized_program: ProgramFactory,
+    size: tuple[int, int],
+    photographs: int,
 ):
+    """On each at small sizes, on some at the size of the tables."""
     frame_size = padded_size(*size)
     session = Session(artefact(size=frame_size))
     module = quantized_program(size=frame_size).module()
     figures = {}
-    for path in PHOTOS:
+    for path in PHOTOS[:photographs]:
         frame, placement = fit_photo(scaled(path, *size), *frame_size)
         got = unfit(session.run(frame)[0], placement)
         assert got.shape == (*size, 3) and got.dtype == np.float32
@@ -30,5 +36,5 @@ def test_mixed_agrees_with_pytorch_on_every_photograph(
         figures[path.name] = psnr(got, expected)
         # A picture without contrast would be near to anything.
         assert np.std(expected) > 0.02, path.name
-    assert len(figures) == len(PHOTOS) == 10
+    assert len(figures) == photographs
     assert min(figures.values()) >= 45, figures

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def photo(size: tuple[int, int]) -> np.ndarray:
     return read_photo(bundled_photos("test")[0])[: size[0], : size[1]]
 
 
+@cache
 def reference(size: tuple[int, int]) -> np.ndarray:
     return run_module(ExportWrapper(load_checkpoint(None, "ca")).eval(), photo(size))
 
