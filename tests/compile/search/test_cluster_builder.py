@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
-from command_line import QUICK, in_fork
+from command_line import in_fork
 from distributed import Client, LocalCluster, Worker
+from tuned_network import TUNED
 
 from compile.backends.backend_for import cpu_core
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
@@ -116,7 +117,7 @@ def test_cluster_without_workers() -> None:
 
 @pytest.mark.slow
 def test_session_whose_worker_dies_goes_on(workers: LocalCluster, tmp_path: Path) -> None:
-    options = "--logs", tmp_path, "--trials", 40, "--json"
+    options = "--target", "host", *TUNED, "--logs", tmp_path, "--trials", 24, "--json"
     address = workers.scheduler_address
     with Client(address, set_as_default=False) as client:
         victim = max(client.run(os.getpid).values())
@@ -130,12 +131,12 @@ def test_session_whose_worker_dies_goes_on(workers: LocalCluster, tmp_path: Path
 
         killer = threading.Thread(target=end_in_the_middle)
         killer.start()
-        outcome = in_fork("compile/tune", *QUICK, *options, "--build-workers", address)
+        outcome = in_fork("compile/tune", *options, "--build-workers", address)
         killer.join()
         assert victim not in client.run(os.getpid).values()
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
-    assert found["trials"] == 40
+    assert found["trials"] == 24
     assert not any(kernel["failed"] for kernel in found["kernels"])
 
 
