@@ -20,6 +20,7 @@ from compile.codegen.standalone.build_standalone import (
     identifier_of,
 )
 from compile.codegen.standalone.check_vector import compute_vector
+from compile.codegen.standalone.read_plan import read_plan
 from compile.codegen.standalone.write_sources import Description, NamedTensor
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
@@ -96,7 +97,9 @@ def write_standalone(
         decoding=network.decoding if _is_picture_of_picture(inputs, outputs) else "none",
     )
     frame = example_frame(network, *request.size)
-    vector = compute_vector(plan_unscheduled(compiled.partitioned, options), frame, cache)
+    planned = read_plan(compiled.planned)
+    unscheduled = plan_unscheduled(compiled.partitioned, options)
+    vector = compute_vector(planned, unscheduled, frame, cache)
     return build_standalone(
         StandaloneNetwork(description, compiled.planned, compiled.objects, vector),
         spec,
