@@ -48,7 +48,8 @@ class Border:
             *(row >= top, row < height + top),
             *(column >= left, column < width + left),
         ]
-        return tirx.Select(tirx.all(*inside), value, tirx.const(self.fill, value.ty.dtype))
+        # OpenCL's select() takes the highest bit of each lane for its condition.
+        return tirx.if_then_else(tirx.all(*inside), value, tirx.const(self.fill, value.ty.dtype))
 
     def _source(
         self, row: tirx.Expr, column: tirx.Expr, height: int, width: int
