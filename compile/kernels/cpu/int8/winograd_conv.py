@@ -56,9 +56,11 @@ _TILES = 16
 #: gets its few products later, and nothing hides the stores between them.
 _PIXELS, _MOST_PIXELS, _MOST_VECTORS = 4, 8, 4
 
-#: Output channels of the default register tile, and twice as many where the weights of more inputs
-#: than this do not stay in the nearest cache.
-_CHANNELS, _MANY_CHANNELS = 16, 256
+#: Output channels of the default register tile.
+_CHANNELS = 16
+
+#: Weights that are larger than so many level 2 caches are in memory when the next frame comes.
+_CACHES = 4
 
 
 def serves_winograd(
@@ -248,17 +250,20 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """Blocks of some sixteen tiles, so that what is made of them stays in the caches, by the
-    smallest tile of registers that hides the instruction's latency."""
+    smallest tile of registers that hides the instruction's latency; larger ones of both where the
+    weights come from memory, so that they come less often."""
     extents = _extents(sch, core)
-    columns = largest_divisor(extents.columns, _TILES)
-    rows = min(max(1, extents.rows // core.threads), max(1, _TILES // columns))
+    channels_in = int(sch.get(sch.get_sblock("conv")).iter_vars[-1].dom.extent)
+    weight_bytes = TAPS * TAPS * channels_in * extents.vectors * extents.lanes * 2
+    tiles, channels = _TILES, _CHANNELS
+    if weight_bytes > _CACHES * core.l2_bytes:
+        tiles, channels = 4 * tiles, 4 * channels
+    columns = largest_divisor(extents.columns, tiles)
+    rows = min(max(1, extents.rows // core.threads), max(1, tiles // columns))
     rows = largest_divisor(extents.rows, rows)
     pixels = max(divisors(columns, _MOST_PIXELS), key=lambda n: (min(n, _PIXELS), -n))
-    channels_in = int(sch.get(sch.get_sblock("conv")).iter_vars[-1].dom.extent)
-    wanted = _CHANNELS if channels_in <= _MANY_CHANNELS else 2 * _CHANNELS
-    most = min(wanted // extents.lanes, core.registers // 2 // pixels)
-    vectors = largest_divisor(extents.vectors, most)
-    return Configuration(pixels, vectors, rows, columns)
+    most = min(channels // extents.lanes, core.registers // 2 // pixels)
+    return Configuration(pixels, largest_divisor(extents.vectors, most), rows, columns)
 
 
 def schedule(
