@@ -80,7 +80,7 @@ def check_integers(
     photos = network.calibration_photos()[:2]
     with mock.patch.object(quantize, "CROPS", 2):
         program = quantize.quantize_network(
-            network, network.load(None), scheme, photos, height, width
+            network, network.load(None), scheme, photos, height, width, crop=(height, width)
         )
     image = photo_crop(bundled_photos("test")[0], height, width)
     run = run_backbone(program, image)
@@ -117,7 +117,7 @@ def check_floats(net: nn.Module, height: int, width: int) -> None:
         net.eval()(torch.zeros(1, 3, height, width))  # Lazy modules are made.
     network = GivenNetwork(draw_all(net))
     program = quantize.quantize_network(
-        network, network.load(None), scheme_named("fp32"), [], height, width
+        network, network.load(None), scheme_named("fp32"), [], height, width, crop=(height, width)
     )
     options = replace(OPTIONS, partition=False)
     machine = relax.VirtualMachine(emit(plan_network(program, options), options), tvm.cpu())
