@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 #: A line through fewer points says nothing.
 _FEWEST = 3
 
+#: Where a line may cross the zero point, in halves: float32 holds whole numbers up to here.
+_FARTHEST = 1 << 24
+
 
 @dataclass(frozen=True)
 class Requantization:
@@ -50,6 +53,8 @@ def as_requantization(
         [np.where(table > low, y - 0.5, -np.inf), np.where(table < high, y + 0.5, np.inf)]
     )
     crossing = -2 * slope[1] / slope[0]
+    if abs(crossing) > _FARTHEST:  # A slope of rounding noise.
+        return None
     nearest = int(np.rint(crossing))
     for centre in sorted(range(nearest - 4, nearest + 5), key=lambda c: abs(c - crossing)):
         twice = 2 * x - centre

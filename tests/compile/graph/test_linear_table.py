@@ -58,3 +58,10 @@ def test_other_functions_stay_tables() -> None:
     bent = np.arange(-128, 128).astype(np.int8)
     bent[200] += 1
     assert as_requantization(bent, -128, 0) is None
+
+
+def test_a_line_that_is_flat_but_for_rounding_is_no_change_of_scale() -> None:
+    """It crosses the zero point farther away than an integer of 64 bits reaches."""
+    table = np.full(256, 1, np.int8)
+    table[0], table[255], table[127:129] = -5, 9, 6
+    assert as_requantization(table, -128, 0) is None
