@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from android_library import check_android_library
-from command_line import needs_lld
+from command_line import as_user, needs_lld
 from elftools.elf.elffile import ELFFile
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from compile.artefact.reader import Artefact
+from compile.artefact.reader import Artefact, open_artefact
 from compile.codegen.link.elf import read_needed, read_symbols
 from compile.codegen.link.stubs import stub_libraries
 from compile.imaging.bundled import bundled_photos
@@ -71,6 +71,43 @@ def test_board_equals_the_host_at_256(arm64_root: Path, artefact: ArtefactFactor
     size = (256, 256)
     host, built = artefact(size=size), artefact("linux-arm64", size=size)
     check_on_board(arm64_root, host, built, "max", aliases=False)
+
+
+WIDE = """
+import torch
+from torch import nn
+
+
+def build():
+    torch.manual_seed(0)
+    wide, dilated = nn.Conv2d(32, 32, 3, padding=1), nn.Conv2d(32, 32, 3, padding=2, dilation=2)
+    layers = nn.Conv2d(3, 32, 1), nn.SiLU(), wide, nn.SiLU(), dilated, nn.ReLU()
+    return nn.Sequential(*layers, nn.Conv2d(32, 4, 1)).eval(), (torch.rand(1, 3, 16, 40),)
+"""
+
+
+def test_transformed_convolutions_and_looked_up_bytes(arm64_root: Path, tmp_path: Path):
+    """What MQNet has none of, by a core without dot products."""
+    file = tmp_path / "wide.py"
+    file.write_text(WIDE)
+    libraries = []
+    for target in ("host", "linux-arm64"):
+        outcome = as_user(
+            "compile/build", "--network", f"{file}:build", "--scheme", "int8", "--target", target,
+            "--size", "16x40", "--out", tmp_path / target,
+        )  # fmt: skip
+        assert outcome.code == 0, outcome
+        libraries.append(open_artefact(tmp_path / target))
+    host, built = libraries
+    families = [kernel.family for kernel in built.manifest.kernels]
+    assert families.count("winograd_conv") == 2
+    picture = frame((16, 40))
+    (expected,) = Session(host).network.run_part("backbone", picture[None])
+    (got,) = run_on_board(
+        arm64_root, built.library, "backbone", [picture[None]], "cortex-a53", threads=2
+    )
+    np.testing.assert_array_equal(got, expected)
+    assert len(np.unique(expected)) > 40
 
 
 def test_linux_library_needs_only_libc_and_libm(artefact: ArtefactFactory):

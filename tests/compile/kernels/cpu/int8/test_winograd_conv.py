@@ -14,6 +14,7 @@ from kernel_draws import Output, draw_int8, draws, outputs, seeds, zero_points
 from kernel_runner import built_kernel
 from numpy.typing import NDArray
 from reference import ops
+from tir_walker import float_violations
 from tvm import s_tir
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
@@ -107,6 +108,15 @@ def test_a_float_result(pairs: DotProduct, core: CpuCore) -> None:
     np.testing.assert_allclose(
         found, exact.astype(np.float32) * multiplier + bias, rtol=1e-5, atol=1e-5
     )
+
+
+@instructions
+def test_it_is_integer(pairs: DotProduct, core: CpuCore) -> None:
+    kernel = create_winograd_conv((1, 16, 16, 32), 32, SAME, pairs, REQUANTIZE)
+    assert float_violations(kernel) == []
+    scheduled = s_tir.Schedule(kernel.with_attr("global_symbol", "main"))
+    winograd_conv.schedule(scheduled, core)
+    assert float_violations(scheduled.mod["main"]) == []
 
 
 @instructions
