@@ -46,7 +46,8 @@ endif
 
 FAST := $(addprefix tests/compile/,codegen frontend graph imaging networks passes support) \
 	tests/targets tests/bench/page \
-	$(addprefix tests/system/,test_docs.py test_folder_order.py)
+	$(addprefix tests/system/,test_docs.py test_folder_order.py) \
+	--ignore tests/compile/networks/files --ignore tests/compile/frontend/test_every_converter.py
 
 .PHONY: demo test fast lint peers clean
 

@@ -62,6 +62,8 @@ LONGEST = (
     "system/test_opencl_network.py",
     "system/test_backbone_exact.py",
     "system/test_package_networks.py",
+    "system/test_end_to_end_arm64.py",
+    "system/test_standalone_arm64.py",
     "system/commands/test_tune_commands.py",
     "system/commands/test_device_commands.py",
     "system/test_user_networks.py",
