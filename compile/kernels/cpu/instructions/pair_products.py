@@ -16,7 +16,7 @@ from compile.kernels.common.wrapping import wrapping_add_of_vectors
 from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.dot_product import DotProduct, Emitter
 from compile.kernels.cpu.instructions.x86_pmaddwd import multiply_pairs, pmaddwd
-from compile.kernels.cpu.instructions.x86_vnni import vnni
+from compile.kernels.cpu.instructions.x86_vnni import accumulate, vnni
 
 _GROUP = 2
 
@@ -44,13 +44,8 @@ def _emit_vpdpwssd(
     accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
 ) -> tirx.Expr:
     (words,), (vector,) = data, weights
-    return T.call_llvm_pure_intrin(
-        T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.vpdpwssd.{lanes * 32}"),
-        accumulator,
-        T.reinterpret(words, dtype=f"int16x{lanes * _GROUP}"),
-        vector,
-        dtype=f"int32x{lanes}",
-    )
+    members = f"int16x{lanes * _GROUP}"
+    return accumulate("vpdpwssd", accumulator, words, vector, members, lanes)
 
 
 def _emit_pmaddwd(

@@ -25,16 +25,30 @@ def vnni(bits: int) -> DotProduct:
     return DotProduct("vnni", _GROUP, "uint8", "int8", 128, lanes, (1,), _emit)
 
 
+def accumulate(
+    instruction: str,
+    accumulator: tirx.Expr,
+    words: tirx.Expr,
+    vector: tirx.Expr,
+    members: str,
+    lanes: int,
+) -> tirx.Expr:
+    """int32 x ``lanes``: the ``accumulator`` and the products of ``words`` and ``vector``, by an
+    ``instruction`` of VNNI that takes ``members`` of both."""
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.{instruction}.{lanes * 32}"),
+        accumulator,
+        T.reinterpret(words, dtype=members),
+        vector,
+        dtype=f"int32x{lanes}",
+    )
+
+
 def _emit(
     accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
 ) -> tirx.Expr:
     (words,), (vector,) = data, weights
     # LLVM takes both operands as bytes since its version 22; TVM's own intrinsics still pass int32,
     # which the verifier refuses.
-    return T.call_llvm_pure_intrin(
-        T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.vpdpbusd.{lanes * 32}"),
-        accumulator,
-        T.reinterpret(words, dtype=f"int8x{lanes * _GROUP}"),
-        vector,
-        dtype=f"int32x{lanes}",
-    )
+    members = f"int8x{lanes * _GROUP}"
+    return accumulate("vpdpbusd", accumulator, words, vector, members, lanes)
