@@ -121,12 +121,7 @@ static void print_latencies(const struct program_facts *facts, const struct opti
         say_state("after", after);
         return;
     }
-    printf("{\n  \"network\": ");
-    print_text(facts->title);
-    printf(",\n  \"target\": ");
-    print_text(facts->target);
-    printf(",\n  \"scheme\": ");
-    print_text(facts->scheme);
+    print_built_from(facts);
     printf(",\n  \"cores\": ");
     print_text(options->cores);
     printf(",\n  \"latency\": [");

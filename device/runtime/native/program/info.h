@@ -39,12 +39,7 @@ static void print_tensors(const char *role, const struct tensor_facts *tensors, 
 static int info_main(const struct program_facts *facts, const struct options *options) {
     const struct network *network = facts->network;
     if (options->json) {
-        printf("{\n  \"network\": ");
-        print_text(facts->title);
-        printf(",\n  \"target\": ");
-        print_text(facts->target);
-        printf(",\n  \"scheme\": ");
-        print_text(facts->scheme);
+        print_built_from(facts);
         printf(",\n  \"threads\": %u,\n  \"calls\": %u,\n  \"weight_bytes\": %zu,\n"
                "  \"activation_bytes\": %zu,\n  \"features\": [",
                network->most_threads, network->call_count, facts->weight_bytes,
