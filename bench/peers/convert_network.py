@@ -27,6 +27,7 @@ from bench.peers.calibration import calibration_pictures
 from bench.peers.convert_litert import SCHEMES, upsample
 from bench.peers.network_files import files_of, note_weights
 from bench.peers.peer_files import litert_name, onnx_name
+from compile.networks import single_hdr
 from compile.networks.network import Network
 from compile.networks.registry import network_named
 from compile.quantize.fold import fold_batch_norms
@@ -62,7 +63,7 @@ def write_onnx(
     """Write the float32 and the int8 file of ``net`` for ONNX Runtime and OpenVINO."""
     folder = files_of(network)
     float_file = folder / onnx_name("fp32", size)
-    with atomic_path(float_file) as beside:
+    with _with_long_indices(), atomic_path(float_file) as beside:
         convert_onnx.export(net, beside, size)
     with TemporaryDirectory() as temporary, _reported("onnx int8"):
         prepared = Path(temporary) / "prepared.onnx"
@@ -85,6 +86,17 @@ def _with_concats() -> Iterator[None]:
         yield
     finally:
         torch.nn.functional.interpolate = _interpolate
+
+
+@contextmanager
+def _with_long_indices() -> Iterator[None]:
+    """Meanwhile SingleHDR looks its curve up by int64: ONNX's GatherND takes no int32."""
+    look_up = single_hdr.look_up
+    single_hdr.look_up = lambda tables, index: look_up(tables, index.long())
+    try:
+        yield
+    finally:
+        single_hdr.look_up = look_up
 
 
 @contextmanager
