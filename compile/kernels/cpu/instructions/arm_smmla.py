@@ -12,6 +12,7 @@ from functools import cache
 from tvm import tirx
 from tvm.script import tirx as T
 
+from compile.kernels.common import tir_script
 from compile.kernels.cpu.instructions.dot_intrinsics import registered
 
 #: Numbers that are multiplied for one sum; pixels, and channels, of one register.
@@ -31,7 +32,7 @@ def smmla_pair(pairs: int, vectors: int) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
     of a pixel behind those of the one before, B int8 [vectors,1,16], likewise of channels, C int32
     [pairs,vectors,4], row by row, in and out)."""
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def description(a: T.handle, b: T.handle, c: T.handle) -> None:
         data_stride, weight_stride = T.int32(), T.int32()
         pair_stride, vector_stride = T.int32(), T.int32()
@@ -72,7 +73,7 @@ def smmla_pair(pairs: int, vectors: int) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
                 )
                 T.buffer_store(C, total, [pair, vector, T.ramp(0, 1, _SUMS)])
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
         data_stride, weight_stride = T.int32(), T.int32()
         pair_stride, vector_stride = T.int32(), T.int32()

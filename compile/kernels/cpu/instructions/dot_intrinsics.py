@@ -16,7 +16,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from compile.kernels.common.shallow_stack import on_shallow_stack
+from compile.kernels.common import tir_script
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 
 
@@ -67,63 +67,72 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
     data_shape, result_shape = (columns, steps * group), (pixels, channels)
     weight_shape = (vectors, 1, 1, steps, lanes, group)
 
-    @T.prim_func(s_tir=True)
-    def description(a: T.handle, b: T.handle, c: T.handle) -> None:
-        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-        row_stride, column_stride = T.int32(), T.int32()
-        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
-        B = T.match_buffer(
-            b,
-            weight_shape,
-            weight_dtype,
-            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
-            offset_factor=1,
-        )
-        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
-        with T.sblock("root"):
-            T.reads(
-                C[0:pixels, 0:channels],
-                A[0:columns, 0 : steps * group],
-                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
-            )
-            T.writes(C[0:pixels, 0:channels])
-            for pixel, n, k in T.grid(pixels, channels, steps * group):
-                with T.sblock("update"):
-                    vp, vn, vk = T.axis.remap("SSR", [pixel, n, k])
-                    C[vp, vn] = C[vp, vn] + product(
-                        A[vp * stride, vk],
-                        B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
-                        data_dtype,
-                    )
+    if pixels == 1:
+        # Blocks lose axes of one iteration before they are compared.
 
-    @T.prim_func(s_tir=True)
-    def description_of_one_pixel(a: T.handle, b: T.handle, c: T.handle) -> None:
-        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-        row_stride, column_stride = T.int32(), T.int32()
-        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
-        B = T.match_buffer(
-            b,
-            weight_shape,
-            weight_dtype,
-            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
-            offset_factor=1,
-        )
-        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
-        with T.sblock("root"):
-            T.reads(
-                C[0, 0:channels],
-                A[0, 0 : steps * group],
-                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+        @tir_script.prim_func(s_tir=True)
+        def description(a: T.handle, b: T.handle, c: T.handle) -> None:
+            data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+            row_stride, column_stride = T.int32(), T.int32()
+            A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+            B = T.match_buffer(
+                b,
+                weight_shape,
+                weight_dtype,
+                strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+                offset_factor=1,
             )
-            T.writes(C[0, 0:channels])
-            for n, k in T.grid(channels, steps * group):
-                with T.sblock("update"):
-                    vn, vk = T.axis.remap("SR", [n, k])
-                    C[0, vn] = C[0, vn] + product(
-                        A[0, vk],
-                        B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
-                        data_dtype,
-                    )
+            C = T.match_buffer(
+                c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1
+            )
+            with T.sblock("root"):
+                T.reads(
+                    C[0, 0:channels],
+                    A[0, 0 : steps * group],
+                    B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+                )
+                T.writes(C[0, 0:channels])
+                for n, k in T.grid(channels, steps * group):
+                    with T.sblock("update"):
+                        vn, vk = T.axis.remap("SR", [n, k])
+                        C[0, vn] = C[0, vn] + product(
+                            A[0, vk],
+                            B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
+                            data_dtype,
+                        )
+
+    else:
+
+        @tir_script.prim_func(s_tir=True)
+        def description(a: T.handle, b: T.handle, c: T.handle) -> None:
+            data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+            row_stride, column_stride = T.int32(), T.int32()
+            A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+            B = T.match_buffer(
+                b,
+                weight_shape,
+                weight_dtype,
+                strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+                offset_factor=1,
+            )
+            C = T.match_buffer(
+                c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1
+            )
+            with T.sblock("root"):
+                T.reads(
+                    C[0:pixels, 0:channels],
+                    A[0:columns, 0 : steps * group],
+                    B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+                )
+                T.writes(C[0:pixels, 0:channels])
+                for pixel, n, k in T.grid(pixels, channels, steps * group):
+                    with T.sblock("update"):
+                        vp, vn, vk = T.axis.remap("SSR", [pixel, n, k])
+                        C[vp, vn] = C[vp, vn] + product(
+                            A[vp * stride, vk],
+                            B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
+                            data_dtype,
+                        )
 
     def total(
         A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer, vector: tirx.Expr, pixel: tirx.Expr
@@ -142,7 +151,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
             weights.append(B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}"))
         return dot.emit(accumulator, words, weights, lanes)
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
         data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
         row_stride, column_stride = T.int32(), T.int32()
@@ -166,8 +175,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 for pixel in T.unroll(pixels):
                     C[pixel, T.ramp(vector * lanes, 1, lanes)] = total(A, B, C, vector, pixel)
 
-    # Blocks lose axes of one iteration before they are compared.
-    return (description_of_one_pixel if pixels == 1 else description), implementation
+    return description, implementation
 
 
 @cache
@@ -177,7 +185,7 @@ def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
     group, data_dtype, weight_dtype = dot.group, dot.data_dtype, dot.weight_dtype
     product, member = dot.product, dot.member
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def description(
         A: T.Buffer((lanes,), "int32", offset_factor=1),
         B: T.Buffer((lanes, group), weight_dtype, offset_factor=1),
@@ -196,7 +204,7 @@ def lanewise_pair(dot: DotProduct, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
         weights = B.vload([0, 0], f"{weight_dtype}x{lanes * group}")
         return dot.emit(accumulator, [words], [weights], lanes)
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(
         A: T.Buffer((lanes,), "int32", offset_factor=1),
         B: T.Buffer((lanes, group), weight_dtype, offset_factor=1),
@@ -216,7 +224,7 @@ def word_pair(dot: DotProduct, rows: int, channels: int) -> tuple[tirx.PrimFunc,
     [rows,1,channels], W int32 [channels])."""
     word, bytes_of = dot.word, f"int8x{channels}"
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def description(a: T.handle, w: T.handle) -> None:
         row_stride, column_stride = T.int32(), T.int32()
         A = T.match_buffer(
@@ -241,7 +249,7 @@ def word_pair(dot: DotProduct, rows: int, channels: int) -> tuple[tirx.PrimFunc,
         )
         return T.reinterpret(_zip(low, high, channels), dtype=f"int32x{channels}")
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, w: T.handle) -> None:
         row_stride, column_stride = T.int32(), T.int32()
         A = T.match_buffer(
@@ -265,5 +273,5 @@ def _zip(first: tirx.Expr, second: tirx.Expr, lanes: int) -> tirx.Expr:
 def registered(name: str, pair: Callable[[], tuple[tirx.PrimFunc, tirx.PrimFunc]]) -> str:
     """``name``, under which TVM knows the (description, implementation) that ``pair`` makes."""
     if TensorIntrin.get(name, allow_missing=True) is None:
-        TensorIntrin.register(name, *on_shallow_stack(pair)())
+        TensorIntrin.register(name, *pair())
     return name

@@ -11,6 +11,7 @@ from functools import cache
 from tvm import tirx
 from tvm.script import tirx as T
 
+from compile.kernels.common import tir_script
 from compile.kernels.cpu.instructions.dot_intrinsics import registered
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 
@@ -49,7 +50,7 @@ def planar_tile_pair(
     # Of so many weights that one load brings in, the instruction can take any one for all lanes.
     loaded = weights_per_load(dot, channels)
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def description(a: T.handle, b: T.handle, c: T.handle) -> None:
         result_stride = T.int32()
         A = T.match_buffer(a, (members,), data_dtype, offset_factor=1)
@@ -82,7 +83,7 @@ def planar_tile_pair(
             total = dot.emit(C.vload([n, 0], f"int32x{lanes}"), [words], [vector], lanes)
             T.buffer_store(C, total, [n, T.ramp(0, 1, lanes)])
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
         result_stride = T.int32()
         A = T.match_buffer(a, (members,), data_dtype, offset_factor=1)
@@ -104,7 +105,7 @@ def interleave_pair(channels: int, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
     B float32 [lanes,channels])."""
     order = [c * lanes + lane for lane in range(lanes) for c in range(channels)]
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def description(a: T.handle, b: T.handle) -> None:
         plane_stride = T.int32()
         A = T.match_buffer(
@@ -122,7 +123,7 @@ def interleave_pair(channels: int, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
     def interleaved(A: tirx.Buffer) -> tirx.Expr:
         return tirx.Shuffle([A.vload([c, 0], f"float32x{lanes}") for c in range(channels)], order)
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle) -> None:
         plane_stride = T.int32()
         A = T.match_buffer(
@@ -145,7 +146,7 @@ def split_groups_pair(
     ``dtype`` [lanes,groups*group], B ``dtype`` [groups,lanes*group])."""
     members = lanes * group
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def description(a: T.handle, b: T.handle) -> None:
         plane_stride = T.int32()
         A = T.match_buffer(a, (lanes, groups * group), dtype, offset_factor=1)
@@ -166,7 +167,7 @@ def split_groups_pair(
             value = T.reinterpret(plane, dtype=f"{dtype}x{members}")
             T.buffer_store(B, value, [k, T.ramp(0, 1, members)])
 
-    @T.prim_func(s_tir=True)
+    @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle) -> None:
         plane_stride = T.int32()
         A = T.match_buffer(a, (lanes, groups * group), dtype, offset_factor=1)

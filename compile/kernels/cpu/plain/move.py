@@ -15,20 +15,19 @@ from tvm.script import tirx as T
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as B
 
+from compile.kernels.common import tir_script
 from compile.kernels.common.border import Border
 from compile.kernels.common.kernel_function import FAMILY_ATTR
-from compile.kernels.common.shallow_stack import on_shallow_stack
 from compile.kernels.family import KernelFamily
 
 
-@on_shallow_stack
 def create_upsample(
     data_shape: tuple[int, int, int, int], factor: int, dtype: str
 ) -> tirx.PrimFunc:
     """The kernel data [1,H,W,C] -> [1,factor*H,factor*W,C], each pixel repeated."""
     _, height, width, channels = data_shape
 
-    @T.prim_func(private=True, s_tir=True)
+    @tir_script.prim_func(private=True, s_tir=True)
     def upsample(
         data: T.Buffer((1, height, width, channels), dtype),
         out: T.Buffer((1, height * factor, width * factor, channels), dtype),
