@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 
 import torch
@@ -30,13 +31,28 @@ def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...])
     Raises:
         GraphError: it cannot be traced, or does not take this size.
     """
+    with exporting(network, inputs):
+        program = torch.export.export(net, inputs)
+    _check_no_chance(network, program)
+    simplify_graph(program)
+    return program
+
+
+@contextmanager
+def exporting(network: Network, inputs: tuple[Tensor, ...]) -> Iterator[None]:
+    """Say in one sentence what torch raises in this block, in which it sees what ``network`` does
+    to ``inputs``.
+
+    Raises:
+        GraphError: the network cannot be traced, or does not take this size.
+    """
     levels = [logger.level for logger in _LOUD]
     for logger in _LOUD:
         logger.setLevel(logging.CRITICAL)
     try:
         # Where it fails, torch prints graphs; a user's network may print at any time.
         with redirect_stderr(StringIO()) as said, redirect_stdout(said):
-            program = torch.export.export(net, inputs)
+            yield
         sys.stderr.write(said.getvalue())
     except Exception as error:  # Of the network's own code, or of torch's on seeing it.
         reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
@@ -51,9 +67,6 @@ def export_network(network: Network, net: nn.Module, inputs: tuple[Tensor, ...])
     finally:
         for logger, level in zip(_LOUD, levels, strict=True):
             logger.setLevel(level)
-    _check_no_chance(network, program)
-    simplify_graph(program)
-    return program
 
 
 def _shape(inputs: tuple[Tensor, ...]) -> str:

@@ -17,9 +17,11 @@ from compile.build_request import BuildRequest
 from compile.frontend.import_program import import_program
 from compile.networks.registry import network_named
 from compile.quantize import keep_program
+from compile.quantize.export_network import export_network
 from compile.quantize.keep_program import program_key
 from compile.quantize.schemes import scheme_named
 from compile.support.build_cache import BuildCache
+from compile.support.errors import GraphError
 
 
 def imported(mod: tvm.IRModule) -> str:
@@ -35,13 +37,27 @@ def test_program_is_the_same(
     tmp_path: Path,
     quantized_program: Callable[..., ExportedProgram],
 ) -> None:
-    """Kept at one size, found at the same and at another one."""
+    """Kept at one size, found at the same and at another one, as if it were traced there."""
     network, cache = network_named("mqnet"), BuildCache(tmp_path / "cache")
-    key = "a key"
-    keep_program.keep_program(cache, key, quantized_program(scheme))
-    found = keep_program.find_program(cache, key, network, network.example_inputs(*size))
-    expected = quantized_program(scheme, size=size)
+    key, inputs = "a key", network.example_inputs(*size)
+    program = quantized_program(scheme)
+    keep_program.keep_program(cache, key, program)
+    found = keep_program.find_program(cache, key, network, inputs)
+    module = program.module(check_guards=False)
+    module._forward_pre_hooks.clear()
+    module._forward_pre_hooks_with_kwargs.clear()
+    expected = export_network(network, module, inputs)
     assert imported(import_program(found)) == imported(import_program(expected))
+    assert torch.equal(found.module()(*inputs), expected.module()(*inputs))
+
+
+def test_a_size_that_it_does_not_take_is_said(
+    tmp_path: Path, quantized_program: Callable[..., ExportedProgram]
+) -> None:
+    network, cache = network_named("mqnet"), BuildCache(tmp_path / "cache")
+    keep_program.keep_program(cache, "a key", quantized_program("w8a32"))
+    with pytest.raises(GraphError, match="network mqnet cannot be exported for 50x50: Sizes of"):
+        keep_program.find_program(cache, "a key", network, network.example_inputs(50, 50))
 
 
 def test_nothing_is_calibrated_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
