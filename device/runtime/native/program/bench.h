@@ -15,6 +15,7 @@ struct latency {
     unsigned threads;
     size_t frames;
     double least, p10, p50, p90; /* milliseconds */
+    const double *times;         /* seconds, in their order */
 };
 
 static double now(void) {
@@ -53,10 +54,17 @@ static struct latency measure(const struct program_facts *facts, const struct op
         before = after;
     }
     handle_close(handle);
-    qsort(times, count, sizeof *times, compare_times);
-    struct latency found = {threads, count, times[0] * 1e3, quantile(times, count, 0.1) * 1e3,
-                            quantile(times, count, 0.5) * 1e3, quantile(times, count, 0.9) * 1e3};
-    free(times);
+    double *sorted = take_memory(count * sizeof *sorted);
+    memcpy(sorted, times, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_times);
+    struct latency found = {threads,
+                            count,
+                            sorted[0] * 1e3,
+                            quantile(sorted, count, 0.1) * 1e3,
+                            quantile(sorted, count, 0.5) * 1e3,
+                            quantile(sorted, count, 0.9) * 1e3,
+                            times};
+    free(sorted);
     return found;
 }
 
@@ -127,9 +135,14 @@ static void print_latencies(const struct program_facts *facts, const struct opti
     printf(",\n  \"latency\": [");
     for (unsigned index = 0; index < count; ++index) {
         printf("%s\n    {\"threads\": %u, \"frames\": %zu, \"min_ms\": %.4f, \"p10_ms\": %.4f, "
-               "\"p50_ms\": %.4f, \"p90_ms\": %.4f}",
+               "\"p50_ms\": %.4f, \"p90_ms\": %.4f",
                index == 0 ? "" : ",", found[index].threads, found[index].frames, found[index].least,
                found[index].p10, found[index].p50, found[index].p90);
+        for (size_t frame = 0; options->times && frame < found[index].frames; ++frame) {
+            printf("%s%.4f", frame == 0 ? ", \"times_ms\": [" : ", ",
+                   found[index].times[frame] * 1e3);
+        }
+        printf(options->times ? "]}" : "}");
     }
     printf("\n  ]");
     print_state("before", before);

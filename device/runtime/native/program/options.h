@@ -16,6 +16,7 @@ struct options {
     double cool_celsius; /* 0: do not wait */
     const char *cores;
     int json;
+    int times; /* of every frame, in JSON */
     const char *paths[MOST_PATHS];
     unsigned path_count;
 };
@@ -76,6 +77,8 @@ static struct options read_options(int argc, char **argv, unsigned most_threads)
             options.cores = value_of(argc, argv, &index);
         } else if (strcmp(option, "--json") == 0) {
             options.json = 1;
+        } else if (strcmp(option, "--times") == 0) {
+            options.times = 1;
         } else if (option[0] == '-' && option[1] != '\0') {
             refuse("there is no option %s; help lists them all", option);
         } else if (options.path_count < MOST_PATHS) {

@@ -9,7 +9,8 @@
 
 static const char HELP[] =
     "%s-run bench [--threads 1,2,4] [--seconds 10] [--warm-up 1] [--cores all] [--cool CELSIUS]\n"
-    "          [--json]        how long a frame takes\n"
+    "          [--json [--times]]\n"
+    "                          how long a frame takes\n"
     "%s-run check [--threads 1,2] [--cores all]\n"
     "                          whether a frame is what the compiler computed\n"
     "%s-run infer IN.ppm OUT.pfm [--threads 1] [--cores all]\n"
