@@ -11,6 +11,7 @@ from fixtures_device import board, noise_is_no_drift, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
+from fixtures_phone import attach
 from fixtures_signals import interruptible
 from fixtures_vulkan import software_vulkan
 from hypothesis import settings
@@ -22,6 +23,7 @@ from device.runtime.run_artefact import use_threads
 __all__ = [
     "arm64_root",
     "artefact",
+    "attach",
     "board",
     "build_cache",
     "gpu_board",

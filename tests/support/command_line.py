@@ -31,7 +31,7 @@ from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
 from compile.networks.mqnet.checkpoints import BUNDLED
-from device import build_opencl, make_board, make_mali_compiler, serve, serve_board
+from device import build_opencl, make_board, make_mali_compiler, phone, serve, serve_board
 
 REPOSITORY = Path(__file__).parents[2]
 MAINS = {
@@ -54,6 +54,7 @@ MAINS = {
     "device/build_opencl": build_opencl.main,
     "device/make_board": make_board.main,
     "device/serve": serve.main,
+    "device/phone": phone.main,
 }
 CA = BUNDLED / "ca.safetensors"
 

@@ -36,12 +36,15 @@ ORDER = (
     "compile.build_network",
     "device.server",
     "device.client",
+    "device.adb",
     "device.emulated",
     "compile.search",
     "compile.training",
     "compile",
     "device",
     "bench",
+    # A command that writes the file of a latency session.
+    "device.phone",
 )
 FOLDERS = ("compile", "targets", "device", "bench")
 MOST_LINES = 400

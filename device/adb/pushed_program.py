@@ -1,0 +1,109 @@
+"""A program on a phone, from its push to its removal."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.support.errors import TargetError
+from device.adb.adb import Phone, PhoneLost, ShellResult
+
+FOLDER = "/data/local/tmp/mqnet-tvm"
+"""Where a phone keeps what is pushed: adb's shell may run files of /data/local/tmp only."""
+
+
+@dataclass(frozen=True)
+class PushedProgram:
+    """A program on ``phone``.
+
+    Attributes:
+        phone: that it is on.
+        path: there.
+    """
+
+    phone: Phone
+    path: str
+
+    def run(self, arguments: Sequence[str], seconds: float | None = None) -> ShellResult:
+        """Run it; it may fail.
+
+        Raises:
+            PhoneLost: the phone went away, or took more than ``seconds``.
+        """
+        # Its process can be found when this one has to end early.
+        started = f"echo $$ >{self.pid_file}; exec {shlex.join([self.path, *arguments])}"
+        command = f"sh -c {shlex.quote(started)}"
+        return self.phone.shell(command, seconds)
+
+    @property
+    def folder(self) -> str:
+        """The folder on the phone that is its own."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def pid_file(self) -> str:
+        """Where its process says its number while it runs."""
+        return f"{self.path}.pid"
+
+
+@contextmanager
+def pushed_program(phone: Phone, program: Path, keep: bool = False) -> Iterator[PushedProgram]:
+    """Bring ``program`` to ``phone``, and remove it in the end unless it is to be kept.
+
+    It has a folder of its own there, which is named by the file's content: one that is there whole
+    is not pushed again.
+
+    Raises:
+        PhoneLost: the phone went away; what was pushed stays on it, and the sentence says where.
+        TargetError: it cannot be pushed.
+    """
+    # Android 7 has no sha256sum. This finds a bad cable, and no attack.
+    digest = hashlib.sha1(program.read_bytes(), usedforsecurity=False).hexdigest()
+    pushed = PushedProgram(phone, f"{FOLDER}/{digest[:16]}/{program.name}")
+    try:
+        _push(pushed, program, digest)
+        yield pushed
+        _clean_up(pushed, keep)
+    except BaseException as error:
+        try:
+            _clean_up(pushed, keep)  # A phone that was lost may be back by now.
+        except TargetError:
+            if isinstance(error, PhoneLost):
+                left = f"; the next run removes what is left in {pushed.folder} there"
+                raise PhoneLost(f"{error}{left}") from None
+        raise
+
+
+def _push(pushed: PushedProgram, program: Path, digest: str) -> None:
+    phone, path = pushed.phone, pushed.path
+    if _digest(phone, path) == digest:
+        return
+    made = phone.shell(f"mkdir -p {pushed.folder}")
+    if made.code:
+        raise TargetError(f"{phone} does not take {FOLDER}: {made.err.strip()}")
+    phone.push(program, f"{path}.part")
+    if _digest(phone, f"{path}.part") != digest:
+        raise TargetError(
+            f"{phone} has not got {program.name} as it is here: try another cable or port, and run "
+            "the command again"
+        )
+    phone.shell(f"chmod 755 {path}.part && mv {path}.part {path}")
+
+
+def _digest(phone: Phone, path: str) -> str:
+    return phone.shell(f"sha1sum {path} 2>/dev/null").out.partition(" ")[0]
+
+
+def _clean_up(pushed: PushedProgram, keep: bool) -> None:
+    """End the program where it still runs, and remove what is not to stay."""
+    pid, path, folder = pushed.pid_file, pushed.path, pushed.folder
+    pushed.phone.shell(
+        # The number may be another process's by now.
+        f"pid=$(cat {pid} 2>/dev/null) && grep -q {path} /proc/$pid/cmdline && kill -9 $pid; "
+        f"rm -rf {f'{path}.part {pid}' if keep else folder}; "
+        f"rmdir {folder} {FOLDER} 2>/dev/null"
+    )

@@ -1,0 +1,81 @@
+"""Android phones that a stand-in for `adb` plays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_STAND_IN = Path(__file__).with_name("stand_in")
+
+
+@dataclass(frozen=True)
+class StandInPhone:
+    """A phone as `tests/support/stand_in/adb` plays it; its figures are EMULATED.
+
+    Attributes:
+        serial: of it.
+        root: the folder with its paths.
+        description: the file that the stand-in reads.
+    """
+
+    serial: str
+    root: Path
+    description: Path
+
+    def describe(self, **facts: object) -> None:
+        """Attach it, or change what it does.
+
+        ``state``: of `adb devices`. ``hangs_at``, ``goes_away_at``: a text of the command at which
+        it does. ``is_full``: it takes half of a file. ``has_bad_cable``: it gets another file.
+        """
+        known = {"serial": self.serial, "root": str(self.root), "state": "device"}
+        self.description.write_text(json.dumps(known | facts))
+
+    def set_property(self, name: str, value: object) -> None:
+        """Let `getprop` answer so."""
+        path = self.root / "system/build.prop"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}=")]
+        path.write_text("\n".join([*lines, f"{name}={value}", ""]))
+
+    def come_back(self) -> None:
+        """Attach it again after it has gone away."""
+        (self.root / "gone").unlink()
+
+    def files(self) -> list[str]:
+        """Names of what is below its /data/local/tmp."""
+        place = self.root / "data/local/tmp"
+        return sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+
+    def calls(self, command: str) -> int:
+        """How often adb was called with ``command`` for it."""
+        calls = self.root / "calls"
+        return calls.read_text().split().count(command) if calls.exists() else 0
+
+
+PhoneFactory = Callable[..., StandInPhone]
+
+
+@pytest.fixture
+def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhoneFactory:
+    """``attach(serial, **facts)``: attach a phone, which :meth:`StandInPhone.describe` has."""
+    monkeypatch.setenv("PATH", f"{_STAND_IN}:{os.environ['PATH']}")
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    phones = tmp_path / "phones"
+    phones.mkdir()
+    monkeypatch.setenv("STAND_IN_PHONES", str(phones))
+
+    def make(serial: str = "EMULATED1", **facts: object) -> StandInPhone:
+        root = phones / serial
+        shutil.copytree(_STAND_IN / "root", root)
+        (root / "data/local/tmp").mkdir(parents=True)
+        phone = StandInPhone(serial, root, phones / f"{serial}.json")
+        phone.describe(**facts)
+        return phone
+
+    return make

@@ -1,0 +1,230 @@
+"""`device/phone.py` with phones that a stand-in for adb plays: all figures are EMULATED."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import REPOSITORY, Command, check_sentence, needs_lld, x86_only
+from fixtures_artefacts import ArtefactFactory
+from fixtures_phone import PhoneFactory, StandInPhone
+from needed_in_ci import give_up
+
+from bench.page.write_report import write_report
+from bench.session.run_file import read_run
+from device.emulated.arm64.command import QEMU
+
+SHORT = ("--seconds", "0.01", "--threads", "1")
+
+
+@pytest.fixture
+def standalone(artefact: ArtefactFactory) -> Path:
+    """The folder of a build of this machine, which a phone of its architecture can run."""
+    return artefact(standalone=True).library.parent
+
+
+@pytest.fixture
+def phone(attach: PhoneFactory) -> StandInPhone:
+    """One of x86-64: a program is run as it is, which is quicker."""
+    attached = attach()
+    attached.set_property("ro.product.cpu.abilist", "x86_64")
+    return attached
+
+
+@x86_only
+def test_bench_makes_a_file_for_a_report(
+    here: Command, phone: StandInPhone, standalone: Path, tmp_path: Path
+):
+    file = tmp_path / "run.json"
+    options = "--cores", "0", *SHORT, "-o", file
+    outcome = here("device/phone", "bench", standalone, *options)
+    assert outcome.code == 0, outcome.err
+    assert "EMULATED" in outcome.out and str(file) in outcome.out
+    run = read_run(file)
+    (row,) = run.rows
+    assert (row.engine, row.scheme, row.size, row.threads) == (
+        "tvm-standalone",
+        "mixed",
+        "64x96",
+        1,
+    )
+    assert row.build == "cores 0" and row.coverage is not None
+    assert row.flags[0] == "EMULATED by QEMU: says nothing about any device's speed"
+    assert run.emulator == "QEMU" and run.environment["cores_used"] == "0"
+    (sample,) = run.samples
+    assert len(sample.seconds) == 3 and sum(map(len, sample.seconds)) == row.frames
+    page = write_report(run, None, tmp_path / "report")
+    assert "EMULATED" in page.read_text()
+    assert phone.files() == [] and phone.calls("push") == 1
+
+
+@x86_only
+def test_what_is_kept_is_not_pushed_again(
+    here: Command, phone: StandInPhone, standalone: Path, tmp_path: Path
+):
+    for _ in range(2):
+        outcome = here("device/phone", "check", standalone, *SHORT[2:], "--keep")
+        assert outcome.code == 0, outcome.err
+        assert outcome.out.startswith("EMULATED") and "1 threads: right: " in outcome.out
+        assert [Path(file).name for file in phone.files()][2:] == ["mqnet-run"]
+    assert phone.calls("push") == 1
+    # Damaged meanwhile: it is pushed again, and removed without --keep.
+    (program,) = (phone.root / "data/local/tmp").glob("*/*/mqnet-run")
+    program.write_bytes(b"")
+    assert here("device/phone", "check", standalone, *SHORT[2:]).code == 0
+    assert phone.calls("push") == 2 and phone.files() == []
+
+
+@x86_only
+def test_check_finds_a_wrong_weight(
+    here: Command, phone: StandInPhone, standalone: Path, tmp_path: Path
+):
+    from compile.artefact.manifest import MANIFEST
+    from compile.support.checksum import sha256_of
+
+    wrong = Path(shutil.copytree(standalone, tmp_path / "wrong"))
+    program = bytearray((wrong / "mqnet-run").read_bytes())
+    archive = (wrong / "libmqnet.a").read_bytes()
+    at = program.find(archive[archive.find(b"weights.o/") + 300_000 :][:4096])
+    program[at + 2048] ^= 0x40
+    (wrong / "mqnet-run").write_bytes(program)
+    manifest = json.loads((wrong / MANIFEST).read_text())
+    manifest["files"]["mqnet-run"]["sha256"] = sha256_of(wrong / "mqnet-run")
+    (wrong / MANIFEST).write_text(json.dumps(manifest))
+    outcome = here("device/phone", "check", wrong, *SHORT[2:])
+    assert outcome.code == 1 and "WRONG: call" in outcome.out
+    assert phone.files() == []
+
+
+@pytest.mark.slow
+@needs_lld
+def test_arm64_build_under_qemu(
+    here: Command, attach: PhoneFactory, artefact: ArtefactFactory, tmp_path: Path
+):
+    if shutil.which(QEMU) is None:
+        give_up("the arm64 code", f"{QEMU} is not installed (apt-get install qemu-user)")
+    phone = attach()
+    built = artefact("android-arm64", standalone=True).library.parent
+    file = tmp_path / "run.json"
+    outcome = here("device/phone", "bench", built, *SHORT, "-o", file, "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["environment"]["emulated"] == "QEMU"
+    assert read_run(file).rows[0].is_measured and phone.files() == []
+    outcome = here("device/phone", "check", built, *SHORT[2:])
+    assert outcome.code == 0 and "EMULATED" in outcome.out and "right:" in outcome.out
+
+
+def test_list(here: Command, attach: PhoneFactory):
+    attach("A")
+    attach("B", state="unauthorized")
+    outcome = here("device/phone", "list", "--json")
+    ready, other = json.loads(outcome.out)
+    assert ready["facts"]["cpu"].startswith("EMULATED") and ready["facts"]["cores"] == 6
+    assert other == {"serial": "B", "state": "unauthorized"}
+    outcome = here("device/phone", "list")
+    assert outcome.code == 0 and "EMULATED" in outcome.out and "unauthorized" in outcome.out
+
+
+@x86_only
+@pytest.mark.parametrize(
+    ("facts", "parts"),
+    [
+        ({"state": "unauthorized"}, ("phone EMULATED1", "unlock it and allow USB debugging")),
+        ({"state": "offline"}, ("phone EMULATED1 is offline", "plug it in again")),
+        ({"is_full": True}, ("phone EMULATED1 has no space for the", "delete something")),
+        ({"has_bad_cable": True}, ("phone EMULATED1", "another cable")),
+        ({"goes_away_at": "sha1sum"}, ("EMULATED1 was lost in the middle", "plug it in again")),
+    ],
+)
+def test_phone_with_a_fault(
+    here: Command,
+    phone: StandInPhone,
+    standalone: Path,
+    out: Path,
+    facts: dict[str, object],
+    parts: tuple[str, ...],
+):
+    phone.describe(**facts)
+    outcome = here("device/phone", "bench", standalone, *SHORT, "-o", out / "run.json")
+    check_sentence(outcome, *parts)
+    assert phone.files() == [] and not list(out.iterdir())
+
+
+@x86_only
+def test_phone_that_goes_away_in_the_middle(
+    here: Command, phone: StandInPhone, standalone: Path, out: Path
+):
+    """What it had is removed by the next run, when it is back."""
+    phone.describe(goes_away_at="mqnet-run bench")
+    outcome = here("device/phone", "bench", standalone, *SHORT, "-o", out / "run.json")
+    check_sentence(outcome, "phone EMULATED1 was lost in the middle", "the next run removes what")
+    assert "mqnet-run" in str(phone.files()) and not list(out.iterdir())
+    phone.come_back()
+    phone.describe()
+    assert here("device/phone", "check", standalone, *SHORT[2:]).code == 0
+    assert phone.files() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    [
+        ("ro.product.cpu.abilist", "armeabi-v7a,armeabi", ("programs for armeabi-v7a, armeabi",)),
+        ("ro.build.version.sdk", 21, ("API level 21", "from Android 7 (API level 24) on")),
+    ],
+)
+def test_phone_that_cannot_run_it(
+    here: Command,
+    attach: PhoneFactory,
+    standalone: Path,
+    name: str,
+    value: object,
+    parts: tuple[str, ...],
+):
+    phone = attach()
+    phone.set_property("ro.product.cpu.abilist", "x86_64")
+    phone.set_property(name, value)
+    check_sentence(here("device/phone", "check", standalone), "phone EMULATED1", *parts)
+    assert phone.files() == [] and phone.calls("push") == 0
+
+
+@x86_only
+def test_program_refuses(here: Command, phone: StandInPhone, standalone: Path):
+    outcome = here("device/phone", "check", standalone, "--cores", "63")
+    check_sentence(outcome, "phone EMULATED1: --cores 63: this program may not use all of those")
+    assert phone.files() == []
+
+
+def test_no_adb(here: Command, standalone: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    outcome = here("device/phone", "check", standalone)
+    check_sentence(outcome, "adb is not installed", "Debian's package adb")
+
+
+def test_build_without_its_standalone_form(here: Command, attach: PhoneFactory, host: Path):
+    check_sentence(here("device/phone", "bench", host), str(host), "--standalone")
+    check_sentence(here("device/phone", "bench"), "which build to time is missing")
+
+
+@x86_only
+def test_interrupted(phone: StandInPhone, standalone: Path, out: Path):
+    """Ctrl-C on a terminal, which reaches adb, too: the program there is ended and removed."""
+    arguments = "bench", standalone, "--seconds", "60", "-o", out / "run.json"
+    command = [sys.executable, REPOSITORY / "device/phone.py", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not any(file.endswith(".pid") for file in phone.files()):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and said.splitlines()[-1] == "interrupted"
+    assert phone.files() == [] and not list(out.iterdir())
+    running = subprocess.run(["pgrep", "-f", str(phone.root)], capture_output=True, check=False)
+    assert running.stdout == b""
