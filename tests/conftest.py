@@ -10,6 +10,7 @@ from fixtures_artefacts import artefact, build_cache, quantized_program, shared_
 from fixtures_device import board, noise_is_no_drift, own_board, serve, tracker
 from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
+from fixtures_native_server import native_server_file, start_native
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_phone import attach
 from fixtures_signals import interruptible
@@ -29,6 +30,7 @@ __all__ = [
     "gpu_board",
     "interruptible",
     "mali_compiler",
+    "native_server_file",
     "noise_is_no_drift",
     "opencl",
     "opencl_cache",
@@ -38,6 +40,7 @@ __all__ = [
     "serve",
     "shared_folder",
     "software_vulkan",
+    "start_native",
     "toy",
     "tracker",
 ]

@@ -65,8 +65,21 @@ class Connection:
         """
         function = self.get_function(name)
         if function is None:
+            self.check_serves_networks()
             raise TargetError("the device has no Python: it is not served by device/serve.py")
         return function
+
+    def check_serves_networks(self) -> None:
+        """Raise where the device is served by ``device/server/native``.
+
+        Raises:
+            TargetError: so: it runs kernels and nothing else.
+        """
+        if server := self.facts.get("server"):
+            raise TargetError(
+                f"the device is served by {server}, which runs single kernels: whole networks, "
+                "LiteRT and GPUs need device/serve.py there, or the standalone form (mqnet-run)"
+            )
 
     def device(self, on_gpu: bool) -> tvm.runtime.Device:
         """The device's GPU or its processor, as TVM names them."""

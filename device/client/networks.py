@@ -163,8 +163,10 @@ def load_artefact(connection: Connection, artefact: Artefact) -> RemoteNetwork:
 
     Raises:
         ArtefactError: it cannot run there, or does not load.
-        TargetError: it is for two devices, and the server is not ``device/serve.py``.
+        TargetError: it is for two devices, and the server is not ``device/serve.py``; or that is
+            the native one, which runs no networks.
     """
+    connection.check_serves_networks()
     kind = VirtualMachine if artefact.manifest.split is None else ServerTvmNetwork
     return kind(connection, artefact)
 

@@ -31,7 +31,15 @@ from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
 from compile.networks.mqnet.checkpoints import BUNDLED
-from device import build_opencl, make_board, make_mali_compiler, phone, serve, serve_board
+from device import (
+    build_opencl,
+    build_server,
+    make_board,
+    make_mali_compiler,
+    phone,
+    serve,
+    serve_board,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 MAINS = {
@@ -52,6 +60,7 @@ MAINS = {
     "device/serve_board": serve_board.main,
     "device/make_mali_compiler": make_mali_compiler.main,
     "device/build_opencl": build_opencl.main,
+    "device/build_server": build_server.main,
     "device/make_board": make_board.main,
     "device/serve": serve.main,
     "device/phone": phone.main,
