@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -67,6 +68,7 @@ class Engine(ABC):
             such an engine is timed only where it is named, too.
         takes_any_network: whether it runs any network of PyTorch by itself.
         reads_files: whether it runs files that :mod:`bench.peers` has converted.
+        packages: modules that it is imported with, before its start is timed.
         marker: matplotlib's, of its points in a figure.
         version: of the engine's package, once a network is loaded.
     """
@@ -81,9 +83,27 @@ class Engine(ABC):
     standalone: ClassVar[bool] = False
     takes_any_network: ClassVar[bool] = False
     reads_files: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]]
     marker: ClassVar[str] = "x"
 
     version: str
+
+    def import_packages(self) -> None:
+        """Import what it is made of.
+
+        Raises:
+            ModuleNotFoundError: the engine is not installed.
+        """
+        for package in self.packages:
+            import_module(package)
+
+    @abstractmethod
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List the files of the network of ``job`` that it loads.
+
+        Raises:
+            MqnetError: one is missing or damaged.
+        """
 
     @abstractmethod
     def load(self, job: Job) -> None:
@@ -91,7 +111,6 @@ class Engine(ABC):
 
         Raises:
             MqnetError: its file is missing or damaged.
-            ModuleNotFoundError: the engine is not installed.
         """
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.engines.engine import Engine, Job
@@ -20,15 +21,21 @@ class LiteRT(Engine):
     schemes: ClassVar[tuple[str, ...]] = ("mixed", "fp32", "fp16", "w8a32", "w8a16", "int8")
     runs_on_device: ClassVar = True
     reads_files: ClassVar = True
+    packages: ClassVar = ("device.server.litert_file",)
     marker: ClassVar = "s"
 
     _file: LiteRTFile | LiteRTGpuFile
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List its .tflite."""
+        return (engine_file(job.files, litert_name(job.scheme, job.size)),)
 
     def load(self, job: Job) -> None:
         """Load the network's .tflite."""
         from device.server.litert_file import LiteRTFile
 
-        file = LiteRTFile(engine_file(job.files, litert_name(job.scheme, job.size)), job.threads)
+        (path,) = self.files(job)
+        file = LiteRTFile(path, job.threads)
         self._file, self.version = file, file.version
 
     def set_inputs(self, frame: Frame) -> None:

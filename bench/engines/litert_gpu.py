@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from bench.engines.engine import Job
 from bench.engines.litert import LiteRT
-from bench.peers.peer_files import engine_file, litert_name
 
 
 class LiteRTGpu(LiteRT):
@@ -17,6 +16,7 @@ class LiteRTGpu(LiteRT):
     # Of bytes in and out its shaders are not valid, and it refuses w8a16.
     schemes: ClassVar = ("mixed", "fp32", "fp16", "w8a32")
     runs_on_gpu: ClassVar = True
+    packages: ClassVar = ("device.server.litert_gpu_file",)
     marker: ClassVar = "d"
 
     def load(self, job: Job) -> None:
@@ -27,5 +27,6 @@ class LiteRTGpu(LiteRT):
         """
         from device.server.litert_gpu_file import LiteRTGpuFile
 
-        file = LiteRTGpuFile(engine_file(job.files, litert_name(job.scheme, job.size)))
+        (path,) = self.files(job)
+        file = LiteRTGpuFile(path)
         self._file, self.version = file, file.version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +19,12 @@ class OnnxRuntime(Engine):
     name: ClassVar = "onnxruntime"
     schemes: ClassVar = ("mixed", "fp32", "int8")
     reads_files: ClassVar = True
+    packages: ClassVar = ("onnxruntime",)
     marker: ClassVar = "^"
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List its .onnx."""
+        return (onnx_file(job.scheme, job.size, job.files),)
 
     def load(self, job: Job) -> None:
         """Load the network's .onnx at its height and width."""
@@ -31,7 +37,7 @@ class OnnxRuntime(Engine):
         for name, extent in zip(("32*rows", "32*columns"), job.size, strict=True):
             options.add_free_dimension_override_by_name(name, extent)
         self._session = onnxruntime.InferenceSession(
-            str(onnx_file(job.scheme, job.size, job.files)),
+            *map(str, self.files(job)),
             options,
             providers=["CPUExecutionProvider"],
         )

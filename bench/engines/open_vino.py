@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +19,12 @@ class OpenVino(Engine):
     name: ClassVar = "openvino"
     schemes: ClassVar = ("mixed", "fp32", "int8")
     reads_files: ClassVar = True
+    packages: ClassVar = ("openvino",)
     marker: ClassVar = "D"
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List its .onnx."""
+        return (onnx_file(job.scheme, job.size, job.files),)
 
     def load(self, job: Job) -> None:
         """Load the network's .onnx and compile it for its height and width."""
@@ -26,7 +32,7 @@ class OpenVino(Engine):
 
         self._new_tensor = openvino.Tensor
         self.version = version("openvino")
-        model = openvino.Core().read_model(onnx_file(job.scheme, job.size, job.files))
+        model = openvino.Core().read_model(*self.files(job))
         model.reshape([1, 3, *job.size])
         compiled = openvino.compile_model(
             model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +18,15 @@ class PyTorchEager(Engine):
     name: ClassVar = "pytorch"
     schemes: ClassVar = ("fp32",)
     takes_any_network: ClassVar = True
+    packages: ClassVar = ("torch", "compile.networks.registry", "compile.quantize.fold")
     marker: ClassVar = "v"
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List its checkpoint; of seeded weights there is none."""
+        from compile.networks.registry import built_network
+
+        weights = built_network(job.network, job.parameters).weights(fine_tuned=False)
+        return () if weights is None else (weights,)
 
     def load(self, job: Job) -> None:
         """Load the network's own weights."""

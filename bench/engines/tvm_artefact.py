@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.engines.engine import Engine, Job
+from compile.artefact.manifest import HEAD_LIBRARY, LIBRARY
 from compile.support.frame import Frame
+from compile.support.quick_start import import_tvm_alone
 from device.runtime.gpu_name import gpu_name
 
 if TYPE_CHECKING:
@@ -22,14 +25,25 @@ class TvmArtefact(Engine):
     runs_on_device: ClassVar = True
     is_ours: ClassVar = True
     takes_any_network: ClassVar = True
+    packages: ClassVar = ("device.runtime.run_artefact", "compile.artefact.reader")
     marker: ClassVar = "o"
+
+    def import_packages(self) -> None:
+        """Import TVM, and not PyTorch because of it."""
+        import_tvm_alone()
+        super().import_packages()
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List its libraries."""
+        from compile.artefact.reader import open_artefact
+
+        assert job.artefact is not None
+        made = open_artefact(job.artefact).manifest.files
+        return tuple(job.artefact / name for name in (LIBRARY, HEAD_LIBRARY) if name in made)
 
     def load(self, job: Job) -> None:
         """Load the build in ``job.artefact``."""
         from compile.artefact.reader import open_artefact
-        from compile.support.quick_start import import_tvm_alone
-
-        import_tvm_alone()
         from device.runtime.run_artefact import Session
 
         assert job.artefact is not None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
-from bench.engines.engine import Job
+from bench.engines.engine import Engine, Job
 from bench.engines.tvm_artefact import TvmArtefact
 from compile.support.frame import Frame
 
@@ -15,7 +16,20 @@ class TvmStandalone(TvmArtefact):
     name: ClassVar = "tvm-standalone"
     runs_on_device: ClassVar = False
     standalone: ClassVar = True
+    packages: ClassVar = ("device.runtime.standalone_network", "compile.artefact.reader")
     marker: ClassVar = "X"
+
+    def import_packages(self) -> None:
+        """Import what finds its library: there is no TVM."""
+        Engine.import_packages(self)
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List its shared library."""
+        from compile.artefact.reader import open_artefact
+
+        assert job.artefact is not None
+        name = open_artefact(job.artefact).manifest.standalone
+        return (job.artefact / f"lib{name}.so",)
 
     def load(self, job: Job) -> None:
         """Load the library of the build in ``job.artefact``."""

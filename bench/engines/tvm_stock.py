@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +18,14 @@ class TvmStock(Engine):
 
     name: ClassVar = "tvm-stock"
     schemes: ClassVar = ("fp32",)
+    packages: ClassVar = ("torch", "tvm.relax.frontend.torch", "compile.frontend.instance_norm")
     marker: ClassVar = "+"
+
+    def files(self, job: Job) -> tuple[Path, ...]:
+        """List the network's checkpoint: it is compiled when it is loaded."""
+        from compile.networks.mqnet.checkpoints import bundled_weights
+
+        return (bundled_weights("ca", fine_tuned=False),)
 
     def load(self, job: Job) -> None:
         """Import, compile and load the network."""

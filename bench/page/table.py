@@ -14,6 +14,9 @@ _FIGURES = {
     "activation_mb": ("act. MB", 0),
     "planned_activation_mb": ("plan MB", 1),
     "peak_rss_mb": ("peak MB", 0),
+    "start_ms": ("start ms", 0),
+    "file_mb": ("file MB", 1),
+    "library_mb": ("library MB", 1),
     "psnr_db": ("PSNR dB", 1),
     "ratio_to_litert_mixed": ("ratio", 2),
 }

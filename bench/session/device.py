@@ -87,7 +87,7 @@ class RemoteEngine:
         self._frame_seconds = min(wall)
         return wall, cpu
 
-    def memory(self) -> None:
+    def footprint(self) -> None:
         """Not known: all engines share one process of the device."""
 
     def close(self) -> None:

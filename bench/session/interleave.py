@@ -13,7 +13,7 @@ import numpy as np
 from bench.engines.engine import Job
 from bench.session.compare_outputs import compare_pictures
 from bench.session.location import Location, StartedEngine, ThisMachine
-from bench.session.worker import Memory
+from bench.session.worker import Footprint
 from compile.support.frame import Frame
 from compile.support.outcome import WorkerError
 
@@ -38,7 +38,7 @@ class Measured:
         version: of the engine; None where it is not known.
         wall, cpu: seconds of every frame, a list for every visit; CPU seconds may be fewer, or
             none.
-        memory: of the process; None where it is not known.
+        footprint: of the process; None where it is not known.
         psnr_db: mean over the frames against PyTorch float32, in mu-law light of pictures.
         problem: why there is nothing, or nothing more; "" where all went well.
         flags: of the machine while it was measured.
@@ -48,7 +48,7 @@ class Measured:
     version: str | None = ""
     wall: list[list[float]] = field(default_factory=list)
     cpu: list[list[float]] = field(default_factory=list)
-    memory: Memory | None = None
+    footprint: Footprint | None = None
     psnr_db: float | None = None
     problem: str = ""
     flags: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ def _prepare(
         for frame, reference in zip(frames, references, strict=True)
     ]
     result.psnr_db = float(np.mean(agreements))
-    result.memory = worker.memory()
+    result.footprint = worker.footprint()
 
 
 def _frames_per_visit(worker: StartedEngine) -> int:

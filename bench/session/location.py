@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bench.engines.engine import Job
 from bench.session.environment import MachineTimes
-from bench.session.worker import Memory, Worker
+from bench.session.worker import Footprint, Worker
 from compile.support.frame import Frame
 
 
@@ -25,7 +25,7 @@ class StartedEngine(Protocol):
         """Wall-clock seconds of each of ``count`` frames after one untimed, and CPU seconds per
         frame: as many, or one mean, or none where they cannot be had."""
 
-    def memory(self) -> Memory | None:
+    def footprint(self) -> Footprint | None:
         """What the engine has needed so far; None where that cannot be known."""
 
     def close(self) -> None:

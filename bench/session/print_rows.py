@@ -16,7 +16,10 @@ def print_rows(run: RunFile) -> None:
     )
     for column in ("engine and scheme", "size", "threads"):
         table.add_column(column, no_wrap=True)
-    columns = ("p50 ms", "p90 ms", "min ms", "CPU ms", "act. MB", "plan MB", "PSNR dB", "ratio")
+    columns = [
+        *("p50 ms", "p90 ms", "min ms", "CPU ms", "act. MB", "plan MB", "peak MB", "file MB"),
+        *("start ms", "PSNR dB", "ratio"),
+    ]
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("flags", overflow="fold")
@@ -39,6 +42,9 @@ def _figures(row: Row) -> list[str]:
         _text(row.cpu_ms, 1),
         _text(row.activation_mb, 0),
         _text(row.planned_activation_mb, 1),
+        _text(row.peak_rss_mb, 0),
+        _text(row.file_mb, 1),
+        _text(row.start_ms, 0),
         _text(row.psnr_db, 1),
         ratio,
     ]

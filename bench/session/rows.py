@@ -50,7 +50,7 @@ def _baseline(result: Measured, results: Sequence[Measured]) -> Measured | None:
 
 
 def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any]) -> Row:
-    job, wall, memory = result.job, result.wall, result.memory
+    job, wall, needed = result.job, result.wall, result.footprint
     network: dict[str, Any] = {
         "engine": job.engine,
         "scheme": job.scheme,
@@ -76,8 +76,11 @@ def _row(result: Measured, baseline: Measured | None, environment: dict[str, Any
         p90_ms=percentile_ms(wall, 90),
         min_ms=percentile_ms(wall, 0),
         cpu_ms=percentile_ms(result.cpu, 50) if any(result.cpu) else None,
-        peak_rss_mb=_megabytes(None if memory is None else memory.peak),
-        activation_mb=_megabytes(None if memory is None else memory.activations),
+        start_ms=None if needed is None else needed.start_seconds * 1e3,
+        file_mb=_megabytes(None if needed is None else needed.files),
+        library_mb=_megabytes(None if needed is None else needed.libraries),
+        peak_rss_mb=_megabytes(None if needed is None else needed.peak),
+        activation_mb=_megabytes(None if needed is None else needed.activations),
         planned_activation_mb=_megabytes(job.planned_bytes),
         weight_mb=_megabytes(job.weight_bytes),
         coverage=job.coverage,

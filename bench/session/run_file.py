@@ -40,7 +40,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         version: of the engine; None where it is not known.
         p10_ms, p50_ms, p90_ms, min_ms: of a frame's time; None where nothing was measured.
         cpu_ms: median of the CPU time of a frame; None where it is not known.
-        peak_rss_mb: of the engine's process.
+        start_ms: from the engine without a network to the end of its first frame; what Python
+            imports is not in it.
+        file_mb: size of the network's files; None where the engine reads none.
+        library_mb: size of the shared libraries that the engine is.
+        peak_rss_mb: resident memory of the engine's process at its largest, Python's included.
         activation_mb: by how much the process grew with its first frame.
         planned_activation_mb: of our builds, by their memory plan.
         weight_mb: of our builds, constants: weights, biases, scales and tables.
@@ -63,6 +67,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     p90_ms: _Milliseconds | None = None
     min_ms: _Milliseconds | None = None
     cpu_ms: float | None = None
+    start_ms: float | None = None
+    file_mb: float | None = None
+    library_mb: float | None = None
     peak_rss_mb: float | None = None
     activation_mb: float | None = None
     planned_activation_mb: float | None = None

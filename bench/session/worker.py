@@ -26,17 +26,24 @@ _LONGEST_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Of a worker's process, in bytes.
+class Footprint:
+    """Of a worker's process, sizes in bytes.
 
     Attributes:
         peak: resident set at its largest, Python and the engine's libraries included.
         activations: by how much it grew from the loaded network to the end of the first frame;
             None of a GPU, for which the process grows by what the driver's compiler needs.
+        start_seconds: from the engine without a network to the end of the first frame.
+        files: of the network's files; None where the engine reads none.
+        libraries: of the shared libraries that the engine has brought into the process, their
+            files' sizes.
     """
 
     peak: int
     activations: int | None
+    start_seconds: float
+    files: int | None
+    libraries: int
 
 
 class Worker:
@@ -68,9 +75,9 @@ class Worker:
         """Wall-clock and process CPU seconds of each of ``count`` frames, after one untimed."""
         return self._ask(_time, count)
 
-    def memory(self) -> Memory:
-        """What the process has needed so far."""
-        return self._ask(_needed_memory)
+    def footprint(self) -> Footprint:
+        """What the process has needed so far, after its first frame."""
+        return self._ask(_footprint)
 
     def sleep(self) -> None:
         """Stop the process until it is asked again; it has stopped when this returns."""
@@ -99,14 +106,20 @@ class _Loaded:
         job: what it computes.
         engine: with its network loaded.
         peak, resident: bytes of the process until then, and at that moment.
+        load_seconds: that it took to load the network.
+        mapped: files that the process had mapped before the engine was imported.
         activations: bytes that the first frame has added; 0 before it.
+        start_seconds: ``load_seconds`` and those of the first frame; 0 before it.
     """
 
     job: Job
     engine: Engine
     peak: int
     resident: int
+    load_seconds: float
+    mapped: set[str]
     activations: int = 0
+    start_seconds: float = 0.0
 
 
 # Of a worker's process.
@@ -120,12 +133,16 @@ def _prepare(job: Job, cores: tuple[int, ...]) -> None:
     os.environ["OMP_NUM_THREADS"] = str(job.threads)
     # The command's stdout is for its own JSON: what a user's network prints is not.
     os.dup2(2, 1)
+    mapped = _mapped_files()
     try:
         engine = ENGINES[job.engine]()
-        engine.load(job)
+        engine.import_packages()
     except ModuleNotFoundError as error:
         raise WorkerError(f"not installed ({error.name})") from None
-    _loaded = _Loaded(job, engine, _memory("VmHWM"), _memory("VmRSS"))
+    start = time.perf_counter()
+    engine.load(job)
+    seconds = time.perf_counter() - start
+    _loaded = _Loaded(job, engine, _memory("VmHWM"), _memory("VmRSS"), seconds, mapped)
     # Counts the peak anew (proc_pid_clear_refs(5)).
     Path("/proc/self/clear_refs").write_text("5")
 
@@ -135,15 +152,33 @@ def _version() -> str:
 
 
 def _outputs(frame: Frame) -> Frame:
+    start = time.perf_counter()
     _loaded.engine.set_inputs(frame)
     _loaded.engine.run()
+    seconds = _loaded.load_seconds + time.perf_counter() - start
+    _loaded.start_seconds = _loaded.start_seconds or seconds
     _loaded.activations = _loaded.activations or _memory("VmHWM") - _loaded.resident
     return _loaded.engine.outputs()
 
 
-def _needed_memory() -> Memory:
+def _footprint() -> Footprint:
     _loaded.peak = max(_loaded.peak, _memory("VmHWM"))
-    return Memory(_loaded.peak, None if _loaded.job.on_gpu else _loaded.activations)
+    own = {str(path.resolve()) for path in _loaded.engine.files(_loaded.job)}
+    brought = _mapped_files() - _loaded.mapped - own
+    return Footprint(
+        peak=_loaded.peak,
+        activations=None if _loaded.job.on_gpu else _loaded.activations,
+        start_seconds=_loaded.start_seconds,
+        files=sum(os.path.getsize(path) for path in own) or None,
+        libraries=sum(os.path.getsize(path) for path in brought if ".so" in Path(path).name),
+    )
+
+
+def _mapped_files() -> set[str]:
+    """The files that are there and mapped."""
+    with open("/proc/self/maps") as file:
+        paths = {line.split(maxsplit=5)[5].rstrip("\n") for line in file if "/" in line}
+    return {path for path in paths if os.path.isfile(path)}
 
 
 def _time(count: int) -> tuple[list[float], list[float]]:

@@ -147,8 +147,11 @@ def test_program_measures(built: Artefact) -> None:
         assert row["frames"] >= 3
         assert 0 < row["min_ms"] <= row["p10_ms"] <= row["p50_ms"] <= row["p90_ms"]
     assert len(told["before"]["cores"]) == CORES
+    assert told["start_ms"] > 0
+    least = built.manifest.whole.weight_bytes
+    assert least < told["resident_bytes"] < least + built.manifest.whole.activation_bytes + 2e6
     text = run_program(built, "bench", "--seconds", "0", "--warm-up", "0", "--threads", "1")
-    assert text.returncode == 0 and "p50" in text.stdout
+    assert text.returncode == 0 and "p50" in text.stdout and "first frame after" in text.stdout
 
 
 def test_program_makes_a_picture(built: Artefact, tmp_path: Path) -> None:

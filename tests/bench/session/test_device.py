@@ -123,7 +123,8 @@ def test_a_device_that_vanishes(own_board: Served, artefact: ArtefactFactory):
         results = measure(jobs, [frame_of(photo(SIZE))], [frame_of(reference)], 600, vanish, device)
         for result in results:
             assert "the device went away" in result.problem
-            assert len(result.wall) == 2
+            # An engine whose visit took long on a busy machine waits for its next.
+            assert 1 <= len(result.wall) <= 2
         assert device.gone
         with pytest.raises(NoAnswer, match="went away"):
             device.start(jobs[0])

@@ -18,6 +18,12 @@ struct latency {
     const double *times;         /* seconds, in their order */
 };
 
+/* Of the first frame, from the program's first line on. */
+struct start {
+    double milliseconds;
+    size_t resident_bytes; /* the most that the process has held by then; 0 where it is not told */
+};
+
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -65,6 +71,29 @@ static struct latency measure(const struct program_facts *facts, const struct op
                             quantile(sorted, count, 0.9) * 1e3,
                             times};
     free(sorted);
+    return found;
+}
+
+/* The most memory that this process has held. */
+static size_t most_resident_bytes(void) {
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[TEXT_BYTES];
+    unsigned long kilobytes = 0;
+    while (file != NULL && kilobytes == 0 && fgets(line, sizeof line, file) != NULL) {
+        sscanf(line, "VmHWM: %lu kB", &kilobytes);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kilobytes * 1024;
+}
+
+static struct start run_first_frame(const struct program_facts *facts, const struct frame *frame,
+                                    unsigned threads, uint64_t cores, double begin) {
+    uint64_t handle = open_or_refuse(facts->network, threads, cores);
+    run_or_refuse(facts->network, handle, frame, NULL, NULL);
+    struct start found = {(now() - begin) * 1e3, most_resident_bytes()};
+    handle_close(handle);
     return found;
 }
 
@@ -117,9 +146,11 @@ static void say_state(const char *when, const struct machine_state *state) {
 }
 
 static void print_latencies(const struct program_facts *facts, const struct options *options,
-                            const struct latency *found, unsigned count,
+                            const struct start *start, const struct latency *found, unsigned count,
                             const struct machine_state *before, const struct machine_state *after) {
     if (!options->json) {
+        printf("start: first frame after %.1f ms, %.1f MB in memory\n", start->milliseconds,
+               (double)start->resident_bytes / 1e6);
         say_state("before", before);
         printf("threads  frames      min      p10      p50      p90 ms\n");
         for (unsigned index = 0; index < count; ++index) {
@@ -132,6 +163,8 @@ static void print_latencies(const struct program_facts *facts, const struct opti
     print_built_from(facts);
     printf(",\n  \"cores\": ");
     print_text(options->cores);
+    printf(",\n  \"start_ms\": %.3f, \"resident_bytes\": %zu", start->milliseconds,
+           start->resident_bytes);
     printf(",\n  \"latency\": [");
     for (unsigned index = 0; index < count; ++index) {
         printf("%s\n    {\"threads\": %u, \"frames\": %zu, \"min_ms\": %.4f, \"p10_ms\": %.4f, "
@@ -151,6 +184,7 @@ static void print_latencies(const struct program_facts *facts, const struct opti
 }
 
 static int bench_main(const struct program_facts *facts, const struct options *options) {
+    double begin = now();
     const struct network *network = facts->network;
     uint64_t cores = choose_cores(options->cores);
     system_bind(cores);
@@ -164,6 +198,7 @@ static int bench_main(const struct program_facts *facts, const struct options *o
     for (unsigned threads = 1; options->thread_counts == 0 && threads <= most; threads *= 2) {
         wanted.threads[wanted.thread_counts++] = threads;
     }
+    struct start start = run_first_frame(facts, &frame, wanted.threads[0], cores, begin);
     static struct machine_state before, after;
     if (!wait_to_cool(options->cool_celsius, cores, &before)) {
         refuse("the machine was not cooler than %g degrees Celsius in %d s", options->cool_celsius,
@@ -174,7 +209,7 @@ static int bench_main(const struct program_facts *facts, const struct options *o
         found[index] = measure(facts, options, &frame, wanted.threads[index], cores);
     }
     read_state(cores, &after);
-    print_latencies(facts, options, found, wanted.thread_counts, &before, &after);
+    print_latencies(facts, options, &start, found, wanted.thread_counts, &before, &after);
     flush_output();
     return 0;
 }

@@ -61,11 +61,11 @@ def test_memory_of_a_gpu_is_not_that_of_the_process(
     worker = Worker(ours, [0])
     try:
         worker.outputs(frame_of(np.zeros((*SIZE, 3), np.uint8)))[0][0]
-        memory = worker.memory()
+        needed = worker.footprint()
     finally:
         worker.close()
-    assert memory.activations is None and memory.peak > 1e6
-    measured = Measured(ours, wall=[[0.1, 0.1]], cpu=[[0.1, 0.1]], memory=memory, version="x")
+    assert needed.activations is None and needed.peak > 1e6
+    measured = Measured(ours, wall=[[0.1, 0.1]], cpu=[[0.1, 0.1]], footprint=needed, version="x")
     (row,) = make_rows([measured], {"emulated": "", "busy_cores": 0.0})
     assert row.activation_mb is None and row.peak_rss_mb > 1
 
