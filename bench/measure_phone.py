@@ -16,6 +16,7 @@ from bench.session.environment import describe_repository
 from bench.session.interleave import Measured
 from bench.session.rows import make_run
 from bench.session.run_file import RunFile
+from bench.session.worker import Footprint
 from compile.artefact.reader import Artefact, open_artefact
 from compile.support.errors import MqnetError, TargetError
 from compile.support.progress import Progress
@@ -148,6 +149,15 @@ def _add(
             job = _job(artefacts, index, row.threads, request.cores)
             results[place] = Measured(job, artefacts[index].manifest.versions["apache-tvm"])
         results[place].wall.append([milliseconds / 1e3 for milliseconds in row.times_ms])
+    first = results[index, report.latency[0].threads]
+    if first.footprint is None and report.resident_bytes:
+        first.footprint = Footprint(
+            peak=report.resident_bytes,
+            activations=None,
+            start_seconds=report.start_ms / 1e3,
+            files=program_of(artefacts[index]).stat().st_size,
+            libraries=0,
+        )
 
 
 def _job(artefacts: Sequence[Artefact], index: int, threads: int, cores: str) -> Job:

@@ -85,6 +85,27 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Offer a phone to a TVM tracker on this machine until Ctrl-C: for compile/tune.py and
+    bench/kernel_times.py.
+
+    Pushes the native RPC server, which needs nothing on the phone, and removes it in the end. It
+    runs what the tracker's clients send it, with the rights of adb's shell.
+
+    Example: python device/phone.py serve --tracker 127.0.0.1:9190 --key my-phone
+    """
+
+    tracker: str
+    """HOST:PORT of the tracker."""
+
+    key: str
+    """Name that the tracker knows the phone by."""
+
+    serial: str | None = None
+    """Phone, as `adb devices` lists it; $ANDROID_SERIAL, or the only one, unless given."""
+
+
+@dataclass(frozen=True)
 class List:
     """List the phones that adb knows, and what they are."""
 
@@ -95,6 +116,7 @@ class List:
 Options = (
     Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Check, tyro.conf.subcommand("check")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[List, tyro.conf.subcommand("list")]
 )
 
@@ -102,16 +124,18 @@ Options = (
 def main() -> None:
     """Entry point of `mqnet-phone` and of `python device/phone.py`."""
     # What a union of types is to a type checker, PEP 747 will say.
-    run_command(cast("type[Bench | Check | List]", Options), _run)
+    run_command(cast("type[Bench | Check | Serve | List]", Options), _run)
 
 
-def _run(options: Bench | Check | List) -> None:
+def _run(options: Bench | Check | Serve | List) -> None:
     set_up_logging(verbose=False)
     match options:
         case Bench():
             _bench(options)
         case Check():
             _check(options)
+        case Serve():
+            _serve(options)
         case List():
             _list(options)
 
@@ -168,6 +192,30 @@ def _check(options: Check) -> None:
     print(result.out.strip())
     if result.code:
         raise SystemExit(result.code)
+
+
+def _serve(options: Serve) -> None:
+    from compile.support.build_cache import user_cache
+    from compile.support.progress import Progress
+    from compile.support.scratch_folder import scratch_folder
+    from device.adb.adb import Adb
+    from device.adb.phone_facts import read_facts
+    from device.adb.phones import choose_phone
+    from device.adb.served_phone import serve_phone
+    from device.server.native.build_server import SERVER, build_native_server
+    from device.server.tracker import tracker_address
+
+    tracker = tracker_address(options.tracker)
+    facts = read_facts(choose_phone(Adb.find(), _serial(options.serial)))
+    arch = "x86_64" if "x86_64" in facts.abis else "aarch64"
+    facts.check_runs(f"EM_{arch.upper()}")
+    progress = Progress(stderr)
+    with scratch_folder("mqnet-phone-") as work:
+        server = work / SERVER
+        with progress.phase("server"):
+            build_native_server(arch, server, user_cache(os.environ))
+        progress.say(facts.cpu)
+        serve_phone(facts.phone, server, tracker, options.key, progress.say)
 
 
 def _list(options: List) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +96,17 @@ class Adb:
                 "phone in again, and restart adb with `adb kill-server`"
             ) from None
 
+    def start(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        """Start it, with what it prints to both of its outputs on one pipe."""
+        return subprocess.Popen(
+            [self.program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+
     def version(self) -> str:
         """Its version, as "29.0.6-debian"; "" where it does not tell."""
         lines = self.run(["version"]).stdout.splitlines()
@@ -125,13 +136,34 @@ class Phone:
             PhoneLost: the phone went away, or took more than ``seconds``,
                 :attr:`Adb.answer_seconds` unless given.
         """
-        # Its own exit code would be 1 both of the command and of a phone that is gone.
-        script = f'{command}\nprintf "\\n{_EXIT} %d" $?'
-        result = self._run(["shell", "-n", script], seconds)
+        result = self._run(["shell", "-n", _marked(command)], seconds)
         out, marker, code = result.stdout.replace("\r\n", "\n").rpartition(f"\n{_EXIT} ")
         if not marker:
             raise self._lost(result.stderr or result.stdout)
         return ShellResult(int(code), out, result.stderr)
+
+    def watch(self, command: str, say: Callable[[str], None]) -> int:
+        """Run ``command`` by the phone's shell for as long as it takes, and tell ``say`` each line
+        that it prints; return its exit code.
+
+        Raises:
+            PhoneLost: the phone went away.
+        """
+        process = self.adb.start(["-s", self.serial, "shell", "-n", _marked(command)])
+        assert process.stdout is not None
+        last = ""
+        try:
+            with process.stdout:
+                for line in process.stdout:
+                    last = line.strip()
+                    if last.startswith(f"{_EXIT} "):
+                        return int(last.split()[1])
+                    if last:
+                        say(last)
+        finally:
+            process.kill()
+            process.wait()
+        raise self._lost(last if "error: " in last else "")
 
     def push(self, path: Path, to: str) -> None:
         """Copy the file ``path`` there.
@@ -181,6 +213,11 @@ class Phone:
 
     def _lost(self, said: str) -> PhoneLost:
         return PhoneLost(f"{self} {remedy_of(said)}")
+
+
+def _marked(command: str) -> str:
+    """``command`` and a line with its exit code: adb's own is 0 of a phone that goes away."""
+    return f'{command}\nprintf "\\n{_EXIT} %d" $?'
 
 
 def remedy_of(said: str) -> str:

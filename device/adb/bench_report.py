@@ -53,8 +53,17 @@ class ThreadsLatency(msgspec.Struct, frozen=True):
 
 
 class BenchReport(msgspec.Struct, frozen=True):
-    """One run of the program: what it was built from is in the build's manifest."""
+    """One run of the program: what it was built from is in the build's manifest.
 
+    Attributes:
+        start_ms: from its first line to the end of the first frame, on the first number of threads.
+        resident_bytes: the most memory that it had held by then; 0 where the kernel does not tell.
+        latency: by numbers of threads.
+        before, after: the machine.
+    """
+
+    start_ms: float
+    resident_bytes: int
     latency: tuple[ThreadsLatency, ...]
     before: MachineState
     after: MachineState

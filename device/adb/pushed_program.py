@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,21 @@ class PushedProgram:
         Raises:
             PhoneLost: the phone went away, or took more than ``seconds``.
         """
+        return self.phone.shell(self._command(arguments), seconds)
+
+    def watch(self, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+        """Run it for as long as it takes, and tell ``say`` each line that it prints; return its
+        exit code.
+
+        Raises:
+            PhoneLost: the phone went away.
+        """
+        return self.phone.watch(self._command(arguments), say)
+
+    def _command(self, arguments: Sequence[str]) -> str:
         # Its process can be found when this one has to end early.
         started = f"echo $$ >{self.pid_file}; exec {shlex.join([self.path, *arguments])}"
-        command = f"sh -c {shlex.quote(started)}"
-        return self.phone.shell(command, seconds)
+        return f"sh -c {shlex.quote(started)}"
 
     @property
     def folder(self) -> str:
@@ -103,7 +114,9 @@ def _clean_up(pushed: PushedProgram, keep: bool) -> None:
     pid, path, folder = pushed.pid_file, pushed.path, pushed.folder
     pushed.phone.shell(
         # The number may be another process's by now.
-        f"pid=$(cat {pid} 2>/dev/null) && grep -q {path} /proc/$pid/cmdline && kill -9 $pid; "
+        f"pid=$(cat {pid} 2>/dev/null) && grep -q {path} /proc/$pid/cmdline && {{ kill $pid; "
+        "for i in 1 2 3 4 5 6 7 8 9; do kill -0 $pid || break; sleep 0.1; done; kill -9 $pid; "
+        "} 2>/dev/null; "
         f"rm -rf {f'{path}.part {pid}' if keep else folder}; "
         f"rmdir {folder} {FOLDER} 2>/dev/null"
     )

@@ -52,6 +52,11 @@ class StandInPhone:
         place = self.root / "data/local/tmp"
         return sorted(str(path.relative_to(place)) for path in place.rglob("*"))
 
+    def tunnels(self) -> list[str]:
+        """Ports that are forwarded and reversed, as "tcp:9190"."""
+        tunnels = self.root / "tunnels"
+        return tunnels.read_text().split() if tunnels.exists() else []
+
     def calls(self, command: str) -> int:
         """How often adb was called with ``command`` for it."""
         calls = self.root / "calls"

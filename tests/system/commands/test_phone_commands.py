@@ -11,11 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tvm
 from command_line import REPOSITORY, Command, check_sentence, needs_lld, x86_only
 from fixtures_artefacts import ArtefactFactory
 from fixtures_phone import PhoneFactory, StandInPhone
 from needed_in_ci import give_up
+from tvm import rpc
 
 from bench.page.write_report import write_report
 from bench.session.run_file import read_run
@@ -212,19 +215,57 @@ def test_build_without_its_standalone_form(here: Command, attach: PhoneFactory, 
     check_sentence(here("device/phone", "bench"), "which build to time is missing")
 
 
-@x86_only
-def test_interrupted(phone: StandInPhone, standalone: Path, out: Path):
-    """Ctrl-C on a terminal, which reaches adb, too: the program there is ended and removed."""
-    arguments = "bench", standalone, "--seconds", "60", "-o", out / "run.json"
-    command = [sys.executable, REPOSITORY / "device/phone.py", *arguments]
+def start(phone: StandInPhone, *arguments: object) -> subprocess.Popen[str]:
+    """`device/phone.py` in a process group of its own, whose program on the phone has begun."""
+    command = [sys.executable, REPOSITORY / "device/phone.py", *map(str, arguments)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not any(file.endswith(".pid") for file in phone.files()):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
+    return process
+
+
+def check_interrupted(phone: StandInPhone, process: subprocess.Popen[str]) -> None:
+    """Ctrl-C on a terminal, which reaches adb, too: the program there is ended and removed."""
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and said.splitlines()[-1] == "interrupted"
-    assert phone.files() == [] and not list(out.iterdir())
+    assert phone.files() == [] and phone.tunnels() == []
     running = subprocess.run(["pgrep", "-f", str(phone.root)], capture_output=True, check=False)
     assert running.stdout == b""
+
+
+@x86_only
+def test_interrupted(phone: StandInPhone, standalone: Path, out: Path):
+    process = start(phone, "bench", standalone, "--seconds", "60", "-o", out / "run.json")
+    check_interrupted(phone, process)
+    assert not list(out.iterdir())
+
+
+@x86_only
+def test_phone_that_is_served(phone: StandInPhone, tracker: tuple[str, int]):
+    host, port = tracker
+    process = start(phone, "serve", "--tracker", f"{host}:{port}", "--key", "my-phone")
+    assert f"tcp:{port}" in phone.tunnels() and len(phone.tunnels()) == 2
+    remote = rpc.connect_tracker(host, port).request("my-phone", session_timeout=60)
+    numbers = np.arange(6, dtype="float32")
+    there = tvm.runtime.empty(numbers.shape, "float32", remote.cpu(0)).copyfrom(numbers)
+    np.testing.assert_array_equal(there.numpy(), numbers)
+    del there, remote
+    check_interrupted(phone, process)
+
+
+@x86_only
+def test_phone_that_is_served_and_goes_away(
+    here: Command, phone: StandInPhone, tracker: tuple[str, int]
+):
+    options = "--tracker", f"{tracker[0]}:{tracker[1]}", "--key"
+    phone.describe(goes_away_at="mqnet-rpc-server --tracker")
+    outcome = here("device/phone", "serve", *options, "my-phone")
+    assert "phone EMULATED1 was lost in the middle" in outcome.err and outcome.code == 2
+    phone.come_back()
+    phone.describe()
+    outcome = here("device/phone", "serve", *options, "my phone")
+    assert outcome.code == 2 and "error: phone EMULATED1: key" in outcome.err
+    assert phone.files() == [] and phone.tunnels() == []
