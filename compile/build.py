@@ -117,7 +117,7 @@ def _build(options: Options) -> None:
     if options.network == "help":
         _show_networks(options.json)
         return
-    from compile.artefact.manifest import LIBRARY, MANIFEST
+    from compile.artefact.manifest import LIBRARY, MANIFEST, VECTOR
     from compile.artefact.show_build import show_build
     from compile.graph.parts import HEAD_LIBRARY
     from compile.support.build_cache import NO_CACHE, user_cache
@@ -133,7 +133,7 @@ def _build(options: Options) -> None:
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
     if options.out is not None:
-        names = LIBRARY, HEAD_LIBRARY, MANIFEST
+        names = LIBRARY, HEAD_LIBRARY, VECTOR, MANIFEST
         check_output_folder(options.out, names, [options.checkpoint, options.logs, options.recipe])
     if options.dump_ir is not None:
         check_output_folder(options.dump_ir)

@@ -30,6 +30,7 @@ from compile.artefact.manifest import (
     FORMAT,
     LIBRARY,
     MANIFEST,
+    VECTOR,
     CallSummary,
     CheckpointFacts,
     Coverage,
@@ -41,6 +42,7 @@ from compile.artefact.manifest import (
     SplitFacts,
 )
 from compile.artefact.reader import Artefact, open_artefact
+from compile.artefact.vector_file import TestVector, write_vector
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
 from compile.build_request import BuildRequest
 from compile.codegen.kernel_objects import EmittedCode
@@ -52,6 +54,7 @@ from compile.pipeline import (
     ModuleObserver,
     PhaseReporter,
     PipelineOptions,
+    dump_modules,
     emit_code,
     partition_network,
     plan_part,
@@ -64,10 +67,10 @@ from compile.records.log_folder import log_for_builds, records_name
 from compile.standalone_form import (
     CompiledNetwork,
     check_standalone,
+    example_frame,
     name_of,
     write_standalone,
 )
-from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.checksum import sha256_of
 from compile.support.errors import GraphError, MqnetError
@@ -88,10 +91,12 @@ class PlannedPart:
     Attributes:
         part: which it is, and how it is compiled.
         module: kernels with their final loops, called in order.
+        unscheduled: the module behind the phase "lower".
     """
 
     part: Part
     module: tvm.IRModule
+    unscheduled: tvm.IRModule
 
 
 @dataclass(frozen=True)
@@ -144,31 +149,35 @@ def build_network(
     with staged_artefact(folder) as work:
         with progress.phase("quantize"):
             program = program or quantized_program(request, cache)
-        plan = plan_parts(program, placement, progress.phase, _observer(request.dump_ir))
+        plan = plan_parts(program, placement, progress.phase, dump_modules(request.dump_ir))
         executables = emit_parts(plan, cache, progress.phase)
         link = LinkOptions(ndk_compiler=request.ndk_compiler)
         report = link_parts(executables, spec, link, work, progress.phase)
-        names = tuple(executables)
+        names = (*executables, VECTOR)
+        with progress.phase("test vector"):
+            _write_vector(request, plan, work / VECTOR)
         if request.standalone:
             with progress.phase("standalone form"):
+                objects = executables[LIBRARY].objects
                 compiled = CompiledNetwork(
-                    plan.partitioned,
-                    plan.interface,
-                    plan.parts[0].module,
-                    executables[LIBRARY].objects,
+                    plan.partitioned, plan.interface, plan.parts[0].module, objects
                 )
                 names += write_standalone(request, spec, options, compiled, work, cache)
         files = describe_files(work, names)
         write_manifest(work, describe_build(request, program, spec, plan, report, files))
         if key is not None:
-            names = (*names, MANIFEST)
-            keep_artefact(cache, key, request.default_folder, work, names)
+            keep_artefact(cache, key, request.default_folder, work, (*names, MANIFEST))
     return open_artefact(folder)
 
 
+def _write_vector(request: BuildRequest, plan: NetworkPlan, path: Path) -> None:
+    modules = {one.part.library: one.unscheduled for one in plan.parts}
+    write_vector(path, TestVector(example_frame(request.network, *request.size), modules))
+
+
 def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> ExportedProgram:
-    """The network of ``request``, quantized by its scheme: what is compiled. It is not calibrated
-    again where ``cache`` has it, for whatever size.
+    """The network of ``request``, quantized by its scheme: what is compiled. It is calibrated once
+    where there is a ``cache``, for whatever size.
 
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
@@ -199,25 +208,36 @@ def plan_parts(
     report: PhaseReporter = lambda name: nullcontext(),
     observe: ModuleObserver = lambda number, name, mod: None,
 ) -> NetworkPlan:
-    """Plan each part of the quantized ``program`` for its device.
-
-    ``report`` is called around each phase with its name, ``observe`` behind it with its module.
+    """Plan each part of the quantized ``program`` for its device; ``report`` is called around each
+    phase with its name, ``observe`` behind it with its module.
 
     Raises:
-        GraphError: the program holds something that the compiler cannot take, or it has no
-            boundary between precisions where ``placement`` needs one.
+        GraphError: the program holds what the compiler cannot take, or it has no boundary between
+            precisions where ``placement`` needs one.
     """
     partitioned = partition_network(program, placement[0].options, report, observe)
     functions = {var.name_hint for var in partitioned.get_global_vars()}
     if not functions.issuperset(part.name for part in placement):
         raise GraphError("the network has no boundary between precisions to be split at")
-    parts = tuple(
-        PlannedPart(part, plan_part(partitioned, part.name, part.options, report, observe))
-        for part in placement
-    )
+    parts = tuple(_plan(partitioned, part, report, observe) for part in placement)
     return NetworkPlan(
         partitioned, describe_interface(partitioned), parts, list_not_lowered(partitioned)
     )
+
+
+def _plan(
+    partitioned: tvm.IRModule, part: Part, report: PhaseReporter, observe: ModuleObserver
+) -> PlannedPart:
+    unscheduled = partitioned
+
+    def keep(number: int, name: str, mod: tvm.IRModule) -> None:
+        nonlocal unscheduled
+        if name.split("-")[0] == "lower":
+            unscheduled = mod
+        observe(number, name, mod)
+
+    module = plan_part(partitioned, part.name, part.options, report, keep)
+    return PlannedPart(part, module, unscheduled)
 
 
 def emit_parts(
@@ -228,10 +248,9 @@ def emit_parts(
     """Generate the code of each part of ``plan``, by the file name of its library. Kernels that
     ``cache`` holds are not compiled again."""
     executables = {}
-    for planned in plan.parts:
-        with report(_phase_name("emit", planned.part)):
-            code = emit_code(planned.module, planned.part.options, cache)
-            executables[planned.part.library] = code
+    for one in plan.parts:
+        with report(_phase_name("emit", one.part)):
+            executables[one.part.library] = emit_code(one.module, one.part.options, cache)
     return executables
 
 
@@ -379,14 +398,3 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOption
 
 def _phase_name(phase: str, part: Part) -> str:
     return phase if part.name == MAIN else f"{part.name}, {phase}"
-
-
-def _observer(folder: Path | None) -> ModuleObserver:
-    """What writes the module behind each phase into ``folder``; nothing where that is None."""
-
-    def dump(number: int, name: str, mod: tvm.IRModule) -> None:
-        if folder is not None:
-            make_folder(folder)
-            write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
-
-    return dump

@@ -64,6 +64,7 @@ from compile.passes.order_shuffled_channels import OrderShuffledChannels
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
 from compile.quantize.schemes import Scheme
+from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import BuildCache
 from targets.describe_target import tvm_target
 from targets.spec import TargetSpec
@@ -113,6 +114,18 @@ PhaseReporter = Callable[[str], AbstractContextManager[object]]
 
 #: Called with the phase's number and name and the module behind it; for --dump-ir.
 ModuleObserver = Callable[[int, str, tvm.IRModule], None]
+
+
+def dump_modules(folder: Path | None) -> ModuleObserver:
+    """Return what writes the module behind each phase into ``folder``; nothing where that is
+    None."""
+
+    def dump(number: int, name: str, mod: tvm.IRModule) -> None:
+        if folder is not None:
+            make_folder(folder)
+            write_atomically(folder / f"{number}-{name}.py", mod.script().encode())
+
+    return dump
 
 
 def plan_network(

@@ -16,6 +16,8 @@ from targets.describe_target import TargetFacts
 #: Of any network: builds of the version before have to be found by this name.
 LIBRARY = "mqnet.so"
 MANIFEST = "manifest.json"
+#: The test vector that compile/check.py reads; builds of earlier versions have none.
+VECTOR = "vector.bin"
 #: Of the standalone form's program.
 PROGRAM_ENDING = "-run"
 
@@ -197,7 +199,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         coverage: of the network by integers; None in builds of earlier versions.
         linker: what linked the libraries.
         versions: of Python packages, by name.
-        files: the libraries and the standalone form, by file name.
+        files: the libraries, the test vector and the standalone form, by file name.
         standalone: what the names of the standalone form begin with; not written where it was not
             asked for.
     """

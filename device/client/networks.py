@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import tvm
+from numpy.typing import NDArray
 from tvm import relax
 from tvm.error import RPCError
 
@@ -24,6 +26,13 @@ from compile.support.errors import ArtefactError, TargetError
 from compile.support.frame import Frame
 from device.client.connection import Connection, last_line
 from device.runtime.artefact_device import network_layout
+from device.runtime.check_calls import (
+    FACTS_FILE,
+    CheckedCall,
+    Facts,
+    pack_arrays,
+    unpack_arrays,
+)
 from device.runtime.gpu_name import gpu_name
 from device.server.kernel_calls import TimedCall
 
@@ -138,6 +147,34 @@ class ServerTvmNetwork(ServerNetwork):
             )
         return [TimedCall.from_json(call) for call in calls]
 
+    def check_calls(
+        self,
+        frame: Frame,
+        kernels: Collection[str],
+        calls: Sequence[CheckedCall],
+        given: Mapping[int, Sequence[NDArray[Any]]],
+        whole: Collection[int],
+    ) -> tuple[list[Facts], Facts]:
+        """See :func:`device.runtime.check_calls.check_calls`."""
+        request = {
+            "kernels": list(kernels),
+            "calls": [asdict(call) for call in calls],
+            "given": list(given),
+            "whole": list(whole),
+        }
+        rpc = self._connection.rpc
+        values = pack_arrays(list(given.values()))
+        with (
+            self._uploaded(frame) as inputs,
+            self._connection.uploaded(values, "given.npz") as given_file,
+        ):
+            self._call("mqnet.network.check_calls", inputs, given_file, json.dumps(request))
+        try:
+            *facts, outputs = unpack_arrays(bytes(rpc.download(FACTS_FILE)))
+        finally:
+            rpc.remove(FACTS_FILE)
+        return facts, outputs
+
 
 class ServerLiteRT(ServerNetwork):
     """A .tflite ``file``, on ``threads`` threads of the processor or on the GPU."""
@@ -200,7 +237,7 @@ def _uploaded_libraries(connection: Connection, artefact: Artefact) -> Iterator[
     """Names on the device of the artefact's libraries, for as long as they are being loaded."""
     with contextlib.ExitStack() as stack:
         names = {}
-        for file in artefact.manifest.files:
+        for file, _ in network_layout(artefact)["parts"].values():
             data = artefact.library.with_name(file).read_bytes()
             names[file] = stack.enter_context(connection.uploaded(data, suffix=".so"))
         yield names

@@ -21,6 +21,13 @@ import tvm_ffi
 
 from compile.support.errors import ArtefactError, TargetError
 from compile.support.frame import Frame
+from device.runtime.check_calls import (
+    FACTS_FILE,
+    CheckedCall,
+    check_calls,
+    pack_arrays,
+    unpack_arrays,
+)
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.tvm_network import TvmNetwork
 from device.server.count_call import count_call
@@ -52,6 +59,7 @@ def register_functions() -> None:
         "mqnet.network.frame": _frame,
         "mqnet.network.time": _time,
         "mqnet.network.time_calls": _time_calls,
+        "mqnet.network.check_calls": _check_calls,
     }
     for name, function in functions.items():
         tvm_ffi.register_global_func(name, function, override=True)
@@ -144,6 +152,23 @@ def _time_calls(name: str, inputs: str, request: str) -> str:
     assert isinstance(network, TvmNetwork)
     network.set_inputs(_loaded(inputs))
     return json.dumps([asdict(call) for call in time_calls(network, **json.loads(request))])
+
+
+def _check_calls(name: str, inputs: str, given: str, request: str) -> None:
+    """Write what :func:`check_calls` finds with the uploaded inputs, and with what ``request``
+    names of its parameters, as JSON, into :data:`FACTS_FILE`; of a network of :func:`_load_tvm`."""
+    network, asked = _networks[name], json.loads(request)
+    assert isinstance(network, TvmNetwork)
+    network.set_inputs(_loaded(inputs))
+    values = unpack_arrays(_here(given).read_bytes())
+    facts, outputs = check_calls(
+        network,
+        asked["kernels"],
+        [CheckedCall(**call) for call in asked["calls"]],
+        dict(zip(asked["given"], values, strict=True)),
+        asked["whole"],
+    )
+    _here(FACTS_FILE).write_bytes(pack_arrays([*facts, outputs]))
 
 
 def _loaded(name: str) -> Frame:

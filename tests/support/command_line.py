@@ -26,7 +26,7 @@ from bench import (
     networks,
     report,
 )
-from compile import build, demo, infer, train, tune
+from compile import build, check, demo, infer, train, tune
 from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
@@ -45,6 +45,7 @@ REPOSITORY = Path(__file__).parents[2]
 MAINS = {
     "compile/build": build.main,
     "compile/infer": infer.main,
+    "compile/check": check.main,
     "compile/demo": demo.main,
     "compile/tune": tune.main,
     "compile/scenes": data.main,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from standalone_library import empty_outputs, run_frame
 
-from compile.artefact.manifest import MANIFEST
+from compile.artefact.manifest import LIBRARY, MANIFEST, VECTOR
 from compile.artefact.reader import Artefact, open_artefact
 from compile.codegen.link.elf import read_needed, read_symbols
 from compile.imaging.bundled import bundled_photos
@@ -233,7 +233,7 @@ def test_the_same_build_again_is_whole(artefact: ArtefactFactory, tmp_path: Path
             capture_output=True,
         )
         files = {path.name for path in (tmp_path / "again").iterdir()}
-        assert files == {"mqnet.so", MANIFEST, *found}
+        assert files == {LIBRARY, VECTOR, MANIFEST, *found}
         if found:
             assert os.access(tmp_path / "again" / "mqnet-run", os.X_OK)
 

@@ -92,7 +92,7 @@ def test_a_checkpoint_that_is_not_there(logs: Path, tmp_path: Path) -> None:
 def test_it_is_restored_as_it_was(artefact: object, tmp_path: Path) -> None:
     built: Artefact = artefact(scheme="fp32")
     folder, cache = built.library.parent, BuildCache(tmp_path / "cache")
-    keep_artefact(cache, "key", tmp_path / "default", folder, [built.library.name, MANIFEST])
+    keep_artefact(cache, "key", tmp_path / "default", folder, [*built.manifest.files, MANIFEST])
     assert restore_artefact(cache, "other", None, QUIET) is None
     for out, place in ((None, tmp_path / "default"), (tmp_path / "out", tmp_path / "out")):
         restored = restore_artefact(cache, "key", out, QUIET)

@@ -25,7 +25,7 @@ from command_line import (
 from PIL import Image
 from tuned_network import TUNED
 
-from compile.artefact.manifest import LIBRARY, MANIFEST
+from compile.artefact.manifest import LIBRARY, MANIFEST, VECTOR
 from compile.imaging.bundled import bundled_photos
 
 #: A build that takes seconds although nothing of it is in the cache, and has no warning to say.
@@ -100,7 +100,7 @@ def test_json_is_the_manifest(quick_build: tuple[Path, Outcome]):
     folder, outcome = quick_build
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out) == json.loads((folder / MANIFEST).read_text())
-    assert sorted(contents(folder)) == [MANIFEST, LIBRARY]
+    assert sorted(contents(folder)) == [MANIFEST, LIBRARY, VECTOR]
     # The phases (one where another test has built the same) and the table are for people.
     assert re.search(r"\d\.\d s$", outcome.err, re.MULTILINE) and "MMAC" in outcome.err
 
@@ -117,11 +117,11 @@ def test_full_disk_under_a_library(small_disk: Path):
 @pytest.mark.slow
 def test_full_disk_under_a_manifest(out: Path, small_disk: Path):
     assert in_fork("compile/build", *ANEW, "--out", out).code == 0
-    library = (out / LIBRARY).stat().st_size
+    files = [(out / name).stat().st_size for name in (LIBRARY, VECTOR)]
     remount = ["mount", "-o", "remount,size=16m", str(small_disk)]
     subprocess.run(remount, check=True)
-    # The library fits to the page, so that nothing is left for what describes it.
-    fill(small_disk, -(-library // 4096) * 4096)
+    # The files fit to the page, so that nothing is left for what describes them.
+    fill(small_disk, sum(-(-size // 4096) * 4096 for size in files))
     before = contents(small_disk)
     outcome = in_fork("compile/build", *ANEW, "--out", small_disk)
     check_sentence(outcome, str(small_disk), MANIFEST, "no space left")
