@@ -3,6 +3,7 @@
 #ifndef NATIVE_SERVER_STOPWATCH_H
 #define NATIVE_SERVER_STOPWATCH_H
 
+#include <errno.h>
 #include <time.h>
 
 #include "session_state.h"
