@@ -116,6 +116,10 @@ static struct options read_options(int argc, char **argv) {
             options.most_bytes = (size_t)read_number(option, value, 1, 1 << 20) << 20;
         }
     }
+    if (tracker != NULL) {
+        options.has_tracker = 1;
+        read_tracker(tracker, &options.tracker);
+    }
     if (tracker != NULL && (options.key == NULL || options.key[0] == '\0')) {
         refuse("error: tracker %s knows machines by a key: add --key", tracker);
     }
@@ -124,15 +128,11 @@ static struct options read_options(int argc, char **argv) {
     if (!find_address(options.host_name, options.port, &options.host)) {
         refuse("error: host %s is not known here: name it by its number", options.host_name);
     }
-    if (tracker != NULL) {
-        options.has_tracker = 1;
-        read_tracker(tracker, &options.tracker);
-        if (is_loopback(&options.host) && !is_loopback(&options.tracker)) {
-            refuse("error: tracker %s is another machine and --host %s takes connections from "
-                   "this one only: bring the tracker here by ssh -R or adb reverse, or give "
-                   "--host this machine's own address on a trusted network",
-                   tracker, options.host_name);
-        }
+    if (tracker != NULL && is_loopback(&options.host) && !is_loopback(&options.tracker)) {
+        refuse("error: tracker %s is another machine and --host %s takes connections from this "
+               "one only: bring the tracker here by ssh -R or adb reverse, or give --host this "
+               "machine's own address on a trusted network",
+               tracker, options.host_name);
     }
     return options;
 }

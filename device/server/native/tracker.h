@@ -122,20 +122,22 @@ static void tracker_tell(struct tracker *tracker, int is_free) {
         snprintf(tracker->match_key, sizeof tracker->match_key, "%s", tracker->options->key);
         return;
     }
-    int is_new = tracker->connection < 0;
-    if (is_new && tracker->match_key[0] == '\0') {
+    if (tracker->match_key[0] == '\0') {
         choose_match_key(tracker); /* So that nobody is let in meanwhile without one. */
     }
-    int failed = is_new && tracker_connect(tracker, answer) != 0;
-    if (!failed) {
-        failed = is_new || is_free ? tracker_offer(tracker, answer) != 0
-                                   : tracker_keep_offering(tracker, answer) != 0;
+    int failed = 1;
+    /* One that was started anew is asked at once. */
+    for (int tries = tracker->connection < 0 ? 1 : 2; tries > 0 && failed; --tries) {
+        int is_new = tracker->connection < 0;
+        failed = (is_new && tracker_connect(tracker, answer) != 0) ||
+                 (is_new || is_free ? tracker_offer(tracker, answer) != 0
+                                    : tracker_keep_offering(tracker, answer) != 0);
+        if (failed && tracker->connection >= 0) {
+            close(tracker->connection);
+            tracker->connection = -1;
+        }
+        tracker_say(tracker, failed);
     }
-    if (failed && tracker->connection >= 0) {
-        close(tracker->connection);
-        tracker->connection = -1;
-    }
-    tracker_say(tracker, failed);
 }
 
 /* Ends the program where no tracker is there to begin with. */

@@ -11,7 +11,7 @@
 #include "session.h"
 
 /* A session whose client has gone ends by itself, unless a kernel runs there that never ends. */
-enum { SECONDS_TO_LEAVE = 10, MOST_FILES = 1024 };
+enum { SECONDS_TO_LEAVE = 5, MOST_FILES = 1024 };
 
 static volatile sig_atomic_t is_stopped;
 
