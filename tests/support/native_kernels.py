@@ -55,9 +55,11 @@ def build_kernels(target: str, path: Path, stock: bool = False) -> Path:
     return path
 
 
-def build_bad_kernels(arch: str, path: Path) -> Path:
-    """Those of ``bad_kernels.c``, each of three float32 tensors of 64 numbers."""
+def build_bad_kernels(arch: str, path: Path, main: str = "add") -> Path:
+    """Those of ``bad_kernels.c``, each of three float32 tensors of 64 numbers; ``main`` is what the
+    one does that a tuner calls."""
     source = str(REPOSITORY / "tests/support/native/bad_kernels.c")
     flags = ["-target", musl(arch), "-O1", "-shared", "-nostdlib", "-fPIC", "-fno-sanitize=all"]
-    run_zig(["cc", *flags, "-fno-builtin", source, "-o", str(path)], path.parent)
+    flags += ["-fno-builtin", f"-DBAD={main}"]
+    run_zig(["cc", *flags, source, "-o", str(path)], path.parent)
     return path

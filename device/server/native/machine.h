@@ -213,13 +213,13 @@ static int machine_ticks(unsigned long long *all, unsigned long long *idle) {
     return 1;
 }
 
-/* Watches for a second how many cores work. */
+/* Watches for a moment how many cores work. */
 static void text_busy_cores(struct outgoing *text) {
     unsigned long long all[2], idle[2];
-    struct timespec second = {1, 0};
+    struct timespec moment = {0, 250000000};
     int is_told = machine_ticks(&all[0], &idle[0]);
     if (is_told) {
-        nanosleep(&second, NULL);
+        nanosleep(&moment, NULL);
         is_told = machine_ticks(&all[1], &idle[1]);
     }
     if (!is_told || all[1] <= all[0]) {
