@@ -19,7 +19,7 @@ from targets.load_target import load_target
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
-    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
     REPOSITORY / "compile/networks/mqnet/weights/ca.md",
 ]
 #: A file or folder of the project in the text.
