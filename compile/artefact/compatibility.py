@@ -65,12 +65,14 @@ class MachineFacts:
         gpu: what :func:`device.runtime.opencl_device.describe_opencl` tells of its OpenCL device;
             None where it was not asked for, and no GPU is judged.
         name: what sentences call the machine.
+        loads_android: whether what loads libraries there takes those for Android.
     """
 
     arch: str
     features: frozenset[str]
     gpu: Mapping[str, Any] | None = None
     name: str = "this machine"
+    loads_android: bool = False
 
     @classmethod
     def here(cls, gpu: Mapping[str, Any] | None = None) -> MachineFacts:
@@ -84,7 +86,7 @@ def why_not(target: TargetNeeds, machine: MachineFacts) -> str | None:
     it can."""
     if _ARCHITECTURES.get(target.machine) != machine.arch:
         return f"it holds {target.machine} code and {machine.name} is {machine.arch}"
-    if target.linker == "android-arm64":
+    if target.linker == "android-arm64" and not machine.loads_android:
         return "it is linked against Android's C library"
     if missing := sorted(set(target.requires) - machine.features):
         return f"it needs the CPU features {', '.join(missing)}, which {machine.name} lacks"

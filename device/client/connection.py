@@ -98,7 +98,10 @@ class Connection:
             return None
         gpu = None if needs.gpu is None else self.describe_gpu()
         features = frozenset(self.facts["features"])
-        return why_not(needs, MachineFacts(self.facts["machine"], features, gpu, "the device"))
+        # device/server/native has a loader of its own.
+        is_native = "server" in self.facts
+        arch = self.facts["machine"]
+        return why_not(needs, MachineFacts(arch, features, gpu, "the device", is_native))
 
     def answers(self) -> bool:
         """Whether the session still lives."""

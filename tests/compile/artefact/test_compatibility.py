@@ -10,6 +10,7 @@ from targets.load_target import load_target
 
 HOST = MachineFacts("x86_64", frozenset({"avx2", "fma"}))
 BOARD = MachineFacts("aarch64", frozenset({"asimd"}), name="the device")
+PHONE = MachineFacts("aarch64", frozenset({"asimd"}), loads_android=True)
 MALI = {"name": "Mali-G610", "work_group": 256, "extensions": f"cl_khr_fp16 {[*EXTENSIONS][0]}"}
 
 
@@ -29,6 +30,7 @@ MALI = {"name": "Mali-G610", "work_group": 256, "extensions": f"cl_khr_fp16 {[*E
         ),
         (TargetNeeds("EM_AARCH64", [], "linux-arm64"), BOARD, None),
         (TargetNeeds("EM_AARCH64", [], "android-arm64"), BOARD, "Android's C library"),
+        (TargetNeeds("EM_AARCH64", [], "android-arm64"), PHONE, None),
         (TargetNeeds("EM_X86_64", [], "host"), BOARD, "the device is aarch64"),
     ],
 )
