@@ -1,4 +1,4 @@
-"""How many instructions a frame executes on an emulated arm64 board: ours beside LiteRT's."""
+"""What a frame executes on an emulated arm64 board, and in how many cycles, beside LiteRT's."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from compile.support.errors import MqnetError
 
 @dataclass(frozen=True)
 class Options:
-    """Count the instructions of one frame on an emulated arm64 board, one thread: our build and
-    LiteRT's network of the same scheme (mixed), with the ratio, and ours kernel by kernel. The same
-    on every machine and at any load; but these are counts, not times: docs/measuring.md.
+    """Count the instructions of one frame on an emulated arm64 board, one thread, and the cycles of
+    the target's model: our build in both its forms and LiteRT's network of the same scheme (mixed),
+    with the ratios, and ours kernel by kernel. The same on every machine and at any load; but these
+    are no times: docs/measuring.md.
 
     Example: python bench/instructions.py --target cortex-a76 --target cortex-a55
     """

@@ -14,6 +14,7 @@ from targets.spec import (
     Processor,
     TargetSpec,
 )
+from targets.timing_model import TimingModel
 
 if TYPE_CHECKING:
     import tvm
@@ -137,4 +138,5 @@ def described_processor(facts: TargetFacts) -> TargetSpec:
         peak_int8_macs=facts.peak_int8_macs,
         peak_fp32_macs=facts.peak_fp32_macs,
         variant=facts.variant,
+        timing=None if facts.timing is None else msgspec.convert(facts.timing, TimingModel),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,14 @@ from compile.artefact.reader import Artefact
 from compile.support.errors import TargetError
 from compile.support.frame import Frame
 from device.emulated.arm64.board_core import BoardCore
-from device.emulated.arm64.count_instructions import Counts, FrameCounts, count_on_board
+from device.emulated.arm64.count_instructions import (
+    Counts,
+    FrameCounts,
+    add_counts,
+    count_on_board,
+)
 from targets.spec import TargetSpec
+from targets.timing_model import TimingModel
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class TargetInstructions:
         target: by name.
         core: that the board passes for.
         ours: of the whole frame.
+        standalone: of the whole frame, by the build's standalone form; None where it has none.
         litert: of the whole frame; None where there is no such network of LiteRT's.
         scheme: of both.
         kernels: of ours, the costliest first.
@@ -53,6 +60,7 @@ class TargetInstructions:
     target: str
     core: BoardCore
     ours: Counts
+    standalone: Counts | None
     litert: Counts | None
     kernels: tuple[KernelInstructions, ...]
     scheme: str
@@ -64,9 +72,20 @@ class TargetInstructions:
             return None
         return self.litert.instructions / self.ours.instructions
 
+    @property
+    def cycle_ratio(self) -> float | None:
+        """LiteRT's cycles over ours, by the target's model."""
+        if self.litert is None or self.litert.cycles is None or self.ours.cycles is None:
+            return None
+        return self.litert.cycles / self.ours.cycles
+
     def as_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {**asdict(self), f"ratio_to_litert_{self.scheme}": self.ratio}
+        return {
+            **asdict(self),
+            f"ratio_to_litert_{self.scheme}": self.ratio,
+            f"cycle_ratio_to_litert_{self.scheme}": self.cycle_ratio,
+        }
 
 
 def check_is_arm64(spec: TargetSpec) -> None:
@@ -88,14 +107,29 @@ def count_target(
     artefact: Artefact,
     frame: Frame,
     litert: Counts | None,
+    timing: TimingModel | None,
 ) -> TargetInstructions:
-    """Count a frame of ``artefact`` on the board of ``root``; LiteRT's has been counted before."""
-    target = artefact.manifest.target
-    android = target.linker == "android-arm64"
-    counts = count_on_board(root, artefact.library, frame, core, aliases_bionic=android)
-    kernels = _by_kernel(counts, artefact.manifest)
-    scheme = artefact.manifest.scheme
-    return TargetInstructions(target.name, core, counts.frame, litert, kernels, scheme)
+    """Count a frame of ``artefact`` on the board of ``root``; LiteRT's has been counted before.
+    ``timing`` of the core, where it is known, turns counts into cycles."""
+    manifest, folder = artefact.manifest, artefact.library.parent
+    android = manifest.target.linker == "android-arm64"
+    count = partial(
+        count_on_board, root, frame=frame, core=core, timing=timing, aliases_bionic=android
+    )
+    counts = count(artefact.library)
+    standalone = None
+    if manifest.standalone:
+        library = folder / f"lib{manifest.standalone}.so"
+        standalone = count(library, engine="tvm-standalone").frame
+    return TargetInstructions(
+        manifest.target.name,
+        core,
+        counts.frame,
+        standalone,
+        litert,
+        _by_kernel(counts, manifest),
+        manifest.scheme,
+    )
 
 
 def _by_kernel(counts: FrameCounts, manifest: Manifest) -> tuple[KernelInstructions, ...]:
@@ -113,13 +147,8 @@ def _by_kernel(counts: FrameCounts, manifest: Manifest) -> tuple[KernelInstructi
             tuple(layers[name]),
             len(of_kernel),
             summaries[name].macs * len(of_kernel),
-            _sum(of_kernel),
+            add_counts(of_kernel),
         )
         for name, of_kernel in calls.items()
     ]
     return tuple(sorted(kernels, key=lambda kernel: -kernel.counts.instructions))
-
-
-def _sum(counts: Iterable[Counts]) -> Counts:
-    figures = zip(*(asdict(count).values() for count in counts), strict=True)
-    return Counts(*map(sum, figures))

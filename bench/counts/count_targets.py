@@ -17,16 +17,18 @@ from compile.build_request import BuildRequest, parse_size
 from compile.networks.registry import MQNET
 from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError
+from compile.support.frame import Frame
 from compile.support.progress import Progress
-from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.board_core import BoardCore, board_core
 from device.emulated.arm64.command import check_board
 from device.emulated.arm64.count_instructions import Counts, count_on_board
 from device.emulated.arm64.make_root import default_root
 from targets.describe_target import described_processor
 from targets.load_target import load_target
+from targets.timing_model import TimingModel
 
 SCHEME = "mixed"
-NOTE = "instruction counts of an EMULATED board, not times"
+NOTE = "instruction counts of an EMULATED board, and cycles by a model of its core, not times"
 
 
 def count_targets(
@@ -47,6 +49,7 @@ def count_targets(
     for spec in specs:
         check_is_arm64(spec)
     cores = {spec.name: board_core(spec.processor.cpu) for spec in specs}
+    timings = {core.name: spec.timing for spec, core in zip(specs, cores.values(), strict=True)}
     root = default_root(os.environ)
     check_board(root)
     network = peer_file(litert_name(SCHEME, size))
@@ -54,10 +57,18 @@ def count_targets(
     litert: dict[str, Counts] = {}
     for core in cores.values():
         if core.name not in litert:
+            timing = timings[core.name]
             with progress.phase(f"LiteRT on an emulated {core.title}"):
-                litert[core.name] = count_on_board(root, network, frame, core).frame
+                litert[core.name] = _count_litert(root, network, frame, core, timing)
     requests = [
-        BuildRequest(spec.name, SCHEME, size=size, threads=1, out=_folder(spec.name, size))
+        BuildRequest(
+            spec.name,
+            SCHEME,
+            size=size,
+            threads=1,
+            standalone=True,
+            out=_folder(spec.name, size),
+        )
         for spec in specs
     ]
     cache = user_cache(os.environ)
@@ -69,7 +80,8 @@ def count_targets(
         artefact = build_network(request, progress, program, cache)
         core = cores[request.target]
         with progress.phase(f"ours on an emulated {core.title}"):
-            counted.append(count_target(root, core, artefact, frame, litert[core.name]))
+            beside, timing = litert[core.name], timings[core.name]
+            counted.append(count_target(root, core, artefact, frame, beside, timing))
     return counted
 
 
@@ -92,10 +104,16 @@ def count_artefacts(folders: Sequence[Path], progress: Progress) -> list[TargetI
         litert = None
         if (network := _beside(artefact)) is not None:
             with progress.phase(f"LiteRT on an emulated {core.title}"):
-                litert = count_on_board(root, network, frame, core).frame
+                litert = _count_litert(root, network, frame, core, spec.timing)
         with progress.phase(f"{artefact.library.parent} on an emulated {core.title}"):
-            counted.append(count_target(root, core, artefact, frame, litert))
+            counted.append(count_target(root, core, artefact, frame, litert, spec.timing))
     return counted
+
+
+def _count_litert(
+    root: Path, network: Path, frame: Frame, core: BoardCore, timing: TimingModel | None
+) -> Counts:
+    return count_on_board(root, network, frame, core, "litert", timing).frame
 
 
 def _beside(artefact: Artefact) -> Path | None:

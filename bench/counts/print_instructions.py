@@ -23,7 +23,7 @@ def print_instructions(counted: Iterable[TargetInstructions], rows: int) -> None
 
 def _print_engines(counted: TargetInstructions) -> None:
     core = counted.core
-    caption = f"ratio: instructions of LiteRT {counted.scheme} / instructions of the row"
+    caption = f"ratio: LiteRT {counted.scheme} / the row, of instructions and of modelled cycles"
     if core.title.lower() != core.model:
         caption += (
             f"\nQEMU has no model of the {core.title}: its {core.model} executes the same "
@@ -31,17 +31,30 @@ def _print_engines(counted: TargetInstructions) -> None:
         )
     table = Table(title=f"{counted.target} as {core.title}: {NOTE}", caption=caption)
     table.add_column("engine")
-    for column in ("million instructions", "NEON", "loads and stores", "dot products", "ratio"):
+    columns = ["million instructions", "NEON", "loads and stores", "dot products", "ratio"]
+    for column in (*columns, "million cycles", "cycle ratio"):
         table.add_column(column, justify="right")
-    for engine, counts in (("tvm", counted.ours), ("litert", counted.litert)):
+    engines = {
+        "tvm": counted.ours,
+        "tvm-standalone": counted.standalone,
+        "litert": counted.litert,
+    }
+    for engine, counts in engines.items():
         if counts is None:
             continue
         figures = counts.instructions, counts.simd, counts.loads_stores, counts.dot_products
-        ratio = ""
-        if counted.litert is not None:
-            ratio = f"{counted.litert.instructions / counts.instructions:.2f}"
-        table.add_row(f"{engine} {counted.scheme}", *map(_millions, figures), ratio)
+        table.add_row(
+            f"{engine} {counted.scheme}",
+            *map(_millions, figures),
+            "" if counted.litert is None else _ratio(counted.litert.instructions, figures[0]),
+            _millions(counts.cycles),
+            "" if counted.litert is None else _ratio(counted.litert.cycles, counts.cycles),
+        )
     print_table(table)
+
+
+def _ratio(beside: float | None, ours: float | None) -> str:
+    return "" if beside is None or ours is None else f"{beside / ours:.2f}"
 
 
 def _print_kernels(counted: TargetInstructions, rows: int) -> None:
@@ -54,11 +67,12 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
     )
     table.add_column("first layer", min_width=_LAYER_WIDTH)
     table.add_column("kernel", overflow="fold")
-    for column in ("calls", "million instructions", "share", "MMAC", "MAC / instruction"):
+    columns = ["calls", "million instructions", "share", "MMAC", "MAC / instruction"]
+    for column in (*columns, "million cycles", "MAC / cycle"):
         table.add_column(column, justify="right")
     table.add_column("schedule")
     for kernel in counted.kernels[:rows]:
-        count = kernel.counts.instructions
+        count, cycles = kernel.counts.instructions, kernel.counts.cycles
         table.add_row(
             next(iter(kernel.layers), ""),
             kernel.name,
@@ -67,10 +81,12 @@ def _print_kernels(counted: TargetInstructions, rows: int) -> None:
             f"{count / total:.1%}",
             f"{kernel.macs / 1e6:.1f}" if kernel.macs else "",
             f"{kernel.macs / count:.2f}" if kernel.macs else "",
+            _millions(cycles),
+            f"{kernel.macs / cycles:.2f}" if kernel.macs and cycles else "",
             kernel.schedule,
         )
     print_table(table)
 
 
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.2f}"
+def _millions(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f}"

@@ -25,6 +25,7 @@ EXPORT int qemu_plugin_version = 1;
 /* Far beyond the last system call of Linux, which answers them with ENOSYS. */
 enum { READ_COUNTERS = 0x7f01, WATCH = 0x7f02, READ_CALL = 0x7f03 };
 
+
 /* The order is the one of Counts in count_instructions.py. */
 enum counter { ALL, NEON, LOAD_STORE, DOT, COUNTERS };
 /* What count_call.py reads, in this order; cycles in thousandths, without those of misses. */
@@ -33,6 +34,11 @@ struct reading {
 };
 
 static uint64_t executed[COUNTERS], millicycles;
+
+/* What guest_count.py reads, in this order. */
+struct totals {
+  uint64_t executed[COUNTERS], millicycles, l1d_misses, l2_misses;
+};
 
 /* The function that is watched, readings when it was called last, and what its call before has
  * cost: whatever a caller does between two calls is the same each time, if it is no interpreter. */
@@ -102,7 +108,7 @@ static void count_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
   if (!has_model) return;
   qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &millicycles,
                                            block_cost(times, found[ALL]));
-  if (watched && qemu_plugin_tb_vaddr(block) == watched)
+  if (qemu_plugin_tb_vaddr(block) == watched)
     qemu_plugin_register_vcpu_tb_exec_cb(block, begin_call, QEMU_PLUGIN_CB_NO_REGS, NULL);
 }
 
@@ -110,10 +116,16 @@ static void answer(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, uint6
                    uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7,
                    uint64_t a8) {
   (void)id, (void)vcpu, (void)a2, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
-  if (number == READ_COUNTERS) memcpy((void *)(guest_base + a1), executed, sizeof executed);
+  if (number == READ_COUNTERS) {
+    struct totals totals = {{0}, millicycles, l1d.misses, l2.misses};
+    memcpy(totals.executed, executed, sizeof executed);
+    memcpy((void *)(guest_base + a1), &totals, sizeof totals);
+  }
   if (number == READ_CALL) memcpy((void *)(guest_base + a1), &call, sizeof call);
   if (number != WATCH || !has_model) return;
-  watched = a1; /* 0 for none; a block that has been translated before is not seen */
+  /* 0 for nothing. Where no function begins, only the caches are followed; a block that has been
+   * translated before is not seen. */
+  watched = a1;
   memset(&last, 0, sizeof last);
   memset(&call, 0, sizeof call);
   cache_empty(&l1d);

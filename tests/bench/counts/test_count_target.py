@@ -25,7 +25,7 @@ _MACS_PER_SDOT = 16
 
 
 def test_a_kernel_that_is_called_twice_counts_twice():
-    add, conv = Counts(10, 4, 3, 0), Counts(100, 60, 20, 16)
+    add, conv = Counts(10, 4, 3, 0, 5.5), Counts(100, 60, 20, 16, 40.25)
     counts = FrameCounts(Counts(260, 140, 60, 32), (("conv", conv), ("add", add), ("conv", conv)))
     manifest = SimpleNamespace(
         kernels=(
@@ -42,7 +42,7 @@ def test_a_kernel_that_is_called_twice_counts_twice():
     assert (first.name, first.family, first.schedule) == ("conv", "packed_conv", "record")
     assert (first.calls, first.macs) == (2, 512)
     assert first.layers == ("net.a.conv", "net.b.conv") and second.layers == ("net.a",)
-    assert first.counts == Counts(200, 120, 40, 32)
+    assert first.counts == Counts(200, 120, 40, 32, 80.5)
     assert (second.name, second.calls, second.macs, second.counts) == ("add", 1, 0, add)
 
 
@@ -63,7 +63,7 @@ def test_two_frames_of_ours_count_the_same(arm64_root: Path, artefact: ArtefactF
     built = artefact("cortex-a76")
     frame = frame_of(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
     litert = Counts(1, 1, 1, 1)
-    one, other = (count_target(arm64_root, A76, built, frame, litert) for _ in range(2))
+    one, other = (count_target(arm64_root, A76, built, frame, litert, None) for _ in range(2))
     assert one == other
     _check_kernels(one.ours, one.kernels)
     assert sum(kernel.calls for kernel in one.kernels) == built.manifest.whole.ops
@@ -94,7 +94,7 @@ def test_litert_counts_the_same_and_by_the_core_it_is_shown(arm64_root: Path):
     a55 = board_core("cortex-a55")
     assert a55.model == A76.model
     one, other, on_a55 = (
-        count_on_board(arm64_root, network, frame, core) for core in (A76, A76, a55)
+        count_on_board(arm64_root, network, frame, core, "litert") for core in (A76, A76, a55)
     )
     assert one == other and one.kernels == ()
     assert one.frame.dot_products > 1_000_000

@@ -54,6 +54,16 @@ def test_counts_of_a_frame(arm64_root: Path):
     assert (target["target"], target["core"]["part"]) == ("cortex-a76", "0xd0b")
     ours, litert = (target[engine]["instructions"] for engine in ("ours", "litert"))
     assert target["ratio_to_litert_mixed"] == pytest.approx(litert / ours)
+    # The standalone form has the same kernels, and less between them.
+    assert 0.9 * ours < target["standalone"]["instructions"] < ours
+    cycles = [target[engine]["cycles"] for engine in ("ours", "standalone", "litert")]
+    assert 0.98 * cycles[0] < cycles[1] < cycles[0]
+    # Two vector pipes, four instructions a cycle.
+    for count, of_model in zip((ours, litert), (cycles[0], cycles[2]), strict=True):
+        assert count / 4 < of_model < 2 * count
+    assert target["cycle_ratio_to_litert_mixed"] == pytest.approx(cycles[2] / cycles[0])
+    of_kernels = sum(kernel["counts"]["cycles"] for kernel in target["kernels"])
+    assert 0.9 * cycles[0] < of_kernels < 1.05 * cycles[0]
     in_kernels = sum(kernel["counts"]["instructions"] for kernel in target["kernels"])
     assert 0.9 * ours < in_kernels < ours
     families = ("packed_", "inverted_residual")
@@ -77,5 +87,6 @@ def test_a_build_is_counted_as_it_is(arm64_root: Path, artefact: ArtefactFactory
     outcome = in_fork("bench/instructions", "--artefact", built.library.parent, "--json")
     assert outcome.code == 0, outcome.err
     (target,) = json.loads(outcome.out)["targets"]
+    assert target["standalone"] is None and target["ours"]["cycles"] > 0
     assert target["litert"] is None and target["ratio_to_litert_mixed"] is None
     assert sum(kernel["calls"] for kernel in target["kernels"]) == built.manifest.whole.ops

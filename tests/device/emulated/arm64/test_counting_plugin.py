@@ -48,4 +48,4 @@ def test_a_qemu_of_another_plugin_interface(
     network = peer_file("litert-mixed-256x256.tflite")
     frame = frame_of(np.zeros((256, 256, 3), np.uint8))
     with pytest.raises(TargetError, match=r"API version 77.*plugin interface is version 1"):
-        count_on_board(arm64_root, network, frame, board_core("cortex-a76"))
+        count_on_board(arm64_root, network, frame, board_core("cortex-a76"), "litert")
