@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import REPOSITORY
+from command_line import REPOSITORY, x86_only
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from planted_errors import vector_instructions
 from standalone_library import empty_outputs, run_frame
 
 from compile.artefact.manifest import LIBRARY, MANIFEST, VECTOR
@@ -126,6 +127,26 @@ def test_program_finds_a_wrong_weight(built: Artefact, tmp_path: Path) -> None:
     result = subprocess.run([str(program), "check"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "WRONG: call" in result.stdout and "net.backbone" in result.stdout
+
+
+@x86_only
+def test_program_finds_a_wrong_instruction(built: Artefact, tmp_path: Path) -> None:
+    """A multiply-add of bytes that takes them for words, in a convolution."""
+    program = bytearray(built.library.with_name("mqnet-run").read_bytes())
+    found = [
+        (one, program.find(one.before + library[one.place : one.place + 1] + one.after))
+        for library in (built.library.read_bytes(),)
+        for one in vector_instructions(built.library, "vpdpbusd", "vpmaddwd")
+        if program.count(one.before + library[one.place : one.place + 1] + one.after) == 1
+    ]
+    one, place = found[len(found) // 2]
+    program[place + len(one.before)] = one.opcode
+    wrong = tmp_path / "wrong-run"
+    wrong.write_bytes(program)
+    wrong.chmod(0o755)
+    result = subprocess.run([str(wrong), "check"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "WRONG: call" in result.stdout and f"kernel {one.kernel}, " in result.stdout
 
 
 def _largest_constant(built: Artefact) -> bytes:
