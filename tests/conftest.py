@@ -16,6 +16,7 @@ from fixtures_phone import attach
 from fixtures_signals import interruptible
 from fixtures_vulkan import software_vulkan
 from hypothesis import settings
+from quick_tvm_script import parse_quickly
 from toy_network import toy
 
 from compile.support.quick_start import collect_rarely
@@ -52,6 +53,7 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
 collect_rarely()
+parse_quickly()
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.
 torch.set_num_threads(1)
