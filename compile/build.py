@@ -170,6 +170,10 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
 
 
 def _built(options: Options, target: str, cache: BuildCache, progress: Progress) -> Artefact:
+    from compile.support.quick_start import import_tvm_alone
+
+    # Before PyTorch, whose symbols TVM would read at its first error, of which importing it is one.
+    import_tvm_alone()
     from compile.build_network import build_network
     from compile.build_request import BuildRequest, parse_size, scheme_of
     from compile.codegen.link.linkers import find_ndk
