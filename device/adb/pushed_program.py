@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,12 @@ class PushedProgram:
     Attributes:
         phone: that it is on.
         path: there.
+        pid_file: where its process says its number while it runs.
     """
 
     phone: Phone
     path: str
+    pid_file: str
 
     def run(self, arguments: Sequence[str], seconds: float | None = None) -> ShellResult:
         """Run it; it may fail.
@@ -55,11 +58,6 @@ class PushedProgram:
         """The folder on the phone that is its own."""
         return self.path.rpartition("/")[0]
 
-    @property
-    def pid_file(self) -> str:
-        """Where its process says its number while it runs."""
-        return f"{self.path}.pid"
-
 
 @contextmanager
 def pushed_program(phone: Phone, program: Path, keep: bool = False) -> Iterator[PushedProgram]:
@@ -74,7 +72,8 @@ def pushed_program(phone: Phone, program: Path, keep: bool = False) -> Iterator[
     """
     # Android 7 has no sha256sum. This finds a bad cable, and no attack.
     digest = hashlib.sha1(program.read_bytes(), usedforsecurity=False).hexdigest()
-    pushed = PushedProgram(phone, f"{FOLDER}/{digest[:16]}/{program.name}")
+    path = f"{FOLDER}/{digest[:16]}/{program.name}"
+    pushed = PushedProgram(phone, path, f"{path}.{secrets.token_hex(4)}.pid")
     try:
         _push(pushed, program, digest)
         yield pushed
@@ -110,13 +109,15 @@ def _digest(phone: Phone, path: str) -> str:
 
 
 def _clean_up(pushed: PushedProgram, keep: bool) -> None:
-    """End the program where it still runs, and remove what is not to stay."""
+    """End the program where it still runs, and remove what is not to stay: another process of it
+    keeps the file."""
     pid, path, folder = pushed.pid_file, pushed.path, pushed.folder
+    # The number in a file that is left may be another process's by now.
+    runs = f"grep -q {path} /proc/$pid/cmdline"
+    remove = f"rm -f {path}.*.pid" if keep else f"rm -rf {folder}"
     pushed.phone.shell(
-        # The number may be another process's by now.
-        f"pid=$(cat {pid} 2>/dev/null) && grep -q {path} /proc/$pid/cmdline && {{ kill $pid; "
-        "for i in 1 2 3 4 5 6 7 8 9; do kill -0 $pid || break; sleep 0.1; done; kill -9 $pid; "
-        "} 2>/dev/null; "
-        f"rm -rf {f'{path}.part {pid}' if keep else folder}; "
-        f"rmdir {folder} {FOLDER} 2>/dev/null"
+        f"(pid=$(cat {pid}) && {runs} && {{ kill $pid; for i in 1 2 3 4 5 6 7 8 9; do "
+        f"kill -0 $pid || break; sleep 0.1; done; kill -9 $pid; }}; rm -f {pid} {path}.part; "
+        f"for file in {path}.*.pid; do pid=$(cat $file) && {runs} && exit; done; "
+        f"{remove}; rmdir {folder} {FOLDER}) 2>/dev/null"
     )

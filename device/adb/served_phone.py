@@ -49,9 +49,8 @@ def serve_phone(
     with pushed_program(phone, server) as pushed, _tunnels(phone, port) as own:
         options = ["--tracker", f"{_LOOPBACK}:{port}", "--key", key, "--port", str(own)]
         code = pushed.watch(options, tell)
-    if code != _INTERRUPTED:
-        reason = complaints[-1] if complaints else f"the server ended with exit code {code}"
-        raise TargetError(f"{phone}: {reason}")
+    ended = "was stopped there" if code == _INTERRUPTED else f"ended with exit code {code}"
+    raise TargetError(f"{phone}: {complaints[-1] if complaints else f'the server {ended}'}")
 
 
 @contextmanager

@@ -32,7 +32,8 @@ class StandInPhone:
         """Attach it, or change what it does.
 
         ``state``: of `adb devices`. ``hangs_at``, ``goes_away_at``: a text of the command at which
-        it does. ``is_full``: it takes half of a file. ``has_bad_cable``: it gets another file.
+        it does, the latter not the ``first_times``. ``is_full``: it takes half of a file.
+        ``has_bad_cable``: it gets another file.
         """
         known = {"serial": self.serial, "root": str(self.root), "state": "device"}
         self.description.write_text(json.dumps(known | facts))

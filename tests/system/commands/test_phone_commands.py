@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -108,20 +110,35 @@ def test_check_finds_a_wrong_weight(
 
 @pytest.mark.slow
 @needs_lld
-def test_arm64_build_under_qemu(
-    here: Command, attach: PhoneFactory, artefact: ArtefactFactory, tmp_path: Path
+def test_the_page_about_phones_under_qemu(
+    here: Command,
+    attach: PhoneFactory,
+    artefact: ArtefactFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    """Its commands from check to report, as they stand, on an arm64 phone, but for a short time."""
     if shutil.which(QEMU) is None:
         give_up("the arm64 code", f"{QEMU} is not installed (apt-get install qemu-user)")
     phone = attach()
-    built = artefact("android-arm64", standalone=True).library.parent
-    file = tmp_path / "run.json"
-    outcome = here("device/phone", "bench", built, *SHORT, "-o", file, "--json")
-    assert outcome.code == 0, outcome.err
-    assert json.loads(outcome.out)["environment"]["emulated"] == "QEMU"
-    assert read_run(file).rows[0].is_measured and phone.files() == []
-    outcome = here("device/phone", "check", built, *SHORT[2:])
-    assert outcome.code == 0 and "EMULATED" in outcome.out and "right:" in outcome.out
+    page = (REPOSITORY / "docs/devices/phone.md").read_text()
+    lines = re.findall(r"^python (device/phone|bench/report)\.py (.*)$", page, re.MULTILINE)
+    (folder,) = set(re.findall(r"build/android-arm64-[\w-]+", page))
+    monkeypatch.chdir(tmp_path)
+    Path(folder).parent.mkdir()
+    Path(folder).symlink_to(artefact("android-arm64", standalone=True).library.parent)
+    short = {"check": SHORT[2:], "bench": (*SHORT, "--cores", "all", "--cool", "199")}
+    ran = []
+    for command, text in lines:
+        arguments = shlex.split(text)
+        if arguments[0] == "serve":
+            continue
+        outcome = here(command, *arguments, *short.get(arguments[0], ()))
+        assert outcome.code == 0, outcome.err
+        assert "EMULATED" in outcome.out or command == "bench/report"
+        ran.append(arguments[0])
+    assert ran == ["list", "check", "bench", "run.json"] and phone.files() == []
+    assert "EMULATED" in Path("report/report.html").read_text()
 
 
 def test_list(here: Command, attach: PhoneFactory):
@@ -173,6 +190,15 @@ def test_phone_that_goes_away_in_the_middle(
     phone.describe()
     assert here("device/phone", "check", standalone, *SHORT[2:]).code == 0
     assert phone.files() == []
+
+
+@x86_only
+def test_what_was_measured_is_kept(here: Command, phone: StandInPhone, standalone: Path, out: Path):
+    phone.describe(goes_away_at="mqnet-run bench", first_times=2)
+    outcome = here("device/phone", "bench", standalone, *SHORT, "-o", out / "run.json")
+    assert outcome.code == 2 and "lost in the middle" in outcome.err
+    (row,) = read_run(out / "run.json").rows
+    assert "cut short" in row.flags and row.frames >= 6
 
 
 @pytest.mark.parametrize(
