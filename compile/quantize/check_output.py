@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from compile.networks.network import Network
 from compile.quantize.calibration import CROP, calibration_crops
+from compile.quantize.quantize import one_thread
 from compile.support.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ def check_output(
     inputs = network.example_inputs(*size)
     if network.takes_photographs:
         inputs = (torch.from_numpy(calibration_crops(photos[:1], _SEED, 1, size)),)
-    with torch.no_grad(), redirect_stdout(sys.stderr):  # A user's network may print.
+    # A user's network may print.
+    with torch.no_grad(), one_thread(), redirect_stdout(sys.stderr):
         made = wrapper(*inputs)
     outputs = dict(
         zip(network.output_names, (made,) if network.makes_pictures else made, strict=True)

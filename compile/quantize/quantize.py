@@ -26,6 +26,7 @@ from compile.quantize.calibration import CROP, calibration_crops
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.export_network import export_network
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
+from compile.quantize.lift_program import lift_program
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
 from compile.quantize.precisions import check_ranges, check_rules, precisions_of
@@ -79,7 +80,10 @@ def quantize_network(
     folded = _with_kernels(network, fold_batch_norms(net), crop).to(dtype)
     with one_thread():
         program = _quantized(network, folded, scheme, photos, dtype, crop)
-    return export_network(network, program, network.example_inputs(height, width))
+    inputs = network.example_inputs(height, width)
+    if isinstance(program, GraphModule):
+        return lift_program(network, program, inputs)
+    return export_network(network, program, inputs)
 
 
 def crop_size(network: Network, net: nn.Module, height: int, width: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, fx
 from torch._subclasses import FakeTensorMode
@@ -25,21 +25,34 @@ def resize_program(
     Raises:
         GraphError: it does not take this size.
     """
-    with exporting(network, inputs), FakeTensorMode() as mode:
-        arguments = [mode.from_tensor(one, static_shapes=True) for one in _tensors(program, inputs)]
-        _Shapes(program.graph_module, mode).propagate_dont_convert_inputs(*arguments)
+    tensors = list(_tensors(program))
+    annotate_shapes(network, program.graph_module, tensors, inputs)
     program._example_inputs = (inputs, {})
     program._guards_code = []
     return program
 
 
-def _tensors(program: ExportedProgram, inputs: tuple[Tensor, ...]) -> Iterator[Tensor]:
-    """What the placeholders of ``program`` stand for, in their order."""
-    given = iter(inputs)
+def annotate_shapes(
+    network: Network,
+    module: fx.GraphModule,
+    tensors: Sequence[Tensor],
+    inputs: tuple[Tensor, ...],
+) -> None:
+    """Note at each node of ``module``, of ``network``, what it makes of ``tensors`` and ``inputs``,
+    which its placeholders stand for.
+
+    Raises:
+        GraphError: it does not take this size.
+    """
+    with exporting(network, inputs), FakeTensorMode() as mode:
+        given = [mode.from_tensor(one, static_shapes=True) for one in (*tensors, *inputs)]
+        _Shapes(module, mode).propagate_dont_convert_inputs(*given)
+
+
+def _tensors(program: ExportedProgram) -> Iterator[Tensor]:
+    """What the placeholders of ``program`` stand for but for its inputs, which come last."""
     for spec in program.graph_signature.input_specs:
-        if spec.kind is InputKind.USER_INPUT:
-            yield next(given)
-        else:
+        if spec.kind is not InputKind.USER_INPUT:
             assert spec.target is not None
             kept = program.state_dict.get(spec.target)
             yield program.constants[spec.target] if kept is None else kept
