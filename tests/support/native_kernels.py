@@ -56,10 +56,10 @@ def build_kernels(target: str, path: Path, stock: bool = False) -> Path:
 
 
 def build_bad_kernels(arch: str, path: Path, main: str = "add") -> Path:
-    """Those of ``bad_kernels.c``, each of three float32 tensors of 64 numbers; ``main`` is what the
-    one does that a tuner calls."""
+    """Those of ``bad_kernels.c``, each of three float32 tensors of 64 numbers, as a shared library
+    or as an object file; ``main`` is what the one does that a tuner calls."""
     source = str(REPOSITORY / "tests/support/native/bad_kernels.c")
-    flags = ["-target", musl(arch), "-O1", "-shared", "-nostdlib", "-fPIC", "-fno-sanitize=all"]
-    flags += ["-fno-builtin", f"-DBAD={main}"]
+    flags = ["-target", musl(arch), "-O1", "-nostdlib", "-fPIC", "-fno-sanitize=all"]
+    flags += ["-fno-builtin", f"-DBAD={main}", "-c" if path.suffix == ".o" else "-shared"]
     run_zig(["cc", *flags, source, "-o", str(path)], path.parent)
     return path

@@ -4,6 +4,7 @@ EMULATED arm64."""
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,24 @@ def test_library_of_another_machine(
     path = build_kernels(other, tmp_path_factory.mktemp("other") / "other.so")
     with pytest.raises(RPCError, match="it was built for .*, and this device is"):
         loaded(session, path)
+
+
+@pytest.mark.parametrize("ending", [".tar", ".o"])
+def test_object_files_are_linked(
+    session: rpc.RPCSession, target: str, ending: str, tmp_path: Path
+) -> None:
+    """As stock TVM uploads them where no linker knows the device."""
+    library = build_kernels(target, tmp_path / "kernels.tar", stock=True)
+    if ending == ".o":
+        with tarfile.open(library) as archive:
+            (name,) = archive.getnames()
+            archive.extractall(tmp_path, filter="data")
+        library = tmp_path / name
+    module, (a, b, c) = loaded(session, library), tensors(session)
+    module["addition"](a, b, c)
+    np.testing.assert_allclose(c.numpy(), np.exp(a.numpy()) + b.numpy(), rtol=1e-6)
+    with pytest.raises(RPCError, match="the kernel failed: Expected 3 arguments"):
+        module["addition"](a, b)
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="links for this machine")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,8 +97,13 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return build_bad_kernels("x86_64", tmp_path_factory.mktemp("bad") / "bad.so").read_bytes()
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """A shared library, an object file, and that one in a packed .tar."""
+    folder, arch = tmp_path_factory.mktemp("bad"), os.uname().machine
+    paths = [build_bad_kernels(arch, folder / name) for name in ("bad.so", "bad.o")]
+    with tarfile.open(folder / "bad.tar", "w:gz", format=tarfile.USTAR_FORMAT) as archive:
+        archive.add(paths[1], "bad.o")
+    return [path.read_bytes() for path in (*paths, folder / "bad.tar")]
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +125,20 @@ def test_any_bytes(answer: Path, messages: list[bytes], is_begun: bool) -> None:
     check(answer, (begin() if is_begun else b"") + b"".join(messages))
 
 
-@settings(max_examples=100)
+def test_libraries_as_they_are(answer: Path, libraries: list[bytes]) -> None:
+    for library in libraries:
+        check(answer, load(library))
+
+
+@settings(max_examples=120)
 @given(st.data())
-def test_any_library(answer: Path, library: bytes, data: st.DataObject) -> None:
+def test_any_library(answer: Path, libraries: list[bytes], data: st.DataObject) -> None:
     """A right one of which some bytes are others, mostly in its tables."""
+    library = data.draw(st.sampled_from(libraries))
     changed = bytearray(library)
-    tables = st.one_of(st.integers(0, 600), st.integers(0, len(library) - 1))
+    tables = st.one_of(
+        st.integers(0, 600), st.integers(-2500, -1).map(len(library).__add__)
+    ).filter(range(len(library)).__contains__)
     for _ in range(data.draw(st.integers(0, 6))):
         at = data.draw(tables)
         changed[at : at + 1] = bytes([data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]))])
