@@ -78,16 +78,19 @@ def native_server_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
 def start_native(
     native_server_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Start:
-    """``start_native(*options, arch)``: serves for a while; another machine's is EMULATED."""
+    """``start_native(*options, arch, emulator)``: serves for a while; another machine's is EMULATED
+    by QEMU, with the options ``emulator``."""
     folder = tmp_path_factory.mktemp("native-served")
 
     @contextmanager
-    def start(*options: str, arch: str = "") -> Iterator[NativeServer]:
+    def start(
+        *options: str, arch: str = "", emulator: Sequence[str] = ()
+    ) -> Iterator[NativeServer]:
         command: Sequence[str] = [native_server_file(arch or os.uname().machine)]
         if arch not in ("", os.uname().machine):
             if shutil.which(QEMU) is None:
                 give_up(f"{arch}'s code", f"{QEMU} is not installed (apt-get install qemu-user)")
-            command = [QEMU, *command]
+            command = [QEMU, *emulator, *command]
         log = folder / f"{len(list(folder.iterdir()))}.log"
         with log.open("w") as file:
             process = subprocess.Popen([*command, "--port", "0", *options], stderr=file)
