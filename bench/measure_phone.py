@@ -81,6 +81,7 @@ def measure_phone(
         check_runs(facts, program)
     results: dict[tuple[int, int], Measured] = {}
     states: list[MachineState] = []
+    later: PhoneFacts | None = None
     with contextlib.ExitStack() as stack:
         with progress.phase("push"):
             pushed = [
@@ -103,7 +104,7 @@ def measure_phone(
             raise
         finally:
             if results:
-                environment = _environment(facts, request, states) | describe_repository()
+                environment = _environment(facts, later, request, states) | describe_repository()
                 ordered = [results[place] for place in sorted(results)]
                 keep(make_run(ordered, environment | {"adb": adb.version()}))
 
@@ -175,6 +176,7 @@ def _job(artefacts: Sequence[Artefact], index: int, threads: int, cores: str) ->
         planned_bytes=manifest.whole.activation_bytes,
         weight_bytes=manifest.whole.weight_bytes,
         coverage=manifest.coverage,
+        on_gpu=manifest.on_gpu,
         build=", ".join(labels),
         network=manifest.network,
         parameters=manifest.parameters,
@@ -182,10 +184,14 @@ def _job(artefacts: Sequence[Artefact], index: int, threads: int, cores: str) ->
 
 
 def _environment(
-    facts: PhoneFacts, request: PhoneRequest, states: Sequence[MachineState]
+    facts: PhoneFacts,
+    later: PhoneFacts | None,
+    request: PhoneRequest,
+    states: Sequence[MachineState],
 ) -> dict[str, Any]:
     """What a run's file says of the phone, and of its clocks and temperatures meanwhile."""
     return facts.environment() | {
+        "sensors_after": {} if later is None else later.state()["sensors"],
         "cores_used": request.cores,
         "celsius_before": states[0].celsius,
         "celsius_hottest": hottest(states),

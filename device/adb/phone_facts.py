@@ -15,6 +15,8 @@ LEAST_API = 24
 """Android 7: what the targets of phones are built for, and the first whose adb has exit codes."""
 
 _ABIS = {"EM_AARCH64": "arm64-v8a", "EM_X86_64": "x86_64"}
+# By number, of android.os.Temperature.
+_SENSORS = ("CPU", "GPU", "battery", "skin")
 _THERMAL_STATES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 _POLICIES = "/sys/devices/system/cpu/cpufreq/policy*"
 # Name -> command. What a phone does not let adb's shell read, is empty.
@@ -37,7 +39,7 @@ _QUESTIONS = {
     " $(cat $p/scaling_min_freq), $(cat $p/scaling_max_freq); done",
     "stat": "head -n 1 /proc/stat; sleep 1; head -n 1 /proc/stat",
     "battery": "dumpsys battery",
-    "thermal": "dumpsys thermalservice | grep 'Thermal Status'",
+    "thermal": "dumpsys thermalservice | grep -e 'Thermal Status' -e 'Temperature.mValue'",
     "screen": "dumpsys power | grep -E 'mWakefulness=|mScreenBrightness='",
     "saver": "settings get global low_power",
     "airplane": "settings get global airplane_mode_on",
@@ -145,6 +147,7 @@ class PhoneFacts:
         return {
             "free_memory_mb": None if available is None else available // 1024,
             "thermal_status": _thermal_status(said["thermal"]),
+            "sensors": _sensors(said["thermal"]),
             "battery": _battery(said["battery"]),
             "screen": _found(r"mWakefulness=(\w+)", said["screen"]),
             "battery_saver": _switch(said["saver"]),
@@ -203,6 +206,17 @@ def _thermal_status(answer: str) -> str | None:
     if found is None:
         return None
     return _THERMAL_STATES[min(int(found), len(_THERMAL_STATES) - 1)]
+
+
+def _sensors(answer: str) -> dict[str, float]:
+    """Degrees Celsius by kind, of the hottest one, as Android has them: many a phone does not let
+    adb's shell read its thermal zones."""
+    found: dict[str, float] = {}
+    for value, kind in re.findall(r"mValue=([\d.]+), mType=(\d+)", answer):
+        if int(kind) < len(_SENSORS):
+            name = _SENSORS[int(kind)]
+            found[name] = max(found.get(name, 0.0), float(value))
+    return found
 
 
 def _battery(answer: str) -> dict[str, Any] | None:

@@ -70,6 +70,7 @@ def test_what_a_phone_is(attach: PhoneFactory):
     assert told["governor"] == "schedutil, performance"
     assert told["frequencies"]["4,5"] == "507-2730 MHz"
     assert told["battery"] == {"percent": 87, "celsius": 31.2, "powered_by": "USB"}
+    assert told["sensors"] == {"CPU": 43.0, "skin": 33.1}
     assert told["screen"] == "Awake" and told["thermal_status"] == "none"
     assert told["airplane_mode"] is True and told["battery_saver"] is False
     assert told["device"]["API level"] == 33 and told["busy_cores"] is None

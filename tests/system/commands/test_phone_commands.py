@@ -48,22 +48,20 @@ def test_bench_makes_a_file_for_a_report(
     here: Command, phone: StandInPhone, standalone: Path, tmp_path: Path
 ):
     file = tmp_path / "run.json"
+    other = Path(shutil.copytree(standalone, tmp_path / "other"))
     options = "--cores", "0", *SHORT, "-o", file
-    outcome = here("device/phone", "bench", standalone, *options)
+    outcome = here("device/phone", "bench", standalone, other, *options)
     assert outcome.code == 0, outcome.err
     assert "EMULATED" in outcome.out and str(file) in outcome.out
     run = read_run(file)
-    (row,) = run.rows
-    assert (row.engine, row.scheme, row.size, row.threads) == (
-        "tvm-standalone",
-        "mixed",
-        "64x96",
-        1,
-    )
-    assert row.build == "cores 0" and row.coverage is not None
+    assert [row.build for row in run.rows] == [f"{standalone.name}, cores 0", "other, cores 0"]
+    row = run.rows[0]
+    named = (row.engine, row.scheme, row.size, row.threads)
+    assert named == ("tvm-standalone", "mixed", "64x96", 1)
+    assert row.coverage is not None and row.peak_rss_mb and row.start_ms and row.file_mb
     assert row.flags[0] == "EMULATED by QEMU: says nothing about any device's speed"
     assert run.emulator == "QEMU" and run.environment["cores_used"] == "0"
-    (sample,) = run.samples
+    sample = run.samples[0]
     assert len(sample.seconds) == 3 and sum(map(len, sample.seconds)) == row.frames
     page = write_report(run, None, tmp_path / "report")
     assert "EMULATED" in page.read_text()
