@@ -191,8 +191,11 @@ def test_board_that_is_continued(board: Served, built: tuple[list[Job], Path]) -
 
 @pytest.mark.slow
 def test_many_boards_share_the_work(
-    serve: Callable[..., AbstractContextManager[Served]], built: tuple[list[Job], Path]
+    serve: Callable[..., AbstractContextManager[Served]],
+    built: tuple[list[Job], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(rpc_runner, "_SECONDS_TO_RETURN", 2.0)  # None does.
     jobs, _ = built
     with serve("farm") as first, serve("farm", name="farm-two") as second:
         wait_for_both(first)
