@@ -18,7 +18,7 @@ from planted_errors import vector_instructions
 from standalone_library import empty_outputs, run_frame
 
 from compile.artefact.manifest import LIBRARY, MANIFEST, VECTOR
-from compile.artefact.reader import Artefact, open_artefact
+from compile.artefact.reader import Artefact
 from compile.codegen.link.elf import read_needed, read_symbols
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr
@@ -257,61 +257,3 @@ def test_the_same_build_again_is_whole(artefact: ArtefactFactory, tmp_path: Path
         assert files == {LIBRARY, VECTOR, MANIFEST, *found}
         if found:
             assert os.access(tmp_path / "again" / "mqnet-run", os.X_OK)
-
-
-@pytest.mark.slow
-def test_network_of_tensors(tmp_path: Path) -> None:
-    """Two inputs and four outputs, one of which is an input, and one an integer of floats."""
-    source = tmp_path / "two.py"
-    source.write_text(_TWO)
-    out = tmp_path / "out"
-    command = [str(REPOSITORY / "compile/build.py"), "--target", "host", "--scheme", "fp32"]
-    subprocess.run(
-        [sys.executable, *command, "--network", f"{source}:build", "--standalone", "--out", out],
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-    )
-    built = open_artefact(out)
-    assert built.manifest.standalone == "two"
-    result = subprocess.run([out / "two-run", "check"], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    random = np.random.default_rng(0)
-    inputs = tuple(
-        random.standard_normal(tensor.shape).astype(tensor.dtype)
-        for tensor in built.manifest.inputs
-    )
-    expected, _ = Session(built, 1).run_frame(inputs)
-    got = run_frame(StandaloneLibrary(out, "two"), inputs)
-    assert [one.dtype for one in got] == [one.dtype for one in expected]
-    for one, other in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(got[2], inputs[1])
-    infer = subprocess.run(
-        [out / "two-run", "infer", "a.ppm", "b.pfm"], capture_output=True, text=True, check=False
-    )
-    assert infer.returncode == 2 and "makes no picture in colour of one" in infer.stderr
-
-
-_TWO = """
-import torch
-from torch import nn
-
-
-class Two(nn.Module):
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.a = nn.Conv2d(4, 9, 3, padding=1)
-        self.b = nn.Linear(7, 9)
-        self.c = nn.Conv2d(9, 5, 1)
-
-    def forward(self, x, t):
-        y = torch.relu(self.a(x) + self.b(t)[:, :, None, None])
-        return self.c(y), y.mean((2, 3)), t, y.flatten(1).argmax(1)
-
-
-def build():
-    torch.manual_seed(1)
-    return Two().eval(), (torch.randn(1, 4, 13, 11), torch.randn(1, 7))
-"""
