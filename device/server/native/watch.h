@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "greetings.h"
@@ -54,6 +55,8 @@ __attribute__((noreturn)) static void run_session(const struct client *client, s
             close(number);
         }
     }
+    /* A kernel that crashes leaves no file behind. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     /* Where memory is short, this process goes first. */
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (file >= 0) {
