@@ -53,12 +53,18 @@ def check_standalone(request: BuildRequest, spec: TargetSpec) -> None:
     """Raise where there is no standalone form of what is asked for.
 
     Raises:
-        MqnetError: a GPU runs the kernels.
+        MqnetError: a GPU of Android runs the kernels, or two devices do.
     """
-    if request.standalone and spec.gpu is not None:
+    if not request.standalone or spec.gpu is None:
+        return
+    if request.on_processor is not None:
         raise MqnetError(
-            f"target {spec.name} is a GPU, and the standalone form is for processors: leave "
-            "--standalone out"
+            "the standalone form is for one device: leave --on-processor or --standalone out"
+        )
+    if spec.linker == "android-arm64":
+        raise MqnetError(
+            f"target {spec.name} is a GPU of Android, for which there is no standalone form: leave "
+            "--standalone out, or name its processor"
         )
 
 

@@ -14,12 +14,14 @@ from tvm import tirx
 from compile.codegen.link.elf import read_symbols
 from compile.codegen.link.link import LinkOptions, link_library
 from compile.codegen.standalone.check_vector import CheckVector
+from compile.codegen.standalone.gpu_frame import gpu_frame
+from compile.codegen.standalone.gpu_launches import read_launches
 from compile.codegen.standalone.machine import architecture
 from compile.codegen.standalone.object_symbols import own_prefix, rename_symbols
 from compile.codegen.standalone.processor_features import processor_features
 from compile.codegen.standalone.read_plan import read_plan
 from compile.codegen.standalone.workspace_bytes import workspace_bytes
-from compile.codegen.standalone.write_sources import HOOKS, Description, write_sources
+from compile.codegen.standalone.write_sources import HOOKS, Description, write_blob, write_sources
 from compile.codegen.standalone.zig import DIALECT, glibc, musl, run_zig
 from compile.support.errors import TargetError
 from compile.support.scratch_folder import scratch_folder
@@ -29,6 +31,10 @@ from targets.spec import TargetSpec
 RUNTIME = Path(__file__).parents[3] / "device" / "runtime" / "native"
 
 _OPTIMIZE = ("-O2", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all", "-fno-stack-protector")
+
+
+# No threads, workspaces and features of a processor there.
+_GPU_WARNINGS = "-Wno-unused-function"
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ def build_standalone(
         TargetError: Zig's compiler is not installed, or a kernel calls what the runtime lacks.
         GraphError: the plan holds more than kernel calls.
     """
+    if spec.gpu is not None:
+        return _build_on_gpu(network, spec, folder)
     name, arch = network.description.name, architecture(spec.machine)
     plan = read_plan(network.planned)
     called = {call.kernel for call in plan.calls}
@@ -98,11 +106,14 @@ def build_standalone(
             network.vector,
         )
         program_objects = [path.name for path in objects]
-        objects += [_compile(arch, f"{name}.c", work), _compile(arch, "weights.S", work)]
+        objects += [
+            _compile(musl(arch), f"{name}.c", work),
+            _compile(musl(arch), "weights.S", work),
+        ]
         names = [path.name for path in objects]
         program_objects.append("weights.o")
         for source in (f"{name}-run.c", *vector_sources):
-            program_objects.append(_compile(arch, source, work).name)
+            program_objects.append(_compile(musl(arch), source, work).name)
         header, archive, library, program = standalone_files(name)
         run_zig(["ar", "rcsD", archive, *names], work)
         if spec.linker == "android-arm64":
@@ -110,6 +121,44 @@ def build_standalone(
         else:
             _link(["-shared", f"-Wl,-soname,{library}"], glibc(arch), names, library, work)
         _link(["-static"], musl(arch), program_objects, program, work)
+        for made in standalone_files(name):
+            shutil.move(work / made, folder / made)
+    return standalone_files(name)
+
+
+def _build_on_gpu(network: StandaloneNetwork, spec: TargetSpec, folder: Path) -> tuple[str, ...]:
+    """The same, of kernels that OpenCL compiles where they run."""
+    name, arch = network.description.name, architecture(spec.machine)
+    plan = read_plan(network.planned)
+    called = {call.kernel for call in plan.calls}
+    kernels = {
+        var.name_hint: function
+        for var, function in network.planned.functions_items()
+        if isinstance(function, tirx.PrimFunc) and var.name_hint in called
+    }
+    code = read_launches(kernels, spec)
+    source = code.source.encode() + b"\0"
+    prefix = own_prefix([source, plan.weights])
+    with scratch_folder("mqnet-standalone-") as work:
+        symbol = f"{prefix}_kernels"
+        write_blob(work, "kernels", symbol, source, network.description.title)
+        frame = gpu_frame(plan, code, spec, symbol)
+        vector_sources = write_sources(
+            work, network.description, plan, (), 0, prefix, network.vector, frame
+        )
+        shared = ["weights.S", "kernels.S"]
+        # The C library that loads OpenCL's is the system's own.
+        objects = {
+            source: _compile(glibc(arch), source, work, _GPU_WARNINGS).name
+            for source in (*shared, f"{name}.c", f"{name}-run.c", *vector_sources)
+        }
+        of_library = [objects[one] for one in (*shared, f"{name}.c")]
+        of_program = [objects[one] for one in (*shared, f"{name}-run.c", *vector_sources)]
+        header, archive, library, program = standalone_files(name)
+        run_zig(["ar", "rcsD", archive, *of_library], work)
+        flags = ["-shared", f"-Wl,-soname,{library}"]
+        _link(flags, glibc(arch), [*of_library, "-ldl"], library, work)
+        _link([], glibc(arch), [*of_program, "-ldl"], program, work)
         for made in standalone_files(name):
             shutil.move(work / made, folder / made)
     return standalone_files(name)
@@ -131,13 +180,13 @@ def _check_calls(path: Path) -> None:
         )
 
 
-def _compile(arch: str, source: str, work: Path, *options: str) -> Path:
+def _compile(target: str, source: str, work: Path, *options: str) -> Path:
     made = Path(source).with_suffix(".o").name
     flags = [*DIALECT, *_OPTIMIZE, *options, "-I", str(RUNTIME)]
-    if arch == "aarch64":
+    if target.startswith("aarch64"):
         # Calls of a helper library that no kernel's object brings.
         flags.append("-mno-outline-atomics")
-    run_zig(["cc", "-target", musl(arch), *flags, "-c", source, "-o", made], work)
+    run_zig(["cc", "-target", target, *flags, "-c", source, "-o", made], work)
     return work / made
 
 

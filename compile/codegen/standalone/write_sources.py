@@ -83,6 +83,7 @@ def write_sources(
     workspace: int,
     prefix: str,
     vector: CheckVector,
+    gpu: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Write ``NAME.h``, ``NAME.c``, ``NAME-run.c``, the weights and the vector's inputs into
     ``folder``; the names of the sources of those inputs.
@@ -95,6 +96,7 @@ def write_sources(
         workspace: what a thread needs of scratch memory, in bytes.
         prefix: of the kernels' names (:func:`compile.codegen.standalone.object_symbols.renamed`).
         vector: that the program checks itself by.
+        gpu: what a GPU is told (:mod:`compile.codegen.standalone.gpu_frame`); None of a processor.
 
     Raises:
         GraphError: a tensor has more dimensions than the library's descriptions.
@@ -110,6 +112,7 @@ def write_sources(
         "arena_bytes": plan.arena_bytes,
         "workspace_bytes": workspace,
         "copies": plan.copies,
+        "gpu": gpu,
         "features": features,
         "weights": weights,
         "hooks": {name: renamed(symbol, prefix) for name, symbol in HOOKS.items()},

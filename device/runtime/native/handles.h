@@ -6,7 +6,11 @@
 #ifndef NATIVE_HANDLES_H
 #define NATIVE_HANDLES_H
 
+#ifdef NATIVE_ON_GPU
+#include "opencl/instance.h"
+#else
 #include "instance.h"
+#endif
 
 enum { MOST_HANDLES = 64, STATE_BITS = 8 };
 enum slot_state { SLOT_FREE, SLOT_CHANGING, SLOT_IDLE, SLOT_RUNNING };
@@ -74,7 +78,11 @@ static int handle_close(uint64_t handle) {
 }
 
 static int is_aligned(const void *data) {
+#ifdef NATIVE_ON_GPU
+    return data != NULL; /* It is copied anyway. */
+#else
     return (uintptr_t)data % ALIGNMENT == 0;
+#endif
 }
 
 static int check_buffers(const frame_buffer *buffers, uint32_t count, const size_t *bytes,

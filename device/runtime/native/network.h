@@ -22,7 +22,7 @@ struct tensor_plan {
 };
 
 struct kernel_call {
-    abi_kernel kernel;
+    abi_kernel kernel; /* NULL where a GPU runs it */
     const char *name;
     const char *layers; /* of the network that it computes, with commas between */
     uint32_t first_argument; /* in `arguments`; the results are the last ones */
@@ -47,7 +47,10 @@ struct processor_feature {
     uint32_t kept; /* registers that the operating system has to keep, as in XCR0 */
 };
 
+struct gpu_network; /* opencl/gpu_network.h */
+
 struct network {
+    const struct gpu_network *gpu; /* NULL where the processor runs the kernels */
     const uint8_t *weights;
     const struct tensor_plan *tensors;
     const struct kernel_call *calls;

@@ -13,6 +13,7 @@ enum status {
     STATUS_PROCESSOR = 7,
     STATUS_HANDLES = 8,
     STATUS_KERNEL = 9,
+    STATUS_DEVICE = 10,
 };
 
 static const char *status_text(int status) {
@@ -28,6 +29,7 @@ static const char *status_text(int status) {
     case STATUS_PROCESSOR: return "the processor lacks an instruction that the build needs";
     case STATUS_HANDLES: return "too many handles are open";
     case STATUS_KERNEL: return "a kernel failed";
+    case STATUS_DEVICE: return "no OpenCL device of this machine can run the build";
     default: return "unknown status";
     }
 }

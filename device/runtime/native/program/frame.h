@@ -46,6 +46,11 @@ static uint64_t open_or_refuse(const struct network *network, unsigned threads, 
                "this was built for",
                threads, system_cores(cores), network->most_threads);
     }
+#ifdef NATIVE_ON_GPU
+    if (status == STATUS_DEVICE) {
+        refuse("%s", gpu.error);
+    }
+#endif
     if (status != STATUS_OK) {
         refuse("the network cannot be opened: %s", status_text(status));
     }

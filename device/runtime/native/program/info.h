@@ -3,7 +3,7 @@
 #define NATIVE_PROGRAM_INFO_H
 
 #include "facts.h"
-#include "instance.h"
+#include "handles.h"
 #include "json.h"
 #include "options.h"
 

@@ -42,6 +42,7 @@ static int run_program(const struct program_facts *facts, int argc, char **argv)
         if (options.path_count > commands[index].paths) {
             refuse("%s takes no %s", command, options.paths[0]);
         }
+        /* Of a GPU it is told when the network is opened. */
         const char *missing = missing_feature(facts->network);
         if (missing != NULL && commands[index].run != info_main) {
             refuse("this processor lacks %s, which %s-run was built for: build it for this "
