@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 import tvm
-from command_line import as_user, check_sentence
+from command_line import check_sentence, in_fork
 from fixtures_artefacts import ArtefactFactory
 from photographs import PHOTOS, scaled
 from standalone_library import empty_outputs
@@ -138,6 +138,6 @@ def test_weights_in_images(
     ],
 )
 def test_what_there_is_none_for(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
-    outcome = as_user("compile/build", *options, "--standalone", "--out", tmp_path / "out")
+    outcome = in_fork("compile/build", *options, "--standalone", "--out", tmp_path / "out")
     check_sentence(outcome, words)
     assert not (tmp_path / "out").exists()
