@@ -176,8 +176,7 @@ def _write_vector(request: BuildRequest, plan: NetworkPlan, path: Path) -> None:
 
 
 def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> ExportedProgram:
-    """The network of ``request``, quantized by its scheme: what is compiled. It is calibrated once
-    where there is a ``cache``, for whatever size.
+    """The quantized network of ``request``; ``cache`` lets it be calibrated once, for any size.
 
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
@@ -185,6 +184,8 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     network, scheme = request.network, request.quantization
     weights = request.weights
     network.check_scheme(scheme.name, scheme.calibrates)
+    if scheme.calibrates:
+        network.explain_calibration()
     net = network.load(weights)
     network.check_size(*request.size)
     crop = crop_size(network, net, *request.size)
@@ -287,8 +288,7 @@ def describe_build(
     """Describe the build of ``request`` for ``spec``.
 
     Args:
-        request: what was to be built.
-        program: its network, quantized.
+        request, program: what was to be built, and its network, quantized.
         spec: its target.
         plan: what was emitted.
         linked: of the last library.

@@ -176,6 +176,10 @@ class Network(ABC):
         more than are known."""
         return ""
 
+    def explain_calibration(self) -> None:  # noqa: B027
+        """Say where scales are chosen on too little; a network with photographs of its own has
+        nothing to say."""
+
     def check_scheme(self, _scheme: str, _calibrates: bool) -> None:  # noqa: B027
         """Raise where it cannot be quantized by the scheme of that name, which ``_calibrates``
         scales of activations.

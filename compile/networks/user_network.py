@@ -141,14 +141,25 @@ class UserNetwork(SourcedNetwork):
                 f"calibrate {self.calibrate} is a folder of photographs, and {self.source} takes "
                 "tensors: give those as `calibration` of a UserModule"
             )
-        if not self.returned.calibration:
+        inputs = self.returned.calibration or (self.returned.example_inputs,)
+        return [_copies(each) for each in inputs]
+
+    def explain_calibration(self) -> None:
+        """Say where scales are chosen on the example inputs alone."""
+        if self.calibrate or self.returned.calibration:
+            return
+        if self.takes_photographs:
+            log.warning(
+                "%s: scales are chosen on the example input alone, which may fit no photograph: "
+                "give a folder of them with --calibrate",
+                self.label,
+            )
+        else:
             log.warning(
                 "%s: scales are chosen on the example inputs alone: give more as `calibration` of "
                 "a UserModule",
                 self.label,
             )
-        inputs = self.returned.calibration or (self.returned.example_inputs,)
-        return [_copies(each) for each in inputs]
 
     def _normalized(self, net: nn.Module) -> nn.Module:
         returned = self.returned
@@ -164,12 +175,6 @@ def _copies(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
 def _calibration_photos(network: UserNetwork) -> Sequence[NDArray[np.uint8]]:
     if not network.calibrate:
         inputs = network.returned.calibration
-        if not inputs:
-            log.warning(
-                "%s: scales are chosen on the example input alone, which may fit no photograph: "
-                "give a folder of them with --calibrate",
-                network.label,
-            )
         pictures = torch.cat([one for (one,) in inputs or (network.returned.example_inputs,)])
         pictures = (pictures.detach().clamp(0, 1) * 255).round().to(torch.uint8)
         return [picture.permute(1, 2, 0).numpy() for picture in pictures]

@@ -258,6 +258,7 @@ def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
     )  # fmt: skip
     assert built.code == 0, built
     assert json.loads(built.out)["outputs"][0]["shape"] == [1, 30, 30, 1]
+    assert "--calibrate" not in built.err, "floats need no calibration"
     outcome = as_user("compile/infer", folder, PHOTOS[0], "--resize", "-o", tmp_path / "x.png")
     check_sentence(outcome, "30x30x1 of 32x32x1", "keeps the height, the width and the 3 channels")
     assert not (tmp_path / "x.png").exists()
