@@ -9,7 +9,8 @@ struct any {
     struct tensor *tensor;
 };
 
-#define KERNEL(name) int __tvm_ffi_##name(void *self, const struct any *all, int count, void *result)
+#define KERNEL(name)                                                                               \
+    int __tvm_ffi_##name(void *self, const struct any *all, int count, void *result)
 
 /* Asks the system without a C library. */
 static long ask(long number, long first, long second, long third) {
