@@ -29,7 +29,11 @@ static void *run_mqnet(void *failed) {
 static void *run_two(void *failed) {
     two_buffer inputs[] = {{maps, sizeof maps}, {vector, sizeof vector}};
     two_buffer outputs[] = {
-        {scores, sizeof scores}, {means, sizeof means}, {copy, sizeof copy}, {largest, sizeof largest}};
+        {scores, sizeof scores},
+        {means, sizeof means},
+        {copy, sizeof copy},
+        {largest, sizeof largest},
+    };
     two_handle handle;
     int status = two_open(NULL, &handle);
     for (int frame = 0; frame < FRAMES && status == TWO_OK; ++frame) {
