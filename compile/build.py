@@ -86,7 +86,8 @@ class Options:
     before those that it ships."""
 
     standalone: bool = False
-    """Also write the standalone form: a C library and a program, without TVM and Python."""
+    """Also write the standalone form: a C library and a program, without TVM and Python. For a
+    processor of Android it is always written."""
 
     no_cache: bool = False
     """Make everything anew: take nothing from the build cache and put nothing into it."""
@@ -163,7 +164,7 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
         threads=options.threads,
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
-        standalone=options.standalone,
+        standalone=_is_standalone(options, target),
     )
     key = artefact_key(facts, options.checkpoint, options.logs)
     return restore_artefact(cache, key, options.out, progress)
@@ -193,9 +194,18 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
         logs=options.logs,
-        standalone=options.standalone,
+        standalone=_is_standalone(options, target),
     )
     return build_network(request, progress, cache=cache)
+
+
+def _is_standalone(options: Options, target: str) -> bool:
+    """Whether it was asked for, or is for Android, where no TVM is that could run the other form;
+    for GPUs there it does not exist."""
+    from targets.load_target import load_target
+
+    spec = load_target(target)
+    return options.standalone or (spec.linker == "android-arm64" and spec.gpu is None)
 
 
 def _parameters(options: Options) -> dict[str, str]:
