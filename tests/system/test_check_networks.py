@@ -90,7 +90,9 @@ def test_tensors(built, build_cache: BuildCache, scheme: str) -> None:
     assert report.wrong is None and report.exact + report.close == report.calls
 
 
-@pytest.mark.parametrize("on_processor", [None, "head", "backbone"])
+@pytest.mark.parametrize(
+    "on_processor", [None, "head", pytest.param("backbone", marks=pytest.mark.slow)]
+)
 def test_a_gpu(
     opencl: tvm.runtime.Device, built, build_cache: BuildCache, on_processor: str | None
 ) -> None:

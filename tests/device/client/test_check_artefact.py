@@ -44,6 +44,10 @@ def built(request: pytest.FixtureRequest, artefact: ArtefactFactory) -> Artefact
     return artefact(scheme=request.param, size=sizes[request.param])
 
 
+def _drawn(**seeds: int) -> list[tuple[str, int]]:
+    return [(scheme, seed) for scheme, count in seeds.items() for seed in range(count)]
+
+
 def test_a_build_is_right(check: Check, built: Artefact) -> None:
     report = check(built)
     assert report.wrong is None
@@ -53,7 +57,7 @@ def test_a_build_is_right(check: Check, built: Artefact) -> None:
     assert report.weights > 100 and 0 < report.largest < 0.2
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("built", "seed"), _drawn(mixed=10, fp32=2), indirect=["built"])
 def test_a_wrong_weight(check: Check, built: Artefact, tmp_path: Path, seed: int) -> None:
     """One bit of one weight, in whatever kernel."""
     plan = _plan_of(built)
@@ -77,7 +81,7 @@ def test_a_wrong_weight(check: Check, built: Artefact, tmp_path: Path, seed: int
 
 
 @x86_only
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("built", "seed"), _drawn(mixed=4, fp32=2), indirect=["built"])
 def test_a_wrong_instruction(check: Check, built: Artefact, tmp_path: Path, seed: int) -> None:
     """A multiply-add that subtracts, or takes bytes for words."""
     is_float = built.manifest.scheme == "fp32"
