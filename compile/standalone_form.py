@@ -11,6 +11,7 @@ import tvm
 from PIL import Image, ImageOps
 
 from compile.artefact.describe_interface import Interface, name_tensors
+from compile.artefact.describe_parts import describe_parts
 from compile.artefact.manifest import PICTURE, NetworkTensor
 from compile.build_request import BuildRequest
 from compile.codegen.link.link import LinkOptions
@@ -105,7 +106,8 @@ def write_standalone(
     frame = example_frame(network, *request.size)
     planned = read_plan(compiled.planned)
     unscheduled = plan_unscheduled(compiled.partitioned, options)
-    vector = compute_vector(planned, unscheduled, frame, cache)
+    macs = describe_parts(compiled.planned)[-1].macs
+    vector = compute_vector(planned, unscheduled, macs, frame, cache)
     return build_standalone(
         StandaloneNetwork(description, compiled.planned, compiled.objects, vector),
         spec,

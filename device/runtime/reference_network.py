@@ -20,6 +20,7 @@ from compile.artefact.reader import Artefact
 from compile.artefact.vector_file import TestVector
 from compile.codegen.kernel_objects import emit_objects
 from compile.codegen.link.link import ExportLinker
+from compile.codegen.reference_target import reference_target
 from compile.codegen.standalone.read_plan import FrameCall, FramePlan, read_plan
 from compile.graph.parts import COPY, HEAD
 from compile.passes.plan_memory import plan_memory
@@ -28,12 +29,7 @@ from compile.support.scratch_folder import scratch_folder
 from device.runtime.artefact_device import network_layout
 from device.runtime.check_calls import CheckedCall
 from device.runtime.tvm_network import TvmNetwork
-from targets.describe_target import tvm_target
 from targets.load_target import load_target
-
-# LLVM compiles four times as fast where it does not optimize, and its code takes ten times as long:
-# worth it for small frames.
-_MOST_MACS_UNOPTIMIZED = 2e9
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class Reference:
         layout: of :func:`device.runtime.artefact_device.network_layout`, on this processor.
         calls: those that both make.
         kernels: names of the reference's.
-        opt_level: of LLVM.
+        macs: of a frame.
         is_half: some floats are float16.
     """
 
@@ -70,14 +66,13 @@ class Reference:
     layout: Mapping[str, Any]
     calls: tuple[ReferenceCall, ...]
     kernels: Collection[str]
-    opt_level: int
+    macs: int
     is_half: bool
 
     @contextmanager
     def loaded(self, cache: BuildCache) -> Iterator[TvmNetwork]:
         """Compile it, but for the kernels that are in ``cache``, and load it."""
-        host = load_target("host")
-        target = tvm.target.Target(dict(tvm_target(host).export()) | {"opt-level": self.opt_level})
+        host, target = load_target("host"), reference_target(self.macs)
         # The loader goes by names: none of them may be that of another library.
         with scratch_folder("mqnet-reference-") as folder:
             for library, module in self.modules.items():
@@ -120,7 +115,7 @@ def plan_reference(artefact: Artefact, vector: TestVector) -> Reference:
         layout | {"parts": {part: (file, "cpu") for part, (file, _) in layout["parts"].items()}},
         tuple(calls),
         frozenset(names),
-        0 if manifest.whole.macs < _MOST_MACS_UNOPTIMIZED else 1,
+        manifest.whole.macs,
         is_half,
     )
 

@@ -24,12 +24,12 @@ from tvm.runtime import vm
 
 from compile.codegen.kernel_objects import emit_objects
 from compile.codegen.link.link import ExportLinker
+from compile.codegen.reference_target import reference_target
 from compile.codegen.standalone.read_plan import FramePlan, Place, read_plan
 from compile.graph.parts import MAIN
 from compile.support.build_cache import BuildCache
 from compile.support.frame import Frame
 from compile.support.scratch_folder import scratch_folder
-from targets.describe_target import tvm_target
 from targets.load_target import load_target
 
 # Of the range of an output: what another order of float32 additions may change, and of float16.
@@ -81,13 +81,14 @@ class CheckVector:
 
 
 def compute_vector(
-    planned: FramePlan, unscheduled: tvm.IRModule, inputs: Frame, cache: BuildCache
+    planned: FramePlan, unscheduled: tvm.IRModule, macs: int, inputs: Frame, cache: BuildCache
 ) -> CheckVector:
     """Compute the vector of a network on this machine.
 
     Args:
         planned: the frame that is to be checked.
         unscheduled: the same network, from :func:`compile.pipeline.plan_unscheduled`.
+        macs: multiply-accumulates of the frame.
         inputs: of the network's shapes and dtypes.
         cache: of kernels that were compiled before.
     """
@@ -101,7 +102,7 @@ def compute_vector(
     digests: list[int] = []
     with scratch_folder("mqnet-vector-") as folder:
         library = folder / "reference.so"
-        emit_objects(module, tvm_target(host), cache).export(library, ExportLinker(host))
+        emit_objects(module, reference_target(macs), cache).export(library, ExportLinker(host))
         machine = vm.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
         kernels = {call.kernel for call in plan.calls}
 
