@@ -25,7 +25,7 @@ _CHECK_SECONDS = 600.0
 class Bench:
     """Time builds on a phone, in turns, into a file that bench/report.py takes.
 
-    Example: python device/phone.py bench build/android-arm64-mixed-mqnet-ca-768x1280 --cores big
+    Example: python device/phone.py bench build/android-arm64-mixed-ca-768x1280 --cores big
     """
 
     artefacts: tyro.conf.Positional[tuple[Path, ...]]
@@ -64,7 +64,7 @@ class Check:
     """Say whether a phone computes what the compiler did, bit for bit: exit code 1 where it does
     not.
 
-    Example: python device/phone.py check build/android-arm64-mixed-mqnet-ca-768x1280
+    Example: python device/phone.py check build/android-arm64-mixed-ca-768x1280
     """
 
     artefact: tyro.conf.Positional[Path]
@@ -86,8 +86,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Serve:
-    """Offer a phone to a TVM tracker on this machine until Ctrl-C: for compile/tune.py and
-    bench/kernel_times.py.
+    """Offer a phone to a TVM tracker on this machine until Ctrl-C: for compile/tune.py.
 
     Pushes the native RPC server, which needs nothing on the phone, and removes it in the end. It
     runs what the tracker's clients send it, with the rights of adb's shell.
