@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def measure_latency(
             could be measured.
         KeyboardInterrupt: Ctrl-C.
     """
-    if request.seconds <= 0:
+    if not 0 < request.seconds < inf:
         raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
     folders = dict.fromkeys(folder.resolve() for folder in request.artefacts)
     artefacts = [open_artefact(folder) for folder in folders]

@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def measure_phone(
         MqnetError: one of its kinds, for each mistake that a user can mend.
         KeyboardInterrupt: Ctrl-C.
     """
-    if request.seconds <= 0:
+    if not 0 < request.seconds < inf:
         raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
     folders = dict.fromkeys(folder.resolve() for folder in request.artefacts)
     if not folders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def check_artefact(
             f"{folder} holds no test vector ({VECTOR}), which builds of earlier versions did not "
             "have: build it again"
         )
-    if seconds <= 0:
+    if not 0 < seconds < inf:
         raise MqnetError(f"seconds {seconds:g} is not a positive number")
     vector = read_vector(folder / VECTOR)
     if device is None:

@@ -128,6 +128,7 @@ def test_no_build(here: Command, out: Path) -> None:
     ("options", "words"),
     [
         (("--seconds", "0"), "seconds 0 is not a positive number"),
+        (("--seconds", "nan"), "seconds nan is not a positive number"),
         (("--threads", "4096"), "threads 4096 is more than"),
         (("--threads", "0"), "threads 0 is not a positive number"),
         (("--key", "board"), "--tracker"),

@@ -228,6 +228,13 @@ def test_program_refuses(here: Command, phone: StandInPhone, standalone: Path):
     assert phone.files() == []
 
 
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf"])
+def test_seconds_that_no_run_takes(here: Command, phone: StandInPhone, out: Path, seconds: str):
+    outcome = here("device/phone", "bench", out, "--seconds", seconds)
+    check_sentence(outcome, f"seconds {seconds} is not a positive number")
+    assert phone.files() == []
+
+
 def test_no_adb(here: Command, standalone: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/nowhere")
     outcome = here("device/phone", "check", standalone)
