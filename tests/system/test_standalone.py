@@ -196,7 +196,8 @@ def test_program_says_what_it_is(built: Artefact) -> None:
     assert told["calls"] == built.manifest.whole.ops
     assert set(built.manifest.target.requires) <= set(told["features"])
     assert "image, uint8 [1, 64, 96, 3], NHWC" in run_program(built, "info").stdout
-    assert "bench" in run_program(built, "help").stdout
+    for word in ("help", "--help", "-h"):
+        assert "bench" in run_program(built, word).stdout
 
 
 @pytest.mark.parametrize(
@@ -238,6 +239,21 @@ def test_program_refuses_other_pictures(built: Artefact, tmp_path: Path) -> None
         result = run_program(built, "infer", str(picture), str(tmp_path / "out.pfm"))
         assert result.returncode == 2 and sentence in result.stderr
         assert not (tmp_path / "out.pfm").exists()
+
+
+def test_picture_that_cannot_be_written(built: Artefact, tmp_path: Path) -> None:
+    """Half a picture does not stay; a device that was named as the output does."""
+    picture, full = tmp_path / "in.ppm", tmp_path / "full"
+    picture.write_bytes(b"P6 96 64 255\n" + bytes(96 * 64 * 3))
+    full.symlink_to("/dev/full")
+    result = run_program(built, "infer", str(picture), str(full))
+    assert result.returncode == 2 and "full cannot be written" in result.stderr
+    assert full.is_symlink()
+    program = built.library.with_name("mqnet-run")
+    limited = f'ulimit -f 10; exec "{program}" infer in.ppm out.pfm'
+    result = subprocess.run(["sh", "-c", limited], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr == "out.pfm cannot be written\n"
+    assert not (tmp_path / "out.pfm").exists()
 
 
 def test_the_same_build_again_is_whole(artefact: ArtefactFactory, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/stat.h>
 
 #include "facts.h"
 #include "frame.h"
@@ -71,8 +73,10 @@ static float decode(enum decoding decoding, float value) {
 
 static void write_pfm(const char *path, const struct tensor_facts *output,
                       const frame_buffer *buffer, enum decoding decoding) {
+    signal(SIGXFSZ, SIG_IGN); /* A limit of a file's size is an error of the write, like a full disk. */
     FILE *file = fopen(path, "wb");
-    if (file == NULL) {
+    struct stat kind;
+    if (file == NULL || fstat(fileno(file), &kind) != 0) {
         refuse("%s cannot be written", path);
     }
     size_t height = (size_t)output->shape[1], row = (size_t)(output->shape[2] * output->shape[3]);
@@ -87,7 +91,9 @@ static void write_pfm(const char *path, const struct tensor_facts *output,
     free(line);
     int failed = ferror(file);
     if (fclose(file) != 0 || failed) {
-        remove(path);
+        if (S_ISREG(kind.st_mode)) { /* Nobody's pipe or device is ours to remove. */
+            remove(path);
+        }
         refuse("%s cannot be written", path);
     }
 }

@@ -21,7 +21,8 @@ static const char HELP[] =
 
 static int run_program(const struct program_facts *facts, int argc, char **argv) {
     const char *command = argc < 2 ? "" : argv[1];
-    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0) {
+    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
+        strcmp(command, "-h") == 0) {
         printf(HELP, facts->name, facts->name, facts->name, facts->name);
         flush_output();
         return 0;
