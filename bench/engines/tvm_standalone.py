@@ -14,7 +14,6 @@ class TvmStandalone(TvmArtefact):
     """The standalone form of an artefact; it reads and writes the caller's tensors themselves."""
 
     name: ClassVar = "tvm-standalone"
-    runs_on_device: ClassVar = False
     standalone: ClassVar = True
     packages: ClassVar = ("device.runtime.standalone_network", "compile.artefact.reader")
     marker: ClassVar = "X"

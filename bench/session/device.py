@@ -22,6 +22,7 @@ from device.client.device_session import LONGEST_SECONDS, DeviceSession
 from device.client.networks import (
     RemoteNetwork,
     ServerLiteRT,
+    ServerStandalone,
     ServerTvmNetwork,
     load_artefact,
 )
@@ -132,7 +133,10 @@ def _load(connection: Connection, job: Job) -> RemoteNetwork:
         raise TargetError(f"cannot be run on a device: only {', '.join(names)} and {last} can")
     if engine.is_ours:
         assert job.artefact is not None
-        return load_artefact(connection, open_artefact(job.artefact))
+        artefact = open_artefact(job.artefact)
+        if engine.standalone:
+            return ServerStandalone(connection, artefact, job.threads)
+        return load_artefact(connection, artefact)
     file = engine_file(job.files, litert_name(job.scheme, job.size))
     return ServerLiteRT(connection, file, job.threads, engine.runs_on_gpu)
 

@@ -176,6 +176,22 @@ class ServerTvmNetwork(ServerNetwork):
         return facts, outputs
 
 
+class ServerStandalone(ServerNetwork):
+    """The standalone form of an artefact, on ``threads`` threads: the device's Python calls it, and
+    its TVM does not."""
+
+    def __init__(self, connection: Connection, artefact: Artefact, threads: int) -> None:
+        library = f"lib{artefact.manifest.standalone}.so"
+        super().__init__(connection, f"standalone-{artefact.manifest.files[library].sha256}")
+        load = connection.need_function("mqnet.standalone.load")
+        self.version = _tvm_version(connection, artefact)
+        content = artefact.library.with_name(library).read_bytes()
+        with connection.uploaded(content, library):
+            answer = json.loads(load(self._name, artefact.manifest.standalone, threads))
+        if "error" in answer:
+            raise _does_not_load(artefact, answer["error"])
+
+
 class ServerLiteRT(ServerNetwork):
     """A .tflite ``file``, on ``threads`` threads of the processor or on the GPU."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,7 +21,7 @@ import numpy as np
 import tvm
 import tvm_ffi
 
-from compile.support.errors import ArtefactError, TargetError
+from compile.support.errors import ArtefactError, MqnetError, TargetError
 from compile.support.frame import Frame
 from device.runtime.check_calls import (
     FACTS_FILE,
@@ -29,6 +31,7 @@ from device.runtime.check_calls import (
     unpack_arrays,
 )
 from device.runtime.opencl_device import describe_opencl
+from device.runtime.standalone_network import StandaloneNetwork
 from device.runtime.tvm_network import TvmNetwork
 from device.server.count_call import count_call
 from device.server.kernel_calls import time_calls
@@ -42,7 +45,7 @@ _PACKAGES = ("apache-tvm", "numpy", "ai-edge-litert")
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
 _SHARE_ALL_CORES = -3
 
-_networks: dict[str, TvmNetwork | LiteRTFile | LiteRTGpuFile] = {}
+_networks: dict[str, TvmNetwork | StandaloneNetwork | LiteRTFile | LiteRTGpuFile] = {}
 
 
 def register_functions() -> None:
@@ -54,6 +57,7 @@ def register_functions() -> None:
         "mqnet.cpu_seconds": time.process_time,
         "mqnet.count_call": _count_call,
         "mqnet.tvm.load": _load_tvm,
+        "mqnet.standalone.load": _load_standalone,
         "mqnet.litert.load": _load_litert,
         "mqnet.litert_gpu.load": _load_litert_on_gpu,
         "mqnet.network.frame": _frame,
@@ -96,6 +100,19 @@ def _load_tvm(name: str, layout: str) -> str:
         _networks[name] = TvmNetwork(_here("."), json.loads(layout))
     except ArtefactError as error:
         return json.dumps({"error": str(error)})
+    return json.dumps({})
+
+
+def _load_standalone(name: str, standalone: str, threads: int) -> str:
+    """Load the uploaded library of the standalone form of that name; JSON with the "error", if
+    any."""
+    # The loader goes by names, and the libraries of two builds have the same one.
+    with tempfile.TemporaryDirectory(dir=_here(".")) as folder:
+        shutil.copy(_here(f"lib{standalone}.so"), folder)
+        try:
+            _networks[name] = StandaloneNetwork(Path(folder), standalone, threads)
+        except MqnetError as error:
+            return json.dumps({"error": str(error)})
     return json.dumps({})
 
 

@@ -60,12 +60,14 @@ def test_our_build_computes_there_what_it_does_here(board: Served, artefact: Art
     assert len(cpu) == 1 and 0 < cpu[0] < 2 * max(wall)
 
 
-def test_two_builds_of_one_scheme(board: Served, artefact: ArtefactFactory):
+@pytest.mark.parametrize("engine", ["tvm", "tvm-standalone"])
+def test_two_builds_of_one_scheme(board: Served, artefact: ArtefactFactory, engine: str):
     """Each is what it is, though the loader of the device goes by names."""
-    builds = [artefact(), artefact(attention="none")]
+    standalone = engine == "tvm-standalone"
+    builds = [artefact(standalone=standalone), artefact(attention="none", standalone=standalone)]
     with open_device(board.address) as device:
         engines = [
-            device.start(Job("tvm", "mixed", SIZE, 1, built.library.parent)) for built in builds
+            device.start(Job(engine, "mixed", SIZE, 1, built.library.parent)) for built in builds
         ]
         got = [engine.outputs(frame_of(photo(SIZE)))[0][0] for engine in engines]
     for found, built in zip(got, builds, strict=True):
@@ -107,7 +109,8 @@ def test_turns_on_a_device_and_rows_of_it(board: Served, artefact: ArtefactFacto
     assert timed.peak_rss_mb is timed.activation_mb is None
     assert "litert-mixed-64x96.tflite is not there" in no_file.flags[0]
     assert no_way.flags == (
-        "cannot be run on a device: only tvm, tvm-images, tvm-exact, litert and litert-gpu can",
+        "cannot be run on a device: only tvm, tvm-images, tvm-exact, tvm-standalone, litert and "
+        "litert-gpu can",
     )
     assert environment["device"]["key"] == "board" and environment["device"]["apache-tvm"]
     assert environment["cpu"] and environment["emulated"] == ""
