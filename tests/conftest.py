@@ -99,6 +99,12 @@ LONGEST = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are cores: a third of the time is waiting, for boards that are
+    served, for emulators and for commands."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first, those of a file together and in their order."""
     here = Path(__file__).parent
