@@ -218,14 +218,18 @@ def _serve(options: Serve) -> None:
 
 
 def _list(options: List) -> None:
+    from compile.support.errors import TargetError
     from device.adb.adb import Adb
+    from device.adb.phones import NO_PHONE
     from device.adb.show_phones import describe_phones, print_phones
 
     phones = describe_phones(Adb.find())
     if options.json:
         print(json.dumps(phones, indent=2))
-    else:
-        print_phones(phones)
+        return
+    if not phones:
+        raise TargetError(NO_PHONE)
+    print_phones(phones)
 
 
 def _serial(given: str | None) -> str | None:

@@ -11,6 +11,9 @@ from device.adb.adb import Adb, Phone, remedy_of
 _READY = "device"
 _HOW_TO_ATTACH = "plug one in, and allow USB debugging in its developer options"
 
+NO_PHONE = f"no phone is attached: {_HOW_TO_ATTACH}"
+"""The sentence for a user."""
+
 
 @dataclass(frozen=True)
 class Attached:
@@ -68,7 +71,7 @@ def choose_phone(adb: Adb, serial: str | None) -> Phone:
     else:
         chosen = phones
     if not chosen:
-        raise TargetError(f"no phone is attached: {_HOW_TO_ATTACH}")
+        raise TargetError(NO_PHONE)
     (phone,) = chosen
     if not phone.is_ready:
         raise TargetError(f"phone {phone.serial} {_why_not_ready(phone.state)}")

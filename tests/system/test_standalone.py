@@ -178,7 +178,7 @@ def test_program_measures(built: Artefact) -> None:
 def test_program_makes_a_picture(built: Artefact, tmp_path: Path) -> None:
     frame, picture = frame_of(built), tmp_path / "in.ppm"
     height, width = built.size
-    picture.write_bytes(b"P6\n# a comment\n%d %d\n255\n" % (width, height) + frame.tobytes())
+    picture.write_bytes(b"P6\n# a comment\n%d#one\n %d\n255\n" % (width, height) + frame.tobytes())
     result = run_program(built, "infer", str(picture), str(tmp_path / "out.pfm"))
     assert result.returncode == 0, result.stderr
     header, size, order, data = (tmp_path / "out.pfm").read_bytes().split(b"\n", 3)
@@ -213,6 +213,8 @@ def test_program_says_what_it_is(built: Artefact) -> None:
         (["bench", "--fast"], "there is no option --fast"),
         (["check", "x"], "check takes no x"),
         (["check", "--cores", "4-"], "--cores 4- is neither all"),
+        (["check", "--cores", ""], "--cores  is neither all"),
+        (["check", "--cores", "99"], "cores have numbers from 0 to 63"),
         (["check", "--cores", "63"], "may not use all of those cores"),
         (["infer", "a.ppm"], "infer needs a photograph and a file to write"),
         (["infer", "/none/a.ppm", "b.pfm"], "/none/a.ppm cannot be opened"),
@@ -234,6 +236,8 @@ def test_program_refuses_other_pictures(built: Artefact, tmp_path: Path) -> None
         (b"P6 96 64 65535\n", "8 bits a channel"),
         (b"P6 96 64 255\n" + bytes(96 * 64 * 3 - 1), "ends too early"),
         (b"P6 96 # no end", "8 bits a channel"),
+        (b"P6 96#no end", "8 bits a channel"),
+        (b"P6 99999999999999999999 64 255\n", "is 64x9999999999, and this was built"),
     ):
         picture.write_bytes(content)
         result = run_program(built, "infer", str(picture), str(tmp_path / "out.pfm"))

@@ -150,6 +150,12 @@ def test_list(here: Command, attach: PhoneFactory):
     assert outcome.code == 0 and "EMULATED" in outcome.out and "unauthorized" in outcome.out
 
 
+def test_list_of_none(here: Command, attach: PhoneFactory):
+    attach("A").description.unlink()
+    check_sentence(here("device/phone", "list"), "no phone is attached", "USB debugging")
+    assert json.loads(here("device/phone", "list", "--json").out) == []
+
+
 @x86_only
 @pytest.mark.parametrize(
     ("facts", "parts"),

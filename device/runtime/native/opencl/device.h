@@ -228,7 +228,11 @@ static int gpu_upload(const struct network *network, const struct gpu_network *f
 static int gpu_open(const struct network *network, const struct gpu_network *frame) {
     intptr_t platform = 0;
     int32_t code = CL_SUCCESS;
-    if (!library_find(&gpu.cl)) {
+    const char *named = library_named();
+    if (!library_find(&gpu.cl, named)) {
+        if (named != NULL) {
+            return gpu_fail("MQNET_OPENCL_LIBRARY names no OpenCL library: ", named, "");
+        }
         return gpu_fail("this machine has no OpenCL library (libOpenCL.so): install the driver of "
                         "its GPU, or name its library by MQNET_OPENCL_LIBRARY",
                         "", "");

@@ -106,9 +106,15 @@ static int library_open(struct cl_library *library, const char *name) {
     return 1;
 }
 
-/* The library that MQNET_OPENCL_LIBRARY names, or the first of those that are known: loaders first,
- * which know every driver of a machine, then the drivers of Android and of boards. */
-static int library_find(struct cl_library *library) {
+/* The library that the user asks for; NULL where that is none. */
+static const char *library_named(void) {
+    const char *named = getenv("MQNET_OPENCL_LIBRARY");
+    return named != NULL && *named != '\0' ? named : NULL;
+}
+
+/* The library that is `named`, or the first of those that are known: loaders first, which know
+ * every driver of a machine, then the drivers of Android and of boards. */
+static int library_find(struct cl_library *library, const char *named) {
     static const char *const known[] = {"libOpenCL.so.1",
                                         "libOpenCL.so",
                                         "/vendor/lib64/libOpenCL.so",
@@ -116,8 +122,7 @@ static int library_find(struct cl_library *library) {
                                         "/vendor/lib64/egl/libGLES_mali.so",
                                         "libmali.so.1",
                                         "libmali.so"};
-    const char *named = getenv("MQNET_OPENCL_LIBRARY");
-    if (named != NULL && *named != '\0') {
+    if (named != NULL) {
         return library_open(library, named);
     }
     for (size_t index = 0; index < sizeof known / sizeof *known; ++index) {

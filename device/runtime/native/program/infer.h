@@ -14,6 +14,8 @@
 /* As compile/imaging/decode_hdr.py has them. */
 static const double MU = 5000, PEAK_LIGHT = 16;
 
+static const long MOST_NUMBER = 1000000000;
+
 /* A number of a PPM's header, behind spaces and comments. */
 static long read_header_number(FILE *file, const char *path) {
     int byte = fgetc(file), in_comment = 0;
@@ -25,8 +27,12 @@ static long read_header_number(FILE *file, const char *path) {
     if (!isdigit(byte)) {
         refuse("%s is no PPM file with 8 bits a channel (P6 ... 255)", path);
     }
-    for (; isdigit(byte) && number < 1000000; byte = fgetc(file)) {
-        number = number * 10 + byte - '0';
+    for (; isdigit(byte); byte = fgetc(file)) {
+        number = number < MOST_NUMBER ? number * 10 + byte - '0' : number;
+    }
+    while (byte == '#' || (in_comment && byte != EOF && byte != '\n')) {
+        in_comment = 1;
+        byte = fgetc(file);
     }
     if (!isspace(byte)) {
         refuse("%s is no PPM file with 8 bits a channel (P6 ... 255)", path);

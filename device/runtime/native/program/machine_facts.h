@@ -77,22 +77,24 @@ static uint64_t choose_cores(const char *text) {
         }
         return wanted;
     }
-    for (const char *at = text; *at != '\0';) {
+    for (const char *at = text; *at != '\0' || at == text;) {
         char *end;
         unsigned long first = strtoul(at, &end, 10), last = first;
         if (isdigit((unsigned char)*at) && *end == '-' && isdigit((unsigned char)end[1])) {
             last = strtoul(end + 1, &end, 10);
         }
-        if (!isdigit((unsigned char)*at) || (*end != ',' && *end != '\0') || first > last ||
-            last >= MOST_CORES) {
+        if (!isdigit((unsigned char)*at) || (*end != ',' && *end != '\0') || first > last) {
             refuse("--cores %s is neither all, big, mid, little nor numbers, such as 4-7", text);
+        }
+        if (last >= MOST_CORES) {
+            refuse("--cores %s: cores have numbers from 0 to %d here", text, MOST_CORES - 1);
         }
         for (unsigned long core = first; core <= last; ++core) {
             wanted |= 1ull << core;
         }
         at = *end == ',' ? end + 1 : end;
     }
-    if (wanted == 0 || (wanted & ~usable) != 0) {
+    if ((wanted & ~usable) != 0) {
         refuse("--cores %s: this program may not use all of those cores", text);
     }
     return wanted;
