@@ -89,7 +89,7 @@ class _Lifted:
         nodes = list(module.graph.nodes)
         for node in nodes:
             if node.op == "placeholder":
-                made[node] = self.graph.placeholder(node.name)
+                made[node] = self._placeholder(node.name)
                 argument = TensorArgument(made[node].name)
                 self.inputs.append(InputSpec(InputKind.USER_INPUT, argument, None))
         for node in nodes:
@@ -115,7 +115,7 @@ class _Lifted:
             (InputKind.BUFFER, "b", module.named_buffers()),
         ):
             for name, tensor in named:
-                node = self.graph.placeholder(f"{prefix}_{name.replace('.', '_')}")
+                node = self._placeholder(f"{prefix}_{name}")
                 persistent = name in kept if kind is InputKind.BUFFER else None
                 argument = TensorArgument(node.name)
                 self.inputs.append(InputSpec(kind, argument, name, persistent))
@@ -123,6 +123,12 @@ class _Lifted:
                 (self.state if name in kept else self.constants)[name] = tensor
                 placed[name] = node
         return placed
+
+    def _placeholder(self, name: str) -> fx.Node:
+        node = self.graph.placeholder(name)
+        # A parameter of the function that the graph becomes: modules may be called "block1-0".
+        node.target = node.name
+        return node
 
     def _copy(self, node: fx.Node, made: dict[fx.Node, fx.Node]) -> fx.Node:
         packet = getattr(node.target, "overloadpacket", node.target)

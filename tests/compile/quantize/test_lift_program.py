@@ -66,3 +66,15 @@ def test_what_holds_modules_is_traced() -> None:
     program = lift_program(network, module, (torch.zeros(1, 3, 8, 8),))
     operations = [node.target for node in program.graph.nodes if node.op == "call_function"]
     assert operations == [torch.ops.aten.relu.default, torch.ops.aten.sigmoid.default]
+
+
+def test_modules_whose_names_are_none_of_python() -> None:
+    net = nn.Sequential()
+    for name in ("a-0", "a_0", "0"):
+        net.add_module(name, nn.Conv2d(3, 3, 1))
+    inputs = (torch.rand(1, 3, 8, 8),)
+    module = torch.export.export(net.eval(), inputs).module()
+    assert isinstance(module, GraphModule)
+    program = lift_program(network_named("mqnet"), module, inputs)
+    assert torch.equal(program.module()(*inputs), net(*inputs))
+    assert sorted(program.state_dict) == sorted(net.state_dict())
