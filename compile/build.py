@@ -86,8 +86,8 @@ class Options:
     before those that it ships."""
 
     standalone: bool = False
-    """Also write the standalone form: a C library and a program, without TVM and Python. For a
-    processor of Android it is always written."""
+    """Also write the standalone form: a C library and a program, without TVM and Python. For
+    Android it is always written, unless --on-processor splits the network."""
 
     no_cache: bool = False
     """Make everything anew: take nothing from the build cache and put nothing into it."""
@@ -201,11 +201,11 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
 
 def _is_standalone(options: Options, target: str) -> bool:
     """Whether it was asked for, or is for Android, where no TVM is that could run the other form;
-    for GPUs there it does not exist."""
+    it is for one device."""
     from targets.load_target import load_target
 
-    spec = load_target(target)
-    return options.standalone or (spec.linker == "android-arm64" and spec.gpu is None)
+    is_android = load_target(target).linker == "android-arm64"
+    return options.standalone or (is_android and options.on_processor is None)
 
 
 def _parameters(options: Options) -> dict[str, str]:

@@ -54,18 +54,13 @@ def check_standalone(request: BuildRequest, spec: TargetSpec) -> None:
     """Raise where there is no standalone form of what is asked for.
 
     Raises:
-        MqnetError: a GPU of Android runs the kernels, or two devices do.
+        MqnetError: two devices run the kernels.
     """
     if not request.standalone or spec.gpu is None:
         return
     if request.on_processor is not None:
         raise MqnetError(
             "the standalone form is for one device: leave --on-processor or --standalone out"
-        )
-    if spec.linker == "android-arm64":
-        raise MqnetError(
-            f"target {spec.name} is a GPU of Android, for which there is no standalone form: leave "
-            "--standalone out, or name its processor"
         )
 
 

@@ -130,14 +130,8 @@ def test_weights_in_images(
     assert run_program(images, "check").returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--target", "android-mali"), "is a GPU of Android"),
-        (("--target", "linux-mali", "--on-processor", "head"), "is for one device"),
-    ],
-)
-def test_what_there_is_none_for(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
-    outcome = in_fork("compile/build", *options, "--standalone", "--out", tmp_path / "out")
-    check_sentence(outcome, words)
+def test_there_is_none_for_two_devices(tmp_path: Path) -> None:
+    options = "--target", "linux-mali", "--on-processor", "head", "--standalone"
+    outcome = in_fork("compile/build", *options, "--out", tmp_path / "out")
+    check_sentence(outcome, "is for one device")
     assert not (tmp_path / "out").exists()

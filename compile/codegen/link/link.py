@@ -25,6 +25,8 @@ _COMMON_FLAGS = ("-z relro", "-z now", "-z noexecstack", "--strip-debug", "--has
 # Android 15 may run with pages of 16 KiB. Its loader resolves $ORIGIN, so that the runtime is
 # found beside the library.
 _ANDROID_FLAGS = ("-z max-page-size=16384", "-rpath $ORIGIN", "--no-undefined", "--no-as-needed")
+_LIBRARY, _PROGRAM = "-shared", "-pie"
+_ANDROID_LOADER = "-dynamic-linker /system/bin/linker64"
 # Made by the linker itself where code asks for them.
 _LINKER_SYMBOLS = frozenset({"_GLOBAL_OFFSET_TABLE_", "_DYNAMIC"})
 _INSTALL_LLD = "install lld (apt-get install lld) or PyPI's ziglang (pip install ziglang)"
@@ -118,10 +120,29 @@ def link_library(
             raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
         with atomic_path(output) as unfinished:
             # Libraries after the objects: some drivers drop those that nothing asked for yet.
-            command = _shared_library_command(spec, linker, unfinished, flags)
+            command = _command(spec, linker, _LIBRARY, unfinished, flags)
             _run_linker([*command, *map(str, objects), *libraries], output)
     needed = read_needed(output)
     return LinkReport(spec.linker, linker.name(), linker.version(), needed)
+
+
+def link_android_program(spec: TargetSpec, objects: Sequence[Path], output: Path) -> None:
+    """Links objects, one of which defines `_start`, into a program of Android's that loads its C
+    library; by lld, with which no NDK is needed.
+
+    Raises:
+        TargetError: There is no lld, or a symbol is unknown.
+    """
+    linker = find_lld(None)
+    if linker is None:
+        raise TargetError(f"no linker for a program of target '{spec.name}': {_INSTALL_LLD}")
+    symbols = [read_symbols(path) for path in objects]
+    with scratch_folder("mqnet-link-") as work, atomic_path(output) as unfinished:
+        libraries = _libraries(spec, linker, symbols, work, without_tvm=True)
+        flags = (*_COMMON_FLAGS, *_ANDROID_FLAGS, _ANDROID_LOADER)
+        command = _command(spec, linker, _PROGRAM, unfinished, flags)
+        _run_linker([*command, *map(str, objects), *libraries], output)
+        unfinished.chmod(0o755)
 
 
 def choose_linker(spec: TargetSpec, options: LinkOptions) -> Linker:
@@ -183,17 +204,17 @@ def _libraries(
             continue
         stub = folder / soname
         flags = [f"-soname {soname}", *(f"--defsym={symbol}=0" for symbol in symbols)]
-        command = [*_shared_library_command(spec, linker, stub, flags), str(empty)]
+        command = [*_command(spec, linker, _LIBRARY, stub, flags), str(empty)]
         _run_linker(command + (["-nostdlib"] if linker.is_driver else []), stub)
         arguments.append(str(stub))
     return arguments
 
 
-def _shared_library_command(
-    spec: TargetSpec, linker: Linker, output: Path, flags: Iterable[str]
+def _command(
+    spec: TargetSpec, linker: Linker, kind: str, output: Path, flags: Iterable[str]
 ) -> list[str]:
     """The beginning of a command; `-z now` is two arguments of lld and one of a C compiler."""
-    command = [*linker.command, "-shared", "-o", str(output)]
+    command = [*linker.command, kind, "-o", str(output)]
     if linker.is_driver:
         return command + [f"-Wl,{flag.replace(' ', ',')}" for flag in flags]
     return [*command, "-m", _LLD_EMULATION[spec.machine]] + " ".join(flags).split(" ")

@@ -12,7 +12,7 @@ import tvm
 from tvm import tirx
 
 from compile.codegen.link.elf import read_symbols
-from compile.codegen.link.link import LinkOptions, link_library
+from compile.codegen.link.link import LinkOptions, link_android_program, link_library
 from compile.codegen.standalone.check_vector import CheckVector
 from compile.codegen.standalone.gpu_frame import gpu_frame
 from compile.codegen.standalone.gpu_launches import read_launches
@@ -32,9 +32,10 @@ RUNTIME = Path(__file__).parents[3] / "device" / "runtime" / "native"
 
 _OPTIMIZE = ("-O2", "-fPIC", "-fvisibility=hidden", "-fno-sanitize=all", "-fno-stack-protector")
 
-
 # No threads, workspaces and features of a processor there.
 _GPU_WARNINGS = "-Wno-unused-function"
+
+_BIONIC_START = "bionic_start.c"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def build_standalone(
         GraphError: the plan holds more than kernel calls.
     """
     if spec.gpu is not None:
-        return _build_on_gpu(network, spec, folder)
+        return _build_on_gpu(network, spec, folder, options)
     name, arch = network.description.name, architecture(spec.machine)
     plan = read_plan(network.planned)
     called = {call.kernel for call in plan.calls}
@@ -126,7 +127,9 @@ def build_standalone(
     return standalone_files(name)
 
 
-def _build_on_gpu(network: StandaloneNetwork, spec: TargetSpec, folder: Path) -> tuple[str, ...]:
+def _build_on_gpu(
+    network: StandaloneNetwork, spec: TargetSpec, folder: Path, options: LinkOptions
+) -> tuple[str, ...]:
     """The same, of kernels that OpenCL compiles where they run."""
     name, arch = network.description.name, architecture(spec.machine)
     plan = read_plan(network.planned)
@@ -147,18 +150,30 @@ def _build_on_gpu(network: StandaloneNetwork, spec: TargetSpec, folder: Path) ->
             work, network.description, plan, (), 0, prefix, network.vector, frame
         )
         shared = ["weights.S", "kernels.S"]
-        # The C library that loads OpenCL's is the system's own.
+        of_library, of_program = [*shared, f"{name}.c"], [*shared, f"{name}-run.c", *vector_sources]
+        is_android = spec.linker == "android-arm64"
+        if is_android:
+            shutil.copy(RUNTIME / "program" / _BIONIC_START, work)
+            of_program.append(_BIONIC_START)
+        # The C library that loads OpenCL's is the system's own. Of what is used here, bionic's and
+        # musl's structures and names are the same.
+        target = musl(arch) if is_android else glibc(arch)
         objects = {
-            source: _compile(glibc(arch), source, work, _GPU_WARNINGS).name
-            for source in (*shared, f"{name}.c", f"{name}-run.c", *vector_sources)
+            source: _compile(target, source, work, _GPU_WARNINGS).name
+            for source in dict.fromkeys((*of_library, *of_program))
         }
-        of_library = [objects[one] for one in (*shared, f"{name}.c")]
-        of_program = [objects[one] for one in (*shared, f"{name}-run.c", *vector_sources)]
+        of_library = [objects[one] for one in of_library]
+        of_program = [objects[one] for one in of_program]
         header, archive, library, program = standalone_files(name)
         run_zig(["ar", "rcsD", archive, *of_library], work)
-        flags = ["-shared", f"-Wl,-soname,{library}"]
-        _link(flags, glibc(arch), [*of_library, "-ldl"], library, work)
-        _link([], glibc(arch), [*of_program, "-ldl"], program, work)
+        if is_android:
+            options = replace(options, without_tvm=True)
+            link_library(spec, [work / one for one in of_library], work / library, options)
+            link_android_program(spec, [work / one for one in of_program], work / program)
+        else:
+            flags = ["-shared", f"-Wl,-soname,{library}"]
+            _link(flags, target, [*of_library, "-ldl"], library, work)
+            _link([], target, [*of_program, "-ldl"], program, work)
         for made in standalone_files(name):
             shutil.move(work / made, folder / made)
     return standalone_files(name)

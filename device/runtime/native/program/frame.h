@@ -12,8 +12,8 @@ struct frame {
 };
 
 static void *take_memory(size_t bytes) {
-    void *found = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT);
-    if (found == NULL) {
+    void *found;
+    if (posix_memalign(&found, ALIGNMENT, bytes + 1) != 0) { /* aligned_alloc is not in Android 7 */
         refuse("this machine has no %zu bytes of memory left", bytes);
     }
     return found;

@@ -79,7 +79,7 @@ static float decode(enum decoding decoding, float value) {
 
 static void write_pfm(const char *path, const struct tensor_facts *output,
                       const frame_buffer *buffer, enum decoding decoding) {
-    signal(SIGXFSZ, SIG_IGN); /* A limit of a file's size is an error of the write, like a full disk. */
+    signal(SIGXFSZ, SIG_IGN); /* A file's size limit is an error of the write, as a full disk is. */
     FILE *file = fopen(path, "wb");
     struct stat kind;
     if (file == NULL || fstat(fileno(file), &kind) != 0) {
