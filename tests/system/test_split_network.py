@@ -53,7 +53,7 @@ def test_it_computes_what_one_device_does(split: Session, artefact: ArtefactFact
 
 def test_each_part_has_its_library_and_kernels(split: Session) -> None:
     manifest, library = split.artefact.manifest, split.artefact.library
-    assert set(manifest.files) == {"mqnet.so", "head.so"}
+    assert set(manifest.files) == {"mqnet.so", "head.so", "vector.bin"}
     assert manifest.split == SplitFacts("head", (0, "input"))
     assert [part.name for part in manifest.parts] == ["backbone", "head", "main"]
     backbone, head, whole = manifest.parts
