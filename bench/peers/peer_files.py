@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+from compile.networks.mqnet.weights_folder import BUNDLED
 from compile.support.atomic import write_atomically
 from compile.support.checksum import sha256_of
 from compile.support.errors import MqnetError
@@ -88,7 +89,4 @@ def write_checksums() -> None:
 
 def _weights_sha256() -> str:
     """Checksum of the weights that the files have to be of."""
-    # It imports torch, and an engine's process must not before it is pinned to its cores.
-    from compile.networks.mqnet.checkpoints import bundled_weights
-
-    return sha256_of(bundled_weights("ca"))
+    return sha256_of(BUNDLED / "ca.safetensors")

@@ -30,7 +30,7 @@ from compile import build, check, demo, infer, train, tune
 from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
-from compile.networks.mqnet.checkpoints import BUNDLED
+from compile.networks.mqnet.weights_folder import BUNDLED
 from device import (
     build_opencl,
     build_server,

@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from compile.networks.mqnet.network import MQNet, check_attention
+from compile.networks.mqnet.weights_folder import BUNDLED
 from compile.support.errors import CheckpointError
 
 ARCHITECTURE = "mqnet"
-BUNDLED = Path(__file__).parent / "weights"
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from bench.peers import peer_files
 from bench.peers.peer_files import SIZES, peer_file, write_checksums
-from compile.networks.mqnet import checkpoints
 from compile.support.errors import MqnetError
 
 
@@ -67,9 +66,8 @@ def test_no_checksums(copies: Path, text: str | None):
 
 
 def test_of_other_weights(copies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    other = tmp_path / "other.safetensors"
-    other.write_bytes(b"others")
-    monkeypatch.setattr(checkpoints, "bundled_weights", lambda attention: other)
+    (tmp_path / "ca.safetensors").write_bytes(b"others")
+    monkeypatch.setattr(peer_files, "BUNDLED", tmp_path)
     with pytest.raises(MqnetError, match="of other weights than the bundled ones"):
         peer_file("onnx-mixed.onnx")
     write_checksums()

@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.checkpoints import (
-    BUNDLED,
     bundled_weights,
     inference_state,
     load_checkpoint,
@@ -18,6 +17,7 @@ from compile.networks.mqnet.checkpoints import (
     save_checkpoint,
 )
 from compile.networks.mqnet.network import MQNet
+from compile.networks.mqnet.weights_folder import BUNDLED
 from compile.support.errors import CheckpointError, MqnetError
 
 # H on the image of `ramps` when the bundled weights were trained: red of every 21st row and 31st
