@@ -19,7 +19,7 @@ from compile.codegen.standalone.gpu_launches import read_launches
 from compile.codegen.standalone.machine import architecture
 from compile.codegen.standalone.object_symbols import own_prefix, rename_symbols
 from compile.codegen.standalone.processor_features import processor_features
-from compile.codegen.standalone.read_plan import read_plan
+from compile.codegen.standalone.read_plan import FramePlan, read_plan
 from compile.codegen.standalone.workspace_bytes import workspace_bytes
 from compile.codegen.standalone.write_sources import HOOKS, Description, write_blob, write_sources
 from compile.codegen.standalone.zig import DIALECT, glibc, musl, run_zig
@@ -82,17 +82,12 @@ def build_standalone(
         return _build_on_gpu(network, spec, folder, options)
     name, arch = network.description.name, architecture(spec.machine)
     plan = read_plan(network.planned)
-    called = {call.kernel for call in plan.calls}
-    kernels = {
-        var.name_hint: function
-        for var, function in network.planned.functions_items()
-        if isinstance(function, tirx.PrimFunc) and var.name_hint in called
-    }
-    contents = [network.objects[kernel] for kernel in sorted(called)]
+    kernels = _called_kernels(network.planned, plan)
+    contents = [network.objects[kernel] for kernel in sorted(kernels)]
     prefix = own_prefix([*contents, plan.weights])
     with scratch_folder("mqnet-standalone-") as work:
         objects = []
-        for kernel, content in zip(sorted(called), contents, strict=True):
+        for kernel, content in zip(sorted(kernels), contents, strict=True):
             objects.append(work / f"{kernel}.o")
             objects[-1].write_bytes(content)
             _check_calls(objects[-1])
@@ -133,12 +128,7 @@ def _build_on_gpu(
     """The same, of kernels that OpenCL compiles where they run."""
     name, arch = network.description.name, architecture(spec.machine)
     plan = read_plan(network.planned)
-    called = {call.kernel for call in plan.calls}
-    kernels = {
-        var.name_hint: function
-        for var, function in network.planned.functions_items()
-        if isinstance(function, tirx.PrimFunc) and var.name_hint in called
-    }
+    kernels = _called_kernels(network.planned, plan)
     code = read_launches(kernels, spec)
     source = code.source.encode() + b"\0"
     prefix = own_prefix([source, plan.weights])
@@ -177,6 +167,15 @@ def _build_on_gpu(
         for made in standalone_files(name):
             shutil.move(work / made, folder / made)
     return standalone_files(name)
+
+
+def _called_kernels(planned: tvm.IRModule, plan: FramePlan) -> dict[str, tirx.PrimFunc]:
+    called = {call.kernel for call in plan.calls}
+    return {
+        var.name_hint: function
+        for var, function in planned.functions_items()
+        if isinstance(function, tirx.PrimFunc) and var.name_hint in called
+    }
 
 
 def _check_calls(path: Path) -> None:
