@@ -104,13 +104,11 @@ class NetworkPlan:
     """All that is known of a network before its code is emitted.
 
     Attributes:
-        partitioned: the network before anything of it was made for a device.
         interface: its input, its output, and what its parts pass on.
         parts: in the order of computation; a single one where one device computes all.
         not_lowered: operations between int8 tensors that no integer kernel computes.
     """
 
-    partitioned: tvm.IRModule
     interface: Interface
     parts: tuple[PlannedPart, ...]
     not_lowered: tuple[FloatOperation, ...]
@@ -159,9 +157,8 @@ def build_network(
         if request.standalone:
             with progress.phase("standalone form"):
                 objects = executables[LIBRARY].objects
-                compiled = CompiledNetwork(
-                    plan.partitioned, plan.interface, plan.parts[0].module, objects
-                )
+                part = plan.parts[0]
+                compiled = CompiledNetwork(part.unscheduled, plan.interface, part.module, objects)
                 names += write_standalone(request, spec, options, compiled, work, cache)
         files = describe_files(work, names)
         write_manifest(work, describe_build(request, program, spec, plan, report, files))
@@ -221,9 +218,7 @@ def plan_parts(
     if not functions.issuperset(part.name for part in placement):
         raise GraphError("the network has no boundary between precisions to be split at")
     parts = tuple(_plan(partitioned, part, report, observe) for part in placement)
-    return NetworkPlan(
-        partitioned, describe_interface(partitioned), parts, list_not_lowered(partitioned)
-    )
+    return NetworkPlan(describe_interface(partitioned), parts, list_not_lowered(partitioned))
 
 
 def _plan(

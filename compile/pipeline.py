@@ -186,16 +186,6 @@ def plan_part(
     return mod
 
 
-def plan_unscheduled(partitioned: tvm.IRModule, options: PipelineOptions) -> tvm.IRModule:
-    """Run the phases behind "partition" but for "schedule": the same calls in the same order, of
-    kernels that any machine can be made to compute."""
-    mod = partitioned
-    for name, passes in phases(options)[_FOR_ALL_DEVICES:]:
-        if name != "schedule":
-            mod = tvm.transform.Sequential(passes)(mod)
-    return mod
-
-
 def lower_network(
     program: ExportedProgram,
     options: PipelineOptions,

@@ -26,7 +26,8 @@ from compile.codegen.standalone.write_sources import Description, NamedTensor
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.network import Network
-from compile.pipeline import PipelineOptions, plan_unscheduled
+from compile.passes.plan_memory import plan_memory
+from compile.pipeline import PipelineOptions
 from compile.support.build_cache import BuildCache
 from compile.support.errors import MqnetError
 from compile.support.frame import Frame
@@ -38,13 +39,13 @@ class CompiledNetwork:
     """What a build has of a network when its library is linked.
 
     Attributes:
-        partitioned: the network before it was lowered.
+        unscheduled: the network behind the phase "lower".
         interface: its inputs and outputs.
         planned: its kernels, scheduled and called in order.
         objects: their machine code, by name.
     """
 
-    partitioned: tvm.IRModule
+    unscheduled: tvm.IRModule
     interface: Interface
     planned: tvm.IRModule
     objects: Mapping[str, bytes]
@@ -100,7 +101,7 @@ def write_standalone(
     )
     frame = example_frame(network, *request.size)
     planned = read_plan(compiled.planned)
-    unscheduled = plan_unscheduled(compiled.partitioned, options)
+    unscheduled = plan_memory()(compiled.unscheduled)
     macs = describe_parts(compiled.planned)[-1].macs
     vector = compute_vector(planned, unscheduled, macs, frame, cache)
     return build_standalone(

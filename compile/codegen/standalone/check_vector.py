@@ -87,7 +87,7 @@ def compute_vector(
 
     Args:
         planned: the frame that is to be checked.
-        unscheduled: the same network, from :func:`compile.pipeline.plan_unscheduled`.
+        unscheduled: the same network, planned without having been scheduled.
         macs: multiply-accumulates of the frame.
         inputs: of the network's shapes and dtypes.
         cache: of kernels that were compiled before.
