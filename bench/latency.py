@@ -32,6 +32,11 @@ class Options:
     target: str = "host"
     """Machine that our builds are made for: this one, or the device."""
 
+    instruction_set: str | None = None
+    """Of --target host: an instruction set of this machine's, such as avx2 where it has more
+    (docs/targets.md lists all); the widest it has unless given. The other engines choose theirs
+    by themselves."""
+
     network: str = "mqnet"
     """What our builds are made of, by name or FILE.py:FUNCTION, as of compile/build.py. Of another
     network than MQNet there are no files for litert, onnxruntime and openvino."""
@@ -90,12 +95,14 @@ def _measure(options: Options) -> None:
     from compile.support.outputs import check_output_files
     from compile.support.progress import Progress
     from device.client.address import device_address
+    from targets.load_target import target_name, with_instruction_set
 
     device = device_address(options.tracker, options.key)
-    out = options.out or new_run_file(_FOLDER, options.key or options.target, datetime.now())
+    target = with_instruction_set(options.target, options.instruction_set)
+    out = options.out or new_run_file(_FOLDER, options.key or target_name(target), datetime.now())
     check_output_files([out], options.artefact)
     request = LatencyRequest(
-        target=options.target,
+        target=target,
         network=options.network,
         artefacts=options.artefact,
         sizes=options.size,

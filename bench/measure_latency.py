@@ -40,7 +40,7 @@ from compile.support.frame import Frame
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
 from device.runtime.run_artefact import check_threads
-from targets.load_target import load_target
+from targets.load_target import HOST_NAME, load_target
 
 ALL = "all"
 """Every engine that the target has a use for, or every scheme that an engine has."""
@@ -192,7 +192,9 @@ def make_jobs(
             for name, scheme in networks
             if ENGINES[name].is_ours
         ]
-    labels = _labels([artefact for _, artefact in ours]) if artefacts else [""] * len(ours)
+    builds_of_ours = [artefact for _, artefact in ours]
+    chosen = [_chosen_instruction_set(artefact) for artefact in builds_of_ours]
+    labels = _labels(builds_of_ours, chosen) if artefacts else chosen
     jobs = [
         Job(
             name,
@@ -215,16 +217,25 @@ def make_jobs(
     ]
 
 
-def _labels(artefacts: Sequence[Artefact]) -> list[str]:
-    """For each of ``artefacts``, all of one size, what tells it from others of its scheme; "" where
-    there is none."""
+def _chosen_instruction_set(artefact: Artefact) -> str:
+    """Name the instruction set of a build for the host, where it is not the one that this machine
+    is found to have; "" for others."""
+    target = artefact.manifest.target
+    if not target.variant or target.variant == load_target(HOST_NAME).variant:
+        return ""
+    return target.variant
+
+
+def _labels(artefacts: Sequence[Artefact], instruction_sets: Sequence[str]) -> list[str]:
+    """For each of ``artefacts``, all of one size, what tells it from others of its scheme; its
+    instruction set where there is none."""
     schemes = Counter(artefact.manifest.scheme for artefact in artefacts)
     names = Counter(artefact.library.parent.name for artefact in artefacts)
     labels = []
-    for artefact in artefacts:
+    for artefact, instruction_set in zip(artefacts, instruction_sets, strict=True):
         folder = artefact.library.parent
         label = folder.name if names[folder.name] == 1 else str(folder)
-        labels.append(label if schemes[artefact.manifest.scheme] > 1 else "")
+        labels.append(label if schemes[artefact.manifest.scheme] > 1 else instruction_set)
     return labels
 
 

@@ -35,6 +35,10 @@ class Options:
     """Machine to build for, by name or by the path of a target file of your own, such as
     ./mine.toml; `help` lists them all."""
 
+    instruction_set: str | None = None
+    """Of --target host: an instruction set of this machine's, such as avx2 where it has more
+    (docs/targets.md lists all); the widest it has unless given."""
+
     scheme: SchemeName | None = None
     """Precision: mixed unless given, the paper's int8 backbone with a float head; or one
     throughout. A file that is quantized already has its own."""
@@ -124,13 +128,15 @@ def _build(options: Options) -> None:
     from compile.support.build_cache import NO_CACHE, user_cache
     from compile.support.outputs import check_output_folder
     from compile.support.progress import Progress
+    from targets.load_target import with_instruction_set
 
     if options.clear_cache:
         entries, size = user_cache(os.environ).clear()
         stderr.print(f"deleted {entries} entries, {size / 1e6:.0f} MB", highlight=False)
         return
-    if (target := options.target) is None:
+    if options.target is None:
         raise MqnetError("which machine to build for is missing: give --target, such as host")
+    target = with_instruction_set(options.target, options.instruction_set)
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
     if options.out is not None:

@@ -32,6 +32,10 @@ class Options:
     """Machine to tune for, by name or by the path of a target file of your own; `python
     compile/build.py --target help` lists them all."""
 
+    instruction_set: str | None = None
+    """Of --target host: an instruction set of this machine's, such as avx2 where it has more
+    (docs/targets.md lists all); the widest it has unless given."""
+
     scheme: SchemeName | None = None
     """Precision, as of compile/build.py."""
 
@@ -108,6 +112,7 @@ def _tune(options: Options) -> None:
     from msgspec import to_builtins
 
     from compile.support.errors import MqnetError
+    from targets.load_target import with_instruction_set
 
     result: object
     if options.status:
@@ -116,10 +121,12 @@ def _tune(options: Options) -> None:
         result = _compare(*options.compare)
     elif options.target is None:
         raise MqnetError("--target is missing: name a machine, such as --target host")
-    elif options.compact is not None:
-        result = _compact(options, options.target, options.compact)
     else:
-        result = _run(options, options.target)
+        target = with_instruction_set(options.target, options.instruction_set)
+        if options.compact is not None:
+            result = _compact(options, target, options.compact)
+        else:
+            result = _run(options, target)
     if options.json:
         # Names of kernels are strings of TVM's.
         print(json.dumps(to_builtins(result, enc_hook=str), indent=1))

@@ -14,6 +14,7 @@ from targets.spec import (
     CoreCluster,
     GpuFile,
     HostFile,
+    HostVariant,
     Processor,
     ProcessorFile,
     TargetSpec,
@@ -23,6 +24,8 @@ from targets.timing_model import timing_model
 
 TARGET_FOLDER = Path(__file__).parent
 HOST_NAME = "host"
+#: Between the host's name and that of an instruction set, as in "host:avx2".
+_INSTRUCTION_SET_MARK = ":"
 
 
 def list_targets() -> tuple[str, ...]:
@@ -33,13 +36,16 @@ def list_targets() -> tuple[str, ...]:
 
 def load_target(name: str) -> TargetSpec:
     """Loads a target by its name, or from a file of the user's by its path, which ends in
-    .toml.
+    .toml; the host also with one of its instruction sets, as :func:`with_instruction_set` has it.
 
     Raises:
         TargetError: An unknown name (the nearest ones are named), no such file, a mistake in it, or
-            a host that no variant of `host.toml` fits.
+            a host that no variant of `host.toml` fits, or not the one that is asked for.
     """
     known = list_targets()
+    if name.startswith(HOST_NAME + _INSTRUCTION_SET_MARK):
+        file, instruction_set = name.split(_INSTRUCTION_SET_MARK, 1)
+        return read_host_file(TARGET_FOLDER / f"{file}.toml", read_host_machine(), instruction_set)
     if is_path(name):
         path = Path(name)
         if path.stem in known and path.resolve().parent != TARGET_FOLDER.resolve():
@@ -61,8 +67,26 @@ def is_path(name: str) -> bool:
 
 
 def target_name(name: str) -> str:
-    """Name of a target that is given by its name or by a path."""
-    return Path(name).stem if is_path(name) else name
+    """Name of a target that is given by its name or by a path, fit for a file's name."""
+    return Path(name).stem if is_path(name) else name.replace(_INSTRUCTION_SET_MARK, "-")
+
+
+def with_instruction_set(target: str, instruction_set: str | None) -> str:
+    """Names ``target`` with an instruction set of the host's, where one is given.
+
+    Raises:
+        TargetError: The target is not the host, or the host has no such instruction set.
+    """
+    if instruction_set is None:
+        return target
+    if target != HOST_NAME:
+        raise TargetError(
+            f"instruction set {instruction_set} cannot be chosen for target {target}, whose file "
+            f"names one: leave it out, or give --target {HOST_NAME}"
+        )
+    name = f"{target}{_INSTRUCTION_SET_MARK}{instruction_set}"
+    load_target(name)
+    return name
 
 
 def read_target_file(path: Path) -> TargetSpec:
@@ -79,22 +103,23 @@ def read_target_file(path: Path) -> TargetSpec:
     return _processor_target(convert_table(table, ProcessorFile, path.name), path)
 
 
-def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
-    """The host's target: the first variant of the file that `machine` can run.
+def read_host_file(
+    path: Path, machine: HostMachine, instruction_set: str | None = None
+) -> TargetSpec:
+    """The host's target: the first variant of the file that `machine` can run, or the one that is
+    named `instruction_set`, for any machine that has it.
 
     Raises:
-        TargetError: A mistake in the file, or no variant fits the machine.
+        TargetError: A mistake in the file, no variant fits the machine, or there is none of that
+            name, or the machine cannot run it.
     """
     file = convert_table(_read_toml(path), HostFile, path.name)
-    for variant in file.variant:
-        if machine.has(variant.arch, variant.requires, variant.cpu_family):
-            break
+    if instruction_set is None:
+        variant = _first_variant(file, machine, path)
+        cpu = llvm_host_cpu(machine, variant.triple, fallback=variant.cpu)
     else:
-        raise TargetError(
-            f"no variant in {path.name} fits this machine ({machine.arch}); "
-            "x86-64 needs at least SSE 4.2, arm64 needs NEON"
-        )
-    cpu = llvm_host_cpu(machine, variant.triple, fallback=variant.cpu)
+        variant = _variant_named(instruction_set, file, machine)
+        cpu = variant.cpu
     found = {
         "cpu": cpu,
         "l1d_bytes": machine.l1d_bytes or variant.l1d_bytes,
@@ -116,6 +141,36 @@ def read_host_file(path: Path, machine: HostMachine) -> TargetSpec:
         peak_fp32_macs=variant.peak_fp32_macs,
         variant=variant.name,
     )
+
+
+def _first_variant(file: HostFile, machine: HostMachine, path: Path) -> HostVariant:
+    for variant in file.variant:
+        if machine.has(variant.arch, variant.requires, variant.cpu_family):
+            return variant
+    raise TargetError(
+        f"no variant in {path.name} fits this machine ({machine.arch}); "
+        "x86-64 needs at least SSE 4.2, arm64 needs NEON"
+    )
+
+
+def _variant_named(name: str, file: HostFile, machine: HostMachine) -> HostVariant:
+    known = {variant.name: variant for variant in file.variant}
+    here = [one.name for one in file.variant if machine.has(one.arch, one.requires)]
+    remedy = f"this machine has {', '.join(here) or 'none that is known'}"
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=2)
+        hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+        raise TargetError(f"unknown instruction set {name!r}; {hint}{remedy}")
+    variant = known[name]
+    if variant.arch != machine.arch:
+        raise TargetError(
+            f"instruction set {name} is of {variant.arch}, not of {machine.arch}; {remedy}"
+        )
+    if lacking := sorted(set(variant.requires) - machine.flags):
+        raise TargetError(
+            f"instruction set {name} needs {', '.join(lacking)}, which this machine lacks; {remedy}"
+        )
+    return variant
 
 
 def _processor_target(file: ProcessorFile, path: Path) -> TargetSpec:

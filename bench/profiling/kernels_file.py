@@ -18,7 +18,7 @@ class BuiltNetwork(msgspec.Struct, frozen=True):
     """The build whose kernels were timed.
 
     Attributes:
-        scheme, target: by name.
+        scheme, target: by name, of the host's target with the instruction set.
         size: height x width in pixels.
         sha256: of its library.
     """

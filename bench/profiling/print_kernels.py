@@ -23,6 +23,7 @@ def print_kernels(kernels: KernelsFile, rows: int) -> None:
 def _print_table(kernels: KernelsFile, rows: int) -> None:
     peak = kernels.machine.peak_macs_per_second["int8"]
     summary = f"{kernels.seconds * 1e3:.1f} ms in {len(kernels.calls)} kernel calls, one thread"
+    summary += f", target {kernels.network.target}"
     table = Table(
         title=f"{summary}: {kernels.environment['cpu']}, {kernels.environment['engine']}",
         caption="peak: of int8 arithmetic, also for kernels that compute in float",

@@ -61,7 +61,7 @@ def time_kernels(
         BuiltNetwork(
             manifest.scheme,
             size_text(artefact.size),
-            target.name,
+            f"{target.name} ({target.variant})" if target.variant else target.name,
             manifest.files[artefact.library.name].sha256,
         ),
         tuple(calls),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -50,6 +51,25 @@ def test_builds_of_one_kind_are_told_apart(tmp_path: Path, artefact: ArtefactFac
     assert labels(one) == [""]
     assert labels(one, other) == ["one", "other"]
     assert labels(one, other, same) == [str(one), "other", str(same)]
+
+
+def test_a_build_for_a_chosen_instruction_set_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not what the machine has: else its time would be taken for the machine's."""
+    least = {"x86_64": "sse4", "aarch64": "neon"}[os.uname().machine]
+    builds = OwnBuilds(f"host:{least}", 1, tmp_path, Progress(Console(quiet=True)))
+    (job,) = make_jobs([("tvm", "fp32")], (), SIZE, 1, builds)
+    assert job.build == least and job.artefact.name.startswith(f"host-{least}-fp32")
+    built = open_artefact(job.artefact)
+    assert built.manifest.target.variant == least
+    (given,) = make_jobs([], [built], SIZE, 1, builds)
+    assert given.build == least
+    monkeypatch.setattr(
+        f"{make_jobs.__module__}.load_target", lambda _: load_target(f"host:{least}")
+    )
+    (same,) = make_jobs([], [built], SIZE, 1, builds)
+    assert same.build == ""
 
 
 def test_exact_builds_are_timed_only_where_they_are_named(tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def test_unknown_target(out: Path):
     assert contents(out) == {}
 
 
+@pytest.mark.parametrize("command", ["compile/build", "compile/tune", "bench/latency"])
+def test_instruction_set_that_cannot_be(here: Command, out: Path, command: str):
+    outcome = here(command, "--target", "host", "--instruction-set", "avx3")
+    check_sentence(outcome, "unknown instruction set 'avx3'", "this machine has")
+    outcome = here(command, "--target", "cortex-a76", "--instruction-set", "sdot")
+    check_sentence(outcome, "cannot be chosen for target cortex-a76", "--target host")
+    assert contents(out) == {}
+
+
 def test_unknown_target_with_no_near_name(here: Command, out: Path):
     outcome = here("compile/build", "--target", "zzzzzzzz", "--out", out / "new")
     check_sentence(outcome, *list_targets())
