@@ -137,7 +137,8 @@ def _run(options: Options, target: str) -> dict[str, Any]:
     from compile.build_request import parse_size, scheme_of
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import find_network
-    from compile.search.tune_network import TuneRequest, tune_network
+    from compile.search.tune_network import tune_network
+    from compile.search.tune_request import TuneRequest
     from device.emulated.arm64.make_root import default_root
 
     given = {"attention": options.attention, "head": options.head}

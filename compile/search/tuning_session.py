@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 from compile.kernels.common.core_model import CoreModel
 from compile.records.session_file import SESSION
@@ -24,15 +25,14 @@ from compile.search.cost_model import CostModel, kernel_features
 from compile.search.expected_results import ExpectedResults
 from compile.search.kernel_task import KernelTask
 from compile.search.last_round import last_round
-from compile.search.record_writer import RecordWriter
-from compile.search.runner import Measurement, Runner, has_drifted
+from compile.search.runner import Measurement, Runner
+from compile.search.steady_runner import SteadyRunner
 from compile.search.task_state import TaskState
 from compile.support.errors import TargetError
 
 _BATCH = 16
 # The session ends where no batch can be expected to save more than this part of a frame.
 _LEAST_GAIN = 0.01
-_SECONDS_TO_CALM = 2.0
 # Where fewer candidates fail, all of them may be bad ones: as the last ones of a space.
 _LEAST_TO_BLAME = 4
 
@@ -53,6 +53,16 @@ class SessionResources:
     last_runner: Callable[[], AbstractContextManager[Runner]] | None = None
 
 
+class Records(Protocol):
+    """What was measured, and what takes up what is."""
+
+    def known(self, task: KernelTask) -> dict[str, float]:
+        """Seconds of the configurations of ``task`` that were measured before."""
+
+    def add(self, task: KernelTask, choice: str, seconds: tuple[float, ...]) -> None:
+        """Record a candidate; it is kept when this returns."""
+
+
 #: Called with the session behind every batch, for a table.
 Observer = Callable[["TuningSession"], None]
 
@@ -67,7 +77,6 @@ class TuningSession:
         states: of the kernels.
         trials: candidates tried, failed ones too.
         most_trials: at which the session ends.
-        repeated: batches measured again because the reference kernel had drifted.
         messages: what went wrong and was dealt with, in sentences.
         dropped: by kernel, configurations that the last round has found to be no better: to be
             taken out of the log.
@@ -81,7 +90,7 @@ class TuningSession:
         tasks: Sequence[KernelTask],
         core: CoreModel,
         tools: SessionResources,
-        records: RecordWriter,
+        records: Records,
         model: CostModel,
         most_trials: int,
         failed: Mapping[str, Mapping[str, str]],
@@ -89,13 +98,14 @@ class TuningSession:
         write_failure: FailureWriter,
         observe: Observer = lambda session: None,
         confirmed: Mapping[str, str] | None = None,
+        seed: int = 0,
     ) -> None:
         self._tools, self._records, self._model = tools, records, model
         self._observe, self._write_failure = observe, write_failure
-        self._random = Random(0)
-        self._reference: float | None = None
-        self.most_trials, self.trials, self.repeated = most_trials, 0, 0
+        self._random = Random(seed)
+        self.most_trials, self.trials = most_trials, 0
         self.messages: list[str] = []
+        self._steady = SteadyRunner(tools.runner, self.messages.append)
         self.dropped: dict[str, list[str]] = {}
         self.stopped = ""
         self.started = time.monotonic()
@@ -146,6 +156,11 @@ class TuningSession:
         if self._tools.last_runner is not None:
             self._last_round(self._tools.last_runner)
         self._observe(self)
+
+    @property
+    def repeated(self) -> int:
+        """Batches measured again because the reference kernel had drifted."""
+        return self._steady.repeated
 
     @property
     def frame_seconds(self) -> float:
@@ -215,7 +230,8 @@ class TuningSession:
                 failures.append((state, configuration, build.error))
             else:
                 built.append((state, configuration, build.library))
-        measurements = self._measure(built)
+        jobs = [(state.task.arguments, library) for state, _, library in built]
+        measurements = self._steady.measure(jobs)
         timed = sorted(zip(built, measurements, strict=True), key=lambda pair: pair[1].rank)
         failures += [
             (*one[:2], measurement.error) for one, measurement in timed if measurement.error
@@ -252,33 +268,6 @@ class TuningSession:
             f"nothing was measured of {len(self.states)} kernels ({why}): mend that, and remove "
             f"the target's {SESSION}, which remembers what has failed"
         )
-
-    def _measure(self, built: list[tuple[TaskState, str, Path]]) -> list[Measurement]:
-        """Again, where the device was not the same before and behind."""
-        if not built:
-            return []
-        jobs = [(state.task.arguments, library) for state, _, library in built]
-        measurements = self._tools.runner.measure(jobs)
-        if self._drifted():
-            self.repeated += 1
-            time.sleep(_SECONDS_TO_CALM)
-            before = self._reference
-            assert before is not None
-            measurements = self._tools.runner.measure(jobs)
-            if self._drifted():
-                self._reference = self._tools.runner.reference()
-                change = self._reference / before - 1
-                self.messages.append(
-                    f"the device's speed has changed by {-change:+.0%}: times before and after "
-                    "differ by that"
-                )
-        return measurements
-
-    def _drifted(self) -> bool:
-        now = self._tools.runner.reference()
-        if self._reference is None:
-            self._reference = now
-        return has_drifted(now, self._reference)
 
     def _take(
         self, state: TaskState, configuration: str, library: Path, measurement: Measurement

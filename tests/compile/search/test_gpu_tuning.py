@@ -38,7 +38,8 @@ from compile.records.records import read_database
 from compile.records.session_file import SESSION
 from compile.search.gpu_facts import gpu_facts
 from compile.search.kernel_task import kernel_task
-from compile.search.tune_network import TuneRequest, tune_network
+from compile.search.tune_network import tune_network
+from compile.search.tune_request import TuneRequest
 from compile.support.errors import TargetError
 from device.runtime.gpu_name import POCL_WARNING
 from targets.describe_target import tvm_target

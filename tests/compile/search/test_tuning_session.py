@@ -12,7 +12,7 @@ import pytest
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.plain.pointwise import create_pointwise
-from compile.search import tuning_session
+from compile.search import steady_runner
 from compile.search.build_candidates import Build
 from compile.search.candidate import all_configurations, configuration_numbers
 from compile.search.cost_model import CostModel
@@ -120,7 +120,7 @@ class Records:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning_session, "_SECONDS_TO_CALM", 0.0)
+    monkeypatch.setattr(steady_runner, "_SECONDS_TO_CALM", 0.0)
 
 
 def session(
