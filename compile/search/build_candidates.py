@@ -120,6 +120,11 @@ def build_library(
 ) -> None:
     """Write the library of a kernel (its module as JSON), cut by ``configuration``, to ``path``."""
     schedule = scheduled(family, tvm.ir.load_json(module), core, configuration)
+    export_module(schedule.mod, path, spec, linker)
+
+
+def export_module(module: tvm.IRModule, path: Path, spec: TargetSpec, linker: ExportLinker) -> None:
+    """Write the library of a kernel whose loops are cut to ``path``."""
     with kernel_sources(spec) as pipeline:
-        library = tvm.compile(schedule.mod, target=tvm_target(spec, 1), tir_pipeline=pipeline)
+        library = tvm.compile(module, target=tvm_target(spec, 1), tir_pipeline=pipeline)
     library.export_library(str(path), fcompile=linker)

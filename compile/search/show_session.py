@@ -58,7 +58,7 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
 def session_line(session: TuningSession) -> str:
     """How far the session is, in a few words."""
     passed = time.monotonic() - session.started
-    text = f"{session.trials} of at most {session.most_trials} trials in {passed:.0f} s"
+    text = f"{session.trials} of at most {session.plan.trials} trials in {passed:.0f} s"
     if session.frame_seconds:
         text += (
             f": frame {session.default_seconds * 1e3:.2f} ms default, "
@@ -77,7 +77,7 @@ def session_table(session: TuningSession, title: str, rows: int) -> Table:
         f"{passed:.0f} s"
     )
     if not session.stopped and session.trials:
-        left = (session.most_trials - session.trials) * passed / session.trials
+        left = (session.plan.trials - session.trials) * passed / session.trials
         caption += f", at most {left:.0f} s to go"
     if session.stopped:
         caption += f"; ended: {_REASONS[session.stopped]}"

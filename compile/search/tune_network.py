@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,9 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.backends.backend_for import backend_for
-from compile.kernels.common.core_model import CoreModel
 from compile.records.log_folder import (
     check_is_log_of,
-    emulated_fingerprint,
-    fingerprint,
     locked_log,
-    open_log,
     records_name,
 )
 from compile.records.log_places import writable_log
@@ -36,15 +31,16 @@ from compile.search.earlier_logs import tell_earlier_logs
 from compile.search.kernel_task import KernelTask, NetworkKernels
 from compile.search.lower_kernels import tunable_kernels
 from compile.search.record_writer import RecordWriter
+from compile.search.session_log import open_session_log
 from compile.search.session_tools import SessionMachines, session_machines, session_tools
 from compile.search.show_session import shown_session
 from compile.search.tune_request import TuneRequest
-from compile.search.tuning_session import SessionResources, TuningSession
+from compile.search.tuning_session import SearchPlan, SessionResources, TuningSession
 from compile.support.build_cache import user_cache
 from compile.support.progress import Progress
 from compile.support.scratch_folder import scratch_folder
 from targets.check_llvm import check_llvm_knows
-from targets.describe_target import describe_instructions, tvm_target
+from targets.describe_target import tvm_target
 from targets.load_target import load_target
 from targets.spec import TargetSpec
 
@@ -85,24 +81,36 @@ def _tune_on(
         cache = user_cache(os.environ)
         kernels = tunable_kernels(request.build, spec, Progress(console), program, cache)
         with session_tools(machines, request, spec, core, scratch, console) as tools:
-            return _tune(request, spec, core, kernels, tools, folder, console)
+            plan = SearchPlan(request.trials)
+            return tune_kernels(request, spec, kernels, plan, tools, folder, console)
 
 
-def _tune(
+def tune_kernels(
     request: TuneRequest,
     spec: TargetSpec,
-    core: CoreModel,
     kernels: NetworkKernels,
+    plan: SearchPlan,
     tools: SessionResources,
     folder: Path,
     console: Console,
 ) -> dict[str, Any]:
-    runner = tools.runner
-    device = fingerprint(runner.device, version("apache-tvm"))
-    if request.emulated_root is not None:
-        device = emulated_fingerprint(device, spec)
-    instructions = describe_instructions(spec)
-    log = open_log(folder, records_name(spec), instructions, device, runner.reference)
+    """Run a session on ``kernels``; its summary, for ``--json``.
+
+    Args:
+        request: whose network the kernels are of.
+        spec: target.
+        kernels: of the network, or some of them.
+        plan: how far the session goes.
+        tools: open.
+        folder: of the log, which the caller has locked.
+        console: that shows how far it is.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+    """
+    runner, core = tools.runner, backend_for(spec, spec.threads).core
+    log = open_session_log(folder, request, spec, runner)
+    device = log.session.device
     settled = log.session.settled
     records = RecordWriter(log, core, tvm_target(spec))
     model = CostModel()
@@ -123,7 +131,7 @@ def _tune(
             tools,
             records,
             model,
-            request.trials,
+            plan,
             log.session.failed,
             log.session.dropped,
             write_failure,

@@ -31,8 +31,6 @@ from compile.search.task_state import TaskState
 from compile.support.errors import TargetError
 
 _BATCH = 16
-# The session ends where no batch can be expected to save more than this part of a frame.
-_LEAST_GAIN = 0.01
 # Where fewer candidates fail, all of them may be bad ones: as the last ones of a space.
 _LEAST_TO_BLAME = 4
 
@@ -51,6 +49,22 @@ class SessionResources:
     runner: Runner
     expected: ExpectedResults
     last_runner: Callable[[], AbstractContextManager[Runner]] | None = None
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How far a session goes.
+
+    Attributes:
+        trials: the most candidates.
+        least_gain: the session ends where no batch can be expected to save more than this part of
+            a frame; 0: it tries everything.
+        seed: of what is drawn at random.
+    """
+
+    trials: int
+    least_gain: float = 0.01
+    seed: int = 0
 
 
 class Records(Protocol):
@@ -76,7 +90,7 @@ class TuningSession:
     Attributes:
         states: of the kernels.
         trials: candidates tried, failed ones too.
-        most_trials: at which the session ends.
+        plan: how far it goes.
         messages: what went wrong and was dealt with, in sentences.
         dropped: by kernel, configurations that the last round has found to be no better: to be
             taken out of the log.
@@ -92,18 +106,17 @@ class TuningSession:
         tools: SessionResources,
         records: Records,
         model: CostModel,
-        most_trials: int,
+        plan: SearchPlan,
         failed: Mapping[str, Mapping[str, str]],
         dropped: Mapping[str, Sequence[str]],
         write_failure: FailureWriter,
         observe: Observer = lambda session: None,
         confirmed: Mapping[str, str] | None = None,
-        seed: int = 0,
     ) -> None:
         self._tools, self._records, self._model = tools, records, model
         self._observe, self._write_failure = observe, write_failure
-        self._random = Random(seed)
-        self.most_trials, self.trials = most_trials, 0
+        self._random = Random(plan.seed)
+        self.plan, self.trials = plan, 0
         self.messages: list[str] = []
         self._steady = SteadyRunner(tools.runner, self.messages.append)
         self.dropped: dict[str, list[str]] = {}
@@ -145,7 +158,7 @@ class TuningSession:
         unmeasured = [s for s in self.states if s.default not in s.seconds and not s.broken]
         # All of a frame has to be known before it can be said where most is to be gained.
         for begin in range(0, len(unmeasured), _BATCH):
-            count = min(_BATCH, self.most_trials - self.trials)
+            count = min(_BATCH, self.plan.trials - self.trials)
             some = unmeasured[begin : begin + count]
             if not some:
                 break
@@ -200,12 +213,12 @@ class TuningSession:
         state = max(self.states, key=lambda state: state.expected_gain, default=None)
         if state is None or not state.expected_gain:
             self.stopped = "space"
-        elif self.trials >= self.most_trials:
+        elif self.trials >= self.plan.trials:
             self.stopped = "trials"
-        elif sum(s.expected_gain for s in self.states) < _LEAST_GAIN * self.frame_seconds:
+        elif sum(s.expected_gain for s in self.states) < self.plan.least_gain * self.frame_seconds:
             self.stopped = "gain"
         else:
-            count = min(_BATCH, self.most_trials - self.trials)
+            count = min(_BATCH, self.plan.trials - self.trials)
             before = state.best_seconds
             batch = state.next_batch(count, self._model, self._random)
             self._try([(state, configuration) for configuration in batch])

@@ -24,6 +24,7 @@ from bench import (
     kernel_times,
     latency,
     networks,
+    regret,
     report,
 )
 from compile import build, check, demo, infer, train, tune
@@ -57,6 +58,7 @@ MAINS = {
     "bench/instructions": instructions.main,
     "bench/kernel_times": kernel_times.main,
     "bench/latency": latency.main,
+    "bench/regret": regret.main,
     "bench/report": report.main,
     "device/serve_board": serve_board.main,
     "device/make_mali_compiler": make_mali_compiler.main,

@@ -19,7 +19,7 @@ from compile.search.cost_model import CostModel
 from compile.search.kernel_task import KernelTask, TaskArguments, kernel_task
 from compile.search.runner import Measurement
 from compile.search.show_session import session_table
-from compile.search.tuning_session import SessionResources, TuningSession
+from compile.search.tuning_session import SearchPlan, SessionResources, TuningSession
 from compile.support.errors import TargetError
 
 UNIT = CpuCore(256, 32, 2)
@@ -134,7 +134,7 @@ def session(
     tools = SessionResources(device, device, device, last_runner)
     records, model = Records(device), CostModel()
     made = TuningSession(
-        *(tasks, UNIT, tools, records, model, trials, device.failures, {}, device.fail),
+        *(tasks, UNIT, tools, records, model, SearchPlan(trials), device.failures, {}, device.fail),
         confirmed=confirmed,
     )
     made.run()

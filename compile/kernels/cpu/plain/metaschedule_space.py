@@ -6,21 +6,17 @@ same schedule of the same kernel.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 
 import tvm
 from tvm import s_tir
 
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.tensor_intrinsics import tensor_intrinsics_of
 
 _DRAWS = 48
 _LEVELS = "SSRSRS"
 _MOST_UNROLLED = (0, 16, 64)
-_INTRINSICS = "tvm.s_tir.tensor_intrin"
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def _drawn(sch: s_tir.Schedule, core: CpuCore, number: int) -> s_tir.Schedule | 
     space = meta_schedule.space_generator.PostOrderApply(
         sch_rules=rules, postprocs=last, mutator_probs={}
     )
-    with _without_tensor_intrinsics():
+    with tensor_intrinsics_of():
         context = meta_schedule.TuneContext(
             mod=tvm.IRModule({"main": sch.mod["main"]}),
             target=tvm.target.Target({"kind": "llvm", "num-cores": core.threads}),
@@ -107,16 +103,3 @@ def _drawn(sch: s_tir.Schedule, core: CpuCore, number: int) -> s_tir.Schedule | 
     sketches = context.generate_design_space()
     sketch = sketches[number % len(sketches)]
     return sketch if all(one.apply(sketch) for one in last) else None
-
-
-@contextmanager
-def _without_tensor_intrinsics() -> Iterator[None]:
-    """Around what imports all of TVM's: CUDA's alone take a minute to parse, and none is used."""
-    if _INTRINSICS in sys.modules:
-        yield
-        return
-    sys.modules[_INTRINSICS] = ModuleType(_INTRINSICS)
-    try:
-        yield
-    finally:
-        del sys.modules[_INTRINSICS]

@@ -1,0 +1,1 @@
+"""Every way to cut a network's largest kernels, measured: what a search can be held against."""
