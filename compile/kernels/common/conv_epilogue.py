@@ -66,17 +66,29 @@ class ConvEpilogue:
                 operands.append(te.placeholder((4,), "int32", name="quant"))
         return operands
 
-    def apply(self, operands: list[te.Tensor]) -> Callable[[tirx.Expr, tirx.Expr], tirx.Expr]:
-        """A function (accumulator, channel) -> result over the given ``operands``."""
+    def start(self, operands: list[te.Tensor]) -> te.Tensor | None:
+        """What is added to the int32 accumulator of each channel, so that it may as well begin
+        there; None for an accumulator of floats."""
+        name = "bias" if self.kind is EpilogueKind.REQUANTIZE else "offset"
+        return next((operand for operand in operands if operand.op.name == name), None)
+
+    def apply(
+        self, operands: list[te.Tensor], is_started: bool = False
+    ) -> Callable[[tirx.Expr, tirx.Expr], tirx.Expr]:
+        """A function (accumulator, channel) -> result over the given ``operands``. An accumulator
+        that ``is_started`` has begun at :meth:`start`."""
         by_name = {operand.op.name: operand for operand in operands}
 
+        def added(acc: tirx.Expr, name: str, channel: tirx.Expr) -> tirx.Expr:
+            return acc if is_started else acc + by_name[name][channel]
+
         def requantized(acc: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
-            biased = acc + by_name["bias"][channel]
+            biased = added(acc, "bias", channel)
             return requantize(biased, by_name["multiplier"][channel], by_name["quant"])
 
         def floating(acc: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
             if "offset" in by_name:
-                acc = (acc + by_name["offset"][channel]).astype("float32")
+                acc = added(acc, "offset", channel).astype("float32")
             if "multiplier" in by_name:
                 acc = acc * by_name["multiplier"][channel]
             result = acc + by_name["bias"][channel]

@@ -40,6 +40,8 @@ class DotProduct:
         emit: the instruction, or those that take its place, as TIR.
         least_weight: the smallest weight for which the sums are exact.
         temporaries: registers that it needs beside accumulators, data and weights.
+        starts_at_bias: accumulators begin at the bias, not at zero: a register is copied as fast as
+            cleared, and no addition is left.
         has_smmla: the instruction set also multiplies matrices
             (:mod:`compile.kernels.cpu.instructions.arm_smmla`).
     """
@@ -54,6 +56,7 @@ class DotProduct:
     emit: Emitter
     least_weight: int = -128
     temporaries: int = 0
+    starts_at_bias: bool = False
     has_smmla: bool = False
 
     def find_lanes(self, channels: int) -> int | None:

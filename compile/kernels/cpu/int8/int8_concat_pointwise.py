@@ -19,7 +19,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import AccumulatorStart, create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
@@ -33,7 +33,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     take_annotations,
     vectorize_operand,
 )
-from compile.kernels.cpu.int8.int8_pointwise import accumulator
+from compile.kernels.cpu.int8.int8_pointwise import accumulator, accumulator_start
 from compile.kernels.cpu.int8.packed_weight import packed_shape
 from compile.kernels.cpu.plain.channel_scale import ChannelScale
 from compile.kernels.family import KernelFamily
@@ -64,7 +64,8 @@ def create_int8_concat_pointwise(
         for channels, name in ((low_channels, "low_weight"), (high_channels, "high_weight"))
     )
     operands = epilogue.operands(channels_out, "int32")
-    finish = epilogue.apply(operands)
+    low_start = accumulator_start(epilogue, operands, channels_out, dot, _LOW)
+    finish = epilogue.apply(operands, is_started=low_start is not None)
     low_data = low
     if has_channel_scale:
         scale = ChannelScale(low_channels)
@@ -72,17 +73,25 @@ def create_int8_concat_pointwise(
         low_data = te.compute(
             low_shape, lambda b, y, x, c: scale.apply(low[b, y, x, c], c), "gated"
         )
-    low_conv = accumulator(low_data, low_weight, dot, _LOW)
+    low_conv = accumulator(low_data, low_weight, dot, _LOW, low_start)
     low_sum = te.compute(low_conv.shape, lambda y, x, n: low_conv[y, x, n], name="low_sum")
-    conv = accumulator(high, high_weight, dot)
-    out = te.compute(
-        (1, height, width, channels_out),
-        lambda b, y, x, n: finish(conv[y, x, n] + low_sum[y // factor, x // factor, n], n),
-        name="epilogue",
-    )
+    starts = []
+    if low_start is not None:
+        starts = [
+            low_start,
+            AccumulatorStart("conv", low_sum, lambda y, x, n: (y // factor, x // factor, n)),
+        ]
+    conv = accumulator(high, high_weight, dot, start=starts[-1] if starts else None)
+
+    def result(_: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
+        total = conv[y, x, n]
+        return finish(total if starts else total + low_sum[y // factor, x // factor, n], n)
+
+    out = te.compute((1, height, width, channels_out), result, name="epilogue")
     pixels = low_height * low_width
     macs = pixels * (low_channels + factor * factor * high_channels) * channels_out
-    return create_kernel(FAMILY.name, [low, high, low_weight, high_weight, *operands], out, macs)
+    operands = [low, high, low_weight, high_weight, *operands]
+    return create_kernel(FAMILY.name, operands, out, macs, starts)
 
 
 @dataclass(frozen=True)

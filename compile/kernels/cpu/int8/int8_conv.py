@@ -27,6 +27,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     take_annotations,
     vectorize_operand,
 )
+from compile.kernels.cpu.int8.int8_pointwise import accumulator_start
 from compile.kernels.cpu.int8.packed_weight import packed_shape
 from compile.kernels.family import KernelFamily
 
@@ -50,7 +51,8 @@ def create_int8_conv(
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     vectors, *_, groups, lanes, group = shape
     operands = epilogue.operands(channels_out, "int32")
-    finish = epilogue.apply(operands)
+    start = accumulator_start(epilogue, operands, channels_out, dot)
+    finish = epilogue.apply(operands, is_started=start is not None)
     # The weights behind the last channel are zero: what they multiply does not matter.
     operand = window.pad(
         data, padding_value("int8", operands), groups * group, dot.widened, name="operand"
@@ -62,7 +64,8 @@ def create_int8_conv(
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         value = operand[(0, *window.position(y, x, ky, kx), k)]
         by = weight[n // lanes, ky, kx, k // group, n % lanes, k % group]
-        return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k])
+        init = None if start is None else start.value(y, x, n)
+        return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k], init=init)
 
     size = window.output_size(height, width)
     attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]}
@@ -71,7 +74,8 @@ def create_int8_conv(
         (1, *size, channels_out), lambda b, y, x, n: finish(conv[y, x, n], n), name="epilogue"
     )
     macs = prod(size) * channels_out * prod(window.kernel) * channels_in
-    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    starts = [start] if start is not None else []
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs, starts)
 
 
 @dataclass(frozen=True)

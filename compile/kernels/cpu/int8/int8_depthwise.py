@@ -38,8 +38,10 @@ from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     MOST_BYTES,
     STRIDE_ATTR,
+    separate_start,
     take_annotations,
 )
+from compile.kernels.cpu.int8.int8_pointwise import accumulator_start
 from compile.kernels.family import KernelFamily
 
 #: PrimFunc attribute: kernel, stride and padding of the window.
@@ -65,7 +67,8 @@ def create_int8_depthwise(
     shape = (words, columns, channels, dot.group)
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels, "int32")
-    finish = epilogue.apply(operands)
+    start = accumulator_start(epilogue, operands, channels, dot)
+    finish = epilogue.apply(operands, is_started=start is not None)
     padded = window.pad(data, padding_value("int8", operands), convert=dot.shifted_byte)
 
     def word(y: tirx.Expr, x: tirx.Expr, *wc: tirx.Expr) -> tirx.Expr:
@@ -85,7 +88,9 @@ def create_int8_depthwise(
     def multiply(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         which = (w,) if words > 1 else ()
         value = dot.member(operand[(y, x * window.stride[1] + kx, *which, c)], g)
-        return te.sum(dot.product(value, weight[w, kx, c, g], dot.data_dtype), axis=[w, kx, g])
+        init = None if start is None else start.value(y, x, c)
+        product = dot.product(value, weight[w, kx, c, g], dot.data_dtype)
+        return te.sum(product, axis=[w, kx, g], init=init)
 
     conv = te.compute(
         (output_rows, output_columns, channels),
@@ -99,7 +104,8 @@ def create_int8_depthwise(
         name="epilogue",
     )
     macs = output_rows * output_columns * channels * prod(window.kernel)
-    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    starts = [start] if start is not None else []
+    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs, starts)
     return kernel.with_attr(_WINDOW_ATTR, [*window.kernel, *window.stride, *window.padding])
 
 
@@ -262,7 +268,7 @@ def accumulate_by_lane(
     sch.reorder(*taps, column, vector, lane, group)
     for loop in (*taps, column, vector):
         sch.unroll(loop)
-    init = sch.decompose_reduction(conv, taps[0])
+    init = separate_start(sch, conv, taps[0])
     *_, init_column, init_vector, init_lane = sch.get_loops(init)
     keep_in_registers(sch, [init_column, init_vector], init_lane)
     sch.tensorize(lane, lanewise_intrinsic(dot, lanes))

@@ -23,6 +23,9 @@ from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 #: neighbouring outputs.
 DOT_PRODUCT_ATTR, STRIDE_ATTR = "mqnet.dot_product", "mqnet.stride"
 
+#: What a step of "conv" reads.
+_OPERANDS = ("sums", "data", "weights")
+
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
 MOST_BYTES = 1023
 
@@ -133,12 +136,23 @@ def accumulate_dot_products(
     sch.reorder(*rows, outer, *columns, pixel, channel, k)
     for loop in columns:
         sch.unroll(loop)
-    init = sch.decompose_reduction(conv, [*rows, outer][0])
+    init = separate_start(sch, conv, [*rows, outer][0])
     *_, init_pixel, init_channel = sch.get_loops(init)
     vector, lane = sch.split(init_channel, [None, tile.lanes])
     keep_in_registers(sch, [init_pixel, vector], lane)
     # The intrinsic of one pixel has no loop over pixels.
     sch.tensorize(channel if tile.pixels == 1 else pixel, tile_intrinsic(dot, tile))
+
+
+def separate_start(sch: s_tir.Schedule, conv: SBlockRV, reduction: LoopRV) -> SBlockRV:
+    """Cut what the sums of "conv" begin at off it, before its outermost loop of ``reduction``; the
+    block that does."""
+    init = sch.decompose_reduction(conv, reduction)
+    first = len(_OPERANDS)
+    if len(sch.get(conv).reads) > first:
+        # TVM leaves it among what "conv" reads, where tensorize would miss it in the intrinsic.
+        sch.unsafe_hide_buffer_access(conv, "read", [first])
+    return init
 
 
 def _reduction_loops(sch: s_tir.Schedule, block: SBlockRV) -> list[LoopRV]:

@@ -12,7 +12,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import AccumulatorStart, create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
@@ -44,20 +44,44 @@ def create_int8_pointwise(
     shape = packed_shape(channels_out, (1, 1), channels_in, dot)
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels_out, "int32")
-    finish = epilogue.apply(operands)
-    conv = accumulator(data, weight, dot)
+    start = accumulator_start(epilogue, operands, channels_out, dot)
+    finish = epilogue.apply(operands, is_started=start is not None)
+    conv = accumulator(data, weight, dot, start=start)
     out = te.compute(
         (1, height, width, channels_out),
         lambda b, y, x, n: finish(conv[y, x, n], n),
         name="epilogue",
     )
     macs = height * width * channels_in * channels_out
-    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    starts = [start] if start is not None else []
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs, starts)
 
 
-def accumulator(data: te.Tensor, weight: te.Tensor, dot: DotProduct, prefix: str = "") -> te.Tensor:
+def accumulator_start(
+    epilogue: ConvEpilogue,
+    operands: list[te.Tensor],
+    channels_out: int,
+    dot: DotProduct,
+    prefix: str = "",
+) -> AccumulatorStart | None:
+    """Where the sums of the block "conv" begin, of a kernel with such ``operands`` for its
+    ``epilogue``; None for zero."""
+    start = epilogue.start(operands)
+    if start is None or not dot.starts_at_bias or channels_out % dot.lanes_for(channels_out):
+        return None
+    return AccumulatorStart(prefix + "conv", start, lambda *axes: axes[-1:])
+
+
+def accumulator(
+    data: te.Tensor,
+    weight: te.Tensor,
+    dot: DotProduct,
+    prefix: str = "",
+    start: AccumulatorStart | None = None,
+) -> te.Tensor:
     """int32 [H,W,vectors*lanes]: the block "conv" over ``data`` int8 [1,H,W,I] and a packed
-    ``weight``, and "operand" where the data has to be brought into the instruction's type."""
+    ``weight``, and "operand" where the data has to be brought into the instruction's type. Its sums
+    begin at ``start``, which the kernel's creation has to know too."""
     _, height, width, channels_in = (int(extent) for extent in data.shape)
     vectors, _, _, groups, lanes, group = (int(extent) for extent in weight.shape)
     padded = groups * group
@@ -79,7 +103,8 @@ def accumulator(data: te.Tensor, weight: te.Tensor, dot: DotProduct, prefix: str
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         by = weight[n // lanes, 0, 0, k // group, n % lanes, k % group]
-        return te.sum(dot.product(operand(y, x, k), by, dtype), axis=k)
+        init = None if start is None else start.value(y, x, n)
+        return te.sum(dot.product(operand(y, x, k), by, dtype), axis=k, init=init)
 
     attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
     shape = (height, width, vectors * lanes)

@@ -59,7 +59,7 @@ def create_inverted_residual(block: InvertedResidual, dot: DotProduct) -> tirx.P
     :class:`compile.kernels.cpu.inverted_residual.inverted_residual_stages.Stages`) -> int8
     [1,OH,OW,O]."""
     stages = Stages(block, dot)
-    return create_kernel(FAMILY.name, stages.operands, stages.result, block.macs)
+    return create_kernel(FAMILY.name, stages.operands, stages.result, block.macs, stages.starts)
 
 
 @dataclass(frozen=True)
@@ -171,14 +171,12 @@ def schedule(
     at = padded_row if sizes.row_blocks > 1 else channel_block
     sch.compute_at(blocks["expand"], at, preserve_unit_loops=True)
     tiled = [(blocks["expand"], conv, expand)]
+    _tile_result(sch, *tiled[0])
     if low is not None:
         take_annotations(sch, blocks["low_conv"])
         sch.compute_at(blocks["low_sum"], channel_block, preserve_unit_loops=True)
         tiled.append((blocks["low_sum"], blocks["low_conv"], low))
-    for result, inner, cut in tiled:
-        at = _tile_loops(sch, result, cut.pixels, cut.vectors * cut.lanes)
-        sch.compute_at(inner, at, preserve_unit_loops=True)
-        finish_in_registers(sch, result, cut.lanes)
+        _tile_result(sch, *tiled[1])
     for name in _OPERANDS:
         if name in blocks:
             sch.compute_at(blocks[name], row_block, preserve_unit_loops=True)
@@ -197,6 +195,13 @@ def schedule(
         accumulate_dot_products(sch, inner, dot, cut, pixel, channel)
     *_, lane = sch.get_loops(sch.decompose_reduction(sums, channel_block))
     sch.vectorize(lane)
+
+
+def _tile_result(sch: s_tir.Schedule, result: SBlockRV, conv: SBlockRV, tile: DotTile) -> None:
+    """Cut ``result`` into tiles, and compute the sums of each where they are read."""
+    at = _tile_loops(sch, result, tile.pixels, tile.vectors * tile.lanes)
+    sch.compute_at(conv, at, preserve_unit_loops=True)
+    finish_in_registers(sch, result, tile.lanes)
 
 
 def _tile_loops(sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int) -> LoopRV:

@@ -15,6 +15,7 @@ from math import prod
 from tvm import te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind, padding_value
+from compile.kernels.common.kernel_function import AccumulatorStart
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_depthwise import column_word
@@ -136,11 +137,13 @@ class Stages:
             the left; where channels are scaled, the operands of
             :class:`compile.kernels.cpu.plain.channel_scale.ChannelScale`.
         result: int8 [1,OH,OW,O].
+        starts: where sums begin at something else than zero.
     """
 
     def __init__(self, block: InvertedResidual, dot: DotProduct) -> None:
         self._block, self._dot = block, dot
         self._attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
+        self.starts: list[AccumulatorStart] = []
         size = (1, block.height, block.width)
         self._data = te.placeholder((*size, block.channels_in), "int8", name="data")
         self._weight = self._weights(block.channels_in, block.expanded, "weight")
@@ -184,17 +187,27 @@ class Stages:
         map, any numbers."""
         block = self._block
         size = block.expanded_rows, block.width
-        conv = self._pointwise(self._data_rows, size, self._weight, block.channels_in, "conv")
         low_sum = self._low_sum() if block.low_channels else None
         offset = block.first_row % block.factor
-        finish = _EPILOGUE.apply(self._expansion)
+
+        def low(
+            s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, c: tirx.Expr
+        ) -> tuple[tirx.Expr, ...]:
+            return s, b, (r + offset) // block.factor, x // block.factor, c
+
+        start = self._start("conv", self._expansion)
+        if start is not None and low_sum is not None:
+            start = AccumulatorStart("conv", low_sum, low)
+        conv = self._pointwise(
+            self._data_rows, size, self._weight, block.channels_in, "conv", start
+        )
+        finish = _EPILOGUE.apply(self._expansion, is_started=start is not None)
 
         def expanded(*index: tirx.Expr) -> tirx.Expr:
-            s, b, r, x, c = index
+            _, b, *_, c = index
             total = conv[index]
-            if low_sum is not None:
-                low = low_sum[s, b, (r + offset) // block.factor, x // block.factor, c]
-                total = total + low
+            if start is None and low_sum is not None:
+                total = total + low_sum[low(*index)]
             return finish(total, b * block.channel_block + c)
 
         return te.compute(conv.shape, expanded, name="expand")
@@ -205,7 +218,12 @@ class Stages:
         block = self._block
         size = block.low_rows, block.width // block.factor
         conv = self._pointwise(
-            self._low_rows, size, self._low_weight, block.low_channels, "low_conv"
+            self._low_rows,
+            size,
+            self._low_weight,
+            block.low_channels,
+            "low_conv",
+            self._start("low_conv", self._expansion),
         )
         return te.compute(conv.shape, lambda *index: conv[index], name="low_sum")
 
@@ -237,12 +255,28 @@ class Stages:
         )
         return lambda *index: made[index]
 
+    def _start(self, name: str, operands: list[te.Tensor]) -> AccumulatorStart | None:
+        """Where the sums of the block ``name`` begin, which has such ``operands`` for its epilogue;
+        None for zero."""
+        bias = _EPILOGUE.start(operands)
+        if bias is None or not self._dot.starts_at_bias:
+            return None
+        channels = self._block.channel_block
+        return AccumulatorStart(name, bias, lambda s, b, r, x, c: (b * channels + c,))
+
     def _pointwise(
-        self, data: _Rows, size: tuple[int, int], weight: te.Tensor, channels: int, name: str
+        self,
+        data: _Rows,
+        size: tuple[int, int],
+        weight: te.Tensor,
+        channels: int,
+        name: str,
+        start: AccumulatorStart | None,
     ) -> te.Tensor:
         """int32 [row blocks,channel blocks,rows,columns,channels], (rows, columns) being the
-        ``size``."""
+        ``size``; the sums begin at ``start``."""
         block, dot = self._block, self._dot
+        self.starts += [start] if start is not None else []
         lanes = int(weight.shape[4])
         k = te.reduce_axis((0, channels), name="k")
 
@@ -251,7 +285,8 @@ class Stages:
         ) -> tirx.Expr:
             vector = b * (block.channel_block // lanes) + n // lanes
             by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
-            return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k)
+            init = None if start is None else start.value(s, b, r, x, n)
+            return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k, init=init)
 
         shape = (block.row_blocks, block.channel_blocks, *size, block.channel_block)
         return te.compute(shape, multiply, name=name, attrs=self._attrs)
@@ -309,6 +344,9 @@ class Stages:
         w = te.reduce_axis((0, words), name="w")
         kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
 
+        start = self._start("depthwise_conv", self._depthwise)
+        self.starts += [start] if start is not None else []
+
         def multiply(
             s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, c: tirx.Expr
         ) -> tirx.Expr:
@@ -316,7 +354,9 @@ class Stages:
             last = (w, c) if words > 1 else (c,)
             value = columns_words[(*which, r, x * window.stride[1] + kx, *last)]
             by = weight[w, kx, b * block.channel_block + c, g]
-            return te.sum(dot.product(dot.member(value, g), by, dot.data_dtype), axis=[w, kx, g])
+            product = dot.product(dot.member(value, g), by, dot.data_dtype)
+            init = None if start is None else start.value(s, b, r, x, c)
+            return te.sum(product, axis=[w, kx, g], init=init)
 
         shape = (
             block.row_blocks,
@@ -327,7 +367,7 @@ class Stages:
         )
         attrs = {**self._attrs, STRIDE_ATTR: window.stride[1]}
         conv = te.compute(shape, multiply, name="depthwise_conv", attrs=attrs)
-        finish = _EPILOGUE.apply(self._depthwise)
+        finish = _EPILOGUE.apply(self._depthwise, is_started=start is not None)
         return te.compute(
             shape,
             lambda s, b, r, x, c: dot.widened(
