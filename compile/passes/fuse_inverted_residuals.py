@@ -24,7 +24,7 @@ from compile.kernels.common.core_model import CoreModel, CpuCore
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8 import int8_concat_pointwise, int8_depthwise, int8_pointwise
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
-from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.kernels.cpu.plain.elementwise import create_add
 

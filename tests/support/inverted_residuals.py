@@ -13,7 +13,7 @@ from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_depthwise import pack_depthwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
-from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 
 SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 

@@ -21,7 +21,7 @@ from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_po
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
-from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.kernels.cpu.plain.elementwise import create_add, create_multiply
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals

@@ -18,7 +18,9 @@ _GROUP = 4
 
 def sdot() -> DotProduct:
     """The instruction; its registers have 128 bits."""
-    return DotProduct("sdot", _GROUP, "int8", "int8", 0, (4,), (4, 2, 1), _emit, starts_at_bias=True)
+    return DotProduct(
+        "sdot", _GROUP, "int8", "int8", 0, (4,), (4, 2, 1), _emit, starts_at_bias=True
+    )
 
 
 def _emit(

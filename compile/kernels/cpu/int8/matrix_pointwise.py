@@ -14,11 +14,11 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import AccumulatorStart, create_kernel
 from compile.kernels.common.register_loops import finish_in_registers, keep_in_registers
 from compile.kernels.common.tiling import divisors, pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.arm_smmla import GROUP, SIDE, smmla_intrinsic
-from compile.kernels.cpu.int8.int8_loops import MOST_BYTES
+from compile.kernels.cpu.int8.int8_loops import MOST_BYTES, separate_start
 from compile.kernels.family import KernelFamily
 
 #: With fewer outputs, bringing the data into pairs takes as long as sdot does for the products.
@@ -47,7 +47,10 @@ def create_matrix_pointwise(
     shape = (channels_out // SIDE, groups, SIDE * GROUP)
     weight = te.placeholder(shape, "int8", name="weight")
     operands = epilogue.operands(channels_out, "int32")
-    finish = epilogue.apply(operands)
+    bias = epilogue.start(operands)
+    assert bias is not None  # Of int32 sums there is always one.
+    start = AccumulatorStart("conv", bias, lambda y, p, v, s: (v * SIDE + s % SIDE,))
+    finish = epilogue.apply(operands, is_started=True)
 
     def paired(y: tirx.Expr, p: tirx.Expr, k: tirx.Expr, m: tirx.Expr) -> tirx.Expr:
         # The weights behind the last channel are zero: what they multiply does not matter.
@@ -61,7 +64,8 @@ def create_matrix_pointwise(
 
     def multiply(y: tirx.Expr, p: tirx.Expr, v: tirx.Expr, s: tirx.Expr) -> tirx.Expr:
         value = pairs[y, p, k, s // SIDE * GROUP + g].astype("int32")
-        return te.sum(value * weight[v, k, s % SIDE * GROUP + g].astype("int32"), axis=[k, g])
+        product = value * weight[v, k, s % SIDE * GROUP + g].astype("int32")
+        return te.sum(product, axis=[k, g], init=start.value(y, p, v, s))
 
     sums = (height, width // SIDE, channels_out // SIDE, SIDE * SIDE)
     conv = te.compute(sums, multiply, name="conv")
@@ -71,7 +75,7 @@ def create_matrix_pointwise(
         name="epilogue",
     )
     macs = height * width * channels_in * channels_out
-    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs, [start])
 
 
 def pack_matrix(weight: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -145,8 +149,9 @@ def schedule(
 
     *_, pair, vector, s, k, g = sch.get_loops(conv)
     sch.reorder(k, pair, vector, s, g)
-    *_, init_pair, init_vector, init_s = sch.get_loops(sch.decompose_reduction(conv, k))
-    keep_in_registers(sch, [init_pair, init_vector], init_s)
+    *_, init_pair, init_vector, init_s = sch.get_loops(separate_start(sch, conv, k))
+    pixel, channel = sch.split(init_s, [SIDE, SIDE])
+    keep_in_registers(sch, [init_pair, init_vector, pixel], channel)
     sch.tensorize(pair, smmla_intrinsic(configuration.pairs, configuration.vectors))
 
 

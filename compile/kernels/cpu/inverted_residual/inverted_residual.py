@@ -43,7 +43,8 @@ from compile.kernels.cpu.int8.int8_loops import (
     take_annotations,
     vectorize_operand,
 )
-from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual, Stages
+from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
+from compile.kernels.cpu.inverted_residual.inverted_residual_stages import Stages
 from compile.kernels.family import KernelFamily
 
 #: A depthwise tile has so many channels, where they can be cut into them: one load of bytes, and

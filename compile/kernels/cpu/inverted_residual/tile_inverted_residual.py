@@ -7,7 +7,7 @@ from dataclasses import replace
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.tiling import divisors
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 
 #: Of a channel block, where there are so many: with fewer, the sums of the projection are loaded
 #: and stored for too few products.

@@ -28,7 +28,7 @@ from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import vnni
 from compile.kernels.cpu.inverted_residual.inverted_residual import create_inverted_residual
-from compile.kernels.cpu.inverted_residual.inverted_residual_stages import InvertedResidual
+from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.passes.apply_default_schedule import apply_default_schedule
 from device.emulated.arm64.run_module import run_on_board
