@@ -19,7 +19,17 @@ _GROUP = 4
 def sdot() -> DotProduct:
     """The instruction; its registers have 128 bits."""
     return DotProduct(
-        "sdot", _GROUP, "int8", "int8", 0, (4,), (4, 2, 1), _emit, starts_at_bias=True
+        "sdot",
+        _GROUP,
+        "int8",
+        "int8",
+        0,
+        (4,),
+        (4, 2, 1),
+        _emit,
+        depthwise_channels=8,
+        stored_channels=16,
+        starts_at_bias=True,
     )
 
 

@@ -40,6 +40,11 @@ class DotProduct:
         emit: the instruction, or those that take its place, as TIR.
         least_weight: the smallest weight for which the sums are exact.
         temporaries: registers that it needs beside accumulators, data and weights.
+        depthwise_channels: of a depthwise tile, where the channels can be cut into so many. With
+            more the results are narrowed to longer vectors of bytes, with fewer the tile is wider,
+            so that less is read for each of its columns.
+        stored_channels: of a dense tile, likewise: the results that are narrowed to one vector of
+            bytes.
         starts_at_bias: accumulators begin at the bias, not at zero: a register is copied as fast as
             cleared, and no addition is left.
         has_smmla: the instruction set also multiplies matrices
@@ -56,6 +61,8 @@ class DotProduct:
     emit: Emitter
     least_weight: int = -128
     temporaries: int = 0
+    depthwise_channels: int = 16
+    stored_channels: int = 1
     starts_at_bias: bool = False
     has_smmla: bool = False
 

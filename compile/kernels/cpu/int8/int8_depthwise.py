@@ -47,10 +47,6 @@ from compile.kernels.family import KernelFamily
 #: PrimFunc attribute: kernel, stride and padding of the window.
 _WINDOW_ATTR = "mqnet.window"
 
-#: A tile has so many channels, where they can be cut into them: one load of bytes, and results that
-#: are narrowed to one vector of bytes.
-_CHANNELS = 16
-
 
 def create_int8_depthwise(
     data_shape: tuple[int, int, int, int],
@@ -174,8 +170,9 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """Half of the registers are accumulators."""
     extents = _extents(sch, core)
-    lanes = extents.dot.dividing_lanes(extents.channels)
-    run = even_lanes(extents.channels, max(_CHANNELS, lanes))
+    dot = extents.dot
+    lanes = dot.dividing_lanes(extents.channels)
+    run = even_lanes(extents.channels, max(dot.depthwise_channels, lanes))
     limit = min(core.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
     return Configuration(
         largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, core)

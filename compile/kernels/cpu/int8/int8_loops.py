@@ -69,7 +69,7 @@ def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
     """The tile for the pixels of a row by the channels.
 
     A step loads a group of data for each pixel and a vector of weights for each vector: the tile
-    with the fewest loads for each instruction wins.
+    with the fewest loads for each instruction wins, of those that fill whole stores.
     """
     dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
     steps = next(n for n in dot.steps if extents.groups % n == 0)
@@ -81,7 +81,8 @@ def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
         limit = min(free // (vectors + (steps > 1)), most // vectors, MOST_PIXELS)
         pixels = largest_divisor(extents.columns, limit)
         tiles.append(DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype))
-    return min(tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
+    whole = [tile for tile in tiles if tile.vectors * lanes % dot.stored_channels == 0]
+    return min(whole or tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
 
 
 def dot_product_tiles(extents: PackedExtents, core: CpuCore) -> list[DotTile]:

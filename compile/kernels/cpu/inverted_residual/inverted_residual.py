@@ -47,10 +47,6 @@ from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import Invert
 from compile.kernels.cpu.inverted_residual.inverted_residual_stages import Stages
 from compile.kernels.family import KernelFamily
 
-#: A depthwise tile has so many channels, where they can be cut into them: one load of bytes, and
-#: results that are narrowed to one vector of bytes.
-_CHANNELS = 16
-
 #: Blocks that bring a feature map into the instruction's type, or scale its channels.
 _OPERANDS = ("data_operand", "low_operand")
 
@@ -103,7 +99,7 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     accumulators."""
     sizes = _sizes(sch, core)
     lanes = sizes.depthwise_lanes
-    run = even_lanes(sizes.channel_block, max(_CHANNELS, lanes))
+    run = even_lanes(sizes.channel_block, max(sizes.expand.dot.depthwise_channels, lanes))
     limit = min(core.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
     columns = largest_divisor(sizes.project.columns, limit)
     return _configuration(sizes, core, dot_product_tile(sizes.expand, core), columns, run)

@@ -29,6 +29,9 @@ LEFT_ZERO_POINT, RIGHT_ZERO_POINT = 0, 4
 
 _INT8_MIN = -128
 
+#: Of NEON's and SSE's vectors.
+_SHORT_BITS = 128
+
 #: Fewer channels than this do not fill a vector: columns and channels become one axis, at the price
 #: that an operand with one value per channel is gathered.
 _FEWEST_CHANNELS = 4
@@ -163,9 +166,11 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """One vector of 32-bit lanes; of a table lookup, one of bytes."""
+    """One vector of 32-bit lanes; of a table lookup, one of bytes; of a change of scale too, where
+    four vectors of 32-bit lanes are narrowed at once for little more than one."""
     *_, last = sch.get_child_blocks(sch.get_sblock("root"))
-    if str(sch.get(last).name_hint) == "table_lookup":
+    name = str(sch.get(last).name_hint)
+    if name == "table_lookup" or (name == "rescale" and core.bits == _SHORT_BITS):
         return Configuration(even_lanes(_run(sch), core.bits // 8))
     return Configuration(vector_lanes(_run(sch), core))
 
