@@ -48,7 +48,8 @@ def observing_in_threads(prepared: GraphModule) -> Iterator[None]:
         cores = len(os.sched_getaffinity(0))
         executors = [threads.enter_context(ThreadPoolExecutor(1)) for _ in range(cores)]
         for number, observer in enumerate(observers):
-            observer.forward = beside(observer.forward, executors[number % cores])
+            seen_by = beside(observer.forward, executors[number % cores])
+            observer.forward = seen_by  # type: ignore[assignment, method-assign]
         try:
             yield
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -31,5 +33,34 @@ def test_range_is_torchaos(kind: str, seed: int, photos: int, scale: float) -> N
         activation = scale * KINDS[kind](torch.randn(1, 3, 17, 23, generator=random))
         theirs(activation)
         ours(activation)
+    assert torch.equal(ours.histogram, theirs.histogram)
     assert ours._non_linear_param_search() == theirs._non_linear_param_search()
     assert ours.calculate_qparams() == theirs.calculate_qparams()
+
+
+@pytest.mark.parametrize("order", [[*KINDS], [*KINDS][::-1]])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_histogram_of_large_tensors_is_torchaos(
+    order: list[str], layout: torch.memory_format
+) -> None:
+    theirs, ours = HistogramObserver(dtype=torch.int8), FastHistogramObserver(dtype=torch.int8)
+    random = torch.Generator().manual_seed(1)
+    for kind in order:
+        activation = KINDS[kind](torch.randn(2, 8, 65, 67, generator=random))
+        activation = activation.contiguous(memory_format=layout)
+        theirs(activation)
+        assert ours(activation) is activation
+        assert torch.equal(ours.histogram, theirs.histogram)
+        assert (ours.min_val, ours.max_val) == (theirs.min_val, theirs.max_val)
+
+
+@pytest.mark.parametrize("odd", [torch.inf, -torch.inf])
+def test_what_torchao_leaves_out_is_left_out(odd: float) -> None:
+    theirs, ours = HistogramObserver(dtype=torch.int8), FastHistogramObserver(dtype=torch.int8)
+    activation = torch.linspace(-1, 2, 100)
+    for one in activation, torch.cat([2 * activation, torch.tensor([odd])]), activation[:0]:
+        with warnings.catch_warnings(action="ignore"):
+            theirs(one)
+            ours(one)
+    assert torch.equal(ours.histogram, theirs.histogram)
+    assert (ours.min_val, ours.max_val) == (theirs.min_val, theirs.max_val)
