@@ -6,20 +6,18 @@ result can be kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import tvm
 from torch.export import ExportedProgram
 
 from compile.artefact.describe_coverage import describe_coverage
-from compile.artefact.describe_interface import Interface, describe_interface, name_tensors
+from compile.artefact.describe_interface import name_tensors
 from compile.artefact.describe_parts import describe_kernels, describe_parts, sum_of_parts
-from compile.artefact.explain_floats import explain_floats, list_not_lowered
+from compile.artefact.explain_floats import explain_floats
 from compile.artefact.keep_artefact import (
     artefact_key,
     keep_artefact,
@@ -35,7 +33,6 @@ from compile.artefact.manifest import (
     CheckpointFacts,
     Coverage,
     FileFacts,
-    FloatOperation,
     KernelSummary,
     Manifest,
     PartSummary,
@@ -44,22 +41,18 @@ from compile.artefact.manifest import (
 from compile.artefact.reader import Artefact, open_artefact
 from compile.artefact.vector_file import TestVector, write_vector
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
+from compile.build_parts import NetworkPlan, emit_parts, link_parts, plan_parts
 from compile.build_request import BuildRequest
-from compile.codegen.kernel_objects import EmittedCode
-from compile.codegen.link.link import ExportLinker, LinkOptions, LinkReport
+from compile.codegen.link.link import LinkOptions, LinkReport
 from compile.codegen.standalone.build_standalone import identifier_of
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
 from compile.networks.registry import MQNET, NETWORKS
 from compile.pipeline import (
-    ModuleObserver,
-    PhaseReporter,
     PipelineOptions,
     dump_modules,
-    emit_code,
-    partition_network,
-    plan_part,
+    kernel_compiler,
 )
-from compile.place_network import Part, place_network
+from compile.place_network import place_network
 from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.quantize import crop_size, quantize_network
@@ -73,7 +66,7 @@ from compile.standalone_form import (
 )
 from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.checksum import sha256_of
-from compile.support.errors import GraphError, MqnetError
+from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from compile.support.scratch_space import check_scratch_space
 from targets.check_llvm import check_llvm_knows
@@ -82,36 +75,6 @@ from targets.load_target import load_target
 from targets.spec import TargetSpec
 
 _PACKAGES = ("apache-tvm", "apache-tvm-ffi", "torch", "torchao", "numpy", "mqnet-tvm")
-
-
-@dataclass(frozen=True)
-class PlannedPart:
-    """A part with its kernels scheduled and its memory planned.
-
-    Attributes:
-        part: which it is, and how it is compiled.
-        module: kernels with their final loops, called in order.
-        unscheduled: the module behind the phase "lower".
-    """
-
-    part: Part
-    module: tvm.IRModule
-    unscheduled: tvm.IRModule
-
-
-@dataclass(frozen=True)
-class NetworkPlan:
-    """All that is known of a network before its code is emitted.
-
-    Attributes:
-        interface: its input, its output, and what its parts pass on.
-        parts: in the order of computation; a single one where one device computes all.
-        not_lowered: operations between int8 tensors that no integer kernel computes.
-    """
-
-    interface: Interface
-    parts: tuple[PlannedPart, ...]
-    not_lowered: tuple[FloatOperation, ...]
 
 
 def build_network(
@@ -147,8 +110,14 @@ def build_network(
     with staged_artefact(folder) as work:
         with progress.phase("quantize"):
             program = program or quantized_program(request, cache)
-        plan = plan_parts(program, placement, progress.phase, dump_modules(request.dump_ir))
-        executables = emit_parts(plan, cache, progress.phase)
+        with ExitStack() as compiling:
+            compilers = {
+                part.library: compiling.enter_context(kernel_compiler(part.options, cache))
+                for part in placement
+            }
+            dump = dump_modules(request.dump_ir)
+            plan = plan_parts(program, placement, progress.phase, dump, compilers)
+            executables = emit_parts(plan, cache, progress.phase, compilers)
         link = LinkOptions(ndk_compiler=request.ndk_compiler)
         report = link_parts(executables, spec, link, work, progress.phase)
         names = (*executables, VECTOR)
@@ -198,78 +167,6 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     if cache.is_on:
         keep_program(cache, key, program)
     return program
-
-
-def plan_parts(
-    program: ExportedProgram,
-    placement: Sequence[Part],
-    report: PhaseReporter = lambda name: nullcontext(),
-    observe: ModuleObserver = lambda number, name, mod: None,
-) -> NetworkPlan:
-    """Plan each part of the quantized ``program`` for its device; ``report`` is called around each
-    phase with its name, ``observe`` behind it with its module.
-
-    Raises:
-        GraphError: the program holds what the compiler cannot take, or it has no boundary between
-            precisions where ``placement`` needs one.
-    """
-    partitioned = partition_network(program, placement[0].options, report, observe)
-    functions = {var.name_hint for var in partitioned.get_global_vars()}
-    if not functions.issuperset(part.name for part in placement):
-        raise GraphError("the network has no boundary between precisions to be split at")
-    parts = tuple(_plan(partitioned, part, report, observe) for part in placement)
-    return NetworkPlan(describe_interface(partitioned), parts, list_not_lowered(partitioned))
-
-
-def _plan(
-    partitioned: tvm.IRModule, part: Part, report: PhaseReporter, observe: ModuleObserver
-) -> PlannedPart:
-    unscheduled = partitioned
-
-    def keep(number: int, name: str, mod: tvm.IRModule) -> None:
-        nonlocal unscheduled
-        if name.split("-")[0] == "lower":
-            unscheduled = mod
-        observe(number, name, mod)
-
-    module = plan_part(partitioned, part.name, part.options, report, keep)
-    return PlannedPart(part, module, unscheduled)
-
-
-def emit_parts(
-    plan: NetworkPlan,
-    cache: BuildCache = NO_CACHE,
-    report: PhaseReporter = lambda name: nullcontext(),
-) -> dict[str, EmittedCode]:
-    """Generate the code of each part of ``plan``, by the file name of its library. Kernels that
-    ``cache`` holds are not compiled again."""
-    executables = {}
-    for one in plan.parts:
-        with report(_phase_name("emit", one.part)):
-            executables[one.part.library] = emit_code(one.module, one.part.options, cache)
-    return executables
-
-
-def link_parts(
-    executables: Mapping[str, EmittedCode],
-    spec: TargetSpec,
-    options: LinkOptions,
-    folder: Path,
-    report: PhaseReporter = lambda name: nullcontext(),
-) -> LinkReport:
-    """Link ``executables``, from :func:`emit_parts`, into libraries in ``folder``; what linked the
-    last of them.
-
-    Raises:
-        TargetError: no linker is found.
-        OutputError: a library cannot be written.
-    """
-    linker = ExportLinker(spec, options)
-    for library, executable in executables.items():
-        with report(f"link {library}"):
-            executable.export(folder / library, linker)
-    assert linker.report is not None  # No build is without a library.
-    return linker.report
 
 
 def describe_build(
@@ -389,7 +286,3 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOption
         )
     records = log_for_builds(records_name(spec), request.logs)
     return PipelineOptions.for_scheme(spec, threads, scheme, records, request.image_weights)
-
-
-def _phase_name(phase: str, part: Part) -> str:
-    return phase if part.name == MAIN else f"{part.name}, {phase}"

@@ -43,11 +43,11 @@ from torch.export import ExportedProgram
 from tvm import relax
 
 from compile.backends.backend_for import backend_for
-from compile.codegen.kernel_objects import EmittedCode, emit_objects
+from compile.codegen.kernel_objects import EmittedCode, KernelCompiler, compiling, emit_objects
 from compile.codegen.opencl.kernel_sources import kernel_sources
 from compile.frontend.import_program import import_program
 from compile.graph.parts import MAIN
-from compile.passes.apply_default_schedule import apply_default_schedule
+from compile.passes.apply_default_schedule import KernelObserver, apply_default_schedule
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
@@ -172,13 +172,15 @@ def plan_part(
     options: PipelineOptions,
     report: PhaseReporter = lambda name: nullcontext(),
     observe: ModuleObserver = lambda number, name, mod: None,
+    compiler: KernelCompiler | None = None,
 ) -> tvm.IRModule:
     """Run the phases behind "partition" for ``part`` of a module from :func:`partition_network`:
-    for one of its functions alone, or for all of them where that is ``main``."""
+    for one of its functions alone, or for all of them where that is ``main``. ``compiler`` begins
+    with each kernel as soon as that is scheduled."""
     mod = partitioned
     if part != MAIN:
         mod = tvm.IRModule({part: partitioned[part].with_attr("global_symbol", part)})
-    later = phases(options)[_FOR_ALL_DEVICES:]
+    later = phases(options, *([] if compiler is None else [compiler.begin]))[_FOR_ALL_DEVICES:]
     for number, (name, passes) in enumerate(later, start=_FOR_ALL_DEVICES + 1):
         with report(name if part == MAIN else f"{part}, {name}"):
             mod = tvm.transform.Sequential(passes)(mod)
@@ -204,8 +206,11 @@ def lower_network(
     return mod
 
 
-def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]]]:
-    """Return the passes behind the import, by phase, for the backend of the target."""
+def phases(
+    options: PipelineOptions, observe: KernelObserver = lambda name, function: None
+) -> list[tuple[str, list[tvm.transform.Pass]]]:
+    """Return the passes behind the import, by phase, for the backend of the target; ``observe`` is
+    called for each kernel as soon as it is scheduled."""
     target = tvm_target(options.spec, options.threads)
     backend = backend_for(options.spec, options.threads, options.image_weights)
     dot = backend.dot_product
@@ -230,7 +235,7 @@ def phases(options: PipelineOptions) -> list[tuple[str, list[tvm.transform.Pass]
             "schedule",
             [
                 apply_tuning_records(options.records, target),
-                apply_default_schedule(backend.core),
+                apply_default_schedule(backend.core, observe),
             ],
         ),
         ("plan", [plan_memory()]),
@@ -250,10 +255,25 @@ def emit(planned: tvm.IRModule, options: PipelineOptions) -> relax.VMExecutable:
         return relax.build(planned, target, relax_pipeline=lower_to_vm(), tir_pipeline=pipeline)
 
 
-def emit_code(planned: tvm.IRModule, options: PipelineOptions, cache: BuildCache) -> EmittedCode:
+def kernel_compiler(
+    options: PipelineOptions, cache: BuildCache
+) -> AbstractContextManager[KernelCompiler | None]:
+    """Return what compiles a processor's kernels, those in ``cache`` not again; nothing for a
+    GPU."""
+    if options.spec.gpu is not None:
+        return nullcontext()
+    # A number of threads is in the loops by then, and in nothing that is kept by its target.
+    return compiling(tvm_target(options.spec), cache)
+
+
+def emit_code(
+    planned: tvm.IRModule,
+    options: PipelineOptions,
+    cache: BuildCache,
+    compiler: KernelCompiler | None = None,
+) -> EmittedCode:
     """Generate the same for a library: a processor's kernels one by one, those in ``cache`` not
-    again."""
+    again, nor those that ``compiler``, from :func:`kernel_compiler`, has begun with."""
     if options.spec.gpu is not None:
         return EmittedCode(emit(planned, options))
-    # A number of threads is in the loops by now, and in nothing that is kept by its target.
-    return emit_objects(planned, tvm_target(options.spec), cache)
+    return emit_objects(planned, tvm_target(options.spec), cache, compiler)

@@ -7,16 +7,18 @@ kept by the content of those. What a build of another network or size has compil
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import tvm
 from tvm import relax, tirx
 from tvm.relax import vm_build
 from tvm.tirx import build as build_kernel
+from tvm_ffi import structural_equal
 
 from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.passes.plan_memory import lower_to_vm
@@ -54,41 +56,78 @@ class EmittedCode:
             self.executable.export_library(str(library), fcompile=linker, addons=addons)
 
 
-def compile_kernels(
-    kernels: Mapping[str, tirx.PrimFunc], target: tvm.target.Target, cache: BuildCache
-) -> dict[str, bytes]:
-    """Compile scheduled ``kernels``, by name, to ELF objects, by name; those in ``cache`` are taken
-    from there, the others put into it. As many at a time as this process has cores."""
+class KernelCompiler:
+    """Compiles scheduled kernels to ELF objects; made by :func:`compiling`."""
+
+    def __init__(
+        self, target: tvm.target.Target, cache: BuildCache, folder: Path, pool: Executor
+    ) -> None:
+        self._target, self._cache, self._folder, self._pool = target, cache, folder, pool
+        self._begun: dict[str, tuple[tirx.PrimFunc, Future[bytes]]] = {}
+
+    def begin(self, name: str, function: tirx.PrimFunc) -> Future[bytes]:
+        """Compile ``function`` as the kernel ``name`` beside whatever follows, unless it has been
+        begun before; its object, once it is made."""
+        function = function.with_attr("global_symbol", name)
+        begun = self._begun.get(name)
+        if begun is not None and _is_same(function, begun[0]):
+            return begun[1]
+        future = self._pool.submit(self._compile, name, function)
+        self._begun[name] = function, future
+        return future
+
+    def _compile(self, name: str, function: tirx.PrimFunc) -> bytes:
+        module, key = tvm.IRModule({name: function}), ""
+        if self._cache.is_on:
+            text = tvm.ir.save_json(module)
+            key = key_of(tvm.__version__, CPU_PIPELINE, str(self._target), text)
+            if (found := self._cache.get(_KIND, key)) is not None:
+                return found
+        path = self._folder / f"{name}-{threading.get_ident()}.o"
+        build_kernel(module, self._target, CPU_PIPELINE).write_to_file(str(path))
+        made = path.read_bytes()
+        self._cache.put(_KIND, key, made)
+        return made
+
+
+def _is_same(one: tirx.PrimFunc, other: tirx.PrimFunc) -> bool:
+    """Whether two functions are the same loops, not just alike, with the same attributes."""
+    return one.body.same_as(other.body) and structural_equal(one, other)
+
+
+@contextmanager
+def compiling(target: tvm.target.Target, cache: BuildCache) -> Iterator[KernelCompiler]:
+    """Compile kernels for the processor ``target`` beside what is done in this block, as many at a
+    time as this process has cores; those in ``cache`` are taken from there, the others put into it.
+    What has not been begun when the block ends is not."""
     # TVM gives up Python's lock while it works.
-    with (
-        scratch_folder("mqnet-kernels-") as folder,
-        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
-    ):
-        compile_one = partial(_compile, target=target, cache=cache, folder=folder)
-        return dict(zip(kernels, pool.map(compile_one, kernels.items()), strict=True))
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    with scratch_folder("mqnet-kernels-") as folder:
+        try:
+            yield KernelCompiler(target, cache, folder, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _compile(
-    kernel: tuple[str, tirx.PrimFunc],
+def compile_kernels(
+    kernels: Mapping[str, tirx.PrimFunc],
     target: tvm.target.Target,
     cache: BuildCache,
-    folder: Path,
-) -> bytes:
-    name, function = kernel
-    module = tvm.IRModule({name: function})
-    key = key_of(tvm.__version__, CPU_PIPELINE, str(target), tvm.ir.save_json(module))
-    found = cache.get(_KIND, key)
-    if found is not None:
-        return found
-    path = folder / f"{name}.o"
-    build_kernel(module, target, CPU_PIPELINE).write_to_file(str(path))
-    made = path.read_bytes()
-    cache.put(_KIND, key, made)
-    return made
+    compiler: KernelCompiler | None = None,
+) -> dict[str, bytes]:
+    """Compile scheduled ``kernels``, by name, to ELF objects, by name; those in ``cache`` are taken
+    from there, the others put into it. ``compiler``, for the same, may have begun with some."""
+    with ExitStack() as closing:
+        compiler = compiler or closing.enter_context(compiling(target, cache))
+        begun = {name: compiler.begin(name, function) for name, function in kernels.items()}
+        return {name: future.result() for name, future in begun.items()}
 
 
 def emit_objects(
-    planned: tvm.IRModule, target: tvm.target.Target, cache: BuildCache
+    planned: tvm.IRModule,
+    target: tvm.target.Target,
+    cache: BuildCache,
+    compiler: KernelCompiler | None = None,
 ) -> EmittedCode:
     """Generate the code of the ``planned`` module for a processor, a kernel an object.
 
@@ -102,7 +141,11 @@ def emit_objects(
         name.name_hint: function
         for name, function in vm_build._vmcodegen(builder, lowered).functions_items()
     }
+    objects = compile_kernels(kernels, target, cache, compiler)
     first = min(kernels)
-    inside = tvm.IRModule({first: kernels[first]})
-    executable = vm_build._vmlink(builder, target, inside, CPU_PIPELINE)
-    return EmittedCode(executable, compile_kernels(kernels, target, cache), first)
+    with scratch_folder("mqnet-kernel-") as folder:
+        path = folder / f"{first}.o"
+        path.write_bytes(objects[first])
+        inside = tvm.runtime.load_static_library(str(path), [first])
+    linked = vm_build._ffi_api.VMLink(builder, target, inside, [], {})
+    return EmittedCode(relax.VMExecutable(linked), objects, first)

@@ -6,6 +6,8 @@ ours does: that has a task for each result, and no vectors. Anything else is an 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tvm
 from tvm import s_tir, tirx
 
@@ -15,9 +17,15 @@ from compile.kernels.common.kernel_function import FAMILY_ATTR
 from compile.kernels.families import families_of
 from compile.support.errors import GraphError
 
+#: Called with the name of a kernel and the function with its final loops.
+KernelObserver = Callable[[str, tirx.PrimFunc], object]
 
-def apply_default_schedule(core: CoreModel) -> tvm.transform.Pass:
-    """Return the pass for ``core``.
+
+def apply_default_schedule(
+    core: CoreModel, observe: KernelObserver = lambda name, function: None
+) -> tvm.transform.Pass:
+    """Return the pass for ``core``. ``observe`` is called for each kernel as soon as its loops are
+    final.
 
     Raises:
         GraphError: (when run) a kernel that no family of the core's device schedules.
@@ -29,9 +37,12 @@ def apply_default_schedule(core: CoreModel) -> tvm.transform.Pass:
         schedule = s_tir.Schedule(mod, enable_check=False)
         names = []
         for variable, function in mod.functions_items():
-            if not isinstance(function, tirx.PrimFunc) or is_scheduled(function):
+            if not isinstance(function, tirx.PrimFunc):
                 continue
             name = variable.name_hint
+            if is_scheduled(function):
+                observe(name, function)
+                continue
             family = families.of(function)
             if family is None:
                 unknown = (function.attrs or {}).get(FAMILY_ATTR)
@@ -43,6 +54,7 @@ def apply_default_schedule(core: CoreModel) -> tvm.transform.Pass:
             if family.schedule is not None:
                 schedule.work_on(name)
                 family.schedule(schedule, core)
+            observe(name, mark_scheduled(schedule.mod[name], BUILT_IN))
         result = schedule.mod
         for name in names:
             result.update_func(result.get_global_var(name), mark_scheduled(result[name], BUILT_IN))

@@ -8,14 +8,8 @@ import pytest
 from rich.console import Console
 from torch.export import ExportedProgram
 
-from compile.build_network import (
-    build_network,
-    describe_build,
-    emit_parts,
-    link_parts,
-    plan_parts,
-    quantized_program,
-)
+from compile.build_network import build_network, describe_build, quantized_program
+from compile.build_parts import emit_parts, link_parts, plan_parts
 from compile.build_request import BuildRequest
 from compile.codegen.link.link import LinkOptions
 from compile.graph.parts import BACKBONE, HEAD, MAIN

@@ -31,6 +31,7 @@ ORDER = (
     "device.runtime",
     "compile.pipeline",
     "compile.place_network",
+    "compile.build_parts",
     "compile.build_request",
     "compile.standalone_form",
     "compile.build_network",

@@ -80,6 +80,10 @@ class ExportLinker:
         self._options = options or LinkOptions()
         self.report: LinkReport | None = None
 
+    def get_target_triple(self) -> str:
+        """The machine, for TVM: it writes an object of its own where it is given only objects."""
+        return self._spec.processor.triple
+
     def __call__(
         self, output: str, objects: str | Sequence[str], options: Sequence[str] | None = None
     ) -> None:

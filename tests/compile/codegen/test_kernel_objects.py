@@ -11,7 +11,12 @@ import tvm
 from tvm import relax, tirx
 
 from compile.codegen import kernel_objects
-from compile.codegen.kernel_objects import EmittedCode, compile_kernels, emit_objects
+from compile.codegen.kernel_objects import (
+    EmittedCode,
+    compile_kernels,
+    compiling,
+    emit_objects,
+)
 from compile.codegen.link.elf import read_symbols
 from compile.codegen.link.link import ExportLinker
 from compile.passes.plan_memory import lower_to_vm, plan_memory
@@ -78,6 +83,19 @@ def test_nothing_is_compiled_twice(
     assert sorted(compiled) == sorted(first)
     assert emit_objects(planned, TARGET, BuildCache(tmp_path / "cache")).objects == first
     assert len(compiled) == len(first)
+
+
+def test_what_has_begun_is_not_compiled_again(planned: tvm.IRModule, compiled: list[str]) -> None:
+    """Nor is another function taken for it."""
+    with compiling(TARGET, NO_CACHE) as compiler:
+        for name, function in planned.functions_items():
+            if isinstance(function, tirx.PrimFunc):
+                compiler.begin(name.name_hint, function)
+        code = emit_objects(planned, TARGET, NO_CACHE, compiler)
+        assert sorted(compiled) == sorted(code.objects)
+        (one,), (other,) = scaled(2.0).values(), scaled(3.0).values()
+        found = [compiler.begin("scale", each).result() for each in (one, other, one)]
+    assert found[0] == found[2] != found[1]
 
 
 def scaled(factor: float) -> dict[str, tirx.PrimFunc]:
