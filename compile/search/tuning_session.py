@@ -155,6 +155,14 @@ class TuningSession:
             OutputError: a record cannot be written.
             TargetError: nothing could be measured, and why not.
         """
+        try:
+            self._search()
+        finally:
+            # Also of one that was interrupted within its first batch.
+            if any(state.seconds for state in self.states):
+                self._observe(self)
+
+    def _search(self) -> None:
         unmeasured = [s for s in self.states if s.default not in s.seconds and not s.broken]
         # All of a frame has to be known before it can be said where most is to be gained.
         for begin in range(0, len(unmeasured), _BATCH):
@@ -168,7 +176,6 @@ class TuningSession:
         self._check_any_is_known()
         if self._tools.last_runner is not None:
             self._last_round(self._tools.last_runner)
-        self._observe(self)
 
     @property
     def repeated(self) -> int:

@@ -334,3 +334,23 @@ def test_last_round_is_held_once(tmp_path: Path) -> None:
     again = session(device, [task], has_last_round=True, confirmed=first.confirmed)
     assert again.states[0].best == first.states[0].best
     assert not again.messages and len(device.measured) - count == again.trials
+
+
+def test_interrupted_within_the_first_batch(tmp_path: Path) -> None:
+    """What was recorded is shown, though no batch has come to its end."""
+
+    class Interrupted(Device):
+        def add(self, task: KernelTask, configuration: str, seconds: tuple[float, ...]) -> None:
+            super().add(task, configuration, seconds)
+            if len(self.recorded) == 2:
+                raise KeyboardInterrupt
+
+    device, seen = Interrupted(tmp_path), []
+    tools = SessionResources(device, device, device)
+    its = TuningSession(
+        *([conv(8), conv(16)], UNIT, tools, Records(device), CostModel(), SearchPlan(100)),
+        *({}, {}, device.fail, seen.append),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        its.run()
+    assert seen == [its] and its.frame_seconds > 0
