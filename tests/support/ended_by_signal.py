@@ -35,7 +35,7 @@ class Options:
 def command(options: Options) -> None:
     def send() -> None:
         os.kill(os.getpid(), getattr(signal, options.signal))
-        time.sleep(5)
+        time.sleep(1)
 
     @tvm.transform.module_pass(opt_level=0, name="Send")
     def send_in_tvm(mod: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:

@@ -60,7 +60,6 @@ def import_all() -> None:
 def serve(requests: socket.socket) -> str | None:
     """Run command after command: in each fork returns its script, else None when there are no
     more."""
-    handler = signal.getsignal(signal.SIGINT)
     # Ctrl-C is for the command.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests.sendall(b"ready")
@@ -71,7 +70,7 @@ def serve(requests: socket.socket) -> str | None:
         child = os.fork()
         if child == 0:
             requests.close()
-            signal.signal(signal.SIGINT, handler)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             return begin(*pickle.loads(data), descriptors)
         for descriptor in descriptors:
             os.close(descriptor)

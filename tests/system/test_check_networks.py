@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tvm
-from command_line import as_user
+from command_line import in_fork
 from planted_errors import ThisProcess, chosen, planted
 from rich.console import Console
 
@@ -121,7 +121,7 @@ def test_a_wrong_constant_of_a_gpu_kernel(
     name, place = found[chosen(seed, len(found))]
     wrong = planted(artefact, tmp_path / "wrong", {place: library[place] - 1})
     # Some of them are of an address: the driver crashes.
-    told = as_user("compile/check", wrong.library.parent, "--json")
+    told = in_fork("compile/check", wrong.library.parent, "--json")
     assert told.code == 1 and "Traceback" not in told.err
     found = json.loads(told.out)["wrong"]
     assert name in names and found["kernel"] == name and found["layers"]

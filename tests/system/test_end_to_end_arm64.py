@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from android_library import check_android_library
-from command_line import as_user, needs_lld
+from command_line import in_fork, needs_lld
 from elftools.elf.elffile import ELFFile
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from compile.codegen.link.elf import read_needed, read_symbols
 from compile.codegen.link.stubs import stub_libraries
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
-from device.emulated.arm64.run_module import run_on_board
+from device.emulated.arm64.run_module import run_all_on_board, run_on_board
 from device.runtime.run_artefact import Session
 
 pytestmark = needs_lld
@@ -35,16 +35,12 @@ def check_on_board(root: Path, host: Artefact, built: Artefact, cpu: str, aliase
     session = Session(host)
     (expected,) = session.network.run_part("backbone", picture[None])
 
-    def run(function: str) -> NDArray:
-        (result,) = run_on_board(
-            root, built.library, function, [picture[None]], cpu, aliases_bionic=aliases, threads=2
-        )
-        return result
-
-    got = run("backbone")
+    calls = [(function, [picture[None]]) for function in ("backbone", "main")]
+    (got,), (output,) = run_all_on_board(
+        root, built.library, calls, cpu, aliases_bionic=aliases, threads=2
+    )
     assert got.dtype == expected.dtype == np.int8
     np.testing.assert_array_equal(got, expected)
-    output = run("main")
     assert output.dtype == np.float32
     np.testing.assert_allclose(output[0], session.run(picture)[0], rtol=0, atol=1e-5)
     # A network whose output does not depend on its input would pass the above as well.
@@ -92,7 +88,7 @@ def test_transformed_convolutions_and_looked_up_bytes(arm64_root: Path, tmp_path
     file.write_text(WIDE)
     libraries = []
     for target in ("host", "linux-arm64"):
-        outcome = as_user(
+        outcome = in_fork(
             "compile/build", "--network", f"{file}:build", "--scheme", "int8", "--target", target,
             "--size", "16x40", "--out", tmp_path / target,
         )  # fmt: skip

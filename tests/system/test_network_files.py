@@ -59,7 +59,7 @@ def test_from_a_quantized_program_to_a_picture(integers: Path, tmp_path: Path) -
     assert manifest["parameters"]["source"] == str(integers)
     assert manifest["inputs"][0]["shape"] == [1, *SIZE, 3]
     out = tmp_path / "out.exr"
-    written = as_user("compile/infer", tmp_path / "made", PHOTO, "--resize", "-o", out)
+    written = in_fork("compile/infer", tmp_path / "made", PHOTO, "--resize", "-o", out)
     assert written.code == 0 and out.stat().st_size > 1000, written
 
 
@@ -170,7 +170,7 @@ def test_from_a_litert_file_of_tensors_to_tensors(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     given = [rng.normal(size=(1, 4, 6, 5)).astype(np.float32) for _ in names]
     np.savez(tmp_path / "in.npz", **dict(zip(names, given, strict=True)))
-    written = as_user(
+    written = in_fork(
         "compile/infer", tmp_path / "made", tmp_path / "in.npz", "-o", tmp_path / "out.npz"
     )
     assert written.code == 0, written

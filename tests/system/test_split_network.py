@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
-from command_line import as_user, check_sentence
+from command_line import check_sentence, in_fork
 from fixtures_artefacts import SIZE, ArtefactFactory, ProgramFactory
 from fixtures_device import Served
 from photographs import PHOTOS, scaled
@@ -85,7 +85,7 @@ def test_a_head_that_is_damaged(split: Session, tmp_path: Path) -> None:
     for path in split.artefact.library.parent.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "head.so").unlink()
-    outcome = as_user("compile/infer", folder, PHOTOS[0], "-o", tmp_path / "x.png")
+    outcome = in_fork("compile/infer", folder, PHOTOS[0], "-o", tmp_path / "x.png")
     check_sentence(outcome, "head.so is missing: build it again")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import REPOSITORY, x86_only
+from command_line import REPOSITORY, in_fork, x86_only
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -265,14 +264,10 @@ def test_the_same_build_again_is_whole(artefact: ArtefactFactory, tmp_path: Path
     built = artefact(standalone=True)
     names = {"mqnet.h", "libmqnet.a", "libmqnet.so", "mqnet-run"}
     assert names <= built.manifest.files.keys() and built.manifest.standalone == "mqnet"
-    command = [str(REPOSITORY / "compile/build.py"), "--target", "host", "--size", "64x96"]
+    request = "--target", "host", "--size", "64x96", "--out", tmp_path / "again"
     for options, found in ((["--standalone"], names), ([], set())):
-        subprocess.run(
-            [sys.executable, *command, *options, "--out", str(tmp_path / "again")],
-            check=True,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-        )
+        outcome = in_fork("compile/build", *request, *options)
+        assert outcome.code == 0, outcome
         files = {path.name for path in (tmp_path / "again").iterdir()}
         assert files == {LIBRARY, VECTOR, MANIFEST, *found}
         if found:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import REPOSITORY
+from command_line import REPOSITORY, in_fork
 from fixtures_artefacts import ArtefactFactory
 from needed_in_ci import give_up
 from standalone_library import run_frame
@@ -29,13 +27,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     folder = tmp_path_factory.mktemp("two")
     source, out = folder / "two.py", folder / "out"
     source.write_text(_TWO)
-    command = [str(REPOSITORY / "compile/build.py"), "--target", "host", "--scheme", "fp32"]
-    subprocess.run(
-        [sys.executable, *command, "--network", f"{source}:build", "--standalone", "--out", out],
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
+    outcome = in_fork(
+        *("compile/build", "--target", "host", "--scheme", "fp32", "--standalone"),
+        *("--network", f"{source}:build", "--out", out),
     )
+    assert outcome.code == 0, outcome
     return open_artefact(out)
 
 

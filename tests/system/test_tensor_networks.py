@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import as_user, check_sentence, in_fork
+from command_line import check_sentence, in_fork
 
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
@@ -95,7 +95,7 @@ def test_tensors_by_name(flow: tuple[str, Path], file: Path, tmp_path: Path) -> 
         "pair": random.standard_normal((1, 6, 30, 46), np.float32),
     }
     np.savez(tmp_path / "in.npz", **inputs)
-    done = as_user("compile/infer", folder, tmp_path / "in.npz", "-o", tmp_path / "out.npz")
+    done = in_fork("compile/infer", folder, tmp_path / "in.npz", "-o", tmp_path / "out.npz")
     assert done.code == 0, done.err
     net = find_network(f"{file}:flow", {}).load(None)
     with torch.no_grad():
@@ -111,9 +111,9 @@ def test_tensors_by_name(flow: tuple[str, Path], file: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("flow", ["fp32"], indirect=True)
 def test_a_picture_is_no_tensor(flow: tuple[str, Path], tmp_path: Path) -> None:
     photo = bundled_photos("test")[0]
-    outcome = as_user("compile/infer", flow[1], photo, "-o", tmp_path / "x.npz")
+    outcome = in_fork("compile/infer", flow[1], photo, "-o", tmp_path / "x.npz")
     check_sentence(outcome, str(photo), "give a .npz with 'pair', 'before'")
-    outcome = as_user("compile/infer", flow[1], photo, "-o", tmp_path / "x.avif")
+    outcome = in_fork("compile/infer", flow[1], photo, "-o", tmp_path / "x.avif")
     check_sentence(outcome, "8x15x23 of 6x30x46", "--format npz")
     assert list(tmp_path.iterdir()) == []
 
@@ -134,7 +134,7 @@ def test_features_of_a_photograph(file: Path, tmp_path: Path) -> None:
     assert manifest["coverage"]["float_macs"] == 0
     photo = bundled_photos("test")[0]
     out = tmp_path / "out.npy"
-    done = as_user("compile/infer", tmp_path / "int8", photo, "--resize", "-o", out)
+    done = in_fork("compile/infer", tmp_path / "int8", photo, "--resize", "-o", out)
     assert done.code == 0, done.err
     net = find_network(f"{file}:features", {}).load(None)
     frame, _ = fit_photo(read_photo(photo), 40, 52, "resize")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import tvm
-from command_line import Outcome, as_user, check_sentence, in_fork
+from command_line import Outcome, check_sentence, in_fork
 from lowered_backbones import photo_crop
 from PIL import Image
 from reference.backbone import run_backbone
@@ -116,7 +116,7 @@ def test_from_the_file_to_a_picture(file: Path, tmp_path: Path) -> None:
         wrapper = network.export_wrapper(network.load(None), torch.float32)
         expected = wrapper(torch.from_numpy(image)).numpy()[0]
     assert psnr(found, expected) > 35
-    written = as_user(
+    written = in_fork(
         "compile/infer", tmp_path / "mine", PHOTOS[2], "--resize", "-o", tmp_path / "out.exr"
     )
     assert written.code == 0, written
@@ -124,7 +124,7 @@ def test_from_the_file_to_a_picture(file: Path, tmp_path: Path) -> None:
 
 
 def test_head_that_is_taken_by_itself_is_said(file: Path, tmp_path: Path) -> None:
-    outcome = as_user(
+    outcome = in_fork(
         "compile/build", "--network", f"{file}:build", "--target", "host", "--size", "36x52",
         "--out", tmp_path / "mine",
     )  # fmt: skip
@@ -259,7 +259,7 @@ def test_a_build_that_makes_no_photograph(tmp_path: Path) -> None:
     assert built.code == 0, built
     assert json.loads(built.out)["outputs"][0]["shape"] == [1, 30, 30, 1]
     assert "--calibrate" not in built.err, "floats need no calibration"
-    outcome = as_user("compile/infer", folder, PHOTOS[0], "--resize", "-o", tmp_path / "x.png")
+    outcome = in_fork("compile/infer", folder, PHOTOS[0], "--resize", "-o", tmp_path / "x.png")
     check_sentence(outcome, "30x30x1 of 32x32x1", "keeps the height, the width and the 3 channels")
     assert not (tmp_path / "x.png").exists()
     times = in_fork("bench/kernel_times", folder, "--json")

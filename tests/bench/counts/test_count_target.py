@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from command_line import needs_lld, x86_only
 from fixtures_artefacts import SIZE, ArtefactFactory
+from tflite_cases import IMAGE, convolution, write_operator
+from tflite_files import TfliteFile
 
 from bench.counts.count_target import _by_kernel, check_is_arm64, count_target
-from bench.peers.peer_files import peer_file
 from compile.artefact.manifest import CallSummary, KernelSummary
 from compile.support.errors import TargetError
 from compile.support.frame import frame_of
@@ -70,6 +71,12 @@ def test_two_frames_of_ours_count_the_same(arm64_root: Path, artefact: ArtefactF
     assert sum(kernel.macs for kernel in one.kernels) == built.manifest.whole.macs
 
 
+def _three_convolutions(file: TfliteFile, data: int, rng: np.random.Generator) -> int:
+    for _ in range(3):
+        data = convolution(file, data, rng, width=64)
+    return data
+
+
 def _check_kernels(frame: Counts, kernels: tuple) -> None:
     """They are nearly all of the frame, and do their products by sdot: padding, to four rows of a
     window and to whole vectors of channels, does not reach the double."""
@@ -87,10 +94,10 @@ def _check_kernels(frame: Counts, kernels: tuple) -> None:
 
 
 @pytest.mark.slow
-def test_litert_counts_the_same_and_by_the_core_it_is_shown(arm64_root: Path):
+def test_litert_counts_the_same_and_by_the_core_it_is_shown(arm64_root: Path, tmp_path: Path):
     """On one model of QEMU's: only the part number in /proc/cpuinfo differs."""
-    network = peer_file("litert-mixed-256x256.tflite")
-    frame = frame_of(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
+    network = write_operator(_three_convolutions, tmp_path / "three.tflite")
+    frame = (IMAGE,)
     a55 = board_core("cortex-a55")
     assert a55.model == A76.model
     one, other, on_a55 = (

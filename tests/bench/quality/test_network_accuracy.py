@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import as_user, check_sentence
+from command_line import check_sentence, in_fork
 from tflite_cases import write_case
 
 from compile.imaging.bundled import bundled_photos
@@ -40,7 +40,7 @@ def nets(tmp_path: Path) -> Path:
 def test_a_network_of_the_users(nets: Path, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"
     photos = ("--calibrate", bundled_photos("test")[0].parent) if kind == "picture" else ()
-    outcome = as_user(
+    outcome = in_fork(
         *("bench/accuracy", "--network", f"{nets}:{kind}", "--schemes", "fp32", "int8"),
         *("--out", out, "--json", *photos),
     )
@@ -57,7 +57,7 @@ def test_a_network_of_the_users(nets: Path, tmp_path: Path, kind: str) -> None:
 
 def test_a_file_is_measured_by_its_own_scheme(tmp_path: Path) -> None:
     path = write_case("same", tmp_path / "net.tflite")
-    outcome = as_user("bench/accuracy", "--network", path, "--out", tmp_path / "out", "--json")
+    outcome = in_fork("bench/accuracy", "--network", path, "--out", tmp_path / "out", "--json")
     assert outcome.code == 0, outcome
     rows = json.loads(outcome.out)
     assert [row["scheme"] for row in rows] == ["int8", "int8"]
@@ -70,6 +70,6 @@ def test_a_file_is_measured_by_its_own_scheme(tmp_path: Path) -> None:
 )
 def test_options_of_other_networks(network: str, option: str, value: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    outcome = as_user("bench/accuracy", "--network", network, f"--{option}", value, "--out", out)
+    outcome = in_fork("bench/accuracy", "--network", network, f"--{option}", value, "--out", out)
     check_sentence(outcome, f"network {network} has no {option} here", f"leave --{option} out")
     assert not out.exists()

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Command, as_user, check_sentence, edit_manifest, needs_lld, x86_only
+from command_line import (
+    Command,
+    as_user,
+    check_sentence,
+    edit_manifest,
+    in_fork,
+    needs_lld,
+    x86_only,
+)
 from elftools.elf.elffile import ELFFile
 from fixtures_artefacts import ArtefactFactory
 from fixtures_device import Served
@@ -40,7 +48,7 @@ def test_a_right_build(built: Artefact, board: Served) -> None:
     told = as_user("compile/check", built.library.parent, "--threads", "1")
     assert told.code == 0, told.err
     assert f"right: all of {len(built.manifest.calls)} calls" in told.out and "weights" in told.out
-    over_rpc = as_user("compile/check", built.library.parent, *board.options, "--json")
+    over_rpc = in_fork("compile/check", built.library.parent, *board.options, "--json")
     assert over_rpc.code == 0, over_rpc.err
     found = json.loads(over_rpc.out)
     assert found["right"] and found["wrong"] is None and found["close"] == found["calls"]
@@ -59,11 +67,11 @@ def test_a_crash_and_a_loop_are_told(built: Artefact, board: Served, tmp_path: P
     first = next(one for one in built.manifest.calls if one.kernel == call.kernel)
     assert f"kernel {call.kernel}, which computes {', '.join(first.layers)}: " in told.out
     assert "it did not come to its end: crashed (SIGILL)" in told.out
-    told = as_user("compile/check", looping, "--seconds", "3", "--json")
+    told = in_fork("compile/check", looping, "--seconds", "3", "--json")
     wrong = json.loads(told.out)["wrong"]
     assert told.code == 1 and wrong["kernel"] == call.kernel
     assert "no end within 3 s" in wrong["sentence"]
-    told = as_user("compile/check", crashing, *board.options)
+    told = in_fork("compile/check", crashing, *board.options)
     assert told.code == 1 and "the frame did not come to its end" in told.out
     assert board.becomes_free()
 
@@ -72,7 +80,7 @@ def test_a_wrong_weight_over_rpc(built: Artefact, board: Served, tmp_path: Path)
     library = built.library.read_bytes()
     place = library.index(b"__tvm_ffi__library_bin") and len(library) // 2
     wrong = planted(built, tmp_path / "wrong", {place: library[place] ^ 64}).library.parent
-    told = as_user("compile/check", wrong, *board.options, "--json")
+    told = in_fork("compile/check", wrong, *board.options, "--json")
     found = json.loads(told.out)
     assert told.code == 1 and found["wrong"]["kernel"] and found["wrong"]["layers"]
     assert "a constant, is wrong: 1 of" in found["wrong"]["what"]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import Command, as_user, check_sentence, contents, in_fork, x86_only
+from command_line import Command, check_sentence, contents, in_fork, x86_only
 from report_session import session
 
 from bench.engines.engine import Job
@@ -81,7 +81,7 @@ def test_a_session_and_its_report(tmp_path: Path):
     """On any machine and under any load: nothing is asked of the times but that they are there."""
     file = tmp_path / "run.json"
     options = ("--against", "litert,pytorch", "--schemes", "mixed,fp32", "--seconds", "0.5")
-    outcome = as_user("bench/latency", "--out", file, "--json", *options)
+    outcome = in_fork("bench/latency", "--out", file, "--json", *options)
     assert outcome.code == 0, outcome.err
     run = json.loads(outcome.out)
     assert run == json.loads(file.read_text())
@@ -100,7 +100,7 @@ def test_a_session_and_its_report(tmp_path: Path):
         assert low <= row["ratio_to_litert_mixed"] <= high
     assert run["rows"][2]["ratio_to_litert_mixed"] == 1
     assert run["environment"]["cores"] == len(os.sched_getaffinity(0))
-    report = as_user("bench/report", file, "-o", tmp_path / "report", "--baseline", file)
+    report = in_fork("bench/report", file, "-o", tmp_path / "report", "--baseline", file)
     assert report.code == 0, report.err
     page = Path(report.out.strip()).read_text()
     assert "Against the baseline run" in page and "within noise" in page

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import CA, REPOSITORY, Command, as_user, check_sentence, contents, in_fork
+from command_line import CA, REPOSITORY, Command, check_sentence, contents, in_fork
 from PIL import Image
 
 from compile.networks.mqnet.checkpoints import load_checkpoint
@@ -65,7 +65,7 @@ def test_fine_tuning_without_weights_or_in_bfloat16(here: Command, out: Path, mo
 
 
 def test_a_bad_panorama_is_named_and_left_out(scenes: Path, out: Path):
-    outcome = as_user("compile/scenes", "preview", "--scenes", scenes, "-o", out / "pairs.png")
+    outcome = in_fork("compile/scenes", "preview", "--scenes", scenes, "-o", out / "pairs.png")
     assert outcome.code == 0, outcome.err
     said = " ".join(outcome.err.split())
     assert "skipped" in said and "broken.exr" in said and "not a number" in said

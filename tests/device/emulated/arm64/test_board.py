@@ -11,7 +11,7 @@ import small_net
 from compile.codegen.link.linkers import find_lld
 from compile.support.errors import ArtefactError, TargetError
 from device.emulated.arm64.make_root import default_root, is_current, make_root
-from device.emulated.arm64.run_module import run_on_board
+from device.emulated.arm64.run_module import run_all_on_board, run_on_board
 from targets.load_target import load_target
 
 needs_lld = pytest.mark.skipif(find_lld() is None, reason="no lld on this machine")
@@ -75,8 +75,8 @@ def test_board_agrees_with_the_host(
 def test_functions_and_named_inputs(arm64_root: Path, libraries: dict[str, Path]):
     a, b = small_net.make_input(1), small_net.make_input(2)
     library = libraries["linux-arm64"]
-    (by_position,) = run_on_board(arm64_root, library, "head", [a, b])
-    (by_name,) = run_on_board(arm64_root, library, "head", {"b": b, "a": a})
+    calls = [("head", [a, b]), ("head", {"b": b, "a": a})]
+    (by_position,), (by_name,) = run_all_on_board(arm64_root, library, calls)
     np.testing.assert_array_equal(by_position, by_name)
     np.testing.assert_allclose(by_name, np.abs(a) ** np.float32(1.7) - b, rtol=1e-4, atol=1e-5)
 

@@ -31,7 +31,7 @@ from compile.kernels.cpu.inverted_residual.inverted_residual import create_inver
 from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 from compile.kernels.cpu.inverted_residual.tile_inverted_residual import cut_inverted_residual
 from compile.passes.apply_default_schedule import apply_default_schedule
-from device.emulated.arm64.run_module import run_on_board
+from device.emulated.arm64.run_module import run_all_on_board
 from targets.load_target import load_target
 
 by_block = pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
@@ -83,11 +83,11 @@ def test_kernels_of_sdot_compute_the_blocks(arm64_root: Path, tmp_path: Path) ->
             builder.emit_func_output(builder.emit(call))
     module = apply_default_schedule(core)(builder.get())
     small_net.export(module, spec, tmp_path / "blocks.so")
-    for name, block in blocks.items():
-        drawn = Drawn(block, seed=1)
-        operands = drawn.operands(dot)
-        found = run_on_board(arm64_root, tmp_path / "blocks.so", name, operands, cpu="cortex-a76")
-        np.testing.assert_array_equal(found[0], drawn.expected)
+    drawn = {name: Drawn(block, seed=1) for name, block in blocks.items()}
+    calls = [(name, block.operands(dot)) for name, block in drawn.items()]
+    found = run_all_on_board(arm64_root, tmp_path / "blocks.so", calls, cpu="cortex-a76")
+    for (result,), block in zip(found, drawn.values(), strict=True):
+        np.testing.assert_array_equal(result, block.expected)
 
 
 def _type(param: tirx.Var) -> tuple[list[int], str]:
