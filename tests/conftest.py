@@ -15,9 +15,11 @@ from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_phone import attach
 from fixtures_signals import interruptible
 from fixtures_vulkan import software_vulkan
+from forked_command import server_of_workers
 from hypothesis import settings
 from quick_tvm_script import parse_quickly
 from toy_network import toy
+from worker_forks import fork_workers
 
 from compile.support.quick_start import collect_rarely
 from device.runtime.run_artefact import use_threads
@@ -57,6 +59,7 @@ parse_quickly()
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.
 torch.set_num_threads(1)
+fork_workers(server_of_workers)
 # Makes TVM's pool with all cores, before a test that does not care makes one with fewer.
 use_threads(1)
 
@@ -100,9 +103,10 @@ LONGEST = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one worker more than there are cores: a third of the time is waiting, for boards that are
-    served, for emulators and for commands."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Run more workers than there are cores: a third of the time is waiting, for boards that are
+    served, for emulators and for commands. One more, or two where there is memory for them."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return len(os.sched_getaffinity(0)) + (2 if memory > 16e9 else 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -122,14 +122,19 @@ def as_user(
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
-def in_fork(command: str, *args: object, env: dict[str, str] | None = None) -> Outcome:
+def in_fork(
+    command: str,
+    *args: object,
+    env: dict[str, str] | None = None,
+    file_limit: int | None = None,
+) -> Outcome:
     """Runs the same in a process of its own that has imported PyTorch, TVM and the compiler.
 
     Not for what depends on how a command starts: what it imports and says then, its streams, its
-    seed for hashes, limits.
+    seed for hashes.
     """
     environment = {**os.environ, **(env or {})}
-    return Outcome(*run_forked(REPOSITORY, f"{command}.py", [*map(str, args)], environment))
+    return Outcome(*run_forked(f"{command}.py", [*map(str, args)], environment, file_limit))
 
 
 def check_sentence(outcome: Outcome, *parts: str) -> None:

@@ -1,22 +1,29 @@
 """A process that has imported what commands import, and runs each command in a fork of itself.
 
-``python fork_server.py SOCKET``, where SOCKET is the number of a file descriptor that takes
-requests: see :mod:`forked_command`. A fork is a command's own process from there on: it has its
-arguments, environment, working directory and output, and ends as the interpreter ends.
+``python fork_server.py COMMANDS WORKERS``: the numbers of file descriptors that take requests, see
+:mod:`forked_command`. A fork is a command's own process from there on: it has its
+arguments, environment, working directory and output, and ends as the interpreter ends. Its workers
+are forks, too: see :mod:`worker_forks`.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
 import pickle
+import resource
 import runpy
 import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+from worker_forks import fork_workers, serve_workers
 
 #: Not ``compile.support.cli``: its console asks the environment for its width when it is made.
 IMPORTED = (
@@ -57,16 +64,16 @@ def import_all() -> None:
     gc.freeze()
 
 
-def serve(requests: socket.socket) -> str | None:
-    """Run command after command: in each fork returns its script, else None when there are no
-    more."""
+def serve(requests: socket.socket) -> Callable[[], object]:
+    """Run command after command: in each fork returns what it runs. Ends this process when there
+    are no more."""
     # Ctrl-C is for the command.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests.sendall(b"ready")
     while True:
         data, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 2)
         if not data:
-            return None
+            os._exit(0)
         child = os.fork()
         if child == 0:
             requests.close()
@@ -79,23 +86,59 @@ def serve(requests: socket.socket) -> str | None:
 
 
 def begin(
-    script: str, arguments: list[str], environment: dict[str, str], descriptors: list[int]
-) -> str:
-    """Make this process that of ``python script *arguments``."""
+    script: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    file_limit: int | None,
+    descriptors: list[int],
+) -> Callable[[], object]:
+    """Make this process that of ``python script *arguments``; returns what it runs. A fork of it
+    serves it with workers."""
     for number, descriptor in enumerate(descriptors, start=1):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        ours.close()
+        return in_worker(serve_workers(theirs))
+    theirs.close()
+    assert ours.recv(16) == b"ready"
+    fork_workers(lambda: ours)
+    if file_limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # It is asked of the environment once.
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).parent.resolve())
-    return script
+    return partial(runpy.run_path, script, run_name="__main__")
+
+
+def in_worker(code: str | None) -> Callable[[], object]:
+    """What a worker runs; the process that serves workers ends at once."""
+    if code is None:
+        os._exit(0)
+    return partial(run_worker, code)
+
+
+def run_worker(code: str) -> None:
+    """End without taking apart what has been imported, which takes longer than a fork."""
+    try:
+        exec(code, vars(sys.modules["__main__"]))
+    except SystemExit as end:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
 
 
 if __name__ == "__main__":
     import_all()
-    command = serve(socket.socket(fileno=int(sys.argv[1])))
-    if command is None:
-        os._exit(0)
-    runpy.run_path(command, run_name="__main__")
+    commands, workers = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    if os.fork() == 0:
+        commands.close()
+        run = in_worker(serve_workers(workers))
+    else:
+        workers.close()
+        run = serve(commands)
+    run()

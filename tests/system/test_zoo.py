@@ -19,11 +19,12 @@ from torch.export import ExportedProgram
 from tvm import relax, tirx
 
 from compile.artefact.describe_parts import describe_parts
+from compile.graph.parts import MAIN
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.read_photo import read_photo
 from compile.networks.parts import module_path
 from compile.networks.registry import network_named
-from compile.pipeline import PipelineOptions, emit, partition_network, plan_network
+from compile.pipeline import PipelineOptions, emit, partition_network, plan_network, plan_part
 from compile.quantize import quantize
 from compile.quantize.schemes import scheme_named
 from targets.load_target import load_target
@@ -62,8 +63,13 @@ def program(name: str, scheme: str) -> ExportedProgram:
 
 
 @cache
+def partitioned(name: str, scheme: str) -> tvm.IRModule:
+    return partition_network(program(name, scheme), OPTIONS)
+
+
+@cache
 def planned(name: str, scheme: str) -> tvm.IRModule:
-    return plan_network(program(name, scheme), OPTIONS)
+    return plan_part(partitioned(name, scheme), MAIN, OPTIONS)
 
 
 @networks
@@ -73,7 +79,7 @@ def test_backbones_are_those_of_numpy(name: str, scheme: str) -> None:
     in their last bits."""
     image = photo_crop(bundled_photos("test")[0], *size_of(name))
     machine = relax.VirtualMachine(emit(planned(name, scheme), OPTIONS), tvm.cpu())
-    parts = run_parts(partition_network(program(name, scheme), OPTIONS)["main"], machine, image)
+    parts = run_parts(partitioned(name, scheme)[MAIN], machine, image)
     found = [tensor for part in parts if part.startswith("backbone") for tensor in parts[part]]
     *heads, last = [parts[part] for part in parts if part.startswith("head")]
     starts = [tensor for head in heads for tensor in head if tensor.dtype == np.int8]
@@ -140,8 +146,7 @@ def test_in_float_it_is_that_of_pytorch(name: str) -> None:
     exported = program(name, "fp32")
     expected = exported.module()(torch.from_numpy(image)).detach().numpy()
     options = replace(OPTIONS, partition=False)
-    planned = plan_network(exported, options)
-    machine = relax.VirtualMachine(emit(planned, options), tvm.cpu())
+    machine = relax.VirtualMachine(emit(plan_network(exported, options), options), tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(image)).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 

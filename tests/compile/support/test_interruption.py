@@ -22,7 +22,7 @@ def environment(folder: Path) -> dict[str, str]:
 def run(where: str, name: str, folder: Path) -> Outcome:
     """In a fork of a process that has imported TVM."""
     arguments = [where, name, str(folder)]
-    return Outcome(*run_forked(REPOSITORY, str(SCRIPT), arguments, environment(folder)))
+    return Outcome(*run_forked(str(SCRIPT), arguments, environment(folder)))
 
 
 @pytest.mark.slow

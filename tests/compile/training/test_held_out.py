@@ -61,7 +61,7 @@ def test_tone_curve_rises_and_expands_highlights():
 
 
 def test_tone_mappers_in_their_order():
-    pairs = list(held_out_pairs().values())[::3]
+    pairs = list(held_out_pairs().values())[::6]
     results = {result.scheme: result for result in evaluate_tone_mappers(pairs)}
     scores = {name: np.mean(result.scores["mu_psnr_db"]) for name, result in results.items()}
     assert list(scores) == ["srgb", "tone-curve", "akyuz", "kovaleski"]

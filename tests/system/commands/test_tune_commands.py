@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 import psutil
@@ -21,7 +22,6 @@ from command_line import (
     REPOSITORY,
     Command,
     Outcome,
-    as_user,
     check_sentence,
     contents,
     in_fork,
@@ -37,8 +37,8 @@ NAME = records_name(load_target("host"))
 SESSION_OPTIONS = "--target", "host", *TUNED
 
 
-def tune(logs: Path, *options: object, env: dict[str, str] | None = None) -> Outcome:
-    return in_fork("compile/tune", *SESSION_OPTIONS, "--logs", logs, *options, env=env)
+def tune(logs: Path, *options: object, **how: Any) -> Outcome:
+    return in_fork("compile/tune", *SESSION_OPTIONS, "--logs", logs, *options, **how)
 
 
 def summary(outcome: Outcome) -> dict:
@@ -276,7 +276,7 @@ def test_log_that_cannot_be_written(logs: Path) -> None:
     """At the first record that does not fit: what was written stays whole."""
     # Room for some kernels of another size, and for the results that they are checked by.
     more = "--size", "48x48", "--trials", KERNELS
-    outcome = as_user("compile/tune", *SESSION_OPTIONS, *more, "--logs", logs, file_limit=300_000)
+    outcome = tune(logs, *more, file_limit=300_000)
     assert outcome.code == 2 and "Traceback" not in outcome.err
     assert "cannot be written" in outcome.err and "raise the limit" in outcome.err
     read_database(logs / NAME)
