@@ -61,7 +61,7 @@ class TvmNetwork:
 
     def outputs(self) -> Frame:
         """Those of the last frame."""
-        return tuple(tensor.numpy() for tensor in self._outputs)
+        return tuple(np.from_dlpack(tensor) for tensor in self._outputs)
 
     def run_observed(self, observe: Observer) -> None:
         """One frame under the eyes of ``observe``. Behind each call the device has done it. A copy
