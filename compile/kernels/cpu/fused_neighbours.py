@@ -27,6 +27,9 @@ ALL_NEIGHBOURS = replace(
     elementwise=True,
 )
 
+#: Elements of an elementwise formula that are computed at a time: at least so many, or two vectors.
+_LONG_RUN = 16
+
 _STATISTICS = (*row_statistics.ROW_BLOCKS, *planar_norm.ROW_BLOCKS)
 
 
@@ -71,7 +74,9 @@ def _followers(sch: s_tir.Schedule, epilogue: SBlockRV) -> list[SBlockRV]:
 
 
 def _vectorize_run(sch: s_tir.Schedule, block: SBlockRV, core: CpuCore) -> None:
-    """Columns and channels of a row are one run of memory."""
+    """Columns and channels of a row are one run of memory. Several vectors of it at a time: each
+    operation of a long formula waits for the one before it, and its constants serve all."""
     run = sch.fuse(*sch.get_loops(block)[-2:])
-    _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), core.lanes)])
+    lanes = max(2 * core.lanes, _LONG_RUN)
+    _, lane = sch.split(run, [None, even_lanes(int(sch.get(run).extent), lanes)])
     sch.vectorize(lane)

@@ -134,7 +134,7 @@ class Exp:
 
 CASES = [
     (Sigmoid, lambda x: 1 / (1 + np.exp(-x)), 2e-7, 0),
-    (Tanh, np.tanh, 2e-7, 0),
+    (Tanh, np.tanh, 4e-7, 0),
     (
         Selu,
         lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
