@@ -228,7 +228,7 @@ def phases(
                 LowerInstanceNorm(backend),
                 LowerFloatActivations(backend),
                 LegalizeFloatOps(),
-                FuseRowKernels(backend.families),
+                FuseRowKernels(backend.families, backend.core.recompute_bytes),
             ],
         ),
         (

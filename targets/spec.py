@@ -68,6 +68,10 @@ class Core(Table, frozen=True, kw_only=True):
             technical reference manual has it.
         l2_bytes: Level 2 cache in bytes, per core, or shared as a comment in the file says.
         machine: ELF machine of the library.
+        recompute_bytes: A float feature map that takes more memory than this, in bytes, is computed
+            twice instead of being kept until it is read again (the head's first, before its
+            InstanceNorm). That saves memory, and time where a core multiplies faster than it
+            reaches its memory; None where nothing is computed twice.
     """
 
     triple: str
@@ -79,6 +83,7 @@ class Core(Table, frozen=True, kw_only=True):
     l1d_bytes: L1Bytes
     l2_bytes: L2Bytes
     machine: MachineName
+    recompute_bytes: Positive | None = None
 
 
 class Processor(Core, frozen=True, kw_only=True):

@@ -26,4 +26,11 @@ def backend_for(spec: TargetSpec, threads: int, image_weights: bool = False) -> 
 def cpu_core(spec: TargetSpec, threads: int) -> CpuCore:
     """Return what schedules know of the target's processor."""
     core = spec.processor
-    return CpuCore(core.vector_bits, core.vector_registers, threads, core.l1d_bytes, core.l2_bytes)
+    return CpuCore(
+        core.vector_bits,
+        core.vector_registers,
+        threads,
+        core.l1d_bytes,
+        core.l2_bytes,
+        core.recompute_bytes,
+    )

@@ -24,12 +24,17 @@ class Fusion:
         consumers: names of the families that may read its result there.
         elementwise: also the elementwise kernel that alone reads the result.
         int8_results: also where the result is int8, not only where it is float.
+        recomputed: names of the families whose result, which one of the ``producers`` reads, may be
+            computed there once more, instead of being kept since it was computed first; ...
+        recomputing: ... and the family of the kernel that does so.
     """
 
     producers: tuple[str, ...] = ()
     consumers: tuple[str, ...] = ()
     elementwise: bool = False
     int8_results: bool = False
+    recomputed: tuple[str, ...] = ()
+    recomputing: str = ""
 
 
 @dataclass(frozen=True)

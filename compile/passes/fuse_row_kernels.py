@@ -7,6 +7,10 @@ memory. Into the convolution's loop over rows go
 - the row statistics of its result, which InstanceNorm starts with;
 - the elementwise kernel behind a 1x1 convolution, where that is the only reader of its result.
 
+What InstanceNorm normalizes is read twice: for its statistics, and to be normalized. Where it takes
+more memory than the core's ``recompute_bytes``, it is not kept for the second time: the convolution
+that it comes from goes into the loops of the 1x1 convolution that reads it normalized, too.
+
 On a GPU, where a work item computes a tile and not a row, the row statistics stay by themselves,
 and what is fused is inlined into the tile; so is the elementwise kernel behind any convolution,
 also of int8, such as the sum with what goes around a block.
@@ -17,6 +21,7 @@ Nothing is computed otherwise than before.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import tvm
 from tvm import relax, tirx
@@ -24,6 +29,7 @@ from tvm import relax, tirx
 from compile.graph.layers import keep_layers
 from compile.graph.rewrite_function import rewrite_functions
 from compile.graph.rewrite_kernel_calls import KernelCallRewriter
+from compile.graph.shapes import tensor_shape
 from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.kernels.cpu.plain import elementwise
 from compile.kernels.family import Fusion, KernelFamilies
@@ -35,19 +41,23 @@ class FuseRowKernels:
 
     Args:
         families: the device's, which say what fuses with what.
+        recompute_bytes: a feature map before InstanceNorm that takes more memory than this is
+            computed twice, where there is a kernel that does so; None: none is.
     """
 
-    def __init__(self, families: KernelFamilies) -> None:
+    def __init__(self, families: KernelFamilies, recompute_bytes: int | None = None) -> None:
         self.families = families
+        self.recompute_bytes = recompute_bytes
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
-        anchors: dict[str, tirx.PrimFunc] = {}
-        mod = rewrite_functions(mod, lambda mod, f: _RowFusion(mod, f, anchors, self.families))
+        fused: dict[str, dict[str, object]] = {}
+        mod = rewrite_functions(
+            mod, lambda mod, f: _RowFusion(mod, f, fused, self.families, self.recompute_bytes)
+        )
         _narrow_indices(mod)
         mod = keep_layers(relax.transform.FuseTIR())(mod)
-        for name, anchor in anchors.items():
-            attrs = {attr: anchor.attrs[attr] for attr in (FAMILY_ATTR, MACS_ATTR)}
+        for name, attrs in fused.items():
             mod.update_func(mod.get_global_var(name), mod[name].with_attrs(attrs))
         return relax.transform.DeadCodeElimination()(mod)
 
@@ -77,11 +87,13 @@ class _Group:
 
     Attributes:
         anchor: what the convolution is bound to.
+        family: of the kernel.
         members: the variables of all calls in order.
         results: those of them that are read outside.
     """
 
     anchor: relax.Var
+    family: str
     members: list[relax.Var]
     results: list[relax.Var]
 
@@ -91,16 +103,20 @@ class _RowFusion(KernelCallRewriter):
         self,
         mod: tvm.IRModule,
         function: relax.Function,
-        anchors: dict[str, tirx.PrimFunc],
+        fused_attrs: dict[str, dict[str, object]],
         families: KernelFamilies,
+        recompute_bytes: int | None,
     ) -> None:
         super().__init__(mod, function)
-        self._families, self._anchors = families, anchors
-        groups = [
-            self._group(var, fusion)
-            for var in self.definitions
-            if (fusion := self._fusion(var)) is not None
-        ]
+        self._families, self._fused_attrs = families, fused_attrs
+        self._recompute_bytes = recompute_bytes
+        # What no kernel reads any more, because each reader computes it.
+        self._recomputed: set[relax.Var] = set()
+        anchors = {
+            var: fusion for var in self.definitions if (fusion := self._fusion(var)) is not None
+        }
+        # A convolution is computed twice by a reader behind it, which has to be known before.
+        groups = [self._group(var, anchors[var]) for var in reversed(anchors)]
         self._groups = {group.members[-1]: group for group in groups if len(group.members) > 1}
 
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
@@ -116,18 +132,40 @@ class _RowFusion(KernelCallRewriter):
         return family.fusion if var.ty.dtype != "int8" or family.fusion.int8_results else None
 
     def _group(self, anchor: relax.Var, fusion: Fusion) -> _Group:
-        members = [anchor]
+        members, name = [anchor], str(self.family(anchor))
+        readers = self.users[anchor]
+        statistics = [user for user in readers if self.family(user) in fusion.consumers]
         data = self.definitions[anchor].args[1].fields[0]
         if self.family(data) in fusion.producers and self.users[data] == [anchor]:
             members.insert(0, data)
-        readers = self.users[anchor]
-        statistics = [user for user in readers if self.family(user) in fusion.consumers]
+            source = self.definitions[data].args[1].fields[0]
+            if statistics and self._is_recomputed(source, data, statistics[0], fusion):
+                members.insert(0, source)
+                self._recomputed.add(source)
+                name = fusion.recomputing
         if statistics:
             members.append(statistics[0])
         elif fusion.elementwise and len(readers) == 1 and self._is_elementwise(readers[0], anchor):
             members.append(readers[0])
-        results = [var for var in members if not set(self.users[var]) <= set(members)]
-        return _Group(anchor, members, results)
+        results = [
+            var
+            for var in members
+            if var not in self._recomputed and not set(self.users[var]) <= set(members)
+        ]
+        return _Group(anchor, name, members, results)
+
+    def _is_recomputed(
+        self, source: relax.Expr, normalized: relax.Var, statistics: relax.Var, fusion: Fusion
+    ) -> bool:
+        """Whether ``source``, which ``normalized`` and a kernel like ``statistics`` read, is
+        computed twice."""
+        if self._recompute_bytes is None or self.family(source) not in fusion.recomputed:
+            return False
+        others = [user for user in self.users[source] if user != normalized]
+        if [self.family(user) for user in others] != [self.family(statistics)]:
+            return False
+        size = prod(tensor_shape(source)) * tvm.DataType(source.ty.dtype).itemsize
+        return size > self._recompute_bytes
 
     def _is_elementwise(self, var: relax.Var | None, anchor: relax.Var) -> bool:
         """Whether ``var`` is an elementwise kernel's result of the size of ``anchor``."""
@@ -150,7 +188,9 @@ class _RowFusion(KernelCallRewriter):
         function, operands = self._primitive(group)
         anchor = self.definitions[group.anchor]
         name = self.builder.add_func(function, f"{anchor.args[0].name_hint}_rows")
-        self._anchors[name.name_hint] = self.mod[anchor.args[0]]
+        kernels = [self.mod[self.definitions[member].args[0]] for member in group.members]
+        macs = sum(int((kernel.attrs or {}).get(MACS_ATTR, 0)) for kernel in kernels)
+        self._fused_attrs[name.name_hint] = {FAMILY_ATTR: group.family, MACS_ATTR: macs}
         call = relax.Call(name, [self.renewed(operand) for operand in operands])
         call = self.with_layers_of(call, group.members)
         if len(group.results) == 1:

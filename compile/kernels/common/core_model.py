@@ -15,6 +15,12 @@ class CoreModel(Protocol):
 
     device: ClassVar[str]
 
+    @property
+    def recompute_bytes(self) -> int | None:
+        """A feature map that is read twice is computed twice where it takes more memory than this;
+        None: it never is."""
+        ...
+
 
 @dataclass(frozen=True)
 class CpuCore:
@@ -26,6 +32,7 @@ class CpuCore:
         threads: threads that run the kernel.
         l1d_bytes: level 1 data cache of a core.
         l2_bytes: level 2 cache of a core.
+        recompute_bytes: see :class:`CoreModel`.
     """
 
     device: ClassVar[str] = "cpu"
@@ -35,6 +42,7 @@ class CpuCore:
     threads: int
     l1d_bytes: int = 32768
     l2_bytes: int = 524288
+    recompute_bytes: int | None = None
 
     @property
     def lanes(self) -> int:

@@ -30,6 +30,7 @@ class GpuCore:
     """
 
     device: ClassVar[str] = "gpu"
+    recompute_bytes: ClassVar[None] = None
 
     work_group: int
     registers: int

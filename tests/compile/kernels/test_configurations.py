@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tvm
 from command_line import REPOSITORY
+from head_kernels import conv_pointwise_kernel
 from inverted_residuals import PLAIN
 from kernel_draws import SAME_3X3
 from numpy.typing import NDArray
@@ -76,6 +77,7 @@ if DOT is not None:
         "packed_conv": create_int8_conv((1, 8, 12, 16), 12, SAME, DOT, SCALE),
         "packed_conv, stride 2": create_int8_conv((1, 18, 24, 3), 16, HALF, DOT, REQUANTIZE),
         "planar_conv": create_planar_conv((1, 8, 32, 16), 12, SAME, DOT, SCALE),
+        "planar_conv_pointwise": conv_pointwise_kernel(DOT, 8, 32),
         "packed_depthwise": create_int8_depthwise((1, 9, 12, 48), SAME, DOT, REQUANTIZE),
         "packed_depthwise, stride 2": create_int8_depthwise((1, 18, 24, 16), HALF, DOT, REQUANTIZE),
         "inverted_residual": create_inverted_residual(

@@ -7,72 +7,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tvm
+from dot_instructions import dots
+from head_kernels import BIAS, Head, int8_network
 from tvm import relax, tirx, topi
 
-from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.kernels.common.window import Window
-from compile.kernels.cpu.norm import planar_norm
-from compile.kernels.cpu.norm.instance_norm import create_normalize, create_statistics
-from compile.kernels.cpu.norm.row_statistics import create_row_statistics
-from compile.kernels.cpu.plain.pointwise import create_pointwise
+from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
-from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.families import families_of
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.fuse_row_kernels import FuseRowKernels
 from compile.passes.legalize_float_ops import LegalizeFloatOps
+from targets.describe_target import tvm_target
+from targets.load_target import load_target
 
 HEIGHT, WIDTH = 5, 12
-BIAS = ConvEpilogue(EpilogueKind.BIAS)
-
-
-class Head:
-    """Builds convolutions of float pictures, InstanceNorm and what follows, kernel by kernel."""
-
-    def __init__(self) -> None:
-        self.builder = relax.BlockBuilder()
-        self.random = np.random.default_rng(0)
-
-    def constant(self, *shape: int) -> relax.Expr:
-        return relax.const(self.random.uniform(-1, 1, shape).astype("float32"))
-
-    def call(self, kernel: tirx.PrimFunc, name: str, *args: relax.Expr) -> relax.Var:
-        result = kernel.params[-1].ty
-        shape = [int(extent) for extent in result.shape]
-        ty = relax.TensorType(shape, str(result.dtype.dtype))
-        name = self.builder.add_func(kernel, name)
-        return self.builder.emit(relax.op.call_tir(name, list(args), ty))
-
-    def pointwise(self, data: relax.Expr, channels: int) -> relax.Var:
-        shape = tuple(int(extent) for extent in data.ty.shape)
-        kernel = create_pointwise(shape, channels, "float32", "float32", BIAS)
-        weight, bias = self.constant(shape[3], channels), self.constant(channels)
-        return self.call(kernel, "conv2d_float", data, weight, bias)
-
-    def planar_pointwise(self, data: relax.Expr, channels: int, interleaved: bool) -> relax.Var:
-        shape = tuple(int(extent) for extent in data.ty.shape)
-        kernel = create_planar_pointwise(shape, channels, "float32", BIAS, interleaved)
-        weight, bias = self.constant(shape[2], channels), self.constant(channels)
-        return self.call(kernel, "conv2d_float", data, weight, bias)
-
-    def planar_norm(self, data: relax.Expr) -> relax.Var:
-        shape = tuple(int(extent) for extent in data.ty.shape)
-        _, height, channels, width = shape
-        rows = self.call(planar_norm.create_row_statistics(shape), "row_statistics", data)
-        statistics = planar_norm.create_statistics(height, channels, width, 1e-5)
-        gamma, beta = self.constant(channels), self.constant(channels)
-        scale_shift = self.call(statistics, "instance_norm_statistics", rows, gamma, beta)
-        normalize = planar_norm.create_normalize(shape, 0.0)
-        return self.call(normalize, "normalize", data, scale_shift)
-
-    def norm(self, data: relax.Expr) -> relax.Var:
-        shape = tuple(int(extent) for extent in data.ty.shape)
-        rows = self.call(create_row_statistics(shape, "float32"), "row_statistics", data)
-        statistics = create_statistics(*shape[1:], 1e-5)
-        gamma, beta = self.constant(shape[3]), self.constant(shape[3])
-        scale_shift = self.call(statistics, "instance_norm_statistics", rows, gamma, beta)
-        return self.call(create_normalize(shape, 0.0, "float32"), "normalize", data, scale_shift)
 
 
 def picture(name: str, channels: int) -> relax.Var:
@@ -168,6 +119,34 @@ def test_fused_kernels_compute_the_same(network: Callable[[], tvm.IRModule], cor
         machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
         results.append(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy())
     np.testing.assert_allclose(*results, rtol=0, atol=1e-6)
+    assert np.ptp(results[0]) > 0.3
+
+
+@dots
+def test_planes_are_computed_twice_instead_of_kept(dot: DotProduct, core: CpuCore) -> None:
+    """Bit for bit the same, and no kernel has the planes as a result."""
+    random = np.random.default_rng(1)
+    inputs = [
+        random.integers(-128, 128, (1, 5, 32, 16), dtype=np.int8),
+        random.uniform(0, 1, (1, 5, 32, 3)).astype("float32"),
+    ]
+    target = tvm_target(load_target("host"), core.threads)
+    results = []
+    planes = 5 * 12 * 32 * 4
+    for recompute_bytes in (None, planes, planes - 1):
+        mod = FuseRowKernels(families_of("cpu"), recompute_bytes)(int8_network(dot))
+        assert len(kernels(mod)) == 5
+        first, _, second, *_ = (mod[name] for name in kernels(mod))
+        twice = recompute_bytes is not None and recompute_bytes < planes
+        assert (second.attrs[FAMILY_ATTR] == "planar_conv_pointwise") == twice
+        assert int(second.attrs[MACS_ATTR]) == 5 * 32 * (12 * 6 + (9 * 16 * 12 if twice else 0))
+        shapes = [tuple(int(extent) for extent in param.ty.shape) for param in first.params]
+        assert ((1, 5, 12, 32) in shapes) != twice
+        scheduled = apply_default_schedule(core)(mod)
+        machine = relax.VirtualMachine(relax.build(scheduled, target), tvm.cpu())
+        results.append(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy())
+    np.testing.assert_array_equal(results[2], results[0])
+    np.testing.assert_array_equal(results[1], results[0])
     assert np.ptp(results[0]) > 0.3
 
 

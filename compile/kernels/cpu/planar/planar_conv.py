@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from tvm import s_tir, te, tirx
+from tvm import s_tir, sym, te, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
@@ -138,18 +138,26 @@ class Configuration:
 
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
-    sizes = _sizes(sch, core)
+    sizes = planar_sizes(sch, core)
     return [
         Configuration(*tile, rows)
-        for tile in _tiles(sizes, core.registers)
+        for tile in register_tiles(sizes, core.registers)
         for rows in row_blocks(sizes.rows, core)
     ]
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """The tile with the fewest loads for each instruction: a step loads a group of weights for each
-    channel and a vector of data for each vector."""
-    sizes = _sizes(sch, core)
+    """The tile with the fewest loads for each instruction."""
+    sizes = planar_sizes(sch, core)
+    return Configuration(*best_tile(sizes, core), rows_per_task(sizes.rows, core))
+
+
+def best_tile(
+    sizes: PlanarSizes, core: CpuCore, most_vectors: int | None = None
+) -> tuple[int, int]:
+    """(channels, vectors) of the tile with the fewest loads for each instruction, of
+    ``most_vectors`` at the most: a step loads a group of weights for each channel and a vector of
+    data for each vector."""
 
     def loads(tile: tuple[int, int]) -> float:
         channels, vectors = tile
@@ -159,10 +167,11 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     # Beside the accumulators: the vectors of data, and one of weights.
     tiles = [
         (channels, vectors)
-        for channels, vectors in _tiles(sizes, core.registers)
+        for channels, vectors in register_tiles(sizes, core.registers)
         if (channels + 1) * vectors < core.registers - sizes.dot.temporaries
+        and (most_vectors is None or vectors <= most_vectors)
     ]
-    return Configuration(*min(tiles, key=loads), rows_per_task(sizes.rows, core))
+    return min(tiles, key=loads)
 
 
 def schedule(
@@ -171,7 +180,7 @@ def schedule(
     """Rows to threads; channels by vectors of pixels to registers; cut by the default configuration
     unless another one is given."""
     configuration = configuration or default_configuration(sch, core)
-    sizes = _sizes(sch, core)
+    sizes = planar_sizes(sch, core)
     epilogue, conv, operand = (sch.get_sblock(name) for name in ("epilogue", "conv", "operand"))
     take_annotations(sch, conv)
     row, channel, column, *_ = sch.get_loops(conv)
@@ -180,22 +189,28 @@ def schedule(
     outer_column, column = sch.split(column, [None, configuration.vectors * sizes.lanes])
     sch.reorder(task, row, outer_column, outer_channel, channel, column)
     sch.reverse_compute_at(epilogue, outer_channel, preserve_unit_loops=True)
-    _split_groups(sch, operand, task, sizes, core)
+    make_operand(sch, operand, task, sizes, core)
     sch.parallel(task)
-    _unroll_tile(sch, epilogue, sizes.lanes)
+    unroll_tile(sch, epilogue, sizes.lanes)
     place_neighbours(sch, row, core)
+    multiply_tile(sch, conv, configuration.channels, sizes)
+    part_from_border(sch)
 
+
+def multiply_tile(sch: s_tir.Schedule, conv: SBlockRV, channels: int, sizes: PlanarSizes) -> None:
+    """Give the products of one register tile of ``channels``, the innermost loops of ``conv``, to
+    the instruction."""
     *_, channel, column, ky, kx, k, group = sch.get_loops(conv)
     vector, column = sch.split(column, [None, sizes.lanes])
     sch.reorder(ky, kx, k, vector, channel, column, group)
     for loop in (kx, k, vector):
         sch.unroll(loop)
-    _unroll_tile(sch, sch.decompose_reduction(conv, ky), sizes.lanes)
-    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, configuration.channels, sizes.lanes))
+    unroll_tile(sch, sch.decompose_reduction(conv, ky), sizes.lanes)
+    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, channels, sizes.lanes))
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class PlanarSizes:
     """Of the result, and the groups of input channels; ``lanes`` are pixels."""
 
     rows: int
@@ -206,14 +221,15 @@ class _Sizes:
     dot: DotProduct
 
 
-def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
+def planar_sizes(sch: s_tir.Schedule, core: CpuCore) -> PlanarSizes:
+    """Read them from the block "conv"."""
     conv = sch.get(sch.get_sblock("conv"))
     dot = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
     rows, channels, columns, _, _, groups, _ = (int(axis.dom.extent) for axis in conv.iter_vars)
-    return _Sizes(rows, channels, columns, groups, dot.dividing_lanes(columns), dot)
+    return PlanarSizes(rows, channels, columns, groups, dot.dividing_lanes(columns), dot)
 
 
-def _tiles(sizes: _Sizes, registers: int) -> list[tuple[int, int]]:
+def register_tiles(sizes: PlanarSizes, registers: int) -> list[tuple[int, int]]:
     """(channels, vectors) of every tile whose accumulators fit; TVM does not match an intrinsic of
     one channel."""
     most = min(registers, MOST_BYTES // (sizes.lanes * 4))
@@ -225,17 +241,18 @@ def _tiles(sizes: _Sizes, registers: int) -> list[tuple[int, int]]:
     ]
 
 
-def _unroll_tile(sch: s_tir.Schedule, block: SBlockRV, lanes: int) -> None:
+def unroll_tile(sch: s_tir.Schedule, block: SBlockRV, lanes: int) -> None:
+    """Unroll and vectorize the channels by pixels that are the innermost loops of ``block``."""
     *_, channel, column = sch.get_loops(block)
     vector, lane = sch.split(column, [None, lanes])
     keep_in_registers(sch, [channel, vector], lane)
 
 
-def _split_groups(
+def make_operand(
     sch: s_tir.Schedule,
     operand: SBlockRV,
     task: LoopRV,
-    sizes: _Sizes,
+    sizes: PlanarSizes,
     core: CpuCore,
 ) -> None:
     """Make the data of a ``task``: padded and in the instruction's type, then group by group."""
@@ -251,6 +268,20 @@ def _split_groups(
     pad = sch.get_sblock("pad")
     sch.compute_at(pad, sch.get_loops(block)[-2], preserve_unit_loops=True)
     vectorize_operand(sch, pad, core)
+
+
+def part_from_border(sch: s_tir.Schedule) -> None:
+    """Give the columns that are the data's a loop of their own in the block "pad", which asks of no
+    column whether it is inside. To be done last: primitives do not look into what it leaves."""
+    pad = sch.get_sblock("pad")
+    block = sch.get(pad)
+    *_, column, _outer_channel, _lane = sch.get_loops(pad)
+    data, columns = block.reads[0], block.iter_vars[2]
+    left = int(sym.Analyzer().simplify(columns.var - data.region[2].min))
+    width = int(data.source.shape[2])
+    parts = [n for n in (left, width, int(columns.dom.extent) - left - width) if n > 0]
+    if len(parts) > 1:
+        sch.loop_partition(column, [*parts[:-1], None])
 
 
 FAMILY = KernelFamily(

@@ -5,7 +5,7 @@ A weight is one number for all lanes, so few channels cost no more per product t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import s_tir, te, tirx
 
@@ -19,7 +19,9 @@ from compile.kernels.cpu.instructions.planar_intrinsics import interleave_intrin
 from compile.kernels.family import KernelFamily
 
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
-_MOST_BYTES = 1023
+MOST_BYTES = 1023
+
+_LINE_BYTES = 64
 
 
 def create_planar_pointwise(
@@ -73,15 +75,22 @@ class Configuration:
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     channels, vectors, lanes = _sizes(sch, core)
-    most = min(core.registers, _MOST_BYTES // (lanes * 4)) // channels
+    most = min(core.registers, MOST_BYTES // (lanes * 4)) // channels
     return [Configuration(count) for count in divisors(vectors, max(1, most))]
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """As many as fit the registers beside their data and one weight."""
+    """As many as fit the registers."""
     channels, vectors, lanes = _sizes(sch, core)
-    registers = min(core.registers, _MOST_BYTES // (lanes * 4)) - 1
-    return Configuration(largest_divisor(vectors, max(1, registers // (channels + 1))))
+    return Configuration(largest_divisor(vectors, vectors_at_a_time(channels, lanes, core)))
+
+
+def vectors_at_a_time(channels: int, lanes: int, core: CpuCore) -> int:
+    """Vectors of ``lanes`` pixels whose sums of all ``channels`` fit the registers, beside their
+    data and the weights, scale and shift of a plane: what does not fit is stored and loaded again.
+    No more than a cache line of each plane."""
+    fitting = (core.registers - channels - 2) // (channels + 1)
+    return max(1, min(fitting, _LINE_BYTES // (lanes * 4)))
 
 
 def schedule(
@@ -137,5 +146,7 @@ FAMILY = KernelFamily(
     Configuration,
     configurations,
     default_configuration,
-    fusion=ALL_NEIGHBOURS,
+    fusion=replace(
+        ALL_NEIGHBOURS, recomputed=("planar_conv",), recomputing="planar_conv_pointwise"
+    ),
 )
