@@ -9,7 +9,7 @@ from compile.kernels.cpu.int8 import (
     int8_grouped_conv,
     int8_pointwise,
     matrix_pointwise,
-    winograd_conv,
+    winograd_schedule,
 )
 from compile.kernels.cpu.inverted_residual import inverted_residual
 from compile.kernels.cpu.norm import instance_norm, planar_norm, row_statistics
@@ -44,7 +44,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         int8_concat_pointwise.FAMILY,
         matrix_pointwise.FAMILY,
         int8_conv.FAMILY,
-        winograd_conv.FAMILY,
+        winograd_schedule.FAMILY,
         int8_depthwise.FAMILY,
         int8_grouped_conv.FAMILY,
         inverted_residual.FAMILY,

@@ -7,6 +7,7 @@ vectors stay in registers from the first product to the store.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tvm import s_tir, tirx
@@ -127,20 +128,22 @@ def accumulate_dot_products(
     tile: DotTile,
     pixel: LoopRV,
     channel: LoopRV,
+    tiles: Sequence[LoopRV] = (),
 ) -> None:
     """Put the reduction of "conv" around the ``pixel`` and ``channel`` loops of its ``tile``, and
-    the instruction in the place of those."""
+    the instruction in the place of those. Of loops over several ``tiles`` around it all
+    accumulators are in registers."""
     *rows, k = _reduction_loops(sch, conv)
     outer, k = sch.split(k, [None, tile.steps * dot.group])
     # The columns of a window innermost: their data is loaded once for all outputs that it is in.
     columns = [rows.pop()] if rows else []
-    sch.reorder(*rows, outer, *columns, pixel, channel, k)
-    for loop in columns:
+    sch.reorder(*rows, outer, *columns, *tiles, pixel, channel, k)
+    for loop in (*columns, *tiles):
         sch.unroll(loop)
     init = separate_start(sch, conv, [*rows, outer][0])
-    *_, init_pixel, init_channel = sch.get_loops(init)
+    *init_loops, init_channel = sch.get_loops(init)[-2 - len(tiles) :]
     vector, lane = sch.split(init_channel, [None, tile.lanes])
-    keep_in_registers(sch, [init_pixel, vector], lane)
+    keep_in_registers(sch, [*init_loops, vector], lane)
     # The intrinsic of one pixel has no loop over pixels.
     sch.tensorize(channel if tile.pixels == 1 else pixel, tile_intrinsic(dot, tile))
 

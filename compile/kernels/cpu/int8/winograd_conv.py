@@ -11,27 +11,18 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import prod
 
 from tvm import s_tir, te, tirx
-from tvm.s_tir.schedule import SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
-from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
-from compile.kernels.common.tiling import divisors, even_lanes, largest_divisor
 from compile.kernels.common.window import Window
-from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     STRIDE_ATTR,
-    accumulate_dot_products,
-    take_annotations,
-    vectorize_operand,
 )
 from compile.kernels.cpu.int8.packed_weight import packed_shape
 from compile.kernels.cpu.int8.winograd import (
@@ -41,26 +32,13 @@ from compile.kernels.cpu.int8.winograd import (
     transform_data,
     transform_sums,
 )
-from compile.kernels.family import KernelFamily
+from compile.kernels.cpu.int8.winograd_schedule import FAMILY, HALF, PRODUCTS
 
 #: With fewer channels, the transforms take as long as the multiplications that they save.
 _FEWEST_CHANNELS = 32
 
 #: With fewer tiles, the weights, which are eight times as large, are read too often.
 _FEWEST_TILES = 16
-
-#: Tiles that one task of the default configuration takes.
-_TILES = 16
-
-#: Tiles in registers of the default configuration, and the most of any: with more accumulators each
-#: gets its few products later, and nothing hides the stores between them.
-_PIXELS, _MOST_PIXELS, _MOST_VECTORS = 4, 8, 4
-
-#: Output channels of the default register tile.
-_CHANNELS = 16
-
-#: Weights that are larger than so many level 2 caches are in memory when the next frame comes.
-_CACHES = 4
 
 
 def serves_winograd(
@@ -101,21 +79,29 @@ def create_winograd_conv(
     _, _, _, groups, lanes, group = packed
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
-    operand = window.pad(
-        data, padding_value("int8", operands), groups * group, pairs.widened, name="operand"
-    )
+    inputs, border = groups * group, padding_value("int8", operands)
+    if inputs == channels_in:
+        padded = _padded(data, window, border, pairs)
+    else:
+        operand = window.pad(data, border, inputs, pairs.widened, name="operand")
+
+        def padded(y: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
+            return operand[0, y, x, k]
+
+    _, left, _, right = window.padding
+    columns_in = width + left + right
     height, width = window.output_size(height, width)
-    step, inputs = window.dilation[0], groups * group
+    step = window.dilation[0]
     down, across = (extent // (RESULTS * step) for extent in (height, width))
 
     def across_rows(
         p: tirx.Expr, t: tirx.Expr, i: tirx.Expr, x: tirx.Expr, k: tirx.Expr
     ) -> tirx.Expr:
         first = t * RESULTS
-        taps = [operand[0, (first + r) * step + p, x, k] for r in range(TAPS)]
+        taps = [padded((first + r) * step + p, x, k) for r in range(TAPS)]
         return _one_of(i, transform_data(taps))
 
-    rows = te.compute((step, down, TAPS, int(operand.shape[2]), inputs), across_rows, name="rows")
+    rows = te.compute((step, down, TAPS, columns_in, inputs), across_rows, name="rows")
 
     def across_columns(
         p: tirx.Expr,
@@ -133,20 +119,30 @@ def create_winograd_conv(
     numbers = step, step, down, TAPS, TAPS, across
     columns = te.compute((*numbers, inputs), across_columns, name="columns")
     k = te.reduce_axis((0, inputs), name="k")
-
-    def multiply(*index: tirx.Expr) -> tirx.Expr:
-        *_, i, j, _, n = index
-        by = weight[n // lanes, i * TAPS + j, 0, k // group, n % lanes, k % group]
-        return te.sum(pairs.product(columns[(*index[:-1], k)], by, pairs.data_dtype), axis=[k])
-
     attrs = {DOT_PRODUCT_ATTR: pairs.name, STRIDE_ATTR: 1}
-    conv = te.compute((*numbers, channels_out), multiply, name="conv", attrs=attrs)
+
+    def products(name: str, first: int) -> te.Tensor:
+        """Of half of the rows of a tile's numbers, from the ``first``."""
+
+        def multiply(*index: tirx.Expr) -> tirx.Expr:
+            p, q, t, i, j, u, n = index
+            i = i + first
+            by = weight[n // lanes, i * TAPS + j, 0, k // group, n % lanes, k % group]
+            value = columns[p, q, t, i, j, u, k]
+            return te.sum(pairs.product(value, by, pairs.data_dtype), axis=[k])
+
+        shape = step, step, down, HALF, TAPS, across, channels_out
+        return te.compute(shape, multiply, name=name, attrs=attrs)
+
+    halves = [products(name, n * HALF) for n, name in enumerate(PRODUCTS)]
+
+    def across_sums(*index: tirx.Expr) -> tirx.Expr:
+        p, q, t, i, j, u, n = index
+        products = [_value(half, p, q, t, r, j, u, n) for half in halves for r in range(HALF)]
+        return _one_of(i, transform_sums(products))
+
     sums = te.compute(
-        (step, step, down, RESULTS, TAPS, across, channels_out),
-        lambda p, q, t, i, j, u, n: _one_of(
-            i, transform_sums([_value(conv, p, q, t, r, j, u, n) for r in range(TAPS)])
-        ),
-        name="sums",
+        (step, step, down, RESULTS, TAPS, across, channels_out), across_sums, name="sums"
     )
 
     def result(
@@ -181,6 +177,26 @@ def create_winograd_conv(
     return sch.mod["main"].without_attr("global_symbol")
 
 
+def _padded(
+    data: te.Tensor, window: Window, border: tirx.Expr, pairs: DotProduct
+) -> Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]:
+    """A function (row, column, channel) -> value of the padded ``data`` [1,H,W,I], which is read
+    where it lies: another place and the ``border`` are chosen from without a branch."""
+    _, height, width, _ = (int(extent) for extent in data.shape)
+    top, left, _, _ = window.padding
+
+    def value(y: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
+        inside = tirx.all(y >= top, y < height + top, x >= left, x < width + left)
+        row, column = (
+            tirx.max(tirx.min(position, extent - 1), 0)
+            for position, extent in ((y - top, height), (x - left, width))
+        )
+        found = tirx.Cast("int8", data[0, row, column, k].asobject())
+        return pairs.widened(tirx.Select(inside, found, border))
+
+    return value
+
+
 def _value(tensor: te.Tensor, *index: tirx.Expr | int) -> tirx.Expr:
     """An element as an expression, which indexing alone is not."""
     return tirx.Cast("int32", tensor[index].asobject())
@@ -192,149 +208,3 @@ def _one_of(index: tirx.Expr, values: Sequence[tirx.Expr]) -> tirx.Expr:
     for n in reversed(range(len(others))):
         result = tirx.Select(index == n, others[n], result)
     return result
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """How the loops are cut.
-
-    Attributes:
-        pixels, vectors: tiles and vectors of channels whose accumulators stay in registers.
-        rows, columns: tiles that one task takes of each of a dilated convolution's parts.
-    """
-
-    pixels: int
-    vectors: int
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True)
-class _Extents:
-    """Attributes:
-    rows, columns: tiles of each of a dilated convolution's parts.
-    vectors: of output channels.
-    pairs: the instruction.
-    lanes: of its vectors.
-    """
-
-    rows: int
-    columns: int
-    vectors: int
-    pairs: DotProduct
-    lanes: int
-
-
-def _extents(sch: s_tir.Schedule, core: CpuCore) -> _Extents:
-    conv = sch.get(sch.get_sblock("conv"))
-    extents = (int(axis.dom.extent) for axis in conv.iter_vars)
-    _, _, rows, _, _, columns, channels, _ = extents
-    pairs = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
-    lanes = pairs.lanes_for(channels)
-    return _Extents(rows, columns, channels // lanes, pairs, lanes)
-
-
-def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
-    """All that can be scheduled and are worth a try."""
-    extents = _extents(sch, core)
-    most_rows = max(1, extents.rows // core.threads)
-    return [
-        Configuration(pixels, vectors, rows, columns)
-        for columns in divisors(extents.columns, 4 * _TILES)
-        for rows in divisors(extents.rows, min(most_rows, max(1, 4 * _TILES // columns)))
-        for pixels in divisors(columns, _MOST_PIXELS)
-        for vectors in divisors(extents.vectors, _MOST_VECTORS)
-        if pixels * vectors + vectors < core.registers
-    ]
-
-
-def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """Blocks of some sixteen tiles, so that what is made of them stays in the caches, by the
-    smallest tile of registers that hides the instruction's latency; larger ones of both where the
-    weights come from memory, so that they come less often."""
-    extents = _extents(sch, core)
-    channels_in = int(sch.get(sch.get_sblock("conv")).iter_vars[-1].dom.extent)
-    weight_bytes = TAPS * TAPS * channels_in * extents.vectors * extents.lanes * 2
-    tiles, channels = _TILES, _CHANNELS
-    if weight_bytes > _CACHES * core.l2_bytes:
-        tiles, channels = 4 * tiles, 4 * channels
-    columns = largest_divisor(extents.columns, tiles)
-    rows = min(max(1, extents.rows // core.threads), max(1, tiles // columns))
-    rows = largest_divisor(extents.rows, rows)
-    pixels = max(divisors(columns, _MOST_PIXELS), key=lambda n: (min(n, _PIXELS), -n))
-    most = min(channels // extents.lanes, core.registers // 2 // pixels)
-    return Configuration(pixels, largest_divisor(extents.vectors, most), rows, columns)
-
-
-def schedule(
-    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration | None = None
-) -> None:
-    """Blocks of tiles to threads; in a block, channels outside; cut by the default configuration
-    unless another one is given."""
-    configuration = configuration or default_configuration(sch, core)
-    extents = _extents(sch, core)
-    lanes = extents.lanes
-    names = "epilogue", "sums", "conv", "columns", "rows", "operand"
-    epilogue, sums, conv, columns, rows, operand = (sch.get_sblock(name) for name in names)
-    take_annotations(sch, conv)
-
-    row, i, row_phase, column, j, column_phase, channel = sch.get_loops(epilogue)
-    task_row, row = sch.split(row, [None, configuration.rows])
-    task_column, column = sch.split(column, [None, configuration.columns])
-    outer, vector, lane = sch.split(channel, [None, configuration.vectors, lanes])
-    phases = [row_phase, column_phase]
-    sch.reorder(task_row, task_column, *phases, outer, row, column, vector, i, j, lane)
-    task = sch.fuse(task_row, task_column)
-    sch.parallel(task)
-    sch.unroll(i)
-    sch.unroll(j)
-    sch.vectorize(lane)
-
-    sch.compute_at(sums, vector, preserve_unit_loops=True)
-    *_, i, j, _, lane = sch.get_loops(sums)
-    sch.reorder(j, i)
-    sch.unroll(i)
-    sch.unroll(j)
-    sch.vectorize(lane)
-
-    sch.compute_at(conv, outer, preserve_unit_loops=True)
-    for block, loop in ((columns, column_phase), (rows, row_phase), (operand, task)):
-        sch.compute_at(block, loop, preserve_unit_loops=True)
-    vectorize_operand(sch, operand, core)
-    _vectorize_transform(sch, rows, core)
-    _vectorize_transform(sch, columns, core)
-
-    for block, line in ((conv, 16), (columns, 32)):
-        _spread(sch, block, line)
-    *_, t, i, j, pixel, channel, _ = sch.get_loops(conv)
-    outer, pixel = sch.split(pixel, [None, configuration.pixels])
-    # Of one number of all tiles the weights are the same.
-    sch.reorder(i, j, t, outer, pixel, channel)
-    register_tile = DotTile(configuration.pixels, configuration.vectors, lanes, 1, 1, "int16")
-    accumulate_dot_products(sch, conv, extents.pairs, register_tile, pixel, channel)
-
-
-def _vectorize_transform(sch: s_tir.Schedule, block: SBlockRV, core: CpuCore) -> None:
-    """The six numbers of one transform of "rows" or "columns" together, by vectors of channels."""
-    *others, number, column, channel = sch.get_loops(block)
-    length = even_lanes(int(sch.get(channel).extent), core.bits // 16)
-    channel, lane = sch.split(channel, [None, length])
-    sch.reorder(*others[-1:], column, channel, number, lane)
-    sch.unroll(number)
-    sch.vectorize(lane)
-
-
-def _spread(sch: s_tir.Schedule, block: SBlockRV, line: int) -> None:
-    """Put a cache ``line``, in numbers, behind all tiles of each of the 36 numbers, as those of one
-    tile would else be in the same few sets of the cache."""
-    sch.storage_align(block, 0, 4, 16 * line, line)
-
-
-FAMILY = KernelFamily(
-    "winograd_conv",
-    "3x3 convolution",
-    schedule,
-    Configuration,
-    configurations,
-    default_configuration,
-)

@@ -4,6 +4,7 @@ this machine; of the others the assembly is looked at."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile, tile_pair
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import dot_product_named, pair_product_of
-from compile.kernels.cpu.int8 import winograd_conv
+from compile.kernels.cpu.int8 import winograd_schedule
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.int8.winograd import is_exact, transform_weight
 from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv, serves_winograd
@@ -37,7 +38,13 @@ def dilated(step: int) -> Window:
 
 SAME = dilated(1)
 PAIRS = [(pair_product_of(dot, core.bits), core) for dot, core in runnable()]
-PAIRS = [(pairs, core) for pairs, core in PAIRS if pairs is not None]
+#: With a cache that holds a column of numbers' weights, and with one that does not.
+PAIRS = [
+    (pairs, replace(core, l1d_bytes=l1d_bytes))
+    for pairs, core in PAIRS
+    if pairs is not None
+    for l1d_bytes in ((32768, 1024) if core.registers >= 32 else (32768,))
+]
 instructions = pytest.mark.parametrize(
     ("pairs", "core"), PAIRS, ids=lambda p: getattr(p, "name", None) or f"{p.bits}bit"
 )
@@ -115,7 +122,7 @@ def test_it_is_integer(pairs: DotProduct, core: CpuCore) -> None:
     kernel = create_winograd_conv((1, 16, 16, 32), 32, SAME, pairs, REQUANTIZE)
     assert float_violations(kernel) == []
     scheduled = s_tir.Schedule(kernel.with_attr("global_symbol", "main"))
-    winograd_conv.schedule(scheduled, core)
+    winograd_schedule.schedule(scheduled, core)
     assert float_violations(scheduled.mod["main"]) == []
 
 
@@ -125,11 +132,11 @@ def test_every_configuration_can_be_scheduled(pairs: DotProduct, core: CpuCore) 
         made = create_winograd_conv((1, 32, 64, 48), 64, dilated(2), pairs, REQUANTIZE)
         return s_tir.Schedule(made.with_attr("global_symbol", "main"))
 
-    found = winograd_conv.configurations(kernel(), core)
-    default = winograd_conv.default_configuration(kernel(), core)
+    found = winograd_schedule.configurations(kernel(), core)
+    default = winograd_schedule.default_configuration(kernel(), core)
     assert found.count(default) == 1 and len(found) > 10
     for configuration in found[:: len(found) // 10]:
-        winograd_conv.schedule(kernel(), core, configuration)
+        winograd_schedule.schedule(kernel(), core, configuration)
 
 
 @instructions
