@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import tvm
 from tvm import s_tir, te, tirx
+from tvm.s_tir.schedule import SBlockRV
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.core_model import CpuCore
@@ -149,10 +151,44 @@ def schedule(
     sch.reverse_compute_at(epilogue, tiles[-1], preserve_unit_loops=True)
     sch.compute_at(operand, task, preserve_unit_loops=True)
     sch.parallel(task)
-    vectorize_operand(sch, operand, core)
+    for part in _column_parts(sch, operand, dot):
+        vectorize_operand(sch, part, core)
     finish_in_registers(sch, epilogue, tile.lanes)
     place_neighbours(sch, row, core)
     accumulate_dot_products(sch, conv, dot, tile, column, channel)
+
+
+def _column_parts(sch: s_tir.Schedule, operand: SBlockRV, dot: DotProduct) -> list[SBlockRV]:
+    """The block "operand" for the columns within the feature map and for those beyond, where it
+    moves bytes as they are to pixels of more channels: LLVM makes vectors of many pixels of that if
+    no condition is in between. Elsewhere as it is."""
+    block = sch.get(operand)
+    region = block.reads[0]
+    width, channels = (int(extent) for extent in region.source.ty.shape[2:])
+    loop, channel = sch.get_loops(operand)[-2:]
+    columns = int(sch.get(loop).extent)
+    column = block.iter_vars[2].var
+    left = int(tvm.sym.Analyzer().simplify(column - region.region[2].min))
+    inside = min(width, columns - left)
+    if dot.shift or not dot.takes_int8 or channels == int(sch.get(channel).extent):
+        return [operand]
+    if left + inside == columns and not left:
+        return [operand]
+    parts = [count for count in (left, inside, columns - left - inside) if count]
+    name = str(block.name_hint)
+    sch.loop_partition(loop, [*parts[:-1], None])
+    return [
+        leaf
+        for child in sch.get_child_blocks(sch.get_sblock("root"))
+        if str(sch.get(child).name_hint).startswith(name)
+        for leaf in _leaves(sch, child)
+    ]
+
+
+def _leaves(sch: s_tir.Schedule, block: SBlockRV) -> list[SBlockRV]:
+    """The innermost blocks of ``block``."""
+    children = sch.get_child_blocks(block)
+    return [leaf for child in children for leaf in _leaves(sch, child)] or [block]
 
 
 FAMILY = KernelFamily(
