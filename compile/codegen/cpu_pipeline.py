@@ -7,6 +7,7 @@ import tvm
 from tvm import tirx
 
 from compile.codegen.look_up_bytes import look_up_bytes
+from compile.codegen.saturate_bytes import saturate_bytes
 
 #: Name of the pipeline, as ``tvm.compile(..., tir_pipeline=...)`` takes one.
 CPU_PIPELINE = "mqnet.cpu"
@@ -14,7 +15,8 @@ CPU_PIPELINE = "mqnet.cpu"
 
 def _cpu_pipeline() -> tuple:
     lower, finish_host, finish_device = tirx.get_tir_pipeline("default")
-    return tvm.transform.Sequential([lower, look_up_bytes]), finish_host, finish_device
+    vectors = tvm.transform.Sequential([lower, look_up_bytes, saturate_bytes])
+    return vectors, finish_host, finish_device
 
 
 tirx.register_tir_pipeline(CPU_PIPELINE, _cpu_pipeline)

@@ -1,7 +1,8 @@
 """Each kernel of a processor as an object file of its own: made once, and several at a time.
 
-A kernel's machine code depends on its loops, the target and TVM's version alone, so an object is
-kept by the content of those. What a build of another network or size has compiled is found.
+A kernel's machine code depends on its loops, the target, TVM's version and our own passes behind
+TVM's alone, so an object is kept by the content of those. What a build of another network or size
+has compiled is found.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from tvm_ffi import structural_equal
 
 from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.passes.plan_memory import lower_to_vm
-from compile.support.build_cache import BuildCache, key_of
+from compile.support.build_cache import BuildCache, content_of, key_of
 from compile.support.scratch_folder import scratch_folder
 
 _KIND = "kernel"
+
+#: What of this project's code decides what the loops of a kernel become.
+_SOURCES = "compile/codegen", "compile/kernels/common"
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class KernelCompiler:
         module, key = tvm.IRModule({name: function}), ""
         if self._cache.is_on:
             text = tvm.ir.save_json(module)
-            key = key_of(tvm.__version__, CPU_PIPELINE, str(self._target), text)
+            own = content_of(_SOURCES)
+            key = key_of(tvm.__version__, CPU_PIPELINE, own, str(self._target), text)
             if (found := self._cache.get(_KIND, key)) is not None:
                 return found
         path = self._folder / f"{name}-{threading.get_ident()}.o"

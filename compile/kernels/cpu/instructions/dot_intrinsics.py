@@ -175,7 +175,32 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 for pixel in T.unroll(pixels):
                     C[pixel, T.ramp(vector * lanes, 1, lanes)] = total(A, B, C, vector, pixel)
 
-    return description, implementation
+    @tir_script.prim_func(s_tir=True)
+    def pixel_by_pixel(a: T.handle, b: T.handle, c: T.handle) -> None:
+        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+        row_stride, column_stride = T.int32(), T.int32()
+        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+        B = T.match_buffer(
+            b,
+            weight_shape,
+            weight_dtype,
+            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+            offset_factor=1,
+        )
+        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
+        with T.sblock("root"):
+            T.reads(
+                C[0:pixels, 0:channels],
+                A[0:columns, 0 : steps * group],
+                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+            )
+            T.writes(C[0:pixels, 0:channels])
+            for pixel in T.unroll(pixels):
+                for vector in T.unroll(vectors):
+                    C[pixel, T.ramp(vector * lanes, 1, lanes)] = total(A, B, C, vector, pixel)
+
+    keeps_weights = dot.keeps_weights and vectors <= pixels
+    return description, pixel_by_pixel if keeps_weights else implementation
 
 
 @cache

@@ -47,6 +47,8 @@ class DotProduct:
             bytes.
         starts_at_bias: accumulators begin at the bias, not at zero: a register is copied as fast as
             cleared, and no addition is left.
+        keeps_weights: a step of a tile keeps the weights of all its vectors and brings in the data
+            of one pixel after the other. So few registers hold the larger tiles.
         has_smmla: the instruction set also multiplies matrices
             (:mod:`compile.kernels.cpu.instructions.arm_smmla`).
     """
@@ -64,6 +66,7 @@ class DotProduct:
     depthwise_channels: int = 16
     stored_channels: int = 1
     starts_at_bias: bool = False
+    keeps_weights: bool = False
     has_smmla: bool = False
 
     def find_lanes(self, channels: int) -> int | None:

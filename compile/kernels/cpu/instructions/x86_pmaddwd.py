@@ -24,7 +24,18 @@ _INTRINSICS = {
 def pmaddwd(bits: int) -> DotProduct:
     """The instruction on registers of up to ``bits``."""
     lanes = tuple(n for n in sorted(_INTRINSICS, reverse=True) if n * 32 <= bits)
-    return DotProduct("pmaddwd", _GROUP, "int16", "int16", 0, lanes, (1,), _emit, temporaries=1)
+    return DotProduct(
+        "pmaddwd",
+        _GROUP,
+        "int16",
+        "int16",
+        0,
+        lanes,
+        (1,),
+        _emit,
+        temporaries=1,
+        keeps_weights=True,
+    )
 
 
 def multiply_pairs(words: tirx.Expr, vector: tirx.Expr, lanes: int) -> tirx.Expr:

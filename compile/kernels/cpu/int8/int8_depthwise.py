@@ -125,7 +125,12 @@ def column_word(
             # The last word has no row here, and a zero among the weights.
             member = tirx.if_then_else(row < rows, member, tirx.const(0, "int8"))
         members.append(member)
-    return dot.word(members)
+    word = dot.word(members)
+    last = -(-rows // dot.group) - 1
+    if dot.keeps_weights and rows - last * dot.group == 1:
+        # What the upper half holds is multiplied by zero: the sign, which costs nothing.
+        word = tirx.if_then_else(w < last, word, value(w * dot.group).astype("int32"))
+    return word
 
 
 def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
@@ -192,7 +197,7 @@ def schedule(
     operand = vectorize_words(sch, operand, extents.words, configuration.channels, dot)
     tile = RegisterTile(configuration.columns, 1, configuration.channels)
     tiled = tile_window(sch, core, tile, configuration.rows)
-    unroll_words(sch, operand, 4)
+    unroll_words(sch, operand, 4, dot)
     accumulate_by_lane(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
 
 
@@ -242,9 +247,15 @@ def vectorize_words(
     return block
 
 
-def unroll_words(sch: s_tir.Schedule, operand: SBlockRV, outside: int) -> None:
+def unroll_words(sch: s_tir.Schedule, operand: SBlockRV, outside: int, dot: DotProduct) -> None:
     """Unroll the loops of a tile's words, which has so many loops ``outside``."""
-    for loop in sch.get_loops(operand)[outside:]:
+    *loops, channel = sch.get_loops(operand)[outside:]
+    if dot.keeps_weights and int(sch.get(channel).extent) > 1:
+        # Moving the block has made a plain loop of its vectors.
+        sch.vectorize(channel)
+    else:
+        loops.append(channel)
+    for loop in loops:
         if sch.get(loop).kind != ForKind.VECTORIZED:
             sch.unroll(loop)
 

@@ -79,7 +79,12 @@ def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
         # vector for each, or one group of data and one vector of weights.
         free = core.registers - dot.temporaries - (steps if steps > 1 else 2)
-        limit = min(free // (vectors + (steps > 1)), most // vectors, MOST_PIXELS)
+        fitting = free // (vectors + (steps > 1))
+        if dot.keeps_weights:
+            # One pixel's data beside the weights of all vectors, or the other way round.
+            free = core.registers - dot.temporaries - 1
+            fitting = max((free - vectors) // vectors, min(free // (vectors + 1), vectors))
+        limit = max(1, min(fitting, most // vectors, MOST_PIXELS))
         pixels = largest_divisor(extents.columns, limit)
         tiles.append(DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype))
     whole = [tile for tile in tiles if tile.vectors * lanes % dot.stored_channels == 0]

@@ -156,10 +156,16 @@ def schedule(
     sch.split(result_column, [None, project.pixels])
     sch.compute_at(project_conv, column, preserve_unit_loops=True)
     sch.compute_at(blocks["depthwise"], row, preserve_unit_loops=True)
-    tile = _tile_loops(sch, blocks["depthwise"], configuration.columns, configuration.channels)
+    tile = _tile_loops(
+        sch,
+        blocks["depthwise"],
+        configuration.columns,
+        configuration.channels,
+        channels_inside=dot.keeps_weights,
+    )
     sch.compute_at(depthwise_conv, tile, preserve_unit_loops=True)
     sch.compute_at(words, tile, preserve_unit_loops=True)
-    unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2)
+    unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2, dot)
     sch.compute_at(blocks["pad"], channel_block, preserve_unit_loops=True)
     *_, padded_row, _, _ = sch.get_loops(blocks["pad"])
     vectorize_copy(sch, blocks["pad"], core)
@@ -201,13 +207,16 @@ def _tile_result(sch: s_tir.Schedule, result: SBlockRV, conv: SBlockRV, tile: Do
     finish_in_registers(sch, result, tile.lanes)
 
 
-def _tile_loops(sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int) -> LoopRV:
+def _tile_loops(
+    sch: s_tir.Schedule, block: SBlockRV, pixels: int, channels: int, channels_inside: bool = False
+) -> LoopRV:
     """Cut the columns and channels of ``block`` into tiles; the loop around one."""
     *_, column, channel = sch.get_loops(block)
     column, pixel = sch.split(column, [None, pixels])
     outer, channel = sch.split(channel, [None, channels])
-    sch.reorder(outer, column, pixel, channel)
-    return column
+    tiles = [column, outer] if channels_inside else [outer, column]
+    sch.reorder(*tiles, pixel, channel)
+    return tiles[-1]
 
 
 def _tiles(sizes: _Sizes, configuration: Configuration) -> tuple[DotTile, DotTile | None, DotTile]:

@@ -37,6 +37,9 @@ from compile.kernels.cpu.int8.int8_loops import (
 )
 from compile.kernels.family import KernelFamily
 
+#: Registers for the data and weights of the next step and its products.
+_AHEAD = 4
+
 
 def serves_planar(
     weight: NDArray[np.int8], stride: tuple[int, int], columns: int, dot: DotProduct
@@ -171,6 +174,11 @@ def best_tile(
         if (channels + 1) * vectors < core.registers - sizes.dot.temporaries
         and (most_vectors is None or vectors <= most_vectors)
     ]
+    if sizes.dot.keeps_weights:
+        # The weights, too, and what LLVM brings in for the step behind: else accumulators leave
+        # the registers.
+        room = core.registers - _AHEAD
+        tiles = [tile for tile in tiles if (tile[0] + 1) * (tile[1] + 1) <= room] or tiles
     return min(tiles, key=loads)
 
 
