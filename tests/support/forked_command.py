@@ -5,13 +5,19 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import IO
+
+from worker_forks import fork_child
 
 _SERVER = Path(__file__).with_name("fork_server.py")
 _REPOSITORY = Path(__file__).parents[2]
@@ -46,6 +52,52 @@ def server_of_workers() -> socket.socket:
     """What :func:`worker_forks.fork_workers` takes."""
     with _starting:
         return _servers()[1]
+
+
+class ForkedProcess:
+    """What ``subprocess.Popen`` makes of ``python script *arguments``, but in a fork and
+    in the repository's root.
+
+    Attributes:
+        pid: of the process, a child of this one.
+    """
+
+    def __init__(
+        self, script: str, arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[str]
+    ) -> None:
+        code = (
+            "import runpy, sys, os\n"
+            "sys.argv = sys.argv[1:]\n"
+            "sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        )
+        with open(os.devnull, "r+") as nothing:
+            files = {0: nothing.fileno(), 1: nothing.fileno(), 2: stderr.fileno()}
+            command = ["-c", code, script, *arguments]
+            self.pid = fork_child(server_of_workers, command, files, environment)
+        self._returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        if self._returncode is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                self._returncode = os.waitstatus_to_exitcode(status)
+        return self._returncode
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code, once it has ended."""
+        deadline = time.monotonic() + seconds
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), seconds)
+            time.sleep(0.02)
+        return code
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
 
 
 def run_forked(

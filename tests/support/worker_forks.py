@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import popen_spawn_posix, util
 from typing import Any
 
@@ -32,6 +32,7 @@ _MOST_FILES = 200
 # prctl(2): who inherits the children of a child that has ended.
 _PR_SET_CHILD_SUBREAPER = 36
 _prctl = ctypes.CDLL(None).prctl
+_asking = threading.Lock()
 
 
 #: Set to False where workers have to be new interpreters.
@@ -41,7 +42,7 @@ allowed = True
 def fork_workers(server: Callable[[], socket.socket]) -> None:
     """From now on let this process's workers be forks: ``server()`` takes the requests for them,
     in a process below this one."""
-    lock, launching = threading.Lock(), threading.local()
+    launching = threading.local()
     launch, spawn = popen_spawn_posix.Popen._launch, util.spawnv_passfds
 
     def launch_marked(self: popen_spawn_posix.Popen, process: Any) -> None:
@@ -54,26 +55,38 @@ def fork_workers(server: Callable[[], socket.socket]) -> None:
     def spawn_or_fork(path: object, arguments: Sequence[str], files: Sequence[int]) -> int:
         if not getattr(launching, "of_tvm", False):
             return spawn(path, arguments, files)
-        numbers = [0, 1, 2, *map(int, files)]
-        state = (
-            numbers,
-            arguments,
-            dict(os.environ),
-            os.sched_getaffinity(0),
-            signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-            signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
-        )
-        with lock:
-            requests = server()
-            _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-            try:
-                socket.send_fds(requests, [pickle.dumps(state)], numbers)
-                return pickle.loads(requests.recv(_MOST_BYTES))
-            finally:
-                _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+        same = {number: number for number in (0, 1, 2, *map(int, files))}
+        return fork_child(server, arguments, same, os.environ)
 
     popen_spawn_posix.Popen._launch = launch_marked
     util.spawnv_passfds = spawn_or_fork
+
+
+def fork_child(
+    server: Callable[[], socket.socket],
+    arguments: Sequence[str],
+    files: Mapping[int, int],
+    environment: Mapping[str, str],
+) -> int:
+    """The number of a new process of this one's, a fork of ``server``'s that is as ``python -c`` by
+    these ``arguments`` would be; ``files`` are this process's by the numbers that they have
+    there."""
+    state = (
+        list(files),
+        arguments,
+        dict(environment),
+        os.sched_getaffinity(0),
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+    )
+    with _asking:
+        requests = server()
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            socket.send_fds(requests, [pickle.dumps(state)], list(files.values()))
+            return pickle.loads(requests.recv(_MOST_BYTES))
+        finally:
+            _prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _begins_with_tvm(value: Any) -> bool:
