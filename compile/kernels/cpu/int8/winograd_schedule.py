@@ -127,11 +127,10 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     rows = min(max(1, extents.rows // core.threads), max(1, tiles // columns))
     rows = largest_divisor(extents.rows, rows)
     pixels = max(divisors(columns, _MOST_PIXELS), key=lambda n: (min(n, _PIXELS), -n))
-    # Both halves of a column stay in registers until they are transformed, and its weights, which
-    # are gone through once for every few tiles, in the cache.
-    free = core.registers - extents.pairs.temporaries - HALF
-    in_registers = TAPS * pixels <= free and _fits(pixels, 1, extents)
-    if in_registers and vector_bytes // TAPS <= core.l1d_bytes:
+    # A column's weights are gone through once for every few tiles, so they have to stay in the
+    # cache; and its data is loaded for one vector of channels only, which pays where that is wide.
+    is_cached = vector_bytes // TAPS <= core.l1d_bytes and channels <= extents.lanes
+    if is_cached and _fits(pixels, 1, extents):
         return Configuration(pixels, 1, rows, columns, HALF)
     most = min(channels // extents.lanes, core.registers // 2 // pixels)
     return Configuration(pixels, largest_divisor(extents.vectors, most), rows, columns)
