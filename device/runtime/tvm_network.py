@@ -61,7 +61,7 @@ class TvmNetwork:
 
     def outputs(self) -> Frame:
         """Those of the last frame."""
-        return tuple(np.from_dlpack(tensor) for tensor in self._outputs)
+        return tuple(map(_on_processor, self._outputs))
 
     def run_observed(self, observe: Observer) -> None:
         """One frame under the eyes of ``observe``. Behind each call the device has done it. A copy
@@ -148,3 +148,8 @@ class LoadedPart:
             return _GO_ON
 
         self._vm.set_instrument(instrument)
+
+
+def _on_processor(tensor: tvm.runtime.Tensor) -> np.ndarray:
+    """Where it is, in the memory of a processor; out of a GPU's, a copy."""
+    return np.from_dlpack(tensor) if tensor.device == tvm.cpu() else tensor.numpy()
