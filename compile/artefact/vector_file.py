@@ -25,8 +25,11 @@ from compile.support.errors import ArtefactError
 from compile.support.frame import Frame
 
 _FORMAT = 1
-# Fast: weights hardly get smaller.
+# The fastest: weights hardly get smaller.
 _COMPRESSION = 1
+_PIECE, _SAMPLE = 1 << 18, 1 << 12
+# Of a sample of base64 three quarters are left, of loops and calls a tenth.
+_LEAST_LEFT_OF_NUMBERS = 0.6
 
 
 class VectorTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,11 +87,34 @@ def write_vector(path: Path, vector: TestVector) -> None:
             for one in vector.inputs
         ),
         {
-            name: zlib.compress(tvm.ir.save_json(module).encode(), _COMPRESSION)
+            name: _compress(tvm.ir.save_json(module).encode())
             for name, module in vector.modules.items()
         },
     )
     write_atomically(path, msgspec.msgpack.encode(record))
+
+
+def _compress(text: bytes) -> bytes:
+    """As zlib does it, but four times as fast where ``text`` is numbers in base64: nothing is
+    repeated there, so nothing is looked for."""
+    # RFC 1950: a header, blocks of which only the last one says so, and a checksum.
+    found = [b"\x78\x01"]
+    for start in range(0, len(text), _PIECE):
+        piece = text[start : start + _PIECE]
+        sample = piece[:_SAMPLE]
+        left = len(zlib.compress(sample, _COMPRESSION)) / len(sample)
+        is_numbers = left > _LEAST_LEFT_OF_NUMBERS
+        strategy = zlib.Z_HUFFMAN_ONLY if is_numbers else zlib.Z_DEFAULT_STRATEGY
+        blocks = _blocks(strategy)
+        found += [blocks.compress(piece), blocks.flush(zlib.Z_FULL_FLUSH)]
+    found += [_blocks(zlib.Z_DEFAULT_STRATEGY).flush(), zlib.adler32(text).to_bytes(4, "big")]
+    return b"".join(found)
+
+
+def _blocks(strategy: int) -> zlib._Compress:
+    return zlib.compressobj(
+        _COMPRESSION, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy
+    )
 
 
 def read_vector(path: Path) -> TestVector:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tvm
 from small_net import small_module
+from tvm import relax
 
 from compile.artefact.vector_file import TestVector, read_vector, write_vector
 from compile.support.errors import ArtefactError
@@ -29,6 +30,23 @@ def test_what_is_written_is_read(path: Path) -> None:
     ]
     np.testing.assert_array_equal(found.inputs[0], [[0, 3], [1, 4], [2, 5]])
     tvm.ir.assert_structural_equal(found.modules["mqnet.so"], small_module())
+
+
+def test_weights_of_several_pieces(tmp_path: Path) -> None:
+    """They are compressed in another way than loops, and both are read back."""
+    random = np.random.default_rng(0)
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1,), "float32"))
+    with builder.function("main", [x]):
+        sums = [
+            builder.emit(relax.op.add(x, relax.const(values.astype(np.float32))))
+            for values in (random.standard_normal(200_000), np.zeros(200_000))
+        ]
+        builder.emit_func_output(sums[-1])
+    module = builder.get()
+    write_vector(tmp_path / "vector.bin", TestVector((), {"mqnet.so": module}))
+    assert (tmp_path / "vector.bin").stat().st_size < 200_000 * 4 * 1.1
+    found = read_vector(tmp_path / "vector.bin").modules["mqnet.so"]
+    tvm.ir.assert_structural_equal(found, module)
 
 
 @pytest.mark.parametrize(
