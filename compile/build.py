@@ -177,7 +177,7 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
 
 
 def _built(options: Options, target: str, cache: BuildCache, progress: Progress) -> Artefact:
-    from compile.support.quick_start import import_tvm_alone
+    from compile.support.quick_start import import_tvm_alone, keep_what_is_imported
 
     # Before PyTorch, whose symbols TVM would read at its first error, of which importing it is one.
     import_tvm_alone()
@@ -186,6 +186,7 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
     from compile.codegen.link.linkers import find_ndk
     from compile.networks.registry import find_network
 
+    keep_what_is_imported()
     network = find_network(options.network, _parameters(options))
     request = BuildRequest(
         target=target,

@@ -21,7 +21,7 @@ _HIGHS = np.add.accumulate([1.0, *[-_STEP] * round(1.01 / _STEP)])[1:]
 _STEPS_AT_A_TIME = 4096
 
 # Values that are counted at a time: few enough for a core's own cache.
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 
 # The float32 up to which one can be added to a count: `torch.histc` counts in float32.
 _MOST_COUNTED = 1 << 24
