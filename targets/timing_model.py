@@ -21,7 +21,7 @@ from targets.tables import Positive, PositiveNumber, Table
 _PARTS = 1000
 
 
-class InstructionCycles(Table, frozen=True):
+class InstructionCycles(Table, frozen=True, omit_defaults=True):
     """Cycles that an instruction of each class keeps its pipes busy: 0.5 where there are two.
 
     A load or store counts once for each register: "quad" for 128 bits (in the model of an x86
@@ -36,6 +36,8 @@ class InstructionCycles(Table, frozen=True):
         store: A register that is stored, unless it is a whole vector.
         store_quad: A whole vector that is stored.
         other: The rest: integers, addresses, branches.
+        multiply: Multiplications of integers on vector registers, where they are not as `simd`.
+        floating: Arithmetic of floats, likewise.
     """
 
     dot_product: PositiveNumber
@@ -45,6 +47,13 @@ class InstructionCycles(Table, frozen=True):
     store: PositiveNumber
     store_quad: PositiveNumber
     other: PositiveNumber
+    multiply: PositiveNumber | None = None
+    floating: PositiveNumber | None = None
+
+    def by_class(self) -> dict[str, float]:
+        """What each class costs."""
+        costs = msgspec.structs.asdict(self)
+        return {name: self.simd if cost is None else cost for name, cost in costs.items()}
 
 
 #: What costs alike.
@@ -114,7 +123,7 @@ class TimingModel(_CoreTiming, frozen=True):
 
     def plugin_options(self) -> tuple[str, ...]:
         """For `device/emulated/arm64/count_instructions.c`: cycles in thousandths."""
-        cycles = msgspec.structs.asdict(self.cycles)
+        cycles = self.cycles.by_class()
         costs = [f"{name}={round(cost * _PARTS)}" for name, cost in cycles.items()]
         levels = [
             f"{name}={level.size_bytes // self.line_bytes // level.ways}:{level.ways}"

@@ -15,6 +15,29 @@ static bool is_dot(uint32_t word) {
          (word & 0xdfe0f400) == 0x4e80a400;
 }
 
+/* "Advanced SIMD three different" from smlal to pmull; "three same": mla, mls, mul, pmul, sqdmulh and
+ * sqrdmulh; "vector x indexed element": the integer ones, which leave bit 12 clear or are sqdmulh,
+ * sqrdmulh and their kin, without dot products. */
+static bool is_multiply(uint32_t word) {
+  unsigned opcode = word >> 11 & 31, indexed = word >> 12 & 15;
+  if ((word & 0x9f200c00) == 0x0e200000) return word >> 15 & 1; /* three different */
+  if ((word & 0x9f200400) == 0x0e200400) return opcode == 18 || opcode == 19 || opcode == 22;
+  if ((word & 0x9f000400) == 0x0f000000 && word & 0x00c00000)
+    return !(indexed & 1) || indexed == 11 || indexed == 13 || indexed == 15 || indexed == 3 ||
+           indexed == 7;
+  return false;
+}
+
+/* Scalars but for moves, "three same" from opcode 24 on, "two registers" of floats and integers that
+ * are converted, and floats by element. */
+static bool is_floating(uint32_t word) {
+  if ((word & 0x5f000000) == 0x1e000000) return true;
+  if ((word & 0x9f200400) == 0x0e200400) return (word >> 11 & 31) >= 24;
+  if ((word & 0x9f3e0c00) == 0x0e200800) return (word >> 12 & 31) >= 24 || (word >> 12 & 28) == 12;
+  if ((word & 0x9f000400) == 0x0f000000) return (word >> 12 & 3) == 1;
+  return false;
+}
+
 /* "Loads and stores": how many registers, whether they are of 128 bits, and which way. */
 static void classify_load_store(uint32_t word, uint8_t times[CLASSES]) {
   bool is_vector = word >> 26 & 1, is_load = word >> 22 & 1, is_quad = false;
@@ -47,6 +70,10 @@ static struct instruction classify(struct qemu_plugin_insn *insn) {
   if (found.is_load_store)
     classify_load_store(word, found.times);
   else
-    found.times[found.is_dot ? DOT_PRODUCT : found.is_simd ? SIMD : OTHER] = 1;
+    found.times[found.is_dot        ? DOT_PRODUCT
+                : !found.is_simd    ? OTHER
+                : is_multiply(word) ? MULTIPLY
+                : is_floating(word) ? FLOATING
+                                    : SIMD] = 1;
   return found;
 }

@@ -146,6 +146,8 @@ static bool read_option(const char *option) {
   } known[] = {{"issue", &issue_cost, NULL},
                {"line", &line_bytes, NULL},
                {"dot_product", &cost[DOT_PRODUCT], NULL},
+               {"multiply", &cost[MULTIPLY], NULL},
+               {"floating", &cost[FLOATING], NULL},
                {"simd", &cost[SIMD], NULL},
                {"load", &cost[LOAD], NULL},
                {"load_quad", &cost[LOAD_QUAD], NULL},

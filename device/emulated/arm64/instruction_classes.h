@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 /* The order is the one of INSTRUCTION_CLASSES in targets/timing_model.py. */
-enum instruction_class { DOT_PRODUCT, SIMD, LOAD, LOAD_QUAD, STORE, STORE_QUAD, OTHER, CLASSES };
+enum instruction_class {
+  DOT_PRODUCT, SIMD, LOAD, LOAD_QUAD, STORE, STORE_QUAD, OTHER, MULTIPLY, FLOATING, CLASSES
+};
 
 /* What an instruction is: how often it counts in each class (a pair of registers is loaded twice, an
  * instruction of x86 may load and compute), and whether it is counted in the tables of
