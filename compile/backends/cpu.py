@@ -200,8 +200,10 @@ def _suits(convolution: Convolution, data_dtype: str, dot: DotProduct) -> bool:
         return serves_grouped(weight.shape, convolution.groups, dot)
     if convolution.is_depthwise and convolution.dilation != (1, 1):
         return False  # Its rows, which are packed into words, would have gaps between them.
-    lanes_for = dot.find_dividing_lanes if convolution.is_depthwise else dot.find_lanes
-    return lanes_for(weight.shape[0]) is not None
+    if convolution.is_depthwise:
+        kernel = weight.shape[2:]
+        return dot.find_depthwise_lanes(weight.shape[0], (kernel[0], kernel[1])) is not None
+    return dot.find_lanes(weight.shape[0]) is not None
 
 
 def _pairs_for(

@@ -58,8 +58,9 @@ class Drawn:
         expected: int8 [1,OH,OW,O].
     """
 
-    def __init__(self, block: InvertedResidual, seed: int) -> None:
+    def __init__(self, block: InvertedResidual, seed: int, least_weight: int = -128) -> None:
         self.block, self._random = block, np.random.default_rng(seed)
+        self._least_weight = least_weight
         small = block.height // block.factor, block.width // block.factor
         self.low = draw_int8(self._random, (1, *small, block.low_channels))
         self.data = draw_int8(self._random, (1, block.height, block.width, block.channels_in))
@@ -126,7 +127,7 @@ class Drawn:
 
     def _convolve(self, data, shape, geometry, zero_points) -> NDArray[np.int8]:
         random = self._random
-        weight = draw_int8(random, shape)
+        weight = np.maximum(draw_int8(random, shape), np.int8(self._least_weight))
         bias = random.integers(-1000, 1000, shape[0])
         groups = shape[0] if shape[1] == 1 and shape[2:] != (1, 1) else 1
         accumulator = ops.conv2d(data, zero_points[0], weight, bias, *geometry, groups)

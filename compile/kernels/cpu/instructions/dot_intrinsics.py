@@ -151,6 +151,48 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
             weights.append(B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}"))
         return dot.emit(accumulator, words, weights, lanes)
 
+    def accumulate(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
+        assert dot.steps_together is not None and dot.spread is not None
+        for first in range(0, steps, dot.steps_together):
+            count = min(dot.steps_together, steps - first)
+            for pixel in range(pixels):
+                data = A.vload([pixel * stride, 0], f"{data_dtype}x{steps * group}")
+                words = dot.spread(data, first, count)
+                for vector in range(vectors):
+                    members = f"{weight_dtype}x{lanes * group * count}"
+                    weights = B.vload([vector, 0, 0, first, 0, 0], members)
+                    accumulator = C.vload([pixel, vector * lanes], f"int32x{lanes}")
+                    value = dot.emit(accumulator, [words], [weights], lanes)
+                    T.buffer_store(C, value, [pixel, T.ramp(vector * lanes, 1, lanes)])
+
+    if dot.steps_together is not None:
+
+        @tir_script.prim_func(s_tir=True)
+        def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
+            data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
+            row_stride, column_stride = T.int32(), T.int32()
+            A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
+            B = T.match_buffer(
+                b,
+                weight_shape,
+                weight_dtype,
+                strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+                offset_factor=1,
+            )
+            C = T.match_buffer(
+                c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1
+            )
+            with T.sblock("root"):
+                T.reads(
+                    C[0:pixels, 0:channels],
+                    A[0:columns, 0 : steps * group],
+                    B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+                )
+                T.writes(C[0:pixels, 0:channels])
+                accumulate(A, B, C)
+
+        return description, implementation
+
     @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
         data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()

@@ -23,12 +23,28 @@ Emitter = Callable[[tirx.Expr, Sequence[tirx.Expr], Sequence[tirx.Expr], int], t
 
 
 @dataclass(frozen=True)
+class TapProducts:
+    """How an instruction multiplies the taps of a window, whose lanes are channels.
+
+    Attributes:
+        lanes: channels of one vector, the most first.
+        emit: (accumulator int32x4 for each four channels, int8 data of each tap, int8 weights of
+            each tap) -> accumulators.
+    """
+
+    lanes: tuple[int, ...]
+    emit: Callable[
+        [Sequence[tirx.Expr], Sequence[tirx.Expr], Sequence[tirx.Expr]], Sequence[tirx.Expr]
+    ]
+
+
+@dataclass(frozen=True)
 class DotProduct:
     """One instruction.
 
     Attributes:
         name: as target files spell it.
-        group: input channels that one lane multiplies; they fill its 32 bits.
+        group: input channels that one lane multiplies. They fill its 32 bits, or half of them.
         data_dtype: type in which it takes the data.
         weight_dtype: type in which it takes the weights.
         shift: what is added to int8 to make it of ``data_dtype``: 128 for uint8, else 0. The sums
@@ -51,6 +67,13 @@ class DotProduct:
             of one pixel after the other. So few registers hold the larger tiles.
         has_smmla: the instruction set also multiplies matrices
             (:mod:`compile.kernels.cpu.instructions.arm_smmla`).
+        steps_together: of a tile's steps, how many are taken for all pixels and vectors before the
+            next are: so few where their data has to be brought into a register of its own, which
+            then serves all vectors. None for all steps, one vector after the other.
+        spread: (all data of a pixel's steps, first step, count) -> that register, which ``emit``
+            takes with one of the weights of as many steps; where there are ``steps_together``.
+        taps: how it convolves each channel by itself, where it does so without words that hold a
+            group of each.
     """
 
     name: str
@@ -68,6 +91,9 @@ class DotProduct:
     starts_at_bias: bool = False
     keeps_weights: bool = False
     has_smmla: bool = False
+    steps_together: int | None = None
+    spread: Callable[[tirx.Expr, int, int], tirx.Expr] | None = None
+    taps: TapProducts | None = None
 
     def find_lanes(self, channels: int) -> int | None:
         """The vector length for ``channels`` outputs: the one that takes the fewest instructions,
@@ -94,6 +120,16 @@ class DotProduct:
         lanes = self.find_dividing_lanes(channels)
         assert lanes is not None, f"no vectors of {self.name} divide {channels} channels"
         return lanes
+
+    def find_depthwise_lanes(self, channels: int, kernel: tuple[int, int]) -> int | None:
+        """The longest vector length that ``channels``, each convolved by itself with a window of
+        ``kernel`` rows and columns, are cut into evenly, if any."""
+        if self.taps is None:
+            return self.find_dividing_lanes(channels)
+        if min(kernel) == 1:
+            # TVM does not match an intrinsic whose loops have one iteration.
+            return None
+        return next((n for n in self.taps.lanes if channels % n == 0), None)
 
     @property
     def takes_int8(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import tvm
 from tvm import tirx
 from tvm.script import tirx as T
 
@@ -36,7 +37,8 @@ def split_groups_intrinsic(dtype: str, groups: int, group: int, lanes: int) -> s
 
 def weights_per_load(dot: DotProduct, channels: int) -> int:
     """Channels whose weights one load brings in, of a tile of ``channels``."""
-    return next(n for n in dot.steps if channels % n == 0)
+    steps = dot.steps if dot.steps_together is None else (4, 2, 1)
+    return next(n for n in steps if channels % n == 0)
 
 
 @cache
@@ -99,6 +101,79 @@ def planar_tile_pair(
     return description, implementation
 
 
+def planar_steps_intrinsic(dot: DotProduct, channels: int, lanes: int) -> str:
+    """Name of the intrinsic ``C[n, l] += A[:, l * group :] . B[n, :]`` for an instruction that
+    takes ``steps_together``, registered."""
+    name = f"mqnet.{dot.name}_planar_{channels}x{lanes}"
+    return registered(name, lambda: planar_steps_pair(dot, channels, lanes))
+
+
+@cache
+def planar_steps_pair(
+    dot: DotProduct, channels: int, lanes: int
+) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
+    """Description and implementation of :func:`planar_steps_intrinsic`: (A data of the
+    instruction's type [steps,lanes*group], B weights [channels,steps*group], C int32
+    [channels,lanes], in and out)."""
+    assert dot.steps_together is not None and dot.spread is not None
+    group, data_dtype, weight_dtype, steps = (
+        dot.group,
+        dot.data_dtype,
+        dot.weight_dtype,
+        dot.steps_together,
+    )
+    product, members, spread = dot.product, group * lanes, dot.spread
+    loaded = weights_per_load(dot, channels)
+
+    @tir_script.prim_func(s_tir=True)
+    def description(a: T.handle, b: T.handle, c: T.handle) -> None:
+        plane_stride, result_stride = T.int32(), T.int32()
+        A = T.match_buffer(
+            a, (steps, members), data_dtype, strides=[plane_stride, 1], offset_factor=1
+        )
+        B = T.match_buffer(b, (channels, steps * group), weight_dtype, offset_factor=1)
+        C = T.match_buffer(
+            c, (channels, lanes), "int32", strides=[result_stride, 1], offset_factor=1
+        )
+        with T.sblock("root"):
+            T.reads(C[0:channels, 0:lanes], A[0:steps, 0:members], B[0:channels, 0 : steps * group])
+            T.writes(C[0:channels, 0:lanes])
+            for n, lane, step, g in T.grid(channels, lanes, steps, group):
+                with T.sblock("update"):
+                    vn, vl, vs, vg = T.axis.remap("SSRR", [n, lane, step, g])
+                    C[vn, vl] = C[vn, vl] + product(
+                        A[vs, vl * group + vg], B[vn, vs * group + vg], data_dtype
+                    )
+
+    def accumulate(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
+        planes = [A.vload([step, 0], f"{data_dtype}x{members}") for step in range(steps)]
+        data = tirx.Shuffle(planes, list(range(steps * members)))
+        for n in range(channels):
+            which = n % loaded
+            load = B.vload([n - which, 0], f"{weight_dtype}x{steps * group * loaded}")
+            # It takes either for the other.
+            weights = spread(load, steps * which, steps)
+            total = dot.emit(C.vload([n, 0], f"int32x{lanes}"), [data], [weights], lanes)
+            T.buffer_store(C, total, [n, T.ramp(0, 1, lanes)])
+
+    @tir_script.prim_func(s_tir=True)
+    def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
+        plane_stride, result_stride = T.int32(), T.int32()
+        A = T.match_buffer(
+            a, (steps, members), data_dtype, strides=[plane_stride, 1], offset_factor=1
+        )
+        B = T.match_buffer(b, (channels, steps * group), weight_dtype, offset_factor=1)
+        C = T.match_buffer(
+            c, (channels, lanes), "int32", strides=[result_stride, 1], offset_factor=1
+        )
+        with T.sblock("root"):
+            T.reads(C[0:channels, 0:lanes], A[0:steps, 0:members], B[0:channels, 0 : steps * group])
+            T.writes(C[0:channels, 0:lanes])
+            accumulate(A, B, C)
+
+    return description, implementation
+
+
 @cache
 def interleave_pair(channels: int, lanes: int) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
     """Description and implementation of :func:`interleave_intrinsic`: (A float32 [channels,lanes],
@@ -142,9 +217,10 @@ def interleave_pair(channels: int, lanes: int) -> tuple[tirx.PrimFunc, tirx.Prim
 def split_groups_pair(
     dtype: str, groups: int, group: int, lanes: int
 ) -> tuple[tirx.PrimFunc, tirx.PrimFunc]:
-    """Description and implementation of :func:`split_groups_intrinsic`, for groups of 32 bits: (A
-    ``dtype`` [lanes,groups*group], B ``dtype`` [groups,lanes*group])."""
+    """Description and implementation of :func:`split_groups_intrinsic`: (A ``dtype``
+    [lanes,groups*group], B ``dtype`` [groups,lanes*group])."""
     members = lanes * group
+    word = f"int{tvm.DataType(dtype).bits * group}"
 
     @tir_script.prim_func(s_tir=True)
     def description(a: T.handle, b: T.handle) -> None:
@@ -161,7 +237,7 @@ def split_groups_pair(
 
     def store_planes(A: tirx.Buffer, B: tirx.Buffer) -> None:
         data = A.vload([0, 0], f"{dtype}x{groups * members}")
-        words = T.reinterpret(data, dtype=f"int32x{lanes * groups}")
+        words = T.reinterpret(data, dtype=f"{word}x{lanes * groups}")
         for k in range(groups):
             plane = tirx.Shuffle([words], [lane * groups + k for lane in range(lanes)])
             value = T.reinterpret(plane, dtype=f"{dtype}x{members}")

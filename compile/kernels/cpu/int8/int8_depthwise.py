@@ -2,7 +2,8 @@
 
 The instruction adds up products within a lane, so neighbouring taps of one channel have to lie in
 one lane. Those of a column do: a word holds the numbers of up to ``group`` rows, and is made once
-for all outputs whose windows the column lies in.
+for all outputs whose windows the column lies in. An instruction with ``taps`` adds up in
+another way, and needs no words.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tvm.tirx import ForKind
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import AccumulatorStart, create_kernel
 from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import (
     MOST_PIXELS,
@@ -34,6 +35,7 @@ from compile.kernels.common.window import Window, output_extents, tile_window
 from compile.kernels.cpu.instructions.dot_intrinsics import lanewise_intrinsic, word_intrinsic
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
+from compile.kernels.cpu.instructions.tap_intrinsics import TAP_SUMS, taps_intrinsic
 from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     MOST_BYTES,
@@ -58,20 +60,33 @@ def create_int8_depthwise(
     -> [1,OH,OW,C]."""
     _, height, width, channels = data_shape
     rows, columns = window.kernel
-    words = -(-rows // dot.group)
+    words = words_of_column(rows, dot)
     data = te.placeholder(data_shape, "int8", name="data")
-    shape = (words, columns, channels, dot.group)
+    shape = depthwise_shape(channels, window.kernel, dot)
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels, "int32")
     start = accumulator_start(epilogue, operands, channels, dot)
     finish = epilogue.apply(operands, is_started=start is not None)
     padded = window.pad(data, padding_value("int8", operands), convert=dot.shifted_byte)
+    output_rows, output_columns = window.output_size(height, width)
+    attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]}
+    if dot.taps is not None:
+        ky = te.reduce_axis((0, rows), name="ky")
+        kx = te.reduce_axis((0, columns), name="kx")
+
+        def multiply_taps(y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
+            value = padded[(0, *window.position(y, x, ky, kx), c)]
+            init = None if start is None else start.value(y, x, c)
+            return te.sum(dot.product(value, weight[ky, kx, c], "int8"), axis=[ky, kx], init=init)
+
+        conv_shape = (output_rows, output_columns, channels)
+        conv = te.compute(conv_shape, multiply_taps, name="conv", attrs=attrs)
+        return _finished(data, weight, conv, operands, finish, window, start)
 
     def word(y: tirx.Expr, x: tirx.Expr, *wc: tirx.Expr) -> tirx.Expr:
         w, c = wc if words > 1 else (0, *wc)
         return column_word(dot, rows, w, lambda row: padded[0, y * window.stride[0] + row, x, c])
 
-    output_rows, output_columns = window.output_size(height, width)
     padded_columns = int(padded.shape[2])
     # TVM does not move a tensorized block that has an axis of one iteration.
     word_axis = (words,) if words > 1 else ()
@@ -92,14 +107,24 @@ def create_int8_depthwise(
         (output_rows, output_columns, channels),
         multiply,
         name="conv",
-        attrs={DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]},
+        attrs=attrs,
     )
-    out = te.compute(
-        (1, output_rows, output_columns, channels),
-        lambda b, y, x, c: finish(conv[y, x, c], c),
-        name="epilogue",
-    )
-    macs = output_rows * output_columns * channels * prod(window.kernel)
+    return _finished(data, weight, conv, operands, finish, window, start)
+
+
+def _finished(
+    data: te.Tensor,
+    weight: te.Tensor,
+    conv: te.Tensor,
+    operands: list[te.Tensor],
+    finish: Callable[[tirx.Expr, tirx.Expr], tirx.Expr],
+    window: Window,
+    start: AccumulatorStart | None,
+) -> tirx.PrimFunc:
+    """The kernel that ends in the epilogue of "conv"."""
+    shape = tuple(int(extent) for extent in conv.shape)
+    out = te.compute((1, *shape), lambda b, y, x, c: finish(conv[y, x, c], c), name="epilogue")
+    macs = prod(shape) * prod(window.kernel)
     starts = [start] if start is not None else []
     kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs, starts)
     return kernel.with_attr(_WINDOW_ATTR, [*window.kernel, *window.stride, *window.padding])
@@ -111,6 +136,19 @@ def window_of(kernel: tirx.PrimFunc) -> Window:
         int(number) for number in kernel.attrs[_WINDOW_ATTR]
     )
     return Window((rows, columns), (down, across), (top, left, bottom, right))
+
+
+def words_of_column(rows: int, dot: DotProduct) -> int:
+    """How many words hold a window's column of ``rows``; 0 where the instruction needs none."""
+    return 0 if dot.taps is not None else -(-rows // dot.group)
+
+
+def depthwise_shape(channels: int, kernel: tuple[int, int], dot: DotProduct) -> tuple[int, ...]:
+    """Shape of the weights of :func:`pack_depthwise`."""
+    rows, columns = kernel
+    if dot.taps is not None:
+        return rows, columns, channels
+    return words_of_column(rows, dot), columns, channels, dot.group
 
 
 def column_word(
@@ -134,9 +172,12 @@ def column_word(
 
 
 def pack_depthwise(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
-    """``weight`` [C,1,KH,KW] as [ceil(KH/group),KW,C,group], zeros below the last row."""
+    """``weight`` [C,1,KH,KW] as [ceil(KH/group),KW,C,group], zeros below the last row; as [KH,KW,C]
+    for an instruction with ``taps``."""
     channels, _, rows, columns = weight.shape
-    words = -(-rows // dot.group)
+    if dot.taps is not None:
+        return np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0)).astype(dot.weight_dtype)
+    words = words_of_column(rows, dot)
     padded = np.pad(weight[:, 0], [(0, 0), (0, words * dot.group - rows), (0, 0)])
     split = padded.reshape(channels, words, dot.group, columns)
     return np.ascontiguousarray(split.transpose(1, 3, 0, 2)).astype(dot.weight_dtype)
@@ -159,14 +200,13 @@ class Configuration:
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
     extents = _extents(sch, core)
-    lanes = extents.dot.dividing_lanes(extents.channels)
+    lanes = extents.lanes
     runs = [lanes * n for n in (1, 2, 4) if extents.channels % (lanes * n) == 0]
     return [
         Configuration(columns, run, rows)
         for run in runs
         for columns in divisors(
-            extents.columns,
-            min(core.registers * lanes // run, extents.most_columns(run), 2 * MOST_PIXELS),
+            extents.columns, min(extents.columns_in(core.registers, run), 2 * MOST_PIXELS)
         )
         for rows in row_blocks(extents.rows, core)
     ]
@@ -176,9 +216,8 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """Half of the registers are accumulators."""
     extents = _extents(sch, core)
     dot = extents.dot
-    lanes = dot.dividing_lanes(extents.channels)
-    run = even_lanes(extents.channels, max(dot.depthwise_channels, lanes))
-    limit = min(core.registers // 2 * lanes // run, extents.most_columns(run), MOST_PIXELS)
+    run = even_lanes(extents.channels, max(dot.depthwise_channels, extents.lanes))
+    limit = min(extents.columns_in(core.registers // 2, run), MOST_PIXELS)
     return Configuration(
         largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, core)
     )
@@ -192,17 +231,22 @@ def schedule(
     configuration = configuration or default_configuration(sch, core)
     extents = _extents(sch, core)
     dot = extents.dot
-    conv, operand = sch.get_sblock("conv"), sch.get_sblock("operand")
+    conv = sch.get_sblock("conv")
     take_annotations(sch, conv)
-    operand = vectorize_words(sch, operand, extents.words, configuration.channels, dot)
     tile = RegisterTile(configuration.columns, 1, configuration.channels)
+    if dot.taps is not None:
+        tiled = tile_window(sch, core, tile, configuration.rows)
+        accumulate_taps(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
+        return
+    operand = sch.get_sblock("operand")
+    operand = vectorize_words(sch, operand, extents.words, configuration.channels, dot)
     tiled = tile_window(sch, core, tile, configuration.rows)
     unroll_words(sch, operand, 4, dot)
     accumulate_by_lane(sch, conv, tiled.column, tiled.channel, tiled.reduction, dot)
 
 
 @dataclass(frozen=True)
-class _Extents:
+class DepthwiseExtents:
     """Of the result, of the window and of the words that it is made of."""
 
     rows: int
@@ -213,18 +257,30 @@ class _Extents:
     stride: int
     dot: DotProduct
 
-    def most_columns(self, run: int) -> int:
-        """Of a tile of ``run`` channels, whose words TVM leaves in registers."""
+    @property
+    def lanes(self) -> int:
+        """Channels that a tile has at least."""
+        taps = self.dot.taps
+        return self.dot.dividing_lanes(self.channels) if taps is None else taps.lanes[-1]
+
+    def columns_in(self, registers: int, run: int) -> int:
+        """Of a tile of ``run`` channels whose accumulators fill so many ``registers``, and whose
+        words TVM leaves in others."""
+        if self.dot.taps is not None:
+            return min(registers * TAP_SUMS, MOST_BYTES // 4) // run
         word_columns = MOST_BYTES // (run * 4 * self.words)
-        return (word_columns - self.kernel_columns) // self.stride + 1
+        most = (word_columns - self.kernel_columns) // self.stride + 1
+        return min(registers * self.lanes // run, most)
 
 
-def _extents(sch: s_tir.Schedule, core: CpuCore) -> _Extents:
+def _extents(sch: s_tir.Schedule, core: CpuCore) -> DepthwiseExtents:
     conv = sch.get(sch.get_sblock("conv"))
-    words, kernel_columns, _ = (int(axis.dom.extent) for axis in conv.iter_vars[-3:])
     dot = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
     stride = int(conv.annotations[STRIDE_ATTR])
-    return _Extents(*output_extents(sch), kernel_columns, words, stride, dot)
+    words, kernel_columns = 0, int(conv.iter_vars[-1].dom.extent)
+    if dot.taps is None:
+        words, kernel_columns, _ = (int(axis.dom.extent) for axis in conv.iter_vars[-3:])
+    return DepthwiseExtents(*output_extents(sch), kernel_columns, words, stride, dot)
 
 
 def vectorize_words(
@@ -280,6 +336,28 @@ def accumulate_by_lane(
     *_, init_column, init_vector, init_lane = sch.get_loops(init)
     keep_in_registers(sch, [init_column, init_vector], init_lane)
     sch.tensorize(lane, lanewise_intrinsic(dot, lanes))
+
+
+def accumulate_taps(
+    sch: s_tir.Schedule,
+    conv: SBlockRV,
+    column: LoopRV,
+    channel: LoopRV,
+    reduction: list[LoopRV],
+    dot: DotProduct,
+) -> None:
+    """Put the instructions into the place of the ``reduction`` of "conv", all taps of its window,
+    for each vector of its tile."""
+    kernel = tuple(int(sch.get(loop).extent) for loop in reduction)
+    lanes = dot.find_depthwise_lanes(int(sch.get(channel).extent), kernel)
+    assert dot.taps is not None and lanes is not None
+    vector, lane = sch.split(channel, [None, lanes])
+    sch.reorder(column, vector, lane, *reduction)
+    for loop in (column, vector):
+        sch.unroll(loop)
+    init = separate_start(sch, conv, lane)
+    sch.vectorize(sch.get_loops(init)[-1])
+    sch.tensorize(lane, taps_intrinsic(dot.taps, dot.name, kernel, lanes))
 
 
 FAMILY = KernelFamily(

@@ -73,9 +73,9 @@ def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
     with the fewest loads for each instruction wins, of those that fill whole stores.
     """
     dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
-    steps = next(n for n in dot.steps if extents.groups % n == 0)
     tiles = []
     for vectors in _vector_counts(extents):
+        steps = _steps(extents, vectors)
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
         # vector for each, or one group of data and one vector of weights.
         free = core.registers - dot.temporaries - (steps if steps > 1 else 2)
@@ -84,11 +84,24 @@ def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
             # One pixel's data beside the weights of all vectors, or the other way round.
             free = core.registers - dot.temporaries - 1
             fitting = max((free - vectors) // vectors, min(free // (vectors + 1), vectors))
-        limit = max(1, min(fitting, most // vectors, MOST_PIXELS))
+        limit = max(1, min(fitting, most // vectors, _most_pixels(dot)))
         pixels = largest_divisor(extents.columns, limit)
         tiles.append(DotTile(pixels, vectors, lanes, steps, extents.stride, dot.data_dtype))
     whole = [tile for tile in tiles if tile.vectors * lanes % dot.stored_channels == 0]
     return min(whole or tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
+
+
+def _steps(extents: PackedExtents, vectors: int) -> int:
+    """Of the default tile with so many ``vectors``."""
+    dot = extents.dot
+    # With few vectors LLVM takes the products of several steps into more registers than there are.
+    most = 4 if dot.steps_together is not None and vectors < 4 else max(dot.steps)
+    return next(n for n in dot.steps if n <= most and extents.groups % n == 0)
+
+
+def _most_pixels(dot: DotProduct) -> int:
+    """Of the default tile."""
+    return MOST_PIXELS if dot.steps_together is None else MOST_PIXELS // 2
 
 
 def dot_product_tiles(extents: PackedExtents, core: CpuCore) -> list[DotTile]:

@@ -28,13 +28,14 @@ from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 from compile.kernels.cpu.int8.int8_depthwise import (
+    DepthwiseExtents,
     accumulate_by_lane,
+    accumulate_taps,
     unroll_words,
     vectorize_words,
 )
 from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
-    MOST_BYTES,
     STRIDE_ATTR,
     PackedExtents,
     accumulate_dot_products,
@@ -98,9 +99,9 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tiles with the fewest loads; of the depthwise convolution, half of the registers are
     accumulators."""
     sizes = _sizes(sch, core)
-    lanes = sizes.depthwise_lanes
-    run = even_lanes(sizes.channel_block, max(sizes.expand.dot.depthwise_channels, lanes))
-    limit = min(core.registers // 2 * lanes // run, sizes.most_columns(run), MOST_PIXELS)
+    depthwise = sizes.depthwise
+    run = even_lanes(sizes.channel_block, max(sizes.expand.dot.depthwise_channels, depthwise.lanes))
+    limit = min(depthwise.columns_in(core.registers // 2, run), MOST_PIXELS)
     columns = largest_divisor(sizes.project.columns, limit)
     return _configuration(sizes, core, dot_product_tile(sizes.expand, core), columns, run)
 
@@ -142,7 +143,8 @@ def schedule(
     )
     for block in (conv, project_conv, depthwise_conv):
         take_annotations(sch, block)
-    words = vectorize_words(sch, blocks["words"], sizes.words, configuration.channels, dot)
+    if sizes.words:
+        words = vectorize_words(sch, blocks["words"], sizes.words, configuration.channels, dot)
 
     expand, low, project = _tiles(sizes, configuration)
     sums, epilogue = blocks["project_sum"], blocks["epilogue"]
@@ -164,8 +166,9 @@ def schedule(
         channels_inside=dot.keeps_weights,
     )
     sch.compute_at(depthwise_conv, tile, preserve_unit_loops=True)
-    sch.compute_at(words, tile, preserve_unit_loops=True)
-    unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2, dot)
+    if sizes.words:
+        sch.compute_at(words, tile, preserve_unit_loops=True)
+        unroll_words(sch, words, len(sch.get_loops(blocks["depthwise"])) - 2, dot)
     sch.compute_at(blocks["pad"], channel_block, preserve_unit_loops=True)
     *_, padded_row, _, _ = sch.get_loops(blocks["pad"])
     vectorize_copy(sch, blocks["pad"], core)
@@ -185,14 +188,18 @@ def schedule(
             sch.compute_at(blocks[name], row_block, preserve_unit_loops=True)
             vectorize_operand(sch, blocks[name], core)
     for result, lanes in (
-        (blocks["depthwise"], sizes.depthwise_lanes),
+        (blocks["depthwise"], sizes.depthwise.lanes),
         (sums, project.lanes),
         (epilogue, project.lanes),
     ):
         finish_in_registers(sch, result, lanes)
     # Only now: TVM does not move what is in two blocks.
-    *_, column, channel, word, tap, group = sch.get_loops(depthwise_conv)
-    accumulate_by_lane(sch, depthwise_conv, column, channel, [word, tap, group], dot)
+    if sizes.words:
+        *_, column, channel, word, tap, group = sch.get_loops(depthwise_conv)
+        accumulate_by_lane(sch, depthwise_conv, column, channel, [word, tap, group], dot)
+    else:
+        *_, column, channel, row_tap, tap = sch.get_loops(depthwise_conv)
+        accumulate_taps(sch, depthwise_conv, column, channel, [row_tap, tap], dot)
     for inner, cut in ((project_conv, project), *((inner, cut) for _, inner, cut in tiled)):
         *_, pixel, channel, _ = sch.get_loops(inner)
         accumulate_dot_products(sch, inner, dot, cut, pixel, channel)
@@ -259,13 +266,16 @@ class _Sizes:
     stride: int
 
     @property
-    def depthwise_lanes(self) -> int:
-        return self.expand.dot.dividing_lanes(self.channel_block)
-
-    def most_columns(self, run: int) -> int:
-        """Of a depthwise tile of ``run`` channels, whose words TVM leaves in registers."""
-        word_columns = MOST_BYTES // (run * 4 * self.words)
-        return (word_columns - self.kernel_columns) // self.stride + 1
+    def depthwise(self) -> DepthwiseExtents:
+        return DepthwiseExtents(
+            self.project.rows,
+            self.project.columns,
+            self.channel_block,
+            self.kernel_columns,
+            self.words,
+            self.stride,
+            self.expand.dot,
+        )
 
 
 def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
@@ -280,14 +290,15 @@ def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
         return PackedExtents(rows, columns, channels, k // dot.group, dot, stride=1)
 
     channel_block = extents["expand"][-1]
+    has_words = "words" in blocks
     return _Sizes(
         row_blocks=extents["expand"][0],
         expand=packed("conv", channel_block),
         low=packed("low_conv", channel_block) if "low_conv" in blocks else None,
         project=packed("project_conv", extents["epilogue"][-1]),
         channel_block=channel_block,
-        kernel_columns=extents["depthwise_conv"][-2],
-        words=extents["depthwise_conv"][-3],
+        kernel_columns=extents["depthwise_conv"][-2 if has_words else -1],
+        words=extents["depthwise_conv"][-3] if has_words else 0,
         stride=int(blocks["depthwise_conv"].annotations[STRIDE_ATTR]),
     )
 
@@ -298,13 +309,13 @@ def _blocks(sch: s_tir.Schedule) -> list[SBlockRV]:
 
 def _depthwise_tiles(sizes: _Sizes, core: CpuCore) -> list[tuple[int, int]]:
     """(columns, channels) of every tile worth a try."""
-    lanes = sizes.depthwise_lanes
+    depthwise = sizes.depthwise
+    lanes = depthwise.lanes
     return [
         (columns, run)
         for run in (lanes * n for n in (1, 2, 4) if sizes.channel_block % (lanes * n) == 0)
         for columns in divisors(
-            sizes.project.columns,
-            min(core.registers * lanes // run, sizes.most_columns(run), 2 * MOST_PIXELS),
+            sizes.project.columns, min(depthwise.columns_in(core.registers, run), 2 * MOST_PIXELS)
         )
     ]
 

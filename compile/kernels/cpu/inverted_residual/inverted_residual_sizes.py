@@ -8,6 +8,7 @@ from math import prod
 
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.int8.int8_depthwise import words_of_column
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class InvertedResidual:
         return self.width + left + right
 
     def words(self, dot: DotProduct) -> int:
-        """That hold a column of the depthwise window."""
-        return -(-self.window.kernel[0] // dot.group)
+        """That hold a column of the depthwise window; 0 where ``dot`` needs none."""
+        return words_of_column(self.window.kernel[0], dot)
 
     @property
     def macs(self) -> int:

@@ -15,7 +15,7 @@ from tvm import te, tirx
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind, padding_value
 from compile.kernels.common.kernel_function import AccumulatorStart
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8.int8_depthwise import column_word
+from compile.kernels.cpu.int8.int8_depthwise import column_word, depthwise_shape
 from compile.kernels.cpu.int8.int8_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
 from compile.kernels.cpu.int8.packed_weight import packed_shape
 from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
@@ -57,8 +57,7 @@ class Stages:
             self._low_weight = self._weights(block.low_channels, block.expanded, "low_weight")
             feature_maps, weights = [low, self._data], [self._low_weight, self._weight]
         self._expansion = _EPILOGUE.operands(block.expanded, "int32")
-        columns = block.window.kernel[1]
-        shape = (block.words(dot), columns, block.expanded, dot.group)
+        shape = depthwise_shape(block.expanded, block.window.kernel, dot)
         self._depthwise_weight = te.placeholder(shape, dot.weight_dtype, name="depthwise_weight")
         self._depthwise = _EPILOGUE.operands(block.expanded, "int32")
         self._project_weight = self._weights(block.expanded, block.channels_out, "project_weight")
@@ -226,9 +225,48 @@ class Stages:
         """[row blocks,channel blocks,rows,OW,channels] in the instruction's type: what the
         projection takes."""
         block, dot = self._block, self._dot
+        start = self._start("depthwise_conv", self._depthwise)
+        self.starts += [start] if start is not None else []
+        multiply = (self._by_words if dot.taps is None else self._by_taps)(padded, start)
+        rows, columns = block.row_block, block.output_size[1]
+        shape = (block.row_blocks, block.channel_blocks, rows, columns, block.channel_block)
+        attrs = {**self._attrs, STRIDE_ATTR: block.window.stride[1]}
+        conv = te.compute(shape, multiply, name="depthwise_conv", attrs=attrs)
+        finish = _EPILOGUE.apply(self._depthwise, is_started=start is not None)
+        return te.compute(
+            shape,
+            lambda s, b, r, x, c: dot.widened(
+                finish(conv[s, b, r, x, c], b * block.channel_block + c)
+            ),
+            name="depthwise",
+        )
+
+    def _by_taps(
+        self, padded: te.Tensor, start: AccumulatorStart | None
+    ) -> Callable[..., tirx.Expr]:
+        """(row block, channel block, row, column, channel) -> the sum over a window of ``padded``,
+        by an instruction with ``taps``."""
+        block, dot = self._block, self._dot
+        window, weight = block.window, self._depthwise_weight
+        ky = te.reduce_axis((0, window.kernel[0]), name="ky")
+        kx = te.reduce_axis((0, window.kernel[1]), name="kx")
+
+        def multiply(*index: tirx.Expr) -> tirx.Expr:
+            s, b, r, x, c = index
+            value = padded[(s, b, *window.position(r, x, ky, kx), c)]
+            by = weight[ky, kx, b * block.channel_block + c]
+            init = None if start is None else start.value(s, b, r, x, c)
+            return te.sum(dot.product(value, by, "int8"), axis=[ky, kx], init=init)
+
+        return multiply
+
+    def _by_words(
+        self, padded: te.Tensor, start: AccumulatorStart | None
+    ) -> Callable[..., tirx.Expr]:
+        """The same by words that hold a column of the window."""
+        block, dot = self._block, self._dot
         window, weight = block.window, self._depthwise_weight
         rows, columns = window.kernel
-
         # TVM does not move a tensorized block that has an axis of one iteration.
         words = block.words(dot)
         axes = block.row_blocks, block.channel_blocks, words
@@ -247,9 +285,6 @@ class Stages:
         w = te.reduce_axis((0, words), name="w")
         kx, g = te.reduce_axis((0, columns), name="kx"), te.reduce_axis((0, dot.group), name="g")
 
-        start = self._start("depthwise_conv", self._depthwise)
-        self.starts += [start] if start is not None else []
-
         def multiply(
             s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, c: tirx.Expr
         ) -> tirx.Expr:
@@ -261,23 +296,7 @@ class Stages:
             init = None if start is None else start.value(s, b, r, x, c)
             return te.sum(product, axis=[w, kx, g], init=init)
 
-        shape = (
-            block.row_blocks,
-            block.channel_blocks,
-            block.row_block,
-            block.output_size[1],
-            block.channel_block,
-        )
-        attrs = {**self._attrs, STRIDE_ATTR: window.stride[1]}
-        conv = te.compute(shape, multiply, name="depthwise_conv", attrs=attrs)
-        finish = _EPILOGUE.apply(self._depthwise, is_started=start is not None)
-        return te.compute(
-            shape,
-            lambda s, b, r, x, c: dot.widened(
-                finish(conv[s, b, r, x, c], b * block.channel_block + c)
-            ),
-            name="depthwise",
-        )
+        return multiply
 
     def _project(self, data: te.Tensor) -> te.Tensor:
         """int32 [row blocks,rows,OW,O], behind O up to whole vectors: sums over the channel

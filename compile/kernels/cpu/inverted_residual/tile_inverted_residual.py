@@ -43,7 +43,12 @@ def cut_inverted_residual(
 def _channel_blocks(block: InvertedResidual, dot: DotProduct) -> list[int]:
     """Whole vectors of channels, from the fewest that are enough downwards."""
     lanes = dot.lanes_for(block.expanded)
-    runs = [n for n in divisors(block.expanded, block.expanded) if n % lanes == 0]
+    kernel = block.window.kernel
+    runs = [
+        n
+        for n in divisors(block.expanded, block.expanded)
+        if n % lanes == 0 and dot.find_depthwise_lanes(n, kernel) is not None
+    ]
     enough = next((n for n in runs if n >= _FEWEST_CHANNELS), block.expanded)
     return [n for n in reversed(runs) if n <= enough]
 

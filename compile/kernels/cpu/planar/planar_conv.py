@@ -24,6 +24,7 @@ from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighb
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import annotated_dot_product
 from compile.kernels.cpu.instructions.planar_intrinsics import (
+    planar_steps_intrinsic,
     planar_tile_intrinsic,
     split_groups_intrinsic,
     weights_per_load,
@@ -53,7 +54,7 @@ def serves_planar(
     channels_out, channels_in, *kernel = weight.shape
     return (
         min(channels_out, *kernel) > 1
-        and channels_in > dot.group
+        and channels_in > _packed(dot)
         and stride[1] == 1
         and weight.min() >= dot.least_weight
         and dot.find_dividing_lanes(columns) is not None
@@ -74,9 +75,11 @@ def create_planar_conv(
     constant that the packer has folded into the bias.
     """
     _, height, width, channels_in = data_shape
-    groups, group = -(-channels_in // dot.group), dot.group
+    group, packed = dot.group, _packed(dot)
+    words = -(-channels_in // packed)
+    groups = words * (packed // group)
     data = te.placeholder(data_shape, "int8", name="data")
-    shape = (*window.kernel, groups, channels_out, group)
+    shape = (*window.kernel, words, channels_out, packed)
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
@@ -97,7 +100,13 @@ def create_planar_conv(
 
     def multiply(y: tirx.Expr, n: tirx.Expr, x: tirx.Expr) -> tirx.Expr:
         value = operand[(y * window.stride[0] + ky) * groups + k, (x + kx) * group + g]
-        return te.sum(dot.product(value, weight[ky, kx, k, n, g], dot.data_dtype), [ky, kx, k, g])
+        member = k * group + g
+        by = (
+            weight[ky, kx, member // packed, n, member % packed]
+            if packed > group
+            else weight[ky, kx, k, n, g]
+        )
+        return te.sum(dot.product(value, by, dot.data_dtype), [ky, kx, k, g])
 
     output_rows, output_columns = window.output_size(height, width)
     attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
@@ -108,6 +117,11 @@ def create_planar_conv(
     return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
 
 
+def _packed(dot: DotProduct) -> int:
+    """Input channels whose weights stand together."""
+    return dot.group * (dot.steps_together or 1)
+
+
 def _whole_vectors(window: Window, width: int, dot: DotProduct) -> tuple[int, int, int, int]:
     """The window's padding with so much more on the right that vectors fill a padded row."""
     top, left, bottom, right = window.padding
@@ -116,12 +130,12 @@ def _whole_vectors(window: Window, width: int, dot: DotProduct) -> tuple[int, in
 
 
 def pack_planar(weight: NDArray[np.int8], dot: DotProduct) -> NDArray:
-    """OIHW ``weight`` as [KH,KW,I/group,O,group], zeros behind the last input channels."""
+    """OIHW ``weight`` as [KH,KW,I/group,O,group], zeros behind the last input channels; where the
+    instruction takes several groups together, these stand for one."""
     channels_out, channels_in, *kernel = weight.shape
-    groups = -(-channels_in // dot.group)
-    padding = groups * dot.group - channels_in
-    padded = np.pad(weight, [(0, 0), (0, padding), (0, 0), (0, 0)])
-    split = padded.reshape(channels_out, groups, dot.group, *kernel)
+    packed = _packed(dot)
+    padded = np.pad(weight, [(0, 0), (0, -channels_in % packed), (0, 0), (0, 0)])
+    split = padded.reshape(channels_out, -1, packed, *kernel)
     return np.ascontiguousarray(split.transpose(3, 4, 1, 0, 2)).astype(dot.weight_dtype)
 
 
@@ -164,6 +178,9 @@ def best_tile(
 
     def loads(tile: tuple[int, int]) -> float:
         channels, vectors = tile
+        if sizes.dot.steps_together is not None:
+            # Each channel's weights are spread over a register.
+            return (channels + vectors) / (channels * vectors)
         weights = channels // weights_per_load(sizes.dot, channels)
         return (weights + vectors) / (channels * vectors)
 
@@ -171,7 +188,8 @@ def best_tile(
     tiles = [
         (channels, vectors)
         for channels, vectors in register_tiles(sizes, core.registers)
-        if (channels + 1) * vectors < core.registers - sizes.dot.temporaries
+        if (channels + (sizes.dot.steps_together or 1)) * vectors
+        < core.registers - sizes.dot.temporaries
         and (most_vectors is None or vectors <= most_vectors)
     ]
     if sizes.dot.keeps_weights:
@@ -210,11 +228,18 @@ def multiply_tile(sch: s_tir.Schedule, conv: SBlockRV, channels: int, sizes: Pla
     the instruction."""
     *_, channel, column, ky, kx, k, group = sch.get_loops(conv)
     vector, column = sch.split(column, [None, sizes.lanes])
-    sch.reorder(ky, kx, k, vector, channel, column, group)
-    for loop in (kx, k, vector):
+    together = sizes.dot.steps_together
+    inner = [group]
+    if together is not None:
+        k, step = sch.split(k, [None, together])
+        inner = [step, group]
+    sch.reorder(ky, kx, k, vector, channel, column, *inner)
+    # Where products are added up first, LLVM runs out of registers over several steps.
+    for loop in (kx, k, vector) if together is None else (vector,):
         sch.unroll(loop)
     unroll_tile(sch, sch.decompose_reduction(conv, ky), sizes.lanes)
-    sch.tensorize(channel, planar_tile_intrinsic(sizes.dot, channels, sizes.lanes))
+    intrinsic = planar_tile_intrinsic if together is None else planar_steps_intrinsic
+    sch.tensorize(channel, intrinsic(sizes.dot, channels, sizes.lanes))
 
 
 @dataclass(frozen=True)

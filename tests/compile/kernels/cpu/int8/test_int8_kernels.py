@@ -130,7 +130,7 @@ def test_instruction_by_lane_computes_its_description(
             {"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a76", "mattr": ["+dotprod"]},
             "sdot",
         ),
-        (smlal(), {"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a53"}, "addp"),
+        (smlal(), {"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a53"}, "sadalp"),
     ],
     ids=lambda p: f"{p.name}{p.lanes[0] * 32}" if isinstance(p, DotProduct) else None,
 )
@@ -143,7 +143,7 @@ def test_instruction_is_in_the_assembly(dot: DotProduct, target: dict, mnemonic:
             built = tvm.tirx.build(mod, target=tvm.target.Target({"kind": "llvm", **target}))
             lines = built.inspect_source("asm").splitlines()
             # AVX-VNNI's is spelled "{vex} vpdpbusd".
-            # Two steps of smlal end in one addp.
+            # Two steps of smlal end in one sadalp.
             expected = 6 * (-(-steps // 2) if dot.name == "smlal" else steps)
             assert sum(mnemonic in line.split()[:2] for line in lines) == expected
 

@@ -1,7 +1,7 @@
 """An inverted residual block as one kernel computes what its convolutions do, bit for bit.
 
 What it computes is checked for every instruction on any machine, its loops with the instructions of
-this one; those of sdot run under the emulator.
+this one; those of sdot and smlal run under the emulator.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tvm import relax, tirx
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.arm_sdot import sdot
+from compile.kernels.cpu.instructions.arm_smlal import smlal
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import vnni
@@ -44,7 +45,9 @@ def unscheduled(block: InvertedResidual, dot: DotProduct) -> tvm.runtime.Module:
 
 
 @by_block
-@pytest.mark.parametrize("dot", [sdot(), vnni(512), pmaddwd(256)], ids=lambda dot: dot.name)
+@pytest.mark.parametrize(
+    "dot", [sdot(), smlal(), vnni(512), pmaddwd(256)], ids=lambda dot: dot.name
+)
 def test_stages_compute_the_block(block: InvertedResidual, dot: DotProduct) -> None:
     drawn = Drawn(block, seed=0)
     out = tvm.runtime.tensor(np.full(drawn.expected.shape, 85, np.int8))
@@ -70,8 +73,13 @@ def test_scheduled_kernel_computes_the_block(
     np.testing.assert_array_equal(kernel(*drawn.operands(dot)), drawn.expected)
 
 
-def test_kernels_of_sdot_compute_the_blocks(arm64_root: Path, tmp_path: Path) -> None:
-    spec, dot, core = load_target("cortex-a76"), sdot(), CpuCore(128, 32, 1)
+@pytest.mark.parametrize(
+    ("dot", "target"), [(sdot(), "cortex-a76"), (smlal(), "rpi4")], ids=["sdot", "smlal"]
+)
+def test_kernels_of_arm_compute_the_blocks(
+    arm64_root: Path, tmp_path: Path, dot: DotProduct, target: str
+) -> None:
+    spec, core = load_target(target), CpuCore(128, 32, 1)
     builder = relax.BlockBuilder()
     blocks = {f"block{number}": BLOCKS[number] for number in (2, 4, 6, 10)}
     for name, block in blocks.items():
@@ -83,9 +91,9 @@ def test_kernels_of_sdot_compute_the_blocks(arm64_root: Path, tmp_path: Path) ->
             builder.emit_func_output(builder.emit(call))
     module = apply_default_schedule(core)(builder.get())
     small_net.export(module, spec, tmp_path / "blocks.so")
-    drawn = {name: Drawn(block, seed=1) for name, block in blocks.items()}
+    drawn = {name: Drawn(block, 1, dot.least_weight) for name, block in blocks.items()}
     calls = [(name, block.operands(dot)) for name, block in drawn.items()]
-    found = run_all_on_board(arm64_root, tmp_path / "blocks.so", calls, cpu="cortex-a76")
+    found = run_all_on_board(arm64_root, tmp_path / "blocks.so", calls, cpu=spec.processor.cpu)
     for (result,), block in zip(found, drawn.values(), strict=True):
         np.testing.assert_array_equal(result, block.expected)
 
