@@ -240,7 +240,7 @@ def test_damaged_log(logs: Path) -> None:
         (("--target", "host", "--threads", 999), ("threads 999", "fewer")),
         (("--target", "host", "--size", "1x1"), ("1x1", "32x32")),
         (("--target", "host", "--compact", 0), ("compact 0",)),
-        (("--target", "cortex-a53"), ("cortex-a53", "cortex-a55")),
+        (("--target", "cortex-a57"), ("cortex-a57", "cortex-a55")),
         (("--target", "host", "--tracker", "127.0.0.1:9190"), ("--key is missing",)),
         (("--target", "host", "--key", "board"), ("--tracker is missing",)),
         (("--target", "host", "--tracker", "9190", "--key", "x"), ("'9190'", "HOST:PORT")),

@@ -22,7 +22,7 @@ from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
 from compile.passes.apply_default_schedule import apply_default_schedule
-from device.emulated.arm64.run_module import run_on_board
+from device.emulated.arm64.run_module import run_all_on_board
 from targets.load_target import load_target
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -102,10 +102,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("number", range(len(KERNELS)), ids=[str(conv) for conv in KERNELS])
-def test_kernel_is_exact(arm64_root: Path, library: Path, number: int) -> None:
-    random = np.random.default_rng(number)
-    for ends in (False, True):
-        operands, expected = drawn(KERNELS[number], random, ends)
-        (found,) = run_on_board(arm64_root, library, f"kernel{number}", operands, "cortex-a53")
-        np.testing.assert_array_equal(found, expected)
+def test_kernels_are_exact(arm64_root: Path, library: Path) -> None:
+    random = np.random.default_rng(0)
+    cases = [drawn(conv, random, ends) for conv in KERNELS for ends in (False, True)]
+    calls = [(f"kernel{n // 2}", operands) for n, (operands, _) in enumerate(cases)]
+    found = run_all_on_board(arm64_root, library, calls, cpu="cortex-a53")
+    for number, ((result,), (_, expected)) in enumerate(zip(found, cases, strict=True)):
+        np.testing.assert_array_equal(result, expected, err_msg=str(KERNELS[number // 2]))
