@@ -168,7 +168,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
     if dot.steps_together is not None:
 
         @tir_script.prim_func(s_tir=True)
-        def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
+        def by_steps(a: T.handle, b: T.handle, c: T.handle) -> None:
             data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
             row_stride, column_stride = T.int32(), T.int32()
             A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
@@ -191,7 +191,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 T.writes(C[0:pixels, 0:channels])
                 accumulate(A, B, C)
 
-        return description, implementation
+        return description, by_steps
 
     @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
