@@ -348,7 +348,8 @@ def accumulate_taps(
 ) -> None:
     """Put the instructions into the place of the ``reduction`` of "conv", all taps of its window,
     for each vector of its tile."""
-    kernel = tuple(int(sch.get(loop).extent) for loop in reduction)
+    rows, columns = (int(sch.get(loop).extent) for loop in reduction)
+    kernel = rows, columns
     lanes = dot.find_depthwise_lanes(int(sch.get(channel).extent), kernel)
     assert dot.taps is not None and lanes is not None
     vector, lane = sch.split(channel, [None, lanes])
