@@ -73,14 +73,12 @@ def _round_neon(value: tirx.Expr) -> tirx.Expr:
 
 
 def _lower_opencl(call: tvm.ir.Call) -> tirx.Expr:
-    """As :func:`_lower`; OpenCL's conversions say how they round."""
-    value, zero_point, low, high = call.args
-    least, most = (_cast(limit - zero_point, "float32") for limit in (low, high))
-    clamped = tirx.max(tirx.min(value, most), least)
+    """A function that :mod:`compile.codegen.opencl.called_functions` writes into the source; the
+    quantization parameters are one for all lanes."""
+    value, *parameters = call.args
     lanes = value.ty.dtype.lanes
-    convert = f"convert_int{lanes if lanes > 1 else ''}_rte"
-    rounded = tirx.call_pure_extern(_like(value, "int32"), convert, clamped)
-    return _cast(rounded + zero_point, "int8")
+    scalars = [p.value if isinstance(p, tirx.Broadcast) else p for p in parameters]
+    return tirx.call_pure_extern(_like(value, "int8"), f"mqnet_quantize_{lanes}", value, *scalars)
 
 
 def _saturated(value: tirx.Expr, dtype: str) -> tirx.Expr:
