@@ -13,6 +13,7 @@ from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import clamped_element
 from compile.kernels.gpu.gpu_convolution import LOW_BLOCK, convolution_family
+from compile.kernels.gpu.initial_sum import begin_sum, begin_with_bias
 
 
 def create_dp4a_concat_pointwise(
@@ -39,11 +40,18 @@ def create_dp4a_concat_pointwise(
     conv = _accumulator(high, high_weight, "conv")
     out = te.compute(
         (1, height, width, channels_out),
-        lambda b, y, x, n: finish(conv[y, x, n] + low_conv[y // factor, x // factor, n], n),
+        # In this order the block of the latter sum, which begins with the former, is behind it.
+        lambda b, y, x, n: finish(low_conv[y // factor, x // factor, n] + conv[y, x, n], n),
         name="epilogue",
     )
     macs = height * width * (low_channels + high_channels) * channels_out
-    return create_kernel(FAMILY.name, [low, high, low_weight, high_weight, *operands], out, macs)
+    arguments = [low, high, low_weight, high_weight, *operands]
+    kernel = create_kernel(FAMILY.name, arguments, out, macs)
+    # An int32 sum is the same in any order, so the parts of it are one accumulator.
+    kernel = begin_sum(
+        kernel, "conv", LOW_BLOCK, lambda at: [at[0] // factor, at[1] // factor, at[2]]
+    )
+    return begin_with_bias(kernel, LOW_BLOCK, epilogue)
 
 
 def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:

@@ -20,6 +20,7 @@ from compile.kernels.common.window import Window
 from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import padded_element
 from compile.kernels.gpu.gpu_convolution import convolution_family
+from compile.kernels.gpu.initial_sum import begin_with_bias
 
 
 def create_dp4a_depthwise(
@@ -52,7 +53,8 @@ def create_dp4a_depthwise(
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
     macs = prod(shape) * prod(window.kernel)
-    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    return begin_with_bias(kernel, "conv", epilogue)
 
 
 def pack_depthwise_int8x4(weight: NDArray[np.int8]) -> NDArray[np.int32]:

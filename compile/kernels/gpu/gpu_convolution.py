@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import gcd, prod
 
 from tvm import s_tir, tirx
-from tvm.s_tir.schedule import SBlockRV
+from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
+from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import divisors, largest_divisor
 from compile.kernels.cpu.plain import average_pool, depthwise, pointwise, spatial_conv
 from compile.kernels.family import Fusion, KernelFamily
@@ -29,7 +29,10 @@ LOW_BLOCK = "low_conv"
 #: four multiplications. More channels in their place, or more columns of floats, made Mesa's
 #: compiler for Mali spill registers.
 _PACKED_COLUMNS, _COLUMNS = 8, 4
-_MOST_COLUMNS, _MOST_VECTORS = 8, 4
+_MOST_ROWS, _MOST_COLUMNS, _MOST_VECTORS = 2, 8, 4
+
+#: Columns of a dense window whose loop is unrolled.
+_MOST_WIDTH = 5
 
 #: Steps of the innermost reduction loop without a jump. With four a load of data is a whole vector,
 #: which is worth more than a larger tile.
@@ -51,13 +54,14 @@ class Configuration:
     """How the loops are cut.
 
     Attributes:
-        columns: of a work item's tile.
+        rows, columns: of a work item's tile.
         vectors, lanes: its channels, in so many vectors.
         steps: of the input channels' loop that are unrolled.
         group: work items of a work group.
         image: the weights are read from an image.
     """
 
+    rows: int
     columns: int
     vectors: int
     lanes: int
@@ -71,13 +75,15 @@ def configurations(sch: s_tir.Schedule, core: GpuCore) -> list[Configuration]:
     sizes = _sizes(sch)
     longest = vector_length(sizes.run, sizes.most_lanes(core))
     return [
-        Configuration(tile, vectors, lanes, steps, group, image)
-        for tile in divisors(sizes.columns, _MOST_COLUMNS)
+        Configuration(rows, tile, vectors, lanes, steps, group, image)
+        for rows in divisors(sizes.rows, _MOST_ROWS)
+        if rows == 1 or rows % sizes.factor == 0
+        for tile in divisors(sizes.columns, _MOST_COLUMNS // rows)
         if tile % sizes.factor == 0
         for lanes in dict.fromkeys((longest, vector_length(sizes.run, core.lanes)))
         for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
         for steps in divisors(sizes.steps, _MOST_STEPS)
-        if sizes.registers(tile, vectors * lanes, steps) <= core.registers
+        if sizes.registers(rows * tile, vectors * lanes, steps) <= core.registers
         for group in _GROUPS
         if group <= core.work_group
         for image in dict.fromkeys((False, sizes.fits_image(lanes)))
@@ -89,15 +95,22 @@ def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     with its neighbours through the cache."""
     sizes = _sizes(sch)
     lanes = vector_length(sizes.run, sizes.most_lanes(core))
-    # Two packed int8x4 are one load, three are not.
-    aligned = gcd(sizes.steps, _STEPS)
-    steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
+    if sizes.is_column_by_column:
+        steps = largest_divisor(sizes.steps, _MOST_STEPS)
+    else:
+        # Two packed int8x4 are one load, three are not.
+        aligned = gcd(sizes.steps, _STEPS)
+        steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
     most = _PACKED_COLUMNS if sizes.weight_is_packed else _COLUMNS
-    tiles = [n for n in divisors(sizes.columns, most) if n % sizes.factor == 0]
+    # A concat's pixels share one of the smaller part: in two dimensions, twice as many.
+    rows = 2 if sizes.factor == 2 else 1
+    tiles = [n for n in divisors(sizes.columns, most // rows) if n % sizes.factor == 0]
     # Where nothing fits, the fewest.
-    fitting = [n for n in tiles if sizes.registers(n, lanes, steps) <= core.registers] or tiles[:1]
+    fitting = [
+        n for n in tiles if sizes.registers(rows * n, lanes, steps) <= core.registers
+    ] or tiles[:1]
     image = core.image_weights and sizes.fits_image(lanes)
-    return Configuration(fitting[-1], 1, lanes, steps, core.group, image)
+    return Configuration(rows, fitting[-1], 1, lanes, steps, core.group, image)
 
 
 def schedule(
@@ -107,34 +120,46 @@ def schedule(
     configuration = configuration or default_configuration(sch, core)
     convolutions, between, last = _inline_neighbours(sch)
     *_, row, column, channel = sch.get_loops(last)
+    outer_row, row = sch.split(row, [None, configuration.rows])
     outer_column, column = sch.split(column, [None, configuration.columns])
     outer_channel, vector, lane = sch.split(
         channel, [None, configuration.vectors, configuration.lanes]
     )
-    sch.reorder(row, outer_column, outer_channel, column, vector, lane)
+    sch.reorder(outer_row, outer_column, outer_channel, row, column, vector, lane)
     columns, channels = (int(sch.get(loop).extent) for loop in (outer_column, outer_channel))
     group = group_of(columns, channels, min(configuration.group, core.work_group))
-    tile = bind_tiles(sch, row, outer_column, outer_channel, group)
-    keep_in_registers(sch, [column, vector], lane)
+    tile = bind_tiles(sch, outer_row, outer_column, outer_channel, group)
+    keep_in_registers(sch, [row, column, vector], lane)
+    # Of a depthwise convolution, a column is finished before the next begins: their sums are not
+    # alive together, the data that they share is.
+    sizes = _sizes(sch)
+    inside = tile
+    if sizes.is_column_by_column:
+        sch.reorder(column, row, vector, lane)
+        inside = column
     for block in reversed(between):
-        sch.compute_at(block, tile, preserve_unit_loops=True)
+        sch.compute_at(block, inside, preserve_unit_loops=True)
         sch.set_scope(block, 0, "local")
-        *_, column, channel = sch.get_loops(block)
+        *_, row, column, channel = sch.get_loops(block)
         vector, lane = sch.split(channel, [None, configuration.lanes])
-        keep_in_registers(sch, [column, vector], lane)
-    for conv in convolutions:
+        keep_in_registers(sch, [row, column, vector], lane)
+    # The last one first: a sum that begins with another comes behind it. Taken apart below, it no
+    # longer shows what it begins with.
+    for conv in reversed(convolutions):
         if configuration.image:
             read_from_image(sch, conv)
-        sch.compute_at(conv, tile, preserve_unit_loops=True)
+        sch.compute_at(conv, inside, preserve_unit_loops=True)
         sch.set_scope(conv, 0, "local")
+    for conv in convolutions:
         loops, reductions = sch.get_loops(conv), _reductions(sch, conv)
-        *_, column, channel = loops[: -len(reductions)]
+        *_, row, column, channel = loops[: -len(reductions)]
         *window, k = loops[-len(reductions) :]
         step, inner = sch.split(k, [None, largest_divisor(reductions[-1], configuration.steps)])
-        accumulate_in_registers(
-            sch, conv, [column], channel, [*window, step, inner], configuration.lanes
-        )
-        sch.unroll(inner)
+        vector, lane = sch.split(channel, [None, configuration.lanes])
+        # A vector of weights is read once for all pixels of the tile.
+        sch.reorder(*window, step, inner, vector, row, column, lane)
+        keep_in_registers(sch, [*sizes.unrolled(window), inner, vector, row, column], lane)
+        sch.decompose_reduction(conv, (window or [step])[0])
 
 
 def _inline_neighbours(
@@ -163,7 +188,7 @@ class _Sizes:
     """Of the result.
 
     Attributes:
-        columns, channels: of the feature map.
+        rows, columns, channels: of the feature map.
         run: channels that are computed from the same data, of which a vector holds no others.
         width, steps: of the window, and of the innermost reduction.
         summed: products of all sums, those of a concat's parts together.
@@ -171,6 +196,7 @@ class _Sizes:
         is_depthwise, weight_bytes, weight_is_packed: of the weights, and of one of them.
     """
 
+    rows: int
     columns: int
     channels: int
     run: int
@@ -191,18 +217,31 @@ class _Sizes:
         """Whether vectors of so many weights are the pixels of an image."""
         return self.weight_is_packed and lanes == PIXEL_LANES
 
-    def registers(self, columns: int, lanes: int, steps: int) -> int:
+    @property
+    def is_column_by_column(self) -> bool:
+        """Whether a tile's columns are finished one by one: what they share is their data."""
+        return self.is_depthwise and self.weight_is_packed
+
+    def unrolled(self, window: list[LoopRV]) -> list[LoopRV]:
+        """Those of the loops over the ``window`` whose iterations have loads in common."""
+        if self.is_column_by_column:
+            return window
+        return window[-1:] if self.weight_is_packed and self.width <= _MOST_WIDTH else []
+
+    def registers(self, pixels: int, lanes: int, steps: int) -> int:
         """Accumulators, weights and data that are in flight, and what addresses take."""
+        if self.is_column_by_column:
+            return lanes * (1 + 2 * self.width * steps) + _ADDRESSES
         in_flight = 1 if self.summed <= _STRAIGHT else min(_IN_FLIGHT, self.width * steps)
         weights = max(1, lanes * self.weight_bytes // 4)
-        data = weights if self.is_depthwise else columns
-        return columns * lanes + in_flight * (weights + data) + _ADDRESSES
+        data = weights if self.is_depthwise else pixels
+        return pixels * lanes + in_flight * (weights + data) + _ADDRESSES
 
 
 def _sizes(sch: s_tir.Schedule) -> _Sizes:
     blocks = sch.get_child_blocks(sch.get_sblock("root"))
     conv = sch.get_sblock("conv")
-    *_, columns, channels = (int(axis.dom.extent) for axis in sch.get(blocks[-1]).iter_vars)
+    *_, rows, columns, channels = (int(axis.dom.extent) for axis in sch.get(blocks[-1]).iter_vars)
     factor = 1
     for block in map(sch.get, blocks):
         if str(block.name_hint) == LOW_BLOCK:
@@ -215,6 +254,7 @@ def _sizes(sch: s_tir.Schedule) -> _Sizes:
     is_depthwise = len(weight.shape) == 3
     groups = int(sch.get(conv).annotations.get(spatial_conv.GROUPS_ATTR, 1))
     return _Sizes(
+        rows,
         columns,
         channels,
         channels // groups,
