@@ -16,6 +16,7 @@ from compile.codegen.opencl.accumulate_dot_products import accumulate_dot_produc
 from compile.codegen.opencl.align_accesses import align_accesses
 from compile.codegen.opencl.hoist_addresses import hoist_addresses
 from compile.codegen.opencl.join_loads import join_loads
+from compile.codegen.opencl.load_once import load_once
 from compile.codegen.opencl.read_images import IMAGES, read_images
 from compile.kernels.gpu.image_weights import image_operands
 
@@ -40,6 +41,7 @@ def _gpu_pipeline() -> tuple:
             join_loads,
             align_accesses,
             read_images,
+            load_once,
             hoist_addresses,
         ]
         return tvm.transform.Sequential([finish_device(), *ours])
