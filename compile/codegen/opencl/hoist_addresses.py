@@ -1,9 +1,10 @@
 """What the addresses in a kernel's loops have in common, computed once.
 
 An access has one index. Mesa's compiler for Mali takes that at its word: it computes every index
-from its beginning in each iteration, and scales it in 64 bits. So an index in a loop is taken apart
-here: what no loop changes is a variable in front of all loops, a constant comes last, and words
-are read at an index of bytes. LLVM does the former by itself.
+from its beginning in each iteration, and scales and extends it with its sign to 64 bits. So an
+index in a loop is taken apart here: what no loop changes is a variable in front of all loops, and a
+constant comes last (LLVM does that by itself). And everywhere, it counts bytes and has no sign, so
+that neither is left to do in 64 bits.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from tvm import tirx
 from tvm.ir import Call, Op, TensorLoad, Var
 
 from compile.codegen.opencl.read_images import PIXEL
+from compile.codegen.opencl.step_addresses import ADDRESS
 from compile.codegen.opencl.vector_access import called_name, global_buffers
 
 _ADDRESS_OF = Op.get("tirx.address_of")
 
-#: Bytes of an element, where an index of bytes has 32 bits all the same: words are weights and
-#: other constants. A feature map of floats may have more than 2 GB.
-_BYTES = {"int32": 4}
+#: Bytes of a buffer that indices of 32 bits reach: they are computed with a sign.
+_REACH = 2**31
 
 
 @tirx.transform.prim_func_pass(opt_level=0, name="HoistAddresses")
@@ -49,36 +50,33 @@ class _Hoisting:
         buffers: in memory of the function's parameters, and which parameter's.
         work_item: variables that number the work item.
         bases: variables for what the work item determines.
-        bytes: views of parameters as bytes.
     """
 
     buffers: dict[Var, Var]
     work_item: set[Var]
     bases: dict[tvm_ffi.StructuralKey, Var] = field(default_factory=dict)
-    bytes: dict[Var, Var] = field(default_factory=dict)
 
     def rewrite(self, call: Call) -> tirx.Expr:
         """An address or a pixel with its index taken apart; other calls as they are."""
         if called_name(call) == PIXEL:
             *name_and_image, index = call.args
-            found = self._apart(index, 1)
-            return (
-                call if found is None else Call(call.op, [*name_and_image, found], ret_ty=call.ty)
-            )
+            varying, constant = self._apart(index, 1)
+            return Call(call.op, [*name_and_image, varying + constant], ret_ty=call.ty)
         if call.op != _ADDRESS_OF or not isinstance(call.args[0], TensorLoad):
             return call
         buffer, index = call.args[0].source, call.args[0].indices[0]
         if buffer not in self.buffers:
             return call
-        size = _BYTES.get(str(buffer.dtype), 1)
-        found = self._apart(index, size)
-        if found is None:
+        size = buffer.dtype.itemsize
+        if int(buffer.shape[0]) * size > _REACH:
             return call
-        return tirx.address_of(tirx.BufferLoad(self._viewed(buffer, size), [found]))
+        varying, constant = self._apart(index, size)
+        pointer = self.buffers[buffer]
+        return tirx.call_pure_extern("uint64", ADDRESS, pointer, varying, constant)
 
-    def _apart(self, index: tirx.Expr, size: int) -> tirx.Expr | None:
-        """``index`` times ``size``; None where no loop changes it: its parts would only be alive
-        for longer."""
+    def _apart(self, index: tirx.Expr, size: int) -> tuple[tirx.Expr, int]:
+        """``index`` times ``size`` without its constant, and this. Where no loop changes it, it is
+        as it was: its parts would only be alive for longer."""
         fixed: list[tuple[int, tirx.Expr]] = []
         varying: list[tuple[int, tirx.Expr]] = []
         constant = 0
@@ -88,11 +86,12 @@ class _Hoisting:
             else:
                 (fixed if self._is_fixed(term) else varying).append((sign, term))
         if not varying:
-            return None
+            total = _sum(fixed) * size if fixed else tirx.const(0, "int32")
+            return total, constant * size
         total = _sum(varying) * size
         if fixed:
             total = self._base(_sum(fixed) * size) + total
-        return total + constant * size
+        return total, constant * size
 
     def _is_fixed(self, term: tirx.Expr) -> bool:
         variables: list[Var] = []
@@ -105,24 +104,13 @@ class _Hoisting:
         key = tvm_ffi.StructuralKey(value)  # type: ignore[call-arg]
         return self.bases.setdefault(key, Var(name, value.ty))
 
-    def _viewed(self, buffer: Var, size: int) -> Var:
-        if size == 1:
-            return buffer
-        if buffer not in self.bytes:
-            count = buffer.shape[0] * size
-            self.bytes[buffer] = tirx.decl_buffer(
-                (count,), "int8", f"{buffer.name}_bytes", layout=None
-            )
-        return self.bytes[buffer]
-
     def declare_in(self, body: tirx.Stmt) -> tirx.Stmt:
         """``body`` with all of it at the beginning of a work item."""
-        views = [tirx.DeclBuffer(view, data=self.buffers[of]) for of, view in self.bytes.items()]
         bases = [tirx.Bind(variable, value.key) for value, variable in self.bases.items()]
-        if not bases and not views:
+        if not bases:
             return body
         innermost = _launches(body)[-1]
-        inside = tirx.SeqStmt([*views, *bases, innermost.body])
+        inside = tirx.SeqStmt([*bases, innermost.body])
 
         def put(launch: tirx.AttrStmt) -> tirx.Stmt:
             if not launch.node.same_as(innermost.node):

@@ -12,6 +12,7 @@ import tvm_ffi
 from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.codegen.opencl.called_functions import define_functions
 from compile.codegen.opencl.device_pipeline import GPU_PIPELINE
+from compile.codegen.opencl.step_addresses import step_addresses
 from compile.support.errors import TargetError
 from targets.spec import TargetSpec
 
@@ -19,6 +20,8 @@ from targets.spec import TargetSpec
 _HOOK = "tvm_callback_opencl_postproc"
 
 _DECLARATION = re.compile(r"^__kernel void [^{}]*?;\n", re.MULTILINE)
+_HEAD = re.compile(r"^__kernel void .*\{\n", re.MULTILINE)
+_NUMBER = re.compile(r"\bconvert_int\(get_(group|local)_id\((\d)\)\)")
 _SAMPLER = re.compile(r"^  const sampler_t image_sampler = .*;\n", re.MULTILINE)
 
 
@@ -51,4 +54,14 @@ def complete_source(source: str) -> str:
     text.
     """
     source = _SAMPLER.sub("", _DECLARATION.sub("", source))
-    return define_functions(source.replace("image2d_array_t ", "__read_only image2d_t "))
+    source = _name_numbers(source)
+    source = source.replace("image2d_array_t ", "__read_only image2d_t ")
+    return define_functions(step_addresses(source))
+
+
+def _name_numbers(source: str) -> str:
+    """``source`` with the work item's numbers in variables: Mesa's compiler narrows their sum with
+    an offset, of 64 bits, where it finds it once."""
+    numbers = sorted(set(_NUMBER.findall(source)))
+    names = "".join(f"  const int {k}_{n} = (int)get_{k}_id({n});\n" for k, n in numbers)
+    return _HEAD.sub(rf"\g<0>{names}", _NUMBER.sub(r"\1_\2", source))
