@@ -86,12 +86,12 @@ def test_program(built: Artefact, tmp_path: Path) -> None:
 
 
 def test_a_wrong_constant_of_a_kernel(built: Artefact, tmp_path: Path) -> None:
-    """In the source that the program holds: sums that do not begin at 0."""
+    """In the source that the program holds: the upper limit of a result as the lower one, too."""
     program = built.library.with_name("mqnet-run").read_bytes()
     start = program.index(b"__kernel void conv2d_requantize_kernel(")
-    place = program.index(b"(int4)(0", start) + len(b"(int4)(")
+    place = program.index(b").s2, ", start) + len(b").s")
     wrong = tmp_path / "wrong-run"
-    wrong.write_bytes(program[:place] + b"9" + program[place + 1 :])
+    wrong.write_bytes(program[:place] + b"3" + program[place + 1 :])
     wrong.chmod(0o755)
     checked = subprocess.run([wrong, "check"], capture_output=True, text=True, check=False)
     assert checked.returncode == 1, checked.stdout + checked.stderr

@@ -330,7 +330,7 @@ def dense_source() -> tuple[tvm.runtime.Executable, str]:
 def test_a_word_of_bytes_is_one_load() -> None:
     """Where channels fill words, and behind the condition that pads."""
     _, source = dense_source()
-    assert "mqnet_load_char_16(((__global char *)data_ptr + " in source
+    assert "mqnet_load_char_16(at_" in source and "mqnet_at(data_ptr, " in source
     assert "data_ptr[" not in source
     assert "vload" not in source and "vstore" not in source
 
