@@ -53,7 +53,8 @@ def test_kernels_of_every_family(
         counts = shader.counts(launch.iterations(len(shader.loops)))
         assert 0 < counts.accesses < counts.instructions
         if summary.family in ("word_conv", "word_depthwise", "word_concat_pointwise"):
-            assert shader.spills + shader.fills < 20, launch.name
+            # Of some hundreds of instructions; a smaller tile loads more than that.
+            assert shader.spills + shader.fills < 0.04 * counts.instructions, launch.name
         if summary.family == "word_conv":
             assert 4 * counts.dot_products * launch.work_items == summary.macs
 
