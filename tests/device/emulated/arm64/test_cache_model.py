@@ -57,7 +57,7 @@ ENCODINGS = {
     "sdot v0.4s, v1.16b, v2.16b": (0x4E829420, {"dot_product": 1}),
     "sdot v0.4s, v1.16b, v2.4b[0]": (0x4F82E020, {"dot_product": 1}),
     "smmla v0.4s, v1.16b, v2.16b": (0x4E82A420, {"dot_product": 1}),
-    "fmla v0.4s, v1.4s, v2.4s": (0x4E22CC20, {"simd": 1}),
+    "fmla v0.4s, v1.4s, v2.4s": (0x4E22CC20, {"floating": 1}),
     "add x0, x1, x2": (0x8B020020, {"other": 1}),
     "b.ne #0": (0x54000001, {"other": 1}),
 }
