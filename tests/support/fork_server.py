@@ -78,6 +78,8 @@ def serve(requests: socket.socket) -> Callable[[], object]:
         if child == 0:
             requests.close()
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            # nohup, by which a test run may have been started, has it ignored.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             return begin(*pickle.loads(data), descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
