@@ -13,13 +13,13 @@ import tvm
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule
 
-from bench.exhaustive.silence_compiler import compiler_silenced
 from compile.codegen.link.link import ExportLinker, LinkOptions
 from compile.kernels.common.tensor_intrinsics import tensor_intrinsics_of
 from compile.search.build_candidates import export_module
 from compile.search.kernel_task import KernelTask
 from compile.search.tuning_session import SessionResources
 from compile.support.scratch_folder import scratch_folder
+from compile.support.standard_streams import native_stderr_silenced
 from compile.support.worker_pool import WorkerPool
 from targets.describe_target import tvm_target
 from targets.spec import TargetSpec
@@ -62,7 +62,7 @@ def search_generic_space(
     began = time.monotonic()
     with scratch_folder("mqnet-generic-") as folder:
         pool = WorkerPool(workers, _prepare, (spec,), _BUILDS_PER_WORKER)
-        with closing(pool), tensor_intrinsics_of(_intrinsics(spec)), compiler_silenced():
+        with closing(pool), tensor_intrinsics_of(_intrinsics(spec)), native_stderr_silenced():
             builder = _Builder(pool, folder)
             runner = _Runner(task, tools)
             context = meta_schedule.TuneContext(

@@ -15,7 +15,6 @@ from bench.exhaustive.measured_space import MeasuredSpace
 from bench.exhaustive.regret_request import RegretRequest
 from bench.exhaustive.turns_runner import TurnsRunner
 from compile.kernels.common.core_model import CoreModel
-from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.records.json_lines import append_line, read_lines, repair
 from compile.records.session_file import SESSION
 from compile.records.tuning_log import TuningLog
@@ -35,11 +34,7 @@ _EVERYTHING = 10**9
 
 def largest_kernels(tasks: Sequence[KernelTask], count: int) -> list[KernelTask]:
     """Return the ``count`` kernels with the most multiply-accumulates in a frame."""
-
-    def macs(task: KernelTask) -> int:
-        return task.calls * int((task.load()["main"].attrs or {}).get(MACS_ATTR, 0))
-
-    return sorted(tasks, key=macs, reverse=True)[:count]
+    return sorted(tasks, key=lambda task: task.calls * task.macs, reverse=True)[:count]
 
 
 def measure_everything(
@@ -64,7 +59,7 @@ def measure_everything(
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
     """
-    left = [task for task in tasks if not _is_measured(task, core, folder)]
+    left = _unmeasured(tasks, core, folder)
     known = {result.kernel for result in generic_results(folder, request.generic_trials)}
     left_generic = [task for task in tasks if request.generic_trials and task.key not in known]
     if not left and not left_generic:
@@ -120,13 +115,18 @@ def generic_results(folder: Path, trials: int) -> list[GenericResult]:
     ]
 
 
-def _is_measured(task: KernelTask, core: CoreModel, folder: Path) -> bool:
+def _unmeasured(tasks: Sequence[KernelTask], core: CoreModel, folder: Path) -> list[KernelTask]:
+    """Those of which a configuration has neither been measured nor failed."""
     if not folder.joinpath(SESSION).is_file():
-        return False
+        return list(tasks)
     log = TuningLog.read(folder)
-    _, configurations = all_configurations(task.family, task.load(), core)
-    known = {*log.measured(task.key), *log.session.failed.get(task.key, ())}
-    return known.issuperset(configurations)
+
+    def is_measured(task: KernelTask) -> bool:
+        _, configurations = all_configurations(task.family, task.load(), core)
+        known = {*log.measured(task.key), *log.session.failed.get(task.key, ())}
+        return known.issuperset(configurations)
+
+    return [task for task in tasks if not is_measured(task)]
 
 
 def _search_generic(

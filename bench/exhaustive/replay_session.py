@@ -7,7 +7,7 @@ hundred sessions take a minute, and none of them is disturbed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def replay_session(
         plan: how far the session goes.
         scratch: folder for empty files.
     """
-    device = _TableDevice(spaces, scratch)
+    device = _TableDevice({space.task.key: space for space in spaces}, scratch)
     tools = SessionResources(device, device, device)  # type: ignore[arg-type]
     session = TuningSession(
         [space.task for space in spaces], core, tools, device, model, plan, {}, {}, device.forget
@@ -54,7 +54,7 @@ def replay_session(
 class _TableDevice:
     """Builder, device, expected results and records of such a session."""
 
-    spaces: Sequence[MeasuredSpace]
+    spaces: Mapping[str, MeasuredSpace]
     scratch: Path
     device: dict[str, Any] = field(default_factory=lambda: {"cores": 1})
     warnings: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class _TableDevice:
         builds = []
         for task, configuration in candidates:
             self._tried.append((task.key, configuration))
-            if configuration in self._space(task.key).failed:
+            if configuration in self.spaces[task.key].failed:
                 builds.append(Build(None, "failed"))
                 continue
             library = self.scratch / f"{len(self._tried)}"
@@ -75,7 +75,8 @@ class _TableDevice:
         return builds
 
     def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
-        return [Measurement((self._seconds(*self._libraries[library]),)) for _, library in jobs]
+        found = [self._libraries[library] for _, library in jobs]
+        return [Measurement((self.spaces[key].seconds[choice],)) for key, choice in found]
 
     def check(self, arguments: TaskArguments, library: Path, expected: Path) -> str:
         return ""
@@ -103,16 +104,10 @@ class _TableDevice:
         best: dict[str, float] = {}
         frames = []
         for key, configuration in self._tried:
-            space = self._space(key)
+            space = self.spaces[key]
             if configuration in space.seconds:
-                seconds = space.task.calls * self._seconds(key, configuration)
+                seconds = space.task.calls * space.seconds[configuration]
                 best[key] = min(seconds, best.get(key, seconds))
             complete = len(best) == len(self.spaces)
             frames.append(sum(best.values()) if complete else float("inf"))
         return frames
-
-    def _space(self, key: str) -> MeasuredSpace:
-        return next(space for space in self.spaces if space.task.key == key)
-
-    def _seconds(self, key: str, configuration: str) -> float:
-        return self._space(key).seconds[configuration]

@@ -9,7 +9,6 @@ from pathlib import Path
 from random import Random
 
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.kernel_function import MACS_ATTR
 from compile.search.build_candidates import Builder
 from compile.search.candidate import all_configurations
 from compile.search.kernel_task import KernelTask
@@ -35,7 +34,7 @@ class BuiltCandidate:
 
 def costly_kernels(tasks: Sequence[KernelTask], count: int) -> list[KernelTask]:
     """``count`` of those that multiply most, a few of each family at most."""
-    by_macs = sorted(tasks, key=lambda task: -_macs(task))
+    by_macs = sorted(tasks, key=lambda task: -task.macs)
     chosen: list[KernelTask] = []
     of_family: Counter[str] = Counter()
     for task in by_macs:
@@ -62,7 +61,3 @@ def build_some(
         for (task, choice), build in zip(candidates, builds, strict=True)
         if build.library is not None
     ]
-
-
-def _macs(task: KernelTask) -> int:
-    return int((task.load()["main"].attrs or {}).get(MACS_ATTR, 0))

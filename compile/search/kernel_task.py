@@ -14,7 +14,7 @@ from tvm.relax.expr_functor import PyExprVisitor, visitor
 from tvm.s_tir.meta_schedule.database import Workload
 
 from compile.graph.schedule_attrs import is_scheduled
-from compile.kernels.common.kernel_function import FAMILY_ATTR
+from compile.kernels.common.kernel_function import FAMILY_ATTR, MACS_ATTR
 from compile.kernels.family import KernelFamilies
 from compile.records.workload import kernel_module
 
@@ -89,6 +89,11 @@ class KernelTask:
         shapes = [tuple(int(extent) for extent in ty.shape) for ty in types]
         dtypes = [str(ty.dtype.dtype) for ty in types]
         return TaskArguments(self.key, shapes, dtypes, self.inputs, self.constants)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one call."""
+        return int((self.load()["main"].attrs or {}).get(MACS_ATTR, 0))
 
     def workload(self) -> Workload:
         """As MetaSchedule's database has it."""

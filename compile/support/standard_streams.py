@@ -111,3 +111,33 @@ def steady_streams() -> Iterator[SteadyStream]:
         out.flush()
         err.flush()
         sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def native_stderr_to(file: int) -> Iterator[None]:
+    """What is written to the process's stderr meanwhile, also by C++, goes to the open ``file``, a
+    descriptor."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def native_stderr_silenced() -> Iterator[None]:
+    """What C++ writes to stderr meanwhile is dropped, while Python's own lines still come."""
+    python = sys.stderr
+    with (
+        os.fdopen(os.dup(2), "w", buffering=1) as stream,
+        open(os.devnull, "w") as nowhere,
+        native_stderr_to(nowhere.fileno()),
+    ):
+        sys.stderr = stream
+        try:
+            yield
+        finally:
+            sys.stderr = python

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +13,7 @@ from ai_edge_litert.hardware_accelerator import HardwareAccelerator
 
 from compile.support.errors import TargetError
 from compile.support.frame import Frame
+from compile.support.standard_streams import native_stderr_to
 from device.runtime.gpu_name import SOFTWARE_WARNING
 
 # What the accelerator says of the GPU that it takes, and of none; nothing else of it tells.
@@ -42,7 +39,7 @@ class LiteRTGpuFile:
         """
         with tempfile.TemporaryFile("w+", errors="replace") as log:
             try:
-                with _stderr_to(log.fileno()):
+                with native_stderr_to(log.fileno()):
                     self._model = CompiledModel.from_file(
                         str(path), hardware_accel=HardwareAccelerator.GPU
                     )
@@ -76,16 +73,3 @@ class LiteRTGpuFile:
     def outputs(self) -> Frame:
         """H of the last frame, float32 [1,H,W,3]."""
         return (self._result.reshape(self._shape),)
-
-
-@contextmanager
-def _stderr_to(file: int) -> Iterator[None]:
-    """What is written to the process's stderr meanwhile, also by C++, goes to ``file``."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    os.dup2(file, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -86,3 +86,18 @@ def test_the_streams_are_put_back():
         assert out.isatty() == before[0].isatty()
     assert (sys.stdout, sys.stderr) == before
     assert out.loss() == (0, "")
+
+
+def test_compilers_warnings_are_kept_away_and_pythons_lines_are_not() -> None:
+    program = (
+        "import os, sys\n"
+        "from compile.support.standard_streams import native_stderr_silenced\n"
+        "with native_stderr_silenced():\n"
+        "    os.write(2, b'of C++\\n'); print('of Python', file=sys.stderr)\n"
+        "os.write(2, b'after\\n')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    )
+    assert ended.stderr == "of Python\nafter\n"

@@ -151,7 +151,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
             weights.append(B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}"))
         return dot.emit(accumulator, words, weights, lanes)
 
-    def accumulate(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
+    def accumulate_by_steps(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
         assert dot.steps_together is not None and dot.spread is not None
         for first in range(0, steps, dot.steps_together):
             count = min(dot.steps_together, steps - first)
@@ -165,33 +165,16 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                     value = dot.emit(accumulator, [words], [weights], lanes)
                     T.buffer_store(C, value, [pixel, T.ramp(vector * lanes, 1, lanes)])
 
-    if dot.steps_together is not None:
-
-        @tir_script.prim_func(s_tir=True)
-        def by_steps(a: T.handle, b: T.handle, c: T.handle) -> None:
-            data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-            row_stride, column_stride = T.int32(), T.int32()
-            A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
-            B = T.match_buffer(
-                b,
-                weight_shape,
-                weight_dtype,
-                strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
-                offset_factor=1,
-            )
-            C = T.match_buffer(
-                c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1
-            )
-            with T.sblock("root"):
-                T.reads(
-                    C[0:pixels, 0:channels],
-                    A[0:columns, 0 : steps * group],
-                    B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
-                )
-                T.writes(C[0:pixels, 0:channels])
-                accumulate(A, B, C)
-
-        return description, by_steps
+    def accumulate(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
+        if dot.steps_together is not None:
+            accumulate_by_steps(A, B, C)
+            return
+        by_pixel = dot.keeps_weights and vectors <= pixels
+        outside, inside = (pixels, vectors) if by_pixel else (vectors, pixels)
+        with T.unroll(outside) as first, T.unroll(inside) as second:
+            pixel, vector = (first, second) if by_pixel else (second, first)
+            value = total(A, B, C, vector, pixel)
+            T.buffer_store(C, value, [pixel, T.ramp(vector * lanes, 1, lanes)])
 
     @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
@@ -213,36 +196,9 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
             )
             T.writes(C[0:pixels, 0:channels])
-            for vector in T.unroll(vectors):
-                for pixel in T.unroll(pixels):
-                    C[pixel, T.ramp(vector * lanes, 1, lanes)] = total(A, B, C, vector, pixel)
+            accumulate(A, B, C)
 
-    @tir_script.prim_func(s_tir=True)
-    def pixel_by_pixel(a: T.handle, b: T.handle, c: T.handle) -> None:
-        data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-        row_stride, column_stride = T.int32(), T.int32()
-        A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
-        B = T.match_buffer(
-            b,
-            weight_shape,
-            weight_dtype,
-            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
-            offset_factor=1,
-        )
-        C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
-        with T.sblock("root"):
-            T.reads(
-                C[0:pixels, 0:channels],
-                A[0:columns, 0 : steps * group],
-                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
-            )
-            T.writes(C[0:pixels, 0:channels])
-            for pixel in T.unroll(pixels):
-                for vector in T.unroll(vectors):
-                    C[pixel, T.ramp(vector * lanes, 1, lanes)] = total(A, B, C, vector, pixel)
-
-    keeps_weights = dot.keeps_weights and vectors <= pixels
-    return description, pixel_by_pixel if keeps_weights else implementation
+    return description, implementation
 
 
 @cache
