@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tvm import s_tir, te, tirx
-from tvm.ir import Range
+from tvm.ir import Range, TensorLoad
 from tvm.tirx.stmt import BufferRegion
 
 #: PrimFunc attribute that names the kernel family, which selects the default schedule.
@@ -36,6 +36,19 @@ class AccumulatorStart:
     def value(self, *axes: tirx.Expr) -> tirx.Expr:
         """The start of the sum at ``axes``."""
         return self.tensor[tuple(self.index(*axes))]
+
+
+def start_by_channel(block: str, tensor: te.Tensor) -> AccumulatorStart:
+    """Begin the sums of ``block``, whose last axis is the channel, at ``tensor`` [channels]."""
+    return AccumulatorStart(block, tensor, lambda *axes: axes[-1:])
+
+
+def factors_of(block: s_tir.SBlock) -> list[BufferRegion]:
+    """Return what the sums of ``block`` are of: what it reads, but for where they begin."""
+    start = None if block.init is None else block.init.value
+    if not isinstance(start, TensorLoad):
+        return list(block.reads)
+    return [region for region in block.reads if not region.source.same_as(start.source)]
 
 
 def create_kernel(

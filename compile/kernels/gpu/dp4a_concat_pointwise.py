@@ -9,11 +9,14 @@ from __future__ import annotations
 from tvm import te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import (
+    AccumulatorStart,
+    create_kernel,
+    start_by_channel,
+)
 from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import clamped_element
 from compile.kernels.gpu.gpu_convolution import LOW_BLOCK, convolution_family
-from compile.kernels.gpu.initial_sum import begin_sum, begin_with_bias
 
 
 def create_dp4a_concat_pointwise(
@@ -35,26 +38,23 @@ def create_dp4a_concat_pointwise(
         for channels, name in ((low_channels, "low_weight"), (high_channels, "high_weight"))
     )
     operands = epilogue.operands(channels_out, "int32")
-    finish = epilogue.apply(operands)
-    low_conv = _accumulator(low, low_weight, LOW_BLOCK)
-    conv = _accumulator(high, high_weight, "conv")
+    # An int32 sum is the same in any order, so the parts of it are one accumulator.
+    bias = start_by_channel(LOW_BLOCK, epilogue.start(operands))
+    finish = epilogue.apply(operands, is_started=True)
+    low_conv = _accumulator(low, low_weight, bias)
+    low_sum = AccumulatorStart("conv", low_conv, lambda y, x, n: (y // factor, x // factor, n))
+    conv = _accumulator(high, high_weight, low_sum)
     out = te.compute(
         (1, height, width, channels_out),
-        # In this order the block of the latter sum, which begins with the former, is behind it.
-        lambda b, y, x, n: finish(low_conv[y // factor, x // factor, n] + conv[y, x, n], n),
+        lambda b, y, x, n: finish(conv[y, x, n], n),
         name="epilogue",
     )
     macs = height * width * (low_channels + high_channels) * channels_out
     arguments = [low, high, low_weight, high_weight, *operands]
-    kernel = create_kernel(FAMILY.name, arguments, out, macs)
-    # An int32 sum is the same in any order, so the parts of it are one accumulator.
-    kernel = begin_sum(
-        kernel, "conv", LOW_BLOCK, lambda at: [at[0] // factor, at[1] // factor, at[2]]
-    )
-    return begin_with_bias(kernel, LOW_BLOCK, epilogue)
+    return create_kernel(FAMILY.name, arguments, out, macs, [bias, low_sum])
 
 
-def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
+def _accumulator(data: te.Tensor, weight: te.Tensor, start: AccumulatorStart) -> te.Tensor:
     _, height, width, _ = data.shape
     groups, channels_out = weight.shape
     k = te.reduce_axis((0, groups), name="k")
@@ -62,9 +62,10 @@ def _accumulator(data: te.Tensor, weight: te.Tensor, name: str) -> te.Tensor:
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         members = [element(y, x, k * BYTES + place) for place in range(BYTES)]
-        return te.sum(dp4a(packed_int8x4(members), weight[k, n]), axis=k)
+        value = dp4a(packed_int8x4(members), weight[k, n])
+        return te.sum(value, axis=k, init=start.value(y, x, n))
 
-    return te.compute((height, width, channels_out), multiply, name=name)
+    return te.compute((height, width, channels_out), multiply, name=start.block)
 
 
 FAMILY = convolution_family("word_concat_pointwise", "1x1 convolution")

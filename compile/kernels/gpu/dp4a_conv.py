@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from tvm import te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import create_kernel, start_by_channel
 from compile.kernels.common.window import Window
 from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import padded_element
 from compile.kernels.gpu.gpu_convolution import convolution_family
-from compile.kernels.gpu.initial_sum import begin_with_bias
 
 
 def create_dp4a_conv(
@@ -40,7 +39,8 @@ def create_dp4a_conv(
     data = te.placeholder(data_shape, "int8", name="data")
     weight = te.placeholder((*window.kernel, groups, channels_out), "int32", name="weight")
     operands = epilogue.operands(channels_out, "int32")
-    finish = epilogue.apply(operands)
+    start = start_by_channel("conv", epilogue.start(operands))
+    finish = epilogue.apply(operands, is_started=True)
     element = padded_element(data, window, padding_value("int8", operands))
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
@@ -50,14 +50,14 @@ def create_dp4a_conv(
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         row, column = window.position(y, x, ky, kx)
         members = [element(row, column, k * BYTES + place) for place in range(BYTES)]
-        return te.sum(dp4a(packed_int8x4(members), weight[ky, kx, k, n]), axis=[ky, kx, k])
+        value = dp4a(packed_int8x4(members), weight[ky, kx, k, n])
+        return te.sum(value, axis=[ky, kx, k], init=start.value(b, y, x, n))
 
     shape = (1, *window.output_size(height, width), channels_out)
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, n: finish(conv[b, y, x, n], n), name="epilogue")
     macs = prod(shape) * prod(window.kernel) * channels_in
-    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
-    return begin_with_bias(kernel, "conv", epilogue)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs, [start])
 
 
 def pack_int8x4(weight: NDArray[np.int8]) -> NDArray[np.int32]:

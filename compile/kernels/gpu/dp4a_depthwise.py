@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from tvm import te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
-from compile.kernels.common.kernel_function import create_kernel
+from compile.kernels.common.kernel_function import create_kernel, start_by_channel
 from compile.kernels.common.window import Window
 from compile.kernels.gpu.dp4a import BYTES, dp4a, packed_int8x4
 from compile.kernels.gpu.dp4a_window import padded_element
 from compile.kernels.gpu.gpu_convolution import convolution_family
-from compile.kernels.gpu.initial_sum import begin_with_bias
 
 
 def create_dp4a_depthwise(
@@ -38,7 +37,8 @@ def create_dp4a_depthwise(
     data = te.placeholder(data_shape, "int8", name="data")
     weight = te.placeholder((groups, columns, channels), "int32", name="weight")
     operands = epilogue.operands(channels, "int32")
-    finish = epilogue.apply(operands)
+    start = start_by_channel("conv", epilogue.start(operands))
+    finish = epilogue.apply(operands, is_started=True)
     element = padded_element(data, window, padding_value("int8", operands))
     ky = te.reduce_axis((0, groups), name="ky")
     kx = te.reduce_axis((0, columns), name="kx")
@@ -47,14 +47,14 @@ def create_dp4a_depthwise(
         top, column = window.position(y, x, tirx.const(0), kx)
         places = [tirx.min(ky * BYTES + place, rows - 1) for place in range(BYTES)]
         members = [element(top + place * window.dilation[0], column, c) for place in places]
-        return te.sum(dp4a(packed_int8x4(members), weight[ky, kx, c]), axis=[ky, kx])
+        value = dp4a(packed_int8x4(members), weight[ky, kx, c])
+        return te.sum(value, axis=[ky, kx], init=start.value(b, y, x, c))
 
     shape = (1, *window.output_size(height, width), channels)
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
     macs = prod(shape) * prod(window.kernel)
-    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
-    return begin_with_bias(kernel, "conv", epilogue)
+    return create_kernel(FAMILY.name, [data, weight, *operands], out, macs, [start])
 
 
 def pack_depthwise_int8x4(weight: NDArray[np.int8]) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from math import gcd, prod
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from compile.kernels.common.kernel_function import factors_of
 from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import divisors, largest_divisor
 from compile.kernels.cpu.plain import average_pool, depthwise, pointwise, spatial_conv
@@ -247,7 +248,7 @@ def _sizes(sch: s_tir.Schedule) -> _Sizes:
         if str(block.name_hint) == LOW_BLOCK:
             factor = columns // int(block.iter_vars[1].dom.extent)
     # By its place: operator fusion gives it another name.
-    weight = sch.get(conv).reads[-1].source
+    weight = factors_of(sch.get(conv))[-1].source
     *window, steps = _reductions(sch, conv)
     sums = [extents for block in blocks if (extents := _reductions(sch, block))]
     # Depthwise, the weight has as many dimensions as the window and the channels.

@@ -16,6 +16,8 @@ import tvm
 from tvm import s_tir, tirx
 from tvm.s_tir.schedule import SBlockRV
 
+from compile.kernels.common.kernel_function import factors_of
+
 #: Weights of a pixel: a vector of so many is one load.
 PIXEL_LANES = 4
 
@@ -25,7 +27,7 @@ _ANNOTATION = "mqnet.image_operand"
 def read_from_image(sch: s_tir.Schedule, conv: SBlockRV) -> None:
     """Mark the weights that the block ``conv`` reads, its last operand; they are loaded by vectors
     of four int32."""
-    function, weight = sch.mod[sch.func_working_on], sch.get(conv).reads[-1].source
+    function, weight = sch.mod[sch.func_working_on], factors_of(sch.get(conv))[-1].source
     # By its place: a record is replayed on kernels whose operands have other names.
     (place,) = (n for n, name in enumerate(function.params) if name.same_as(weight))
     sch.annotate(conv, _ANNOTATION, place)

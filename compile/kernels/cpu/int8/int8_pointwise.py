@@ -12,7 +12,7 @@ from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
-from compile.kernels.common.kernel_function import AccumulatorStart, create_kernel
+from compile.kernels.common.kernel_function import AccumulatorStart, create_kernel, start_by_channel
 from compile.kernels.common.register_loops import finish_in_registers
 from compile.kernels.common.tiling import pixel_blocks, pixels_per_task
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
@@ -69,7 +69,7 @@ def accumulator_start(
     start = epilogue.start(operands)
     if start is None or not dot.starts_at_bias or channels_out % dot.lanes_for(channels_out):
         return None
-    return AccumulatorStart(prefix + "conv", start, lambda *axes: axes[-1:])
+    return start_by_channel(prefix + "conv", start)
 
 
 def accumulator(
