@@ -5,12 +5,14 @@ An output such as sigmoid(image / 255 + tanh(x)) is one: its argument lies in [-
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import reduce
 
 import tvm
 from tvm import relax, te, tirx
 
+from compile.graph.constants import variables_of
 from compile.graph.quantized_graph import op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import tensor_shape
@@ -41,6 +43,11 @@ class LowerNarrowSigmoids:
 
 
 class _SigmoidLowering(FunctionRewriter):
+    def __init__(self, mod: tvm.IRModule, function: relax.Function) -> None:
+        super().__init__(mod, function)
+        values = [*self.definitions.values(), function.body.body]
+        self._readers = Counter(var for value in values for var in set(variables_of(value)))
+
     def convert(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         if op_name(value) != "sigmoid":
             return self.renewed(value)
@@ -62,7 +69,10 @@ class _SigmoidLowering(FunctionRewriter):
 
     def _term(self, summand: relax.Expr) -> tuple[relax.Expr, float]:
         value = self.definitions.get(summand)
-        if value is not None and op_name(value) == "divide" and _same_shape(value.args[0], summand):
+        if value is None or op_name(value) != "divide" or self._readers[summand] > 1:
+            # What another one reads is computed all the same.
+            return summand, 1.0
+        if _same_shape(value.args[0], summand):
             divisor = scalar_value(value.args[1], self.definitions)
             if divisor is not None:
                 return value.args[0], 1 / divisor

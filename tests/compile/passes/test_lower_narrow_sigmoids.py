@@ -9,7 +9,8 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.graph.constants import definitions_of
+from compile.graph.constants import definitions_of, variables_of
+from compile.graph.quantized_graph import op_name
 from compile.graph.value_bounds import bounds_of
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.legalize_float_ops import LegalizeFloatOps
@@ -28,6 +29,24 @@ class Output:
             pixels = R.astype(image, "float32")
             ratio = R.divide(pixels, R.const(255.0, "float32"))
             head = R.tanh(x)
+            total = R.add(ratio, head)
+            out = R.sigmoid(total)
+            R.output(out)
+        return out
+
+
+@I.ir_module
+class SharedRatio:
+    """As MQNet ends in float: the encoder reads the ratio, too."""
+
+    @R.function
+    def main(
+        image: R.Tensor((1, 16, 16, 3), "uint8"), x: R.Tensor((1, 16, 16, 3), "float32")
+    ) -> R.Tensor((1, 16, 16, 3), "float32"):
+        with R.dataflow():
+            pixels = R.astype(image, "float32")
+            ratio = R.divide(pixels, R.const(255.0, "float32"))
+            head = R.tanh(R.multiply(x, ratio))
             total = R.add(ratio, head)
             out = R.sigmoid(total)
             R.output(out)
@@ -98,3 +117,15 @@ def test_the_polynomial_holds_to_its_ends(factor: float, core) -> None:
 
 def test_a_sigmoid_of_anything_stays() -> None:
     tvm.ir.assert_structural_equal(LowerNarrowSigmoids()(Unbounded), Unbounded, map_free_vars=True)
+
+
+@pytest.mark.parametrize(("module", "read"), [(Output, "astype"), (SharedRatio, "divide")])
+def test_a_quotient_is_taken_in_where_no_other_one_reads_it(
+    module: tvm.IRModule, read: str
+) -> None:
+    """Else the dividend would be kept beside it."""
+    after = definitions_of(LowerNarrowSigmoids()(module)["main"])
+    (pixels,) = (var for var, value in after.items() if op_name(value) == "astype")
+    sigmoid = list(after.values())[-1]
+    assert op_name(after[variables_of(sigmoid.args[1])[0]]) == read
+    assert sum(pixels in variables_of(value) for value in after.values()) == 1
