@@ -251,7 +251,7 @@ def test_damaged_log(logs: Path) -> None:
         ),
         (("--target", "host", "--build-workers", "7"), ("'7'", "tcp://HOST:PORT")),
         (("--target", "host", "--emulate"), ("host", "EM_X86_64", "cortex-a76")),
-        (("--target", "rpi4", "--emulate"), ("rpi4.toml", "'timing'", "cortex-a76")),
+        (("--target", "rk3588", "--emulate"), ("rk3588.toml", "'timing'", "cortex-a76")),
         (("--target", "cortex-a76", "--emulate", "--threads", 2), ("threads 2", "counted for one")),
         (
             ("--target", "cortex-a76", "--emulate", "--tracker", "127.0.0.1:1", "--key", "x"),
