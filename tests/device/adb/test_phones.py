@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from fixtures_phone import PhoneFactory
 
 from compile.support.errors import TargetError
-from device.adb.adb import Adb, PhoneLost, remedy_of
+from device.adb.adb import Adb, Phone, PhoneLost, remedy_of
 from device.adb.bench_report import MachineState, ThermalZone
 from device.adb.phone_facts import LEAST_API, read_facts
 from device.adb.phones import Attached, _read_line, choose_phone
@@ -105,9 +106,10 @@ def test_least_android_is_what_targets_are_built_for():
 
 def test_silence_has_an_end(attach: PhoneFactory):
     phone = attach(hangs_at="getprop")
-    adb = Adb(Adb.find().program, answer_seconds=0.5)
+    chosen = choose_phone(Adb.find(), None)
+    impatient = Phone(chosen.serial, replace(chosen.adb, answer_seconds=0.5))
     with pytest.raises(PhoneLost, match="phone EMULATED1 did not answer within 0 s: plug"):
-        read_facts(choose_phone(adb, None))
+        read_facts(impatient)
     assert phone.files() == []
 
 
