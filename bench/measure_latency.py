@@ -90,7 +90,7 @@ def measure_latency(
     """
     if not 0 < request.seconds < inf:
         raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
-    folders = dict.fromkeys(folder.resolve() for folder in request.artefacts)
+    folders = dict.fromkeys(Path(os.path.realpath(path)) for path in request.artefacts)
     artefacts = [open_artefact(folder) for folder in folders]
     network = _network(request, artefacts)
     usual = "litert" if network.name == MQNET else "pytorch-compiled"

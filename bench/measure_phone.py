@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def measure_phone(
     """
     if not 0 < request.seconds < inf:
         raise MqnetError(f"seconds {request.seconds:g} is not a positive number")
-    folders = dict.fromkeys(folder.resolve() for folder in request.artefacts)
+    folders = dict.fromkeys(Path(os.path.realpath(path)) for path in request.artefacts)
     if not folders:
         raise MqnetError("which build to time is missing: name its folder")
     artefacts = [open_artefact(folder) for folder in folders]

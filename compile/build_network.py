@@ -55,6 +55,7 @@ from compile.pipeline import (
 from compile.place_network import place_network
 from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
+from compile.quantize.observers import NotANumberError
 from compile.quantize.quantize import crop_size, quantize_network
 from compile.records.log_folder import log_for_builds, records_name
 from compile.standalone_form import (
@@ -66,7 +67,7 @@ from compile.standalone_form import (
 )
 from compile.support.build_cache import NO_CACHE, BuildCache
 from compile.support.checksum import sha256_of
-from compile.support.errors import MqnetError
+from compile.support.errors import CheckpointError, MqnetError
 from compile.support.progress import Progress
 from compile.support.scratch_space import check_scratch_space
 from targets.check_llvm import check_llvm_knows
@@ -163,7 +164,12 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     whose = f"checkpoint {weights}" if weights else f"network {network.title}"
     remedy = "train it again" if weights else "look at what it computes"
     check_output(network, net, photos, whose, crop, remedy)
-    program = quantize_network(network, net, scheme, photos, *request.size, crop)
+    try:
+        program = quantize_network(network, net, scheme, photos, *request.size, crop)
+    except NotANumberError:
+        raise CheckpointError(
+            f"{whose} makes values on the way that are no numbers once it is calibrated: {remedy}"
+        ) from None
     if cache.is_on:
         keep_program(cache, key, program)
     return program

@@ -13,6 +13,7 @@ from compile.support.cli import run_command, set_up_logging, stderr
 from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
+    from compile.imaging.carry_exif import Carried
     from compile.imaging.write_hdr import HdrOptions
 
 
@@ -52,6 +53,9 @@ class Options:
     no_exif: bool = False
     """Leave the photographs' EXIF out (date, camera, place), which is else carried on; what they
     hold beside it (XMP, IPTC, the maker's note, a thumbnail) never is."""
+
+    no_gps: bool = False
+    """Leave out of it only where a photograph was taken."""
 
     resize: bool = False
     """Shrink a photograph that is larger than the network was built for; else it is an error."""
@@ -101,7 +105,7 @@ def _infer(options: Options) -> None:
     if ending in TENSOR_ENDINGS:
         results = infer_tensors(session, outputs, mode, stderr)
     else:
-        results = infer_photos(session, outputs, mode, hdr, not options.no_exif, stderr)
+        results = infer_photos(session, outputs, mode, hdr, _carried(options), stderr)
     for result in results:
         if result.error is not None:
             failures.append(result.error)
@@ -129,6 +133,12 @@ def _hdr_options(options: Options, ending: str) -> HdrOptions:
         quality=defaults.quality if options.quality is None else options.quality,
         speed=defaults.speed if options.speed is None else options.speed,
     )
+
+
+def _carried(options: Options) -> Carried:
+    if options.no_exif:
+        return "nothing"
+    return "all but place" if options.no_gps else "all"
 
 
 def _several(failures: list, total: int) -> Exception:

@@ -10,10 +10,10 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
@@ -60,21 +60,27 @@ _OF_PIXELS = frozenset(
     }
 )
 
+#: What of a photograph's EXIF is carried on.
+Carried = Literal["all", "all but place", "nothing"]
+
 _log = logging.getLogger(__name__)
 
 
-def carried_exif(path: Path) -> Image.Exif | None:
-    """Read from the photograph at ``path`` what is carried on; None where it has no EXIF, or a
-    damaged one, of which a warning tells."""
+def carried_exif(path: Path, data: bytes, carried: Carried = "all") -> Image.Exif | None:
+    """Read from ``data``, the photograph at ``path``, what is ``carried`` on; None where it has no
+    EXIF, or a damaged one, of which a warning tells."""
+    if carried == "nothing":
+        return None
+    parts = _IFDS if carried == "all" else (IFD.Exif,)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Tags that cannot be read.
-            carried = _without_pixels(_read(path.read_bytes()))
-            carried.tobytes()  # What cannot be written is found here.
+            exif = _without_pixels(_read(data), parts)
+            exif.tobytes()  # What cannot be written is found here.
     except Exception as error:  # Pillow raises a dozen kinds on damaged EXIF.
         _log.warning("%s: its EXIF block is damaged (%s) and is not carried on", path, error)
         return None
-    return carried if len(carried) or any(map(carried.get_ifd, _IFDS)) else None
+    return exif if len(exif) or any(map(exif.get_ifd, _IFDS)) else None
 
 
 def exif_tiff(exif: Image.Exif) -> bytes:
@@ -140,10 +146,10 @@ def _read(data: bytes) -> Image.Exif:
         return exif
 
 
-def _without_pixels(exif: Image.Exif) -> Image.Exif:
+def _without_pixels(exif: Image.Exif, parts: Sequence[IFD]) -> Image.Exif:
     carried = Image.Exif()
     carried.update({tag: value for tag, value in exif.items() if tag not in _OF_PIXELS})
-    for part in _IFDS:
+    for part in parts:
         tags = {tag: value for tag, value in exif.get_ifd(part).items() if tag not in _OF_PIXELS}
         if tags:
             carried.get_ifd(part).update(tags)

@@ -33,6 +33,7 @@ _DAMAGE = (
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = (0xC2, 0xCA)
 _RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
 _APP2 = 0xE2
 # Of a segment: what a scan's data holds are stuffed bytes (FF 00) and restart markers.
@@ -72,7 +73,7 @@ def jpeg_size(data: bytes) -> tuple[int, int, int]:
                 raise UnsupportedFileError(f"a JPEG of {depth} bits")
             if channels not in (1, 3, 4):
                 raise UnsupportedFileError(f"a JPEG of {channels} channels")
-            progressive = marker not in (0xC0, 0xC1, 0xC9)
+            progressive = marker in _PROGRESSIVE
             return height, width, 4 + channels + 2 * channels * progressive + _RESULT
     raise DamagedFileError("it has no frame header")
 
@@ -109,8 +110,8 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
         except _DAMAGE as error:
             raise DamagedFileError(str(error)) from error
         said: list[str] = []
-        if _has_coarse_coefficients(data):
-            said.append("scans that refine it are missing, as of a file that was cut off")
+        if _lacks_scans(data):
+            said.append("some of its scans are missing, as of a file that was cut off")
         if not image.info.get("icc_profile") and _has_profile(data):
             said.append("its ICC profile is unusable (a part of it is missing) and ignored")
         spaces = tuple(_spaces(image, said))
@@ -176,18 +177,29 @@ def _has_profile(data: bytes) -> bool:
     )
 
 
-def _has_coarse_coefficients(data: bytes) -> bool:
-    """Whether a progressive picture ends before the last bits of what it has begun with, where
-    libjpeg has no complaint: the file was cut between two scans and has an end marker."""
-    start = next((one.start for one in _segments(data) if one.marker == _START_OF_SCAN), -1)
-    missing: dict[tuple[int, int], int] = {}  # Bits, by component and first coefficient.
+def _lacks_scans(data: bytes) -> bool:
+    """Whether a picture of several scans ends before the last bit of each coefficient of each
+    component, where libjpeg has no complaint: the file was cut between two scans and has an end
+    marker. ITU-T T.81 lets a progressive picture do without, and no known encoder does."""
+    start, progressive = -1, False
+    missing: dict[tuple[int, int], int] = {}  # Bits, by component and coefficient.
+    for marker, at, end in _segments(data):
+        if marker in _FRAMES:
+            progressive = marker in _PROGRESSIVE
+            components = data[at + 10 : end : 3]
+            missing = {(name, number): 1 for name in components for number in range(64)}
+        if marker == _START_OF_SCAN:
+            start = at
     while start >= 0 and data[start + 1 : start + 2] != bytes([_END_OF_IMAGE]):
         marker, length = data[start + 1], int.from_bytes(data[start + 2 : start + 4], "big")
         if marker == _START_OF_SCAN and 6 <= length <= len(data) - start - 2:
             count = data[start + 4]
-            first, _, bits = data[start + 2 + length - 3 : start + 2 + length]
+            first, last, bits = data[start + 2 + length - 3 : start + 2 + length]
+            if not progressive:  # What else these three say has no meaning.
+                first, last, bits = 0, 63, 0
             for component in data[start + 5 : start + 5 + 2 * count : 2]:
-                missing[component, min(first, 1)] = bits & 15
+                for number in range(first, last + 1):
+                    missing[component, number] = bits & 15
         elif marker in _WITHOUT_LENGTH or marker in (0x00, 0xFF):
             length = 0
         following = _MARKER.search(data, start + 2 + length)

@@ -25,7 +25,9 @@ _DRAFT = 2
 _log = logging.getLogger(__name__)
 
 
-def read_photo(path: str | Path, shrink_to: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_photo(
+    path: str | Path, shrink_to: tuple[int, int] | None = None, data: bytes | None = None
+) -> NDArray[np.uint8]:
     """Read a photograph of any size as uint8 [H, W, 3], sRGB, upright.
 
     - The EXIF orientation is applied.
@@ -41,13 +43,15 @@ def read_photo(path: str | Path, shrink_to: tuple[int, int] | None = None) -> ND
     Args:
         shrink_to: (height, width) that the photograph will be shrunk to: a JPEG of four times the
             size or more may be decoded smaller, at no less than twice this size.
+        data: what :func:`photo_bytes` gave for ``path``, where the caller has read it: a pipe is
+            read once.
 
     Raises:
         PhotoError: missing or unreadable, neither JPEG nor PNG, truncated or damaged, HDR already,
             too large for the free memory, or below 32 pixels on a side.
     """
     path = Path(path)
-    data = _read(path)
+    data = photo_bytes(path) if data is None else data
     try:
         photo = _decode(path, data, shrink_to)
         return _upright(_convert(path, photo), photo.orientation)
@@ -62,7 +66,12 @@ def read_photo(path: str | Path, shrink_to: tuple[int, int] | None = None) -> ND
         raise PhotoError(f"{path} has more pixels than fit the memory; shrink it first") from error
 
 
-def _read(path: Path) -> bytes:
+def photo_bytes(path: Path) -> bytes:
+    """Read the file at ``path``.
+
+    Raises:
+        PhotoError: missing or unreadable.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -27,17 +27,27 @@ _PIECE = 1 << 17
 _MOST_COUNTED = 1 << 24
 
 
+class NotANumberError(Exception):
+    """A value that is no number was to be observed: the weights are useless."""
+
+
 class FastHistogramObserver(HistogramObserver):
     """torchao's observer, without a tensor for every number in its search for the range with the
     least squared error, and without `torch.histc`, which takes four times as long to count: the
     same range, to the last bit."""
 
     def forward(self, x_orig: Tensor) -> Tensor:
-        """Count the values of ``x_orig``, of any shape, and return it."""
+        """Count the values of ``x_orig``, of any shape, and return it.
+
+        Raises:
+            NotANumberError: one of them is NaN.
+        """
         if x_orig.dtype is not torch.float32 or not x_orig.numel():
             return super().forward(x_orig)
         values = _in_memory_order(x_orig.detach())
         least, largest = torch.aminmax(values)
+        if torch.isnan(least):
+            raise NotANumberError
         is_first = bool(self.min_val > self.max_val)
         before = self.min_val.clone(), self.max_val.clone()
         low = least if is_first else torch.min(before[0], least)

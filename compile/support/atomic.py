@@ -1,7 +1,8 @@
 """Files that are written whole or not at all: results, manifests, shared libraries.
 
 The bytes go to a hidden file in the same folder, reach the disk, and only then take the final
-name. Whatever stops the write (a full disk, Ctrl-C) leaves the folder as it was.
+name. Whatever stops the write (a full disk, Ctrl-C) leaves the folder as it was; what a killed
+process left there is removed by the next one that writes there.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from compile.support.errors import OutputError
+from compile.support.left_behind import own_prefix, remove_left_behind
 
 _FREE_SPACE = "free some space or write to another disk"
 # An OSError may come without a number.
@@ -25,6 +28,7 @@ _REMEDIES: dict[int | None, str] = {
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "create the folder first",
 }
+_PREFIX = ".mqnet-file-"
 _OTHER_REMEDY = "write to a folder that you may change"
 
 
@@ -34,7 +38,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the ending of ``path``, by which libraries choose a format. The body
     creates the file and does nothing else with files: an ``OSError`` raised in it is taken for
-    one of this write. A symbolic link is followed, an existing file keeps its permissions.
+    one of this write. A symbolic link is followed, an existing file keeps its permissions; one
+    that they protect from being written stays.
 
     Raises:
         OutputError: the file cannot be written; nothing is left of it, and an older file of the
@@ -44,8 +49,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     # Renaming onto a device (/dev/null as root!) would replace the device itself.
     if os.path.exists(path) and not path.is_file():
         raise OutputError(f"{shown} is not a regular file; choose another name for the output")
-    # 16 hex digits: two processes that write the same result at once do not meet.
-    beside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    # A file may be renamed onto another that cannot be written to.
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise OutputError(f"{shown} is write-protected; choose another name for the output")
+    _sweep_once(path.parent)
+    # 16 hex digits: two threads that write the same result at once do not meet.
+    beside = path.with_name(f"{own_prefix(_PREFIX)}{secrets.token_hex(8)}{path.suffix}")
     try:
         yield beside
         if os.path.exists(path):
@@ -71,6 +80,12 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """
     with atomic_path(path) as beside:
         beside.write_bytes(data)
+
+
+@lru_cache(maxsize=1024)
+def _sweep_once(folder: Path) -> None:
+    """Once a process, since a folder may have very many files."""
+    remove_left_behind(folder, _PREFIX)
 
 
 def _sync(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -19,7 +20,13 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from compile.support.errors import MqnetError
-from compile.support.interruption import check_interrupted, ending_signals, received, said_of
+from compile.support.interruption import (
+    check_interrupted,
+    end_without_python,
+    ending_signals,
+    received,
+    said_of,
+)
 from compile.support.quick_start import collect_rarely
 from compile.support.standard_streams import steady_streams
 
@@ -46,6 +53,7 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
             code, sentence = out.loss()
             if sentence:
                 _say_error(sentence)
+    end_without_python()
     if code:
         sys.exit(code)
 
@@ -67,12 +75,23 @@ def _run(options_type: type[Options], command: Callable[[Options], None]) -> int
             # Of any question that is asked of a path.
             _say_error(f"{error.filename} is too long a name: give a shorter one")
             return _USER_ERROR
+        if isinstance(error, FileNotFoundError) and not _has_working_directory():
+            _say_error("the working directory has been removed: change to another one")
+            return _USER_ERROR
         raise
     except SystemExit as end:  # Of the options: --help, or one that is unknown.
         if not isinstance(end.code, int):
             raise
         return end.code
     return 0
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

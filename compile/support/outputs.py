@@ -66,9 +66,10 @@ def check_replaced_folder(folder: Path, inputs: Iterable[Path | None]) -> None:
         OutputError: so, or it is ``-``.
     """
     _check_name(folder)
-    whole = folder.resolve()
+    # Path.resolve raises at a link that leads to itself.
+    whole = os.path.realpath(folder)
     for path in inputs:
-        if path is not None and path.resolve().is_relative_to(whole):
+        if path is not None and Path(os.path.realpath(path)).is_relative_to(whole):
             raise OutputError(f"{path}, one of the inputs, is in {folder}: name another folder")
 
 

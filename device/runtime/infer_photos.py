@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from compile.imaging.carry_exif import carried_exif
+from compile.imaging.carry_exif import Carried, carried_exif
 from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import FitMode, fit_photo, unfit
-from compile.imaging.read_photo import read_photo
+from compile.imaging.read_photo import photo_bytes, read_photo
 from compile.imaging.write_hdr import HdrOptions, write_hdr
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
@@ -65,19 +65,20 @@ def infer_photos(
     outputs: list[tuple[Path, Path]],
     mode: FitMode,
     options: HdrOptions,
-    keep_exif: bool,
+    carried: Carried,
     console: Console,
 ) -> Iterator[PhotoResult]:
-    """Run and write each photograph, by ``options`` and with its own EXIF or with none; one that
-    fails does not stop the others."""
+    """Run and write each photograph, by ``options`` and with what is ``carried`` of its own EXIF;
+    one that fails does not stop the others."""
     with Progress(console).count("photographs", len(outputs)) as step:
         for photo, output in outputs:
             step.describe(photo.name)
             try:
                 shrink_to = session.artefact.size if mode == "resize" else None
-                pixels = read_photo(photo, shrink_to)
+                data = photo_bytes(photo)
+                pixels = read_photo(photo, shrink_to, data)
                 linear, seconds = run_photo(session, pixels, mode)
-                exif = carried_exif(photo) if keep_exif else None
+                exif = carried_exif(photo, data, carried)
                 write_hdr(output, linear, replace(options, exif=exif))
                 yield PhotoResult(photo, output, seconds)
             except MqnetError as error:

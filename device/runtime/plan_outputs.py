@@ -79,10 +79,10 @@ def _one(photos: Sequence[Path], output: str, kind: str | None) -> list[Path]:
 def _in_folder(photos: Sequence[Path], folder: Path, kind: str) -> list[Path]:
     check_output_folder(folder)
     targets = [folder / photo.with_suffix(f".{kind}").name for photo in photos]
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for photo, target in zip(photos, targets, strict=True):
         # Two links in the folder may lead to one file, too.
-        before = taken.setdefault(target.resolve(), photo)
+        before = taken.setdefault(os.path.realpath(target), photo)
         if before is not photo and before == photo:
             raise OutputError(f"{photo} is given twice: name it once")
         if before is not photo:

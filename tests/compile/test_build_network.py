@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from torch import Tensor
 from torch.export import ExportedProgram
 
 from compile.build_network import build_network, describe_build, quantized_program
@@ -16,8 +17,9 @@ from compile.graph.parts import BACKBONE, HEAD, MAIN
 from compile.networks.network import Network
 from compile.pipeline import PipelineOptions
 from compile.place_network import place_network
+from compile.quantize.observers import FastHistogramObserver
 from compile.quantize.schemes import scheme_named
-from compile.support.errors import GraphError
+from compile.support.errors import CheckpointError, GraphError
 from compile.support.progress import Progress
 from targets.load_target import load_target
 
@@ -49,6 +51,20 @@ def test_steps_by_themselves_are_a_build(
     assert (steps / library).read_bytes() == whole.library.read_bytes()
     manifest = describe_build(request, program, spec, plan, report, whole.manifest.files)
     assert manifest == whole.manifest
+
+
+def test_weights_that_make_no_numbers_on_the_way(
+    toy: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of 1e-30, of which the network's own output tells nothing."""
+
+    def spoil(observer: FastHistogramObserver, activation: Tensor) -> Tensor:
+        return count(observer, activation / 0 * 0)
+
+    count = FastHistogramObserver.forward
+    monkeypatch.setattr(FastHistogramObserver, "forward", spoil)
+    with pytest.raises(CheckpointError, match=r"toy-12\.safetensors makes values on the way"):
+        quantized_program(BuildRequest("host", "mixed", toy, SIZE))
 
 
 def test_one_part(program: ExportedProgram) -> None:

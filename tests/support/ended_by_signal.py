@@ -1,11 +1,13 @@
 """A command that sends itself a signal; executed by test_interruption.py.
 
-Arguments: where (in Python, in Python that TVM calls, or there with the exception swallowed), the
-signal's name, and the folder of an artefact that is being written.
+Arguments: where (in Python, in Python that TVM calls, or there with the exception swallowed; in
+Python and while that is cleaned up; when all is done and Python ends), the signal's name, and the
+folder of an artefact that is being written.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -42,13 +44,21 @@ def command(options: Options) -> None:
         send()
         return mod
 
+    again = contextlib.ExitStack()
+    if options.where == "again":
+        again.callback(send)
+    if options.where == "end":
+        atexit.register(send)
+        print("done")
+        return
     with (
         staged_artefact(options.folder) as work,
         scratch_folder("mqnet-test-", options.folder.parent),
+        again,
         Progress(stderr).phase("send"),
     ):
         (work / "mqnet.so").write_bytes(b"half")
-        if options.where == "python":
+        if options.where in ("python", "again"):
             send()
         elif options.where == "tvm":
             send_in_tvm(tvm.IRModule())

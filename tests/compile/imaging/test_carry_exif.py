@@ -56,7 +56,7 @@ def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_avif_and_png_hold_it(photo: Path, tmp_path: Path, ending: str):
     path = tmp_path / f"out.{ending}"
     light = np.full((48, 64, 3), 0.5, np.float32)
-    write_hdr(path, light, HdrOptions(exif=carried_exif(photo)))
+    write_hdr(path, light, HdrOptions(exif=carried_exif(photo, photo.read_bytes())))
     with Image.open(path) as image:
         assert image.size == (64, 48)
         exif = image.getexif()
@@ -72,7 +72,7 @@ def test_avif_and_png_hold_it(photo: Path, tmp_path: Path, ending: str):
 
 def test_exr_holds_it_as_attributes(photo: Path, tmp_path: Path):
     light = np.full((48, 64, 3), 0.5, np.float32)
-    write_hdr(tmp_path / "out.exr", light, HdrOptions(exif=carried_exif(photo)))
+    write_hdr(tmp_path / "out.exr", light, HdrOptions(exif=carried_exif(photo, photo.read_bytes())))
     with OpenEXR.File(str(tmp_path / "out.exr")) as file:
         header = dict(file.header())
     texts = {"capDate": "2024:05:01 10:00:01", "cameraMake": "Canon", "cameraModel": "EOS R5"}
@@ -83,10 +83,19 @@ def test_exr_holds_it_as_attributes(photo: Path, tmp_path: Path):
     assert {name: header[name] for name in numbers} == pytest.approx(numbers)
 
 
+def test_all_but_the_place_and_nothing(photo: Path):
+    data = photo.read_bytes()
+    exif = carried_exif(photo, data, "all but place")
+    assert exif is not None and exif[Base.Make] == "Canon"
+    assert b"\x88\x25" not in exif.tobytes() and b"\x25\x88" not in exif.tobytes()
+    assert not exif.get_ifd(IFD.GPSInfo) and exif.get_ifd(IFD.Exif)
+    assert carried_exif(photo, data, "nothing") is None
+
+
 def test_a_photograph_without_exif_has_none(tmp_path: Path):
     for name in ("plain.jpg", "plain.png"):
         Image.new("RGB", (64, 48)).save(tmp_path / name)
-        assert carried_exif(tmp_path / name) is None
+        assert carried_exif(tmp_path / name, (tmp_path / name).read_bytes()) is None
 
 
 @pytest.mark.parametrize("name", ["broken.jpg", "broken.png"])
@@ -95,7 +104,7 @@ def test_damaged_exif_is_said_and_left_out(
 ):
     block = b"Exif\0\0" + b"no TIFF header"
     Image.new("RGB", (64, 48)).save(tmp_path / name, exif=block)
-    assert carried_exif(tmp_path / name) is None
+    assert carried_exif(tmp_path / name, (tmp_path / name).read_bytes()) is None
     assert "EXIF" in caplog.text and name in caplog.text
 
 

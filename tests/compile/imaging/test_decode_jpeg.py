@@ -121,17 +121,45 @@ def test_without_its_end_marker(tmp_path: Path, data: bytes) -> None:
     refused(tmp_path, first_picture(data)[:-2])
 
 
-def test_missing_scans_of_a_progressive_picture_are_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+# By `cjpeg -scans`: coefficients in three scans, and red, green and blue in one each.
+BY_COEFFICIENTS = bytes.fromhex(
+    "ffd8ffe000104a46494600010100000100010000ffdb0043001b12141714111b1716171e1c1b2028422b"
+    "28252528513a3d3042605565645f555d5b6a7899816a7190735b5d85b586909ea3abadab6780bcc9baa6"
+    "c799a8aba4ffc2000b080020002001011100ffc4001500010100000000000000000000000000000405ff"
+    "da000801010000000082c6321318c86b6321b16cffc40016100003000000000000000000000000000000"
+    "0203ffda000801010001050092124248490921242484909212424849092124248490ffc4001410010000"
+    "0000000000000000000000000040ffda0008010100063f0007ffd9"
+)
+BY_COLOURS = bytes.fromhex(
+    "ffd8ffe000104a46494600010100000100010000ffdb0043001b12141714111b1716171e1c1b2028422b"
+    "28252528513a3d3042605565645f555d5b6a7899816a7190735b5d85b586909ea3abadab6780bcc9baa6"
+    "c799a8aba4ffdb0043011c1e1e2823284e2b2b4ea46e5d6ea4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4"
+    "a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4ffc00011080020002003"
+    "012200021101031101ffc4001500010100000000000000000000000000000305ffc40016100003000000"
+    "0000000000000000000000000203ffda0008010100003f008ab3156632cc65982b319662acc65982b319"
+    "662acc65982b319662acc6599fffc4001501010100000000000000000000000000000304ffc400151101"
+    "0100000000000000000000000000000200ffda0008010211003f00a93853853813bfffc4001601010101"
+    "00000000000000000000000000050206ffc4001511010100000000000000000000000000000300ffda00"
+    "08010311003f009249324b3a4924497fffd9"
+)
+
+
+@pytest.mark.parametrize("data", [KINDS["progressive"], BY_COEFFICIENTS, BY_COLOURS])
+def test_missing_scans_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes
 ) -> None:
-    data = KINDS["progressive"]
+    """djpeg takes such a file for whole, too; T.81 does not ask for all of them."""
     read(tmp_path, data)
     for path in bundled_photos("test")[:3]:
         read_photo(path)
     assert "scans" not in caplog.text
-    fourth = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"][3]
-    read(tmp_path, data[:fourth] + END)
-    assert "scans that refine it are missing" in caplog.text
+    starts = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    for before in starts[1:]:
+        caplog.clear()
+        # The scan's table stands before it.
+        end = data.rindex(b"\xff\xc4", 0, before)
+        read(tmp_path, data[:end] + END)
+        assert "some of its scans are missing" in caplog.text
 
 
 def test_a_lost_piece(tmp_path: Path) -> None:

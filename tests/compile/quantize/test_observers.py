@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compile.quantize.observers import FastHistogramObserver
+from compile.quantize.observers import FastHistogramObserver, NotANumberError
 from compile.quantize.pt2e import HistogramObserver
 
 KINDS = {
@@ -64,3 +64,11 @@ def test_what_torchao_leaves_out_is_left_out(odd: float) -> None:
             ours(one)
     assert torch.equal(ours.histogram, theirs.histogram)
     assert (ours.min_val, ours.max_val) == (theirs.min_val, theirs.max_val)
+
+
+def test_no_number_has_no_range() -> None:
+    """torchao would fail in `torch.histc`."""
+    ours = FastHistogramObserver(dtype=torch.int8)
+    ours(torch.linspace(-1, 2, 100))
+    with pytest.raises(NotANumberError):
+        ours(torch.tensor([0.0, torch.nan, 1.0]))

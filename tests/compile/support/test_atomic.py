@@ -49,6 +49,35 @@ def test_symbolic_link_is_followed(tmp_path: Path) -> None:
     assert target.read_bytes() == b"light"
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    code = """if True:
+        import os, signal, sys
+        from compile.support.atomic import atomic_path
+        with atomic_path(sys.argv[1]) as beside:
+            beside.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    killed = subprocess.run([sys.executable, "-c", code, tmp_path / "x.avif"], check=False)
+    assert killed.returncode < 0 and len(names(tmp_path)) == 1
+    with atomic_path(tmp_path / "other.avif") as beside:
+        beside.write_bytes(b"whole")
+        write_atomically(tmp_path / "third.avif", b"whole")
+        assert beside.exists(), "it is of a process that runs"
+    assert names(tmp_path) == ["other.avif", "third.avif"]
+
+
+def test_a_write_protected_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by ``cp``; a file may be renamed onto it by whoever may write to its folder."""
+    target = tmp_path / "kept.avif"
+    target.write_bytes(b"old")
+    target.chmod(0o444)
+    if os.geteuid() == 0:  # Who may write to any.
+        monkeypatch.setattr(os, "access", lambda path, mode: path != target)
+    with pytest.raises(OutputError, match=r"kept\.avif is write-protected"):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old" and names(tmp_path) == ["kept.avif"]
+
+
 def test_temporary_file_lies_beside_and_keeps_the_ending(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "mqnet.so") as beside:
         assert beside.parent == tmp_path

@@ -28,7 +28,7 @@ def run(where: str, name: str, folder: Path) -> Outcome:
 @pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("name", WORDS)
-@pytest.mark.parametrize("where", ["python", "tvm", "swallowed"])
+@pytest.mark.parametrize("where", ["python", "tvm", "swallowed", "again"])
 def test_nothing_is_left(where: str, name: str, tmp_path: Path) -> None:
     ended = run(where, name, tmp_path / "artefact")
     assert ended.code == 128 + getattr(signal, name), ended.err
@@ -36,6 +36,14 @@ def test_nothing_is_left(where: str, name: str, tmp_path: Path) -> None:
     assert "Traceback" not in ended.err
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".mqnet")] == []
     assert not (tmp_path / "artefact").exists() and not list(tmp_path.glob("mqnet-test-*"))
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("name", WORDS)
+def test_while_python_ends(name: str, tmp_path: Path) -> None:
+    """Nothing is left to be done then, and what Python would say of it is no help."""
+    ended = run("end", name, tmp_path / "artefact")
+    assert (ended.code, ended.out, ended.err) == (-getattr(signal, name), "done\n", "")
 
 
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:

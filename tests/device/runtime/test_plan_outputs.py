@@ -17,6 +17,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a.jpg", "b.png"):
         Path(name).write_bytes(b"a photograph")
     Path("there").mkdir()
+    Path("loop").symlink_to("loop")
     return tmp_path
 
 
@@ -31,6 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("a.jpg", "b.png"), "2024.05.01/", "exr", ["2024.05.01/a.exr", "2024.05.01/b.exr"]),
         (("a.jpg", "b.png"), ".", None, ["a.avif", "b.avif"]),
         (("a.jpg",), "x.avif/", "png", ["x.avif/a.png"]),
+        # A link that leads to itself: whoever makes the folder says so.
+        (("a.jpg",), "loop/", None, ["loop/a.avif"]),
     ],
 )
 def test_outputs(photos: tuple[str, ...], output: str, kind: str | None, targets: list[str]):

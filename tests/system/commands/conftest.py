@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,10 +34,14 @@ def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Itera
         monkeypatch.setattr(sys, "argv", [f"{command}.py", *map(str, args)])
         capfd.readouterr()
         code = 0
+        numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+        handlers = list(map(signal.getsignal, numbers))
         try:
             MAINS[command]()
         except SystemExit as end:
             code = end.code
+        finally:  # A command leaves them to the system when it ends.
+            list(map(signal.signal, numbers, handlers))
         return Outcome(code, *capfd.readouterr())
 
     yield run

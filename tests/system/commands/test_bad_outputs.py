@@ -45,6 +45,16 @@ def test_output_in_a_missing_folder(here: Command, host: Path, photo: Path, out:
     assert contents(out) == {}
 
 
+def test_working_directory_that_is_gone(
+    here: Command, host: Path, photo: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (out / "gone").mkdir()
+    monkeypatch.chdir(out / "gone")
+    (out / "gone").rmdir()
+    outcome = here("compile/infer", host, photo, "-o", "x.avif")
+    check_sentence(outcome, "working directory has been removed")
+
+
 def test_output_below_a_file(here: Command, host: Path, photo: Path, out: Path):
     (out / "file").write_text("mine")
     before = contents(out)
