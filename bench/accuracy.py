@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SCHEMES, SchemeName
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 _FOLDER = Path("build/accuracy")
 _MQNET = "mqnet"
@@ -57,7 +57,7 @@ class Options:
     """Folder of photographs to choose scales on and to measure on; those that come with the project
     for tests are measured on unless given."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, OUT] = None
     """Folder to write to, artefacts are built below it; a new one below build/accuracy, named after
     the time, unless given."""
 

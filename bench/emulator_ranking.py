@@ -6,10 +6,11 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Options:
     candidates: int = 24
     """Ways to cut each, the default configuration among them."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, OUT] = None
     """Folder for ranking.csv and ranking.png."""
 
     json: bool = False

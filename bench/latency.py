@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.session.run_file import RunFile
@@ -71,7 +71,7 @@ class Options:
     key: str | None = None
     """Name that the tracker knows the device by."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, OUT] = None
     """File for the rows, the single times and the environment, as JSON; a new one below
     build/latency, named after the target and the time, unless given."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Options:
     seconds: float = 5
     """Measured time of each engine of a network."""
 
-    out: Path = Path("build/networks")
+    out: Annotated[Path, OUT] = Path("build/networks")
     """Folder to write to."""
 
     json: bool = False

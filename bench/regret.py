@@ -12,7 +12,7 @@ import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Options:
     emulate: bool = False
     """Measure on emulated arm64 boards, as of compile/tune.py: cycles of a model, no times."""
 
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("build/regret")
+    out: Annotated[Path, OUT] = Path("build/regret")
     """Folder for regret-TARGET.csv and .png, and for the log of what was measured."""
 
     json: bool = False

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging
+from compile.support.cli import OUTPUT, run_command, set_up_logging
 
 _FOLDER = Path("build/report")
 
@@ -24,7 +24,7 @@ class Options:
     run: tyro.conf.Positional[Path]
     """File that bench/latency.py has written."""
 
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, OUTPUT] = None
     """Folder to write to; a new one below build/report, named after the session's file, unless
     given."""
 

@@ -12,7 +12,7 @@ import tyro
 
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import DEFAULT_SCHEME, SchemeName
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Options:
     """Weights (.safetensors); MQNet's bundled ones of the attention, or those of your function's
     module, unless given."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, OUT] = None
     """Folder to write to; build/TARGET-SCHEME-NETWORK-SIZE unless given, MQNet named by its
     attention."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 _FRAMES = 9
 
@@ -18,7 +19,7 @@ class Options:
     Writes an AVIF (10-bit, PQ, BT.2020), an OpenEXR (linear) and a PNG to look at.
     """
 
-    out: Path = Path("demo")
+    out: Annotated[Path, OUT] = Path("demo")
     """Folder to write to."""
 
 

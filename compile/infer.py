@@ -36,7 +36,7 @@ class Options:
     """JPEG or PNG files of any size and colour space but HDR; .npz or .npy files for a network that
     takes tensors, with those by the names of its inputs."""
 
-    output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o"], metavar="PATH")]
+    output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o", "--out"], metavar="PATH")]
     """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear), .png (tone-mapped preview), .npz
     or .npy (what the network gives, as it is); or a folder, for any number of photographs: one that
     is there, or a name that ends in /."""

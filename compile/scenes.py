@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, OUTPUT, run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Fetch:
     there already is not fetched again.
     """
 
-    out: Path = Path("data/scenes")
+    out: Annotated[Path, OUT] = Path("data/scenes")
     """Folder to write NAME.exr to. Panoramas of your own (2:1, .exr or .hdr) may stand there, too:
     they are trained on."""
 
@@ -31,7 +31,7 @@ class Preview:
     scenes: Path = Path("data/scenes")
     """Folder with scenes."""
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("pairs.png")
+    output: Annotated[Path, OUTPUT] = Path("pairs.png")
     """Picture to write."""
 
     seed: int = 0
@@ -49,7 +49,7 @@ class HoldOut:
     scenes: Path = Path("data/scenes")
     """Folder with scenes."""
 
-    out: Path = Path("held_out")
+    out: Annotated[Path, OUT] = Path("held_out")
     """Folder to write NAME.png, NAME.exr, sources.toml and tone_curve.txt to."""
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from compile.networks.mqnet.attention_names import AttentionName
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Options:
     scenes: Path = Path("data/scenes")
     """Folder with scenes, from `python compile/scenes.py fetch`."""
 
-    out: Path = Path("runs/ca")
+    out: Annotated[Path, OUT] = Path("runs/ca")
     """Folder for ATTENTION.safetensors (or ATTENTION-qat), state.pt, log.csv and log.png."""
 
     attention: AttentionName = "ca"

@@ -6,9 +6,9 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from compile.support.cli import run_command, stderr
+from compile.support.cli import OUTPUT, run_command, stderr
 from compile.support.outputs import check_output_files
 from compile.support.progress import Progress
 
@@ -23,7 +23,7 @@ class Options:
     """
 
     machine: Literal["x86_64", "aarch64"] | None = None
-    output: Path | None = None
+    output: Annotated[Path | None, OUTPUT] = None
 
 
 def main() -> None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from compile.support.cli import run_command, stderr
+from compile.support.cli import OUTPUT, run_command, stderr
 from compile.support.outputs import check_output_files
 from compile.support.progress import Progress
 
@@ -27,7 +25,7 @@ class Options:
     """
 
     target: str = "host"
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("mqnet-rpc-server")
+    output: Annotated[Path, OUTPUT] = Path("mqnet-rpc-server")
 
 
 def main() -> None:

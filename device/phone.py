@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import OUTPUT, run_command, set_up_logging, stderr
 
 if TYPE_CHECKING:
     from bench.session.run_file import RunFile
@@ -48,7 +48,7 @@ class Bench:
     cool: float | None = None
     """Degrees Celsius that the phone has to cool down to before each turn."""
 
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, OUTPUT] = None
     """File for the rows, the single times and the environment, as JSON; a new one below
     build/latency unless given."""
 

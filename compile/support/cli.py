@@ -32,6 +32,10 @@ from compile.support.standard_streams import steady_streams
 
 Options = TypeVar("Options")
 
+#: Of the option ``out`` of a command, and of ``output``: -o names it in every command, and the
+#: other word does, too.
+OUT, OUTPUT = (tyro.conf.arg(aliases=["-o", other]) for other in ("--output", "--out"))
+
 #: For people: progress, tables, errors.
 stderr = Console(stderr=True)
 

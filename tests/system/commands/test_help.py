@@ -42,6 +42,8 @@ def test_help_on_an_ascii_terminal(command: str):
     outcome = as_user(command, "--help", env=environment)
     assert outcome.code == 0 and outcome.err == ""
     assert outcome.out.isascii() and "\\u" not in outcome.out
+    if "--out" in outcome.out:  # By either word, and by a letter.
+        assert {"-o", "--out", "--output"} <= set(re.findall(r"-o\b|--out(?:put)?\b", outcome.out))
 
 
 @pytest.mark.parametrize("command", MAINS)
