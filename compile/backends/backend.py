@@ -24,6 +24,7 @@ from compile.kernels.common.channel_maximum import create_channel_maximum
 from compile.kernels.common.channel_mean import create_channel_mean
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CoreModel
+from compile.kernels.common.joined_parts import JoinedPart
 from compile.kernels.common.rearrangement import (
     Cut,
     Rearrangement,
@@ -118,6 +119,13 @@ class Backend(ABC):
     ) -> PackedConcatConvolution | None:
         """Return the kernel for the 1x1 ``convolution`` of int8 over what is ``joined``, which
         makes neither the upsampled nor the joined tensor; None: there is none that pays."""
+
+    def joined_convolution(
+        self, convolution: Convolution, parts: tuple[JoinedPart, ...], epilogue: ConvEpilogue
+    ) -> PackedConvolution | None:
+        """Return the kernel for ``convolution`` of int8 on the tensors of the ``parts`` of its
+        data; None: there is none, or it does not pay."""
+        return None
 
     @abstractmethod
     def norm(

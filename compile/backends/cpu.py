@@ -25,9 +25,12 @@ from compile.backends.packing import (
 )
 from compile.graph.match_convolution import NHCW, Convolution
 from compile.graph.match_upsampled_concat import UpsampledConcat
+from compile.graph.quantized_graph import QuantizedTensor
+from compile.graph.shapes import feature_map_shape
 from compile.kernels.common.border import Border
 from compile.kernels.common.conv_epilogue import ConvEpilogue
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.joined_parts import JoinedPart
 from compile.kernels.common.rearrangement import Rearrangement
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -48,7 +51,11 @@ from compile.kernels.cpu.int8.matrix_pointwise import (
 )
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.int8.winograd import is_exact, transform_weight
-from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv, serves_winograd
+from compile.kernels.cpu.int8.winograd_conv import (
+    create_winograd_conv,
+    serves_parts,
+    serves_winograd,
+)
 from compile.kernels.cpu.norm import instance_norm, planar_norm
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.kernels.cpu.plain import elementwise, max_pool, move
@@ -127,6 +134,21 @@ class CpuBackend(Backend):
             pack_for_dot_product(weight[:, joined.high_channels], dot),
             zero_point_offset(convolution, dot.shift),
         )
+
+    def joined_convolution(
+        self, convolution: Convolution, parts: tuple[JoinedPart, ...], epilogue: ConvEpilogue
+    ) -> PackedConvolution | None:
+        """See :meth:`Backend.joined_convolution`; where the data is transformed anyway."""
+        assert isinstance(convolution.data, QuantizedTensor)
+        dot, data_shape = self.dot_product, feature_map_shape(convolution.data.tensor)
+        if dot is None or not _suits(convolution, "int8", dot):
+            return None
+        pairs = _pairs_for(convolution, data_shape, dot, self.core)
+        if pairs is None or not serves_parts(parts, pairs):
+            return None
+        kernel, packed = _by_winograd(convolution, data_shape, pairs, epilogue, parts)
+        shape, offset = result_shape(convolution, data_shape), zero_point_offset(convolution, 0)
+        return PackedConvolution(kernel, shape, np.ascontiguousarray(packed), offset)
 
     def norm(
         self,
@@ -228,9 +250,10 @@ def _by_winograd(
     data_shape: tuple[int, int, int, int],
     pairs: DotProduct,
     epilogue: ConvEpilogue,
+    parts: tuple[JoinedPart, ...] = (),
 ) -> tuple[tirx.PrimFunc, NDArray]:
     weight, window = convolution.weight, window_of(convolution)
-    kernel = create_winograd_conv(data_shape, weight.shape[0], window, pairs, epilogue)
+    kernel = create_winograd_conv(data_shape, weight.shape[0], window, pairs, epilogue, parts)
     return kernel, pack_for_dot_product(transform_weight(weight), pairs)
 
 

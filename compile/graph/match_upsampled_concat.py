@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvm import relax
-
 from compile.graph.constants import Definitions
 from compile.graph.match_convolution import Convolution
-from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
-from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
+from compile.graph.match_joined_parts import find_quantized_op
+from compile.graph.match_quantized_op import QuantizedOp
+from compile.graph.quantized_graph import QuantizedTensor
 from compile.graph.shapes import feature_map_shape
 
 
@@ -47,7 +46,9 @@ def match_upsampled_concat(
     """What ``convolution`` reads, where it is a 1x1 convolution over such a concat."""
     if not convolution.is_pointwise:
         return None
-    concat = _quantized_op(convolution.data, definitions)
+    if not isinstance(convolution.data, QuantizedTensor):
+        return None
+    concat = find_quantized_op(convolution.data, definitions)
     if concat is None or concat.kind != "concat":
         return None
     sources = [_upsampled(part, definitions) for part in concat.inputs]
@@ -62,21 +63,8 @@ def match_upsampled_concat(
 
 
 def _upsampled(part: QuantizedTensor, definitions: Definitions) -> QuantizedOp | None:
-    quantized_op = _quantized_op(part, definitions)
+    quantized_op = find_quantized_op(part, definitions)
     return quantized_op if quantized_op is not None and quantized_op.kind == "upsample" else None
-
-
-def _quantized_op(
-    operand: QuantizedTensor | relax.Expr, definitions: Definitions
-) -> QuantizedOp | None:
-    if not isinstance(operand, QuantizedTensor):
-        return None
-    if op_name(definitions.get(operand.tensor)) != "quantize":
-        return None
-    try:
-        return match_quantized_op(operand.tensor, definitions)
-    except NotLowerable:
-        return None
 
 
 def _channels(operand: QuantizedTensor) -> int:

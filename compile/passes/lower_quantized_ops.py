@@ -17,9 +17,11 @@ from tvm import relax, tirx
 from compile.backends.backend import Backend, PackedConcatConvolution, PackedConvolution
 from compile.backends.packing import accumulator_scale, integer_bias
 from compile.graph.linear_table import as_requantization
+from compile.graph.match_convolution import Convolution
+from compile.graph.match_joined_parts import find_joined_tensors, match_joined_parts
 from compile.graph.match_quantized_op import QuantizedOp, match_quantized_op
 from compile.graph.match_upsampled_concat import match_upsampled_concat
-from compile.graph.quantized_graph import NotLowerable, op_name
+from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 from compile.graph.shapes import feature_map_shape, tensor_shape
 from compile.kernels.common.bilinear import count_shares
@@ -88,7 +90,6 @@ class _QuantizedOpLowering(FunctionRewriter):
         return data, feature_map_shape(data)
 
     def _conv2d(self, quantized_op: QuantizedOp) -> relax.Expr:
-        data, shape = self.input(quantized_op)
         convolution = quantized_op.convolution
         assert convolution is not None
         epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
@@ -102,13 +103,29 @@ class _QuantizedOpLowering(FunctionRewriter):
             low, high = (self.renewed(part.tensor) for part in (joined.low, joined.high))
             args = [low, high, concat.low_weight, concat.high_weight]
         else:
-            packed = plain = self._backend.convolution(convolution, shape, "int8", epilogue)
-            args = [data, plain.weight]
+            tensors, packed = self._on_parts(convolution, epilogue)
+            args = [*tensors, packed.weight]
         assert packed.offset is not None
         multiplier = accumulator_scale(convolution) / np.float64(quantized_op.output.scale)
         bias = integer_bias(convolution, packed.offset)
         args += [bias, multiplier.astype(np.float32), _quant(quantized_op)]
         return self.call(packed.kernel, "conv2d_requantize", args, packed.shape)
+
+    def _on_parts(
+        self, convolution: Convolution, epilogue: ConvEpilogue
+    ) -> tuple[list[relax.Expr], PackedConvolution]:
+        """The kernel of ``convolution`` and the tensors that it reads: those that its data is made
+        of by moving bytes, where there is a kernel for them."""
+        assert isinstance(convolution.data, QuantizedTensor)
+        matched = match_joined_parts(convolution.data, self.definitions)
+        if any(tensor is not convolution.data for tensor, _ in matched):
+            parts = tuple(part for _, part in matched)
+            packed = self._backend.joined_convolution(convolution, parts, epilogue)
+            if packed is not None:
+                return [self.renewed(tensor.tensor) for tensor, _ in matched], packed
+        data = self.renewed(convolution.data.tensor)
+        shape = feature_map_shape(data)
+        return [data], self._backend.convolution(convolution, shape, "int8", epilogue)
 
     def _add(self, quantized_op: QuantizedOp) -> relax.Expr:
         operands, shapes = self.inputs(quantized_op)
@@ -162,7 +179,14 @@ class _QuantizedOpLowering(FunctionRewriter):
         return self.call(kernel, "upsample", [data], out_shape)
 
     def _concat(self, quantized_op: QuantizedOp) -> relax.Expr:
-        operands, shapes = self.inputs(quantized_op)
+        # One that is joined itself is read part by part: it may then be of no other use.
+        tensors = [
+            tensor
+            for operand in quantized_op.inputs
+            for tensor in find_joined_tensors(operand, self.definitions)
+        ]
+        operands = [self.renewed(tensor.tensor) for tensor in tensors]
+        shapes = [feature_map_shape(operand) for operand in operands]
         channels = [shape[3] for shape in shapes]
         _, height, width, _ = shapes[0]
         kernel = self._backend.concat(height, width, channels, "int8")

@@ -249,6 +249,33 @@ def test_concat_moves_bytes() -> None:
     assert_structural_equal(LowerQuantizedOps(cpu_backend())(Before), expected)
 
 
+def test_a_concat_of_a_concat_reads_what_that_one_reads() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(
+            a: R.Tensor((1, 2, 3, 4), "int8"),
+            b: R.Tensor((1, 2, 3, 5), "int8"),
+            c: R.Tensor((1, 2, 3, 1), "int8"),
+        ) -> R.Tensor((1, 2, 3, 10), "int8"):
+            with R.dataflow():
+                x = R.dequantize(a, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                y = R.dequantize(b, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                z = R.dequantize(c, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                two = R.concat((x, y), axis=3)
+                q = R.quantize(two, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                d = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                three = R.concat((d, z), axis=3)
+                out = R.quantize(three, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                R.output(out)
+            return out
+
+    after = LowerQuantizedOps(cpu_backend())(Before)
+    call = only_call(after)
+    assert_structural_equal(after[call.args[0]], create_concat(2, 3, (4, 5, 1), "int8"))
+    assert [tensor.name for tensor in call.args[1].fields] == ["a", "b", "c"]
+
+
 def test_border_moves_bytes() -> None:
     @I.ir_module
     class Before:

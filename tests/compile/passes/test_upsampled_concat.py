@@ -1,4 +1,5 @@
-"""LowerQuantizedOps: a 1x1 convolution over concat(upsample(a), b) makes neither of them."""
+"""LowerQuantizedOps: a 1x1 convolution over concat(upsample(a), b) makes neither of them, and a 3x3
+convolution that transforms its data reads what was moved where it is."""
 
 from __future__ import annotations
 
@@ -16,10 +17,15 @@ from tvm.ir import assert_structural_equal
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.joined_parts import JoinedPart
+from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.dot_product import DotProduct
+from compile.kernels.cpu.instructions.dot_products import pair_product_of
+from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.int8.int8_concat_pointwise import create_int8_concat_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv
 from compile.passes.apply_default_schedule import apply_default_schedule
 from compile.passes.lower_quantized_ops import LowerQuantizedOps
 from targets.describe_target import tvm_target
@@ -28,6 +34,7 @@ from targets.load_target import load_target
 ZERO_POINT, OUTPUT_ZERO_POINT = 3, -20
 SCALE, WEIGHT_SCALE, OUTPUT_SCALE = 0.5, 0.25, 4.0
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
+CORE = CpuCore(128, 16, 1)
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,17 @@ class Network:
     low_is_first: bool = True
     kernel: int = 1
     both_upsampled: bool = False
+    low_is_shuffled: bool = False
 
     def weight(self) -> NDArray[np.int8]:
         random = np.random.default_rng(0)
-        shape = (self.channels_out, self.low[2] + self.high_channels, self.kernel, self.kernel)
+        low_channels = self.low[2] // (self.factor**2 if self.low_is_shuffled else 1)
+        inputs = low_channels + self.high_channels
+        shape = (self.channels_out, inputs, self.kernel, self.kernel)
         return random.integers(-127, 128, shape, dtype=np.int8)
 
     def module(self) -> tvm.IRModule:
-        height, width, _ = self.low
+        height, width, depth = self.low
         large = height * self.factor, width * self.factor
         high = (height, width) if self.both_upsampled else large
         builder = relax.BlockBuilder()
@@ -76,9 +86,18 @@ class Network:
             )
             return quantized(larger, SCALE, ZERO_POINT)
 
+        def shuffled(value: relax.Expr) -> relax.Var:
+            factor = self.factor
+            blocks = (1, height, width, factor, factor, depth // factor**2)
+            pixels = builder.emit(relax.op.reshape(dequantized(value), blocks))
+            rows = builder.emit(relax.op.permute_dims(pixels, [0, 1, 3, 2, 4, 5]))
+            larger = relax.op.reshape(rows, (1, *large, depth // factor**2))
+            return quantized(larger, SCALE, ZERO_POINT)
+
         with builder.function("main", [low, high]):
             with builder.dataflow():
-                parts = [upsampled(low), upsampled(high) if self.both_upsampled else high]
+                made = shuffled(low) if self.low_is_shuffled else upsampled(low)
+                parts = [made, upsampled(high) if self.both_upsampled else high]
                 parts = parts if self.low_is_first else parts[::-1]
                 joined = relax.op.concat([dequantized(part) for part in parts], axis=3)
                 data = dequantized(quantized(joined, SCALE, ZERO_POINT))
@@ -101,13 +120,30 @@ class Network:
     def expected(self, low: NDArray[np.int8], high: NDArray[np.int8]) -> NDArray[np.int8]:
         """By way of the large tensors."""
         repeated = low.repeat(self.factor, axis=1).repeat(self.factor, axis=2)
+        if self.low_is_shuffled:
+            (_, height, width, depth), factor = low.shape, self.factor
+            pixels = low.reshape(height, width, factor, factor, depth // factor**2)
+            large = 1, height * factor, width * factor, depth // factor**2
+            repeated = pixels.swapaxes(1, 2).reshape(large)
         parts = [repeated, high] if self.low_is_first else [high, repeated]
         bias = np.zeros(self.channels_out, np.int64)
         accumulator = ops.conv2d(
-            np.concatenate(parts, axis=3), ZERO_POINT, self.weight(), bias, (1, 1), (0, 0, 0, 0)
+            *(np.concatenate(parts, axis=3), ZERO_POINT, self.weight(), bias),
+            *((1, 1), (self.kernel // 2,) * 4),
         )
         multiplier = np.full(self.channels_out, SCALE * WEIGHT_SCALE / OUTPUT_SCALE, np.float32)
         return ops.requantize(accumulator, multiplier, OUTPUT_ZERO_POINT, -128, 127)
+
+
+def computed(
+    lowered: tvm.IRModule, core: CpuCore, low: NDArray[np.int8], high: NDArray[np.int8]
+) -> NDArray[np.int8]:
+    """What the ``lowered`` network makes of the tensors on this machine."""
+    built = relax.build(
+        apply_default_schedule(core)(lowered), tvm_target(load_target("host"), core.threads)
+    )
+    machine = relax.VirtualMachine(built, tvm.cpu())
+    return machine["main"](tvm.runtime.tensor(low), tvm.runtime.tensor(high)).numpy()
 
 
 def calls(mod: tvm.IRModule) -> list[relax.Call]:
@@ -147,6 +183,41 @@ def test_others_are_joined_first(network: Network) -> None:
     assert names[-2:] == ["concat", "conv2d_requantize"]
 
 
+@pytest.mark.parametrize(
+    ("shuffled", "low_is_first"), [(False, True), (True, False)], ids=["upsampled", "shuffled"]
+)
+def test_a_3x3_convolution_reads_the_parts(shuffled: bool, low_is_first: bool) -> None:
+    depth = 32 * (4 if shuffled else 1)
+    network = Network((8, 8, depth), 64, 2, 32, low_is_first, 3, low_is_shuffled=shuffled)
+    dot = pmaddwd(128)
+    pairs = pair_product_of(dot, 128)
+    assert pairs is not None
+    lowered = LowerQuantizedOps(cpu_backend(dot))(network.module())
+    (call,) = calls(lowered)
+    parts = JoinedPart(32, 2, shuffled), JoinedPart(64)
+    same = Window((3, 3), (1, 1), (1, 1, 1, 1))
+    expected = create_winograd_conv(
+        *((1, 16, 16, 96), 32, same, pairs, REQUANTIZE),
+        parts if low_is_first else parts[::-1],
+    )
+    assert_structural_equal(lowered[call.args[0]], expected)
+    tensors = [var.name for var in call.args[1].fields[:2]]
+    assert tensors == (["low", "high"] if low_is_first else ["high", "low"])
+    random = np.random.default_rng(2)
+    low, high = (
+        random.integers(-128, 128, size, dtype=np.int8)
+        for size in ((1, 8, 8, depth), (1, 16, 16, 64))
+    )
+    np.testing.assert_array_equal(computed(lowered, CORE, low, high), network.expected(low, high))
+
+
+def test_parts_that_fill_no_vectors_are_joined_first() -> None:
+    network = Network((8, 8, 36), 36, 2, 32, kernel=3)
+    after = LowerQuantizedOps(cpu_backend(pmaddwd(128)))(network.module())
+    names = [call.args[0].name_hint for call in calls(after)]
+    assert names == ["upsample", "concat", "conv2d_requantize"]
+
+
 def test_without_a_dot_product_the_tensors_are_joined_first() -> None:
     after = LowerQuantizedOps(cpu_backend())(Network().module())
     names = [call.args[0].name_hint for call in calls(after)]
@@ -176,11 +247,7 @@ def test_the_kernel_computes_what_the_large_tensors_would_give(
     high = random.integers(-128, 128, large, dtype=np.int8)
     lowered = LowerQuantizedOps(cpu_backend(dot))(network.module())
     assert len(calls(lowered)) == 1
-    built = relax.build(
-        apply_default_schedule(core)(lowered), tvm_target(load_target("host"), core.threads)
-    )
-    machine = relax.VirtualMachine(built, tvm.cpu())
-    found = machine["main"](tvm.runtime.tensor(low), tvm.runtime.tensor(high)).numpy()
+    found = computed(lowered, core, low, high)
     expected = network.expected(low, high)
     np.testing.assert_array_equal(found, expected)
     assert len(np.unique(found)) > 10 or found.size < 200

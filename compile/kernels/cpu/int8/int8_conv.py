@@ -25,6 +25,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     accumulate_dot_products,
     dot_product_tile,
     dot_product_tiles,
+    innermost_blocks,
     packed_extents,
     take_annotations,
     vectorize_operand,
@@ -181,14 +182,8 @@ def _column_parts(sch: s_tir.Schedule, operand: SBlockRV, dot: DotProduct) -> li
         leaf
         for child in sch.get_child_blocks(sch.get_sblock("root"))
         if str(sch.get(child).name_hint).startswith(name)
-        for leaf in _leaves(sch, child)
+        for leaf in innermost_blocks(sch, child)
     ]
-
-
-def _leaves(sch: s_tir.Schedule, block: SBlockRV) -> list[SBlockRV]:
-    """The innermost blocks of ``block``."""
-    children = sch.get_child_blocks(block)
-    return [leaf for child in children for leaf in _leaves(sch, child)] or [block]
 
 
 FAMILY = KernelFamily(

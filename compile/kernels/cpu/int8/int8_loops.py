@@ -182,3 +182,10 @@ def _reduction_loops(sch: s_tir.Schedule, block: SBlockRV) -> list[LoopRV]:
     axes = sch.get(block).iter_vars
     count = sum(axis.iter_type == tirx.IterVar.CommReduce for axis in axes)
     return sch.get_loops(block)[-count:]
+
+
+def innermost_blocks(sch: s_tir.Schedule, parent: SBlockRV | LoopRV) -> list[SBlockRV]:
+    """Those in ``parent``; itself, where it is a block with no other inside."""
+    children = sch.get_child_blocks(parent)
+    blocks = [block for child in children for block in innermost_blocks(sch, child)]
+    return blocks or ([parent] if isinstance(parent, SBlockRV) else [])

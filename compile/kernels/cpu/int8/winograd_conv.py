@@ -17,6 +17,7 @@ from math import prod
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
+from compile.kernels.common.joined_parts import JoinedPart, joined_element
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -32,7 +33,7 @@ from compile.kernels.cpu.int8.winograd import (
     transform_data,
     transform_sums,
 )
-from compile.kernels.cpu.int8.winograd_schedule import FAMILY, HALF, PRODUCTS
+from compile.kernels.cpu.int8.winograd_schedule import FAMILY, HALF, PARTS_ATTR, PRODUCTS
 
 #: With fewer channels, the transforms take as long as the multiplications that they save.
 _FEWEST_CHANNELS = 32
@@ -59,21 +60,37 @@ def serves_winograd(
     )
 
 
+def serves_parts(parts: Sequence[JoinedPart], pairs: DotProduct) -> bool:
+    """Whether data of ``parts`` can be read where it is: whole vectors of each."""
+    return all(part.channels % (pairs.lanes[0] * pairs.group) == 0 for part in parts)
+
+
 def create_winograd_conv(
     data_shape: tuple[int, int, int, int],
     channels_out: int,
     window: Window,
     pairs: DotProduct,
     epilogue: ConvEpilogue,
+    parts: tuple[JoinedPart, ...] = (),
 ) -> tirx.PrimFunc:
     """The kernel (data int8 [1,H,W,I], weight as :mod:`compile.kernels.cpu.int8.packed_weight` has
     it of what :func:`compile.kernels.cpu.int8.winograd.transform_weight` returns, epilogue
     operands) -> [1,OH,OW,O], where :func:`serves_winograd` says that there is one.
 
     Beyond the edge stands the data's zero point, as for :mod:`compile.kernels.cpu.int8.int8_conv`.
+
+    In the place of the data stand the tensors of its ``parts``, if it has any, of which
+    :func:`serves_parts` says that they can.
     """
     _, height, width, channels_in = data_shape
-    data = te.placeholder(data_shape, "int8", name="data")
+    if parts:
+        assert sum(part.channels for part in parts) == channels_in
+        tensors = [
+            te.placeholder(part.shape(height, width), "int8", name=f"part{n}")
+            for n, part in enumerate(parts)
+        ]
+    else:
+        tensors = [te.placeholder(data_shape, "int8", name="data")]
     packed = packed_shape(channels_out, (TAPS * TAPS, 1), channels_in, pairs)
     weight = te.placeholder(packed, pairs.weight_dtype, name="weight")
     _, _, _, groups, lanes, group = packed
@@ -81,9 +98,9 @@ def create_winograd_conv(
     finish = epilogue.apply(operands)
     inputs, border = groups * group, padding_value("int8", operands)
     if inputs == channels_in:
-        padded = _padded(data, window, border, pairs)
+        padded = _padded(tensors, parts or (JoinedPart(inputs),), data_shape, window, border, pairs)
     else:
-        operand = window.pad(data, border, inputs, pairs.widened, name="operand")
+        operand = window.pad(tensors[0], border, inputs, pairs.widened, name="operand")
 
         def padded(y: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
             return operand[0, y, x, k]
@@ -101,7 +118,8 @@ def create_winograd_conv(
         taps = [padded((first + r) * step + p, x, k) for r in range(TAPS)]
         return _one_of(i, transform_data(taps))
 
-    rows = te.compute((step, down, TAPS, columns_in, inputs), across_rows, name="rows")
+    cuts = {PARTS_ATTR: [part.channels for part in parts]} if parts else {}
+    rows = te.compute((step, down, TAPS, columns_in, inputs), across_rows, name="rows", attrs=cuts)
 
     def across_columns(
         p: tirx.Expr,
@@ -161,7 +179,7 @@ def create_winograd_conv(
         (down, RESULTS, step, across, RESULTS, step, channels_out), result, name="epilogue"
     )
     macs = height * width * channels_out * prod(window.kernel) * channels_in
-    kernel = create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+    kernel = create_kernel(FAMILY.name, [*tensors, weight, *operands], out, macs)
     # The same bytes, in the shape of a feature map: its axes stay apart for the schedule.
     sch = s_tir.Schedule(kernel)
     sch.transform_layout(
@@ -178,11 +196,16 @@ def create_winograd_conv(
 
 
 def _padded(
-    data: te.Tensor, window: Window, border: tirx.Expr, pairs: DotProduct
+    tensors: Sequence[te.Tensor],
+    parts: Sequence[JoinedPart],
+    data_shape: tuple[int, int, int, int],
+    window: Window,
+    border: tirx.Expr,
+    pairs: DotProduct,
 ) -> Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]:
-    """A function (row, column, channel) -> value of the padded ``data`` [1,H,W,I], which is read
-    where it lies: another place and the ``border`` are chosen from without a branch."""
-    _, height, width, _ = (int(extent) for extent in data.shape)
+    """A function (row, column, channel) -> value of the padded data [1,H,W,I] of ``parts``, which
+    is read where it lies: another place and the ``border`` are chosen from without a branch."""
+    _, height, width, _ = data_shape
     top, left, _, _ = window.padding
 
     def value(y: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
@@ -191,7 +214,7 @@ def _padded(
             tirx.max(tirx.min(position, extent - 1), 0)
             for position, extent in ((y - top, height), (x - left, width))
         )
-        found = tirx.Cast("int8", data[0, row, column, k].asobject())
+        found = joined_element(tensors, parts, row, column, k)
         return pairs.widened(tirx.Select(inside, found, border))
 
     return value

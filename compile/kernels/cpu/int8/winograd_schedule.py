@@ -22,6 +22,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     DOT_PRODUCT_ATTR,
     MOST_BYTES,
     accumulate_dot_products,
+    innermost_blocks,
     take_annotations,
     vectorize_operand,
 )
@@ -33,6 +34,9 @@ HALF = TAPS // 2
 
 #: Blocks of the products: of the upper half of a tile's numbers, and of the lower one.
 PRODUCTS = "conv", "conv_below"
+
+#: Annotation of the block "rows": channels of each part of the data.
+PARTS_ATTR = "mqnet.parts"
 
 #: Tiles that one task of the default configuration takes.
 _TILES = 16
@@ -233,8 +237,24 @@ def _vectorize_transform(sch: s_tir.Schedule, block: SBlockRV, core: CpuCore) ->
     length = even_lanes(int(sch.get(channel).extent), core.bits // 16)
     channel, lane = sch.split(channel, [None, length])
     sch.reorder(*others[-1:], column, channel, number, lane)
-    sch.unroll(number)
-    sch.vectorize(lane)
+    for part in _parts(sch, block, channel, length):
+        *_, number, lane = sch.get_loops(part)
+        sch.unroll(number)
+        sch.vectorize(lane)
+
+
+def _parts(sch: s_tir.Schedule, block: SBlockRV, channel: LoopRV, length: int) -> list[SBlockRV]:
+    """``block`` for each part of the data, or as it is: cut where the parts join, the loop over
+    ``channel``, vectors of ``length``, has no choice in it."""
+    annotations = sch.get(block).annotations
+    if PARTS_ATTR not in annotations:
+        return [block]
+    vectors = [int(channels) // length for channels in annotations[PARTS_ATTR]]
+    sch.unannotate(block, PARTS_ATTR)
+    if len(vectors) == 1:
+        return [block]
+    loops = sch.loop_partition(channel, [*vectors[:-1], None])
+    return [leaf for loop in loops for leaf in innermost_blocks(sch, loop)]
 
 
 def _spread(sch: s_tir.Schedule, block: SBlockRV, line: int) -> None:

@@ -20,6 +20,7 @@ from tvm import s_tir
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.joined_parts import JoinedPart
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile, tile_pair
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -27,7 +28,11 @@ from compile.kernels.cpu.instructions.dot_products import dot_product_named, pai
 from compile.kernels.cpu.int8 import winograd_schedule
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.int8.winograd import is_exact, transform_weight
-from compile.kernels.cpu.int8.winograd_conv import create_winograd_conv, serves_winograd
+from compile.kernels.cpu.int8.winograd_conv import (
+    create_winograd_conv,
+    serves_parts,
+    serves_winograd,
+)
 
 REQUANTIZE, SCALE = (ConvEpilogue(kind) for kind in (EpilogueKind.REQUANTIZE, EpilogueKind.SCALE))
 
@@ -98,6 +103,31 @@ def test_it_is_the_convolution(
     )
     packed = pack_for_dot_product(transform_weight(weight), pairs)
     np.testing.assert_array_equal(kernel(data, packed, bias, multiplier, quant), expected)
+
+
+@instructions
+def test_parts_are_read_where_they_are(pairs: DotProduct, core: CpuCore) -> None:
+    parts = JoinedPart(64), JoinedPart(32, 4), JoinedPart(32), JoinedPart(32, 2, shuffled=True)
+    assert serves_parts(parts, pairs)
+    random = np.random.default_rng(4)
+    tensors = [draw_int8(random, part.shape(16, 16)) for part in parts]
+    repeated = tensors[1].repeat(4, axis=1).repeat(4, axis=2)
+    blocks = tensors[3].reshape(8, 8, 2, 2, 32).swapaxes(1, 2).reshape(1, 16, 16, 32)
+    data = np.concatenate([tensors[0], repeated, tensors[2], blocks], axis=3)
+    weight = draw_int8(random, (32, data.shape[3], 3, 3))
+    packed = pack_for_dot_product(transform_weight(weight), pairs)
+    bias, multiplier = np.zeros(32, np.int32), np.full(32, 1e-3, np.float32)
+    rest = packed, bias, multiplier, np.array([5, -7, -128, 127], np.int32)
+    shared = core, create_winograd_conv, data.shape, 32, SAME, pairs, REQUANTIZE
+    expected = built_kernel(*shared)(data, *rest)
+    assert len(np.unique(expected)) > 100
+    np.testing.assert_array_equal(built_kernel(*shared, parts)(*tensors, *rest), expected)
+
+
+@instructions
+def test_parts_fill_vectors(pairs: DotProduct, core: CpuCore) -> None:
+    half = pairs.lanes[0]
+    assert not serves_parts((JoinedPart(3 * half), JoinedPart(half)), pairs)
 
 
 @instructions
