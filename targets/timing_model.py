@@ -4,7 +4,11 @@ A target file's table ``timing`` is what the emulated board turns counted instru
 by. A block of instructions (without a branch in its middle) takes as long as they keep their pipes
 busy, added up, or as issuing them takes. What one pipe does beside another is not in it: taking the
 busiest pipe alone ranked candidates worse, against llvm-mca and against a clock
-(`bench/emulator_ranking.py`). Nor are latencies, branches that are predicted wrong and other cores.
+(`bench/emulator_ranking.py`). Nor are branches that are predicted wrong and other cores.
+
+With ``latency``, for cores that issue in the order of the program, an instruction also waits until
+what it reads is there, and all behind it wait with it (`device/emulated/arm64/scoreboard.h`). Other
+cores hide most of that, so their files have no such table.
 """
 
 from __future__ import annotations
@@ -56,6 +60,25 @@ class InstructionCycles(Table, frozen=True, omit_defaults=True):
         return {name: self.simd if cost is None else cost for name, cost in costs.items()}
 
 
+class InstructionLatencies(Table, frozen=True):
+    """Cycles from the issue of an instruction of a class until another one may read its result.
+
+    Attributes:
+        dot_product, multiply, floating, simd, other: As in `InstructionCycles`.
+        load: The first register of a load; each that follows is there when its own cycles are over.
+        sum: Of a dot product or multiplication that accumulates, for the next one that adds to the
+            same register.
+    """
+
+    dot_product: PositiveNumber
+    multiply: PositiveNumber
+    floating: PositiveNumber
+    simd: PositiveNumber
+    load: PositiveNumber
+    other: PositiveNumber
+    sum: PositiveNumber
+
+
 #: What costs alike.
 INSTRUCTION_CLASSES = InstructionCycles.__struct_fields__
 
@@ -82,27 +105,30 @@ class CacheLevel(msgspec.Struct, frozen=True):
     miss_cycles: float
 
 
-class _CoreTiming(Table, frozen=True):
+class _CoreTiming(Table, frozen=True, kw_only=True, omit_defaults=True):
     """What `TimingTable` and `TimingModel` have in common.
 
     Attributes:
         issue_width: Instructions that begin in a cycle at most.
         cycles: What an instruction costs, by its class.
         line_bytes: A line of both caches, in bytes.
+        latency: Of a core that issues in the order of the program; None for others.
     """
 
     issue_width: PositiveNumber
     cycles: InstructionCycles
     line_bytes: Positive
+    latency: InstructionLatencies | None = None
 
 
-class TimingTable(_CoreTiming, frozen=True):
+class TimingTable(_CoreTiming, frozen=True, kw_only=True, omit_defaults=True):
     """Table `timing` of a target file, all of it by the core's software optimization guide.
 
     Attributes:
         issue_width: Instructions that begin in a cycle at most.
         cycles: What an instruction costs, by its class.
         line_bytes: A line of both caches, in bytes.
+        latency: Of a core that issues in the order of the program; None for others.
         l1d, l2: The caches, whose sizes are the file's `l1d_bytes` and `l2_bytes`.
     """
 
@@ -110,11 +136,11 @@ class TimingTable(_CoreTiming, frozen=True):
     l2: CacheTiming
 
 
-class TimingModel(_CoreTiming, frozen=True):
+class TimingModel(_CoreTiming, frozen=True, kw_only=True, omit_defaults=True):
     """A `TimingTable` with the sizes of its caches.
 
     Attributes:
-        issue_width, cycles, line_bytes: As in the table.
+        issue_width, cycles, line_bytes, latency: As in the table.
         l1d, l2: The caches; a miss of the first one is looked up in the second.
     """
 
@@ -129,6 +155,11 @@ class TimingModel(_CoreTiming, frozen=True):
             f"{name}={level.size_bytes // self.line_bytes // level.ways}:{level.ways}"
             for name, level in (("l1d", self.l1d), ("l2", self.l2))
         ]
+        if self.latency is not None:
+            latencies = msgspec.structs.asdict(self.latency)
+            costs += [
+                f"latency_{name}={round(after * _PARTS)}" for name, after in latencies.items()
+            ]
         issue = round(_PARTS / self.issue_width)
         return (f"issue={issue}", f"line={self.line_bytes}", *costs, *levels)
 
@@ -156,11 +187,12 @@ def timing_model(table: TimingTable, l1d_bytes: int, l2_bytes: int, where: str) 
         TargetError: The caches of the file ``where`` cannot be divided into ways and lines so.
     """
     return TimingModel(
-        table.issue_width,
-        table.cycles,
-        table.line_bytes,
-        _cache_level(table.l1d, l1d_bytes, table.line_bytes, f"{where}, timing.l1d"),
-        _cache_level(table.l2, l2_bytes, table.line_bytes, f"{where}, timing.l2"),
+        issue_width=table.issue_width,
+        cycles=table.cycles,
+        line_bytes=table.line_bytes,
+        latency=table.latency,
+        l1d=_cache_level(table.l1d, l1d_bytes, table.line_bytes, f"{where}, timing.l1d"),
+        l2=_cache_level(table.l2, l2_bytes, table.line_bytes, f"{where}, timing.l2"),
     )
 
 

@@ -93,3 +93,17 @@ def test_classes_that_a_core_does_not_name_cost_as_simd() -> None:
     assert (options["simd"], options["multiply"], options["floating"]) == ("500", "1000", "1000")
     # Sessions of the other cores know their model by this.
     assert set(model().as_json()["cycles"]) == set(INSTRUCTION_CLASSES) - {"multiply", "floating"}
+
+
+def test_latencies_are_of_cores_that_issue_in_order() -> None:
+    """Other sessions know their model by what it is without them."""
+    names = {name for name in EMULATED if load_target(name).timing.latency is not None}
+    assert names == {"cortex-a53", "cortex-a55"}
+    assert "latency" not in model().as_json()
+    latency = {name: 4 for name in ("dot_product", "multiply", "floating", "simd", "load", "other")}
+    named = model({"latency": latency | {"sum": 1.5}})
+    options = dict(option.split("=") for option in named.plugin_options())
+    assert (options["latency_load"], options["latency_sum"]) == ("4000", "1500")
+    assert named.as_json()["latency"]["sum"] == 1.5
+    with pytest.raises(TargetError, match="timing, latency: missing key 'sum'"):
+        model({"latency": latency})

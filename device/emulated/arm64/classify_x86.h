@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "instruction_classes.h"
+#include "scoreboard.h"
 
 static bool begins_with_any(const char *text, const char *const names[], size_t count) {
   for (size_t index = 0; index < count; index++)
@@ -37,4 +38,10 @@ static struct instruction classify(struct qemu_plugin_insn *insn) {
     found.times[found.is_dot ? DOT_PRODUCT : found.is_simd ? SIMD : OTHER] = 1;
   free(text);
   return found;
+}
+
+/* Cores of x86 issue out of order: none waits for its registers in the order of the program. */
+static struct operands operands_of(struct qemu_plugin_insn *insn) {
+  (void)insn;
+  return (struct operands){.base = NO_REGISTER, .accumulator = NO_REGISTER};
 }

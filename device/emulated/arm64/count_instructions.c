@@ -13,18 +13,19 @@
 #include "qemu_plugin_v1.h"
 
 #include "cache_model.h"
+#include "in_order_step.h"
 
 #ifdef CLASSIFY_X86
 #include "classify_x86.h"
 #else
 #include "classify_arm64.h"
+#include "registers_arm64.h"
 #endif
 
 EXPORT int qemu_plugin_version = 1;
 
 /* Far beyond the last system call of Linux, which answers them with ENOSYS. */
 enum { READ_COUNTERS = 0x7f01, WATCH = 0x7f02, READ_CALL = 0x7f03 };
-
 
 /* The order is the one of Counts in count_instructions.py. */
 enum counter { ALL, NEON, LOAD_STORE, DOT, COUNTERS };
@@ -47,8 +48,17 @@ static struct reading last, call;
 
 /* TimingModel of targets/timing_model.py, in thousandths of a cycle. */
 static bool has_model;
-static uint64_t cost[CLASSES], issue_cost, line_bytes;
+static struct core_timing core;
+static uint64_t issue_cost, line_bytes;
 static struct cache l1d, l2;
+
+/* Of a core that issues in order. */
+static bool has_latencies;
+static struct scoreboard board;
+struct steps {
+  size_t count;
+  struct step of[];
+};
 
 /* Of the guest's memory in this process: where the guest's address 0 would be. */
 static uintptr_t guest_base;
@@ -58,8 +68,18 @@ static uint64_t larger(uint64_t one, uint64_t other) { return one > other ? one 
 /* What the instructions of a block keep their pipes busy, or what it takes to issue them. */
 static uint64_t block_cost(const uint64_t times[CLASSES], uint64_t instructions) {
   uint64_t busy = 0;
-  for (unsigned class = 0; class < CLASSES; class++) busy += times[class] * cost[class];
+  for (unsigned class = 0; class < CLASSES; class++) busy += times[class] * core.cost[class];
   return larger(busy, instructions * issue_cost);
+}
+
+/* A block begins. */
+static void issue_block(unsigned int vcpu, void *data) {
+  (void)vcpu;
+  if (!watched) return;
+  const struct steps *steps = data;
+  for (size_t index = 0; index < steps->count; index++)
+    scoreboard_issue(&board, &steps->of[index]);
+  millicycles = board.now;
 }
 
 static void access_memory(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t address,
@@ -88,6 +108,9 @@ static void begin_call(unsigned int vcpu, void *data) {
 static void count_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
   (void)id;
   uint64_t found[COUNTERS] = {qemu_plugin_tb_n_insns(block)}, times[CLASSES] = {0};
+  struct steps *steps = NULL;
+  /* For as long as the process runs: QEMU does not say when it forgets a block. */
+  if (has_latencies && !(steps = malloc(sizeof *steps + found[ALL] * sizeof *steps->of))) abort();
   for (size_t index = 0; index < found[ALL]; index++) {
     struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, index);
     struct instruction instruction = classify(insn);
@@ -95,6 +118,7 @@ static void count_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     found[LOAD_STORE] += instruction.is_load_store;
     found[DOT] += instruction.is_dot;
     for (unsigned class = 0; class < CLASSES; class++) times[class] += instruction.times[class];
+    if (steps) steps->of[index] = step_of(&instruction, operands_of(insn), &core);
     if (has_model && instruction.is_load_store)
       qemu_plugin_register_vcpu_mem_cb(insn, access_memory, QEMU_PLUGIN_CB_NO_REGS,
                                        QEMU_PLUGIN_MEM_RW, NULL);
@@ -106,10 +130,15 @@ static void count_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
       qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64,
                                                &executed[counter], found[counter]);
   if (!has_model) return;
-  qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &millicycles,
-                                           block_cost(times, found[ALL]));
   if (qemu_plugin_tb_vaddr(block) == watched)
     qemu_plugin_register_vcpu_tb_exec_cb(block, begin_call, QEMU_PLUGIN_CB_NO_REGS, NULL);
+  if (steps) {
+    steps->count = found[ALL];
+    qemu_plugin_register_vcpu_tb_exec_cb(block, issue_block, QEMU_PLUGIN_CB_NO_REGS, steps);
+  } else {
+    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &millicycles,
+                                             block_cost(times, found[ALL]));
+  }
 }
 
 static void answer(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, uint64_t a1,
@@ -145,15 +174,22 @@ static bool read_option(const char *option) {
     struct cache *level;
   } known[] = {{"issue", &issue_cost, NULL},
                {"line", &line_bytes, NULL},
-               {"dot_product", &cost[DOT_PRODUCT], NULL},
-               {"multiply", &cost[MULTIPLY], NULL},
-               {"floating", &cost[FLOATING], NULL},
-               {"simd", &cost[SIMD], NULL},
-               {"load", &cost[LOAD], NULL},
-               {"load_quad", &cost[LOAD_QUAD], NULL},
-               {"store", &cost[STORE], NULL},
-               {"store_quad", &cost[STORE_QUAD], NULL},
-               {"other", &cost[OTHER], NULL},
+               {"dot_product", &core.cost[DOT_PRODUCT], NULL},
+               {"multiply", &core.cost[MULTIPLY], NULL},
+               {"floating", &core.cost[FLOATING], NULL},
+               {"simd", &core.cost[SIMD], NULL},
+               {"load", &core.cost[LOAD], NULL},
+               {"load_quad", &core.cost[LOAD_QUAD], NULL},
+               {"store", &core.cost[STORE], NULL},
+               {"store_quad", &core.cost[STORE_QUAD], NULL},
+               {"other", &core.cost[OTHER], NULL},
+               {"latency_dot_product", &core.latency[DOT_PRODUCT], NULL},
+               {"latency_multiply", &core.latency[MULTIPLY], NULL},
+               {"latency_floating", &core.latency[FLOATING], NULL},
+               {"latency_simd", &core.latency[SIMD], NULL},
+               {"latency_load", &core.latency[LOAD], NULL},
+               {"latency_other", &core.latency[OTHER], NULL},
+               {"latency_sum", &core.sum_latency, NULL},
                {"l1d", NULL, &l1d},
                {"l2", NULL, &l2}};
   size_t length = strcspn(option, "=");
@@ -178,6 +214,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
       return 1;
     }
   has_model = l1d.lines && l2.lines && line_bytes;
+  core.latency[LOAD_QUAD] = core.latency[LOAD];
+  has_latencies = has_model && core.sum_latency;
   qemu_plugin_register_vcpu_tb_trans_cb(id, count_block);
   qemu_plugin_register_vcpu_syscall_cb(id, answer);
   return 0;
