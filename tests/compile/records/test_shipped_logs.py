@@ -43,6 +43,7 @@ class Shipped:
         changed: of them, those that were others when the log was made. They have default schedules
             until it is made anew.
         cores, l1d_bytes, l2_bytes: of the host that it was made on; a target's file has them.
+        instruction_set: that was chosen there; None for the widest that it has.
     """
 
     kernels: int
@@ -51,11 +52,12 @@ class Shipped:
     cores: int = 0
     l1d_bytes: int = 0
     l2_bytes: int = 0
+    instruction_set: str | None = None
 
 
 LOGS = {
     "cortex-a55": Shipped(66, 2, changed=52),
-    "cortex-a76": Shipped(66, 2, changed=52),
+    "cortex-a76": Shipped(66, 5),
     "cortex-x2": Shipped(70, 1, changed=54),
     # Of two sizes. Of older sessions with other kernels it has as many again.
     "host-x86-avx512-vnni": Shipped(
@@ -106,7 +108,7 @@ def tuned_target(name: str, session: SessionFile) -> TargetSpec:
         l1d_bytes=shipped.l1d_bytes,
         l2_bytes=shipped.l2_bytes,
     )
-    spec = read_host_file(TARGET_FOLDER / "host.toml", machine)
+    spec = read_host_file(TARGET_FOLDER / "host.toml", machine, shipped.instruction_set)
     assert records_name(spec) == name
     return spec
 
