@@ -24,6 +24,7 @@ from compile.artefact.keep_artefact import (
     restore_artefact,
 )
 from compile.artefact.list_calls import list_calls
+from compile.artefact.list_nodes import list_nodes
 from compile.artefact.manifest import (
     FORMAT,
     LIBRARY,
@@ -56,7 +57,7 @@ from compile.place_network import place_network
 from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
 from compile.quantize.observers import NotANumberError
-from compile.quantize.quantize import crop_size, quantize_network
+from compile.quantize.quantize import crop_size, float_program, quantize_network
 from compile.records.log_folder import log_for_builds, records_name
 from compile.standalone_form import (
     CompiledNetwork,
@@ -123,7 +124,7 @@ def build_network(
         report = link_parts(executables, spec, link, work, progress.phase)
         names = (*executables, VECTOR)
         with progress.phase("test vector"):
-            _write_vector(request, plan, work / VECTOR)
+            _write_vector(request, program, plan, work / VECTOR)
         if request.standalone:
             with progress.phase("standalone form"):
                 objects = executables[LIBRARY].objects
@@ -137,9 +138,12 @@ def build_network(
     return open_artefact(folder)
 
 
-def _write_vector(request: BuildRequest, plan: NetworkPlan, path: Path) -> None:
+def _write_vector(
+    request: BuildRequest, program: ExportedProgram, plan: NetworkPlan, path: Path
+) -> None:
     modules = {one.part.library: one.unscheduled for one in plan.parts}
-    write_vector(path, TestVector(example_frame(request.network, *request.size), modules))
+    frame = example_frame(request.network, *request.size)
+    write_vector(path, TestVector(frame, modules, list_nodes(program)))
 
 
 def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> ExportedProgram:
@@ -173,6 +177,19 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     if cache.is_on:
         keep_program(cache, key, program)
     return program
+
+
+def float_network(request: BuildRequest) -> ExportedProgram | None:
+    """The network of ``request`` in float32, as it is before :func:`quantized_program` quantizes
+    it; None where it comes quantized.
+
+    Raises:
+        MqnetError: the checkpoint or the scheme is at fault.
+    """
+    network = request.network
+    photos = network.calibration_photos() if network.takes_photographs else ()
+    net = network.load(request.weights)
+    return float_program(network, net, request.quantization, photos, *request.size)
 
 
 def describe_build(

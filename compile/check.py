@@ -7,10 +7,14 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from compile.support.cli import run_command, set_up_logging, stderr
+
+if TYPE_CHECKING:
+    from device.client.address import DeviceAddress
 
 _WRONG = 1
 
@@ -24,6 +28,7 @@ class Options:
     Examples:
     python compile/check.py build/host-mixed-ca-768x1280
     python compile/check.py build/linux-arm64-mixed-ca-768x1280 --tracker 127.0.0.1:9190 --key board
+    python compile/check.py build/host-mixed-ca-768x1280 --layers
     """
 
     artefact: tyro.conf.Positional[Path]
@@ -45,6 +50,24 @@ class Options:
     json: bool = False
     """Print what was found as JSON to stdout."""
 
+    layers: bool = False
+    """Say where the accuracy goes: compare every tensor with PyTorch's, in float32 and
+    fake-quantized. Exit code 1 where a kernel computes something else than the latter."""
+
+    histogram: tuple[str, Path] | None = None
+    """With --layers: a tensor or a module, as the table names it, and a PNG file, into which the
+    histograms of its values are drawn."""
+
+    failing: Path = Path("failing-call")
+    """With --layers: folder for a kernel call that is wrong: its inputs, and a script that runs it
+    alone."""
+
+    checkpoint: Path | None = None
+    """With --layers: the weights that were built with, where they are not the network's own."""
+
+    recipe: Path | None = None
+    """With --layers: the recipe that was built with."""
+
 
 def main() -> None:
     """Entry point of `mqnet-check` and of `python compile/check.py`."""
@@ -60,6 +83,8 @@ def _check(options: Options) -> None:
 
     device = device_address(options.tracker, options.key)
     import_tvm_alone()
+    if options.layers:
+        return _check_layers(options, device)
     from device.client.check_artefact import check_artefact
     from device.client.print_check import print_check
 
@@ -76,6 +101,30 @@ def _check(options: Options) -> None:
     else:
         print_check(options.artefact, report)
     if report.wrong is not None:
+        sys.exit(_WRONG)
+
+
+def _check_layers(options: Options, device: DeviceAddress | None) -> None:
+    from compile.support.progress import Progress
+    from device.client.layers.check_layers import LayerRequest, check_layers
+    from device.client.layers.print_layers import print_layers
+
+    request = LayerRequest(
+        options.artefact,
+        device,
+        options.threads,
+        options.seconds,
+        options.checkpoint,
+        options.recipe,
+        options.histogram,
+        options.failing,
+    )
+    report = check_layers(request, Progress(stderr))
+    if options.json:
+        print(json.dumps(report.as_json(), indent=2))
+    else:
+        print_layers(options.artefact, report)
+    if report.failed or report.first_off is not None:
         sys.exit(_WRONG)
 
 

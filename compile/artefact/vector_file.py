@@ -40,6 +40,19 @@ class VectorTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: bytes
 
 
+class ProgramNodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a build knows of the quantized program that it was made of, whose nodes the calls in its
+    modules are marked by (:mod:`compile.graph.layers`).
+
+    Attributes:
+        names: of all nodes, in order.
+        scales: by the number of the node, scale and zero point of each int8 tensor.
+    """
+
+    names: tuple[str, ...] = ()
+    scales: dict[int, tuple[float, int]] = {}
+
+
 class VectorRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file, in MessagePack.
 
@@ -49,12 +62,14 @@ class VectorRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         inputs: of the network.
         modules: by the library that is made of it, TVM's JSON of a module behind the phase "lower",
             compressed by zlib.
+        nodes: of the quantized program; none in builds of earlier versions.
     """
 
     format: int
     tvm: str
     inputs: tuple[VectorTensor, ...]
     modules: dict[str, bytes]
+    nodes: ProgramNodes = ProgramNodes()
 
 
 @dataclass(frozen=True)
@@ -65,12 +80,14 @@ class TestVector:
         inputs: of the network.
         modules: of each library of the build, by its name: kernels without schedules, which any
             machine can be made to compute, and the function that calls them.
+        nodes: of the quantized program that they were made of.
     """
 
     __test__ = False  # For pytest, which takes a class of this name for a test.
 
     inputs: Frame
     modules: Mapping[str, tvm.IRModule]
+    nodes: ProgramNodes = ProgramNodes()
 
 
 def write_vector(path: Path, vector: TestVector) -> None:
@@ -90,6 +107,7 @@ def write_vector(path: Path, vector: TestVector) -> None:
             name: _compress(tvm.ir.save_json(module).encode())
             for name, module in vector.modules.items()
         },
+        vector.nodes,
     )
     write_atomically(path, msgspec.msgpack.encode(record))
 
@@ -143,4 +161,4 @@ def read_vector(path: Path) -> TestVector:
         }
     except (ValueError, TypeError, RuntimeError, AttributeError, zlib.error):
         raise damaged from None
-    return TestVector(inputs, modules)
+    return TestVector(inputs, modules, record.nodes)

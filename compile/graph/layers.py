@@ -1,4 +1,5 @@
-"""Which layers of the network a call computes, kept where TVM keeps where code came from: its span.
+"""Which layers of the network and which nodes of its exported program a call computes, kept where
+TVM keeps where code came from: its span.
 
 The importer names them, rewrites pass them on, and :mod:`compile.artefact.list_calls` reads
 them off the planned module. Most passes of TVM keep the spans of calls; those that replace calls by
@@ -9,6 +10,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import tvm
 from tvm import relax
@@ -18,30 +20,54 @@ from tvm.ir import SequentialSpan, SourceName, Span
 Layers = tuple[str, ...]
 
 
+class Mark(NamedTuple):
+    """What a call was imported from.
+
+    Attributes:
+        layer: qualified name of the module; "" for none.
+        node: number of the node in the exported program's graph; -1 where nobody knows.
+    """
+
+    layer: str
+    node: int = -1
+
+
+Marks = tuple[Mark, ...]
+
+
+def marks_of(expr: relax.Expr) -> Marks:
+    """What ``expr`` was imported from, in the order in which it is computed."""
+    spans = expr.span.spans if isinstance(expr.span, SequentialSpan) else ()
+    # TVM counts lines from 1, and 0 is of what has none.
+    return tuple(Mark(span.source_name.name, span.line - 1) for span in spans)
+
+
 def layers_of(expr: relax.Expr) -> Layers:
     """The layers that ``expr`` computes, in the order in which they are computed."""
-    spans = expr.span.spans if isinstance(expr.span, SequentialSpan) else ()
-    return tuple(span.source_name.name for span in spans)
+    return tuple(dict.fromkeys(mark.layer for mark in marks_of(expr) if mark.layer))
 
 
-def with_layers(call: relax.Call, layers: Iterable[str]) -> relax.Call:
-    """``call`` as one that computes ``layers``; each counts once."""
-    spans = [Span(SourceName(layer), 0, 0, 0, 0) for layer in dict.fromkeys(layers)]
+def with_marks(call: relax.Call, marks: Iterable[Mark]) -> relax.Call:
+    """``call`` as one that was imported from ``marks``; each counts once."""
+    spans = [
+        Span(SourceName(mark.layer), mark.node + 1, mark.node + 1, 0, 0)
+        for mark in dict.fromkeys(marks)
+    ]
     return relax.Call(
         call.op, call.args, call.attrs, call.ty_args, SequentialSpan(spans), ret_ty=call.ty
     )
 
 
-def label_calls(function: relax.Function, layers: Mapping[relax.Var, Layers]) -> relax.Function:
-    """``function`` with the ``layers`` of its variables on the calls that compute them: what is
-    bound to the variable, and what stands between it and the variable of ``layers`` before."""
+def label_calls(function: relax.Function, marks: Mapping[relax.Var, Marks]) -> relax.Function:
+    """``function`` with the ``marks`` of its variables on the calls that compute them: what is
+    bound to the variable, and what stands between it and the variable of ``marks`` before."""
     blocks = []
     for block in function.body.blocks:
         bindings, waiting = [], []
         for binding in block.bindings:
             waiting.append(binding)
-            if binding.var in layers:
-                bindings += [_labelled(each, layers[binding.var]) for each in waiting]
+            if binding.var in marks:
+                bindings += [_labelled(each, marks[binding.var]) for each in waiting]
                 waiting = []
         blocks.append(type(block)([*bindings, *waiting]))
     body = relax.BlockBuilder().normalize(relax.SeqExpr(blocks, function.body.body))
@@ -54,28 +80,28 @@ def keep_layers(replacing: tvm.transform.Pass) -> tvm.transform.Pass:
 
     @tvm.transform.module_pass(opt_level=0, name=replacing.info.name)
     def transform(mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
-        layers = {
-            binding.var: layers_of(binding.value) or _inner_layers(mod, binding.value)
+        marks = {
+            binding.var: marks_of(binding.value) or _inner_marks(mod, binding.value)
             for _, function in _relax_functions(mod)
             for block in function.body.blocks
             for binding in block.bindings
         }
         result = replacing(mod).clone()
         for name, function in _relax_functions(result):
-            result.update_func(name, label_calls(function, layers))
+            result.update_func(name, label_calls(function, marks))
         return result
 
     return transform
 
 
-def _labelled(binding: relax.Binding, layers: Layers) -> relax.Binding:
+def _labelled(binding: relax.Binding, marks: Marks) -> relax.Binding:
     value = binding.value
-    if not layers or not isinstance(value, relax.Call) or layers_of(value):
+    if not marks or not isinstance(value, relax.Call) or marks_of(value):
         return binding
-    return relax.VarBinding(binding.var, with_layers(value, layers))
+    return relax.VarBinding(binding.var, with_marks(value, marks))
 
 
-def _inner_layers(mod: tvm.IRModule, value: relax.Expr) -> Layers:
+def _inner_marks(mod: tvm.IRModule, value: relax.Expr) -> Marks:
     """Of the calls in the function that ``value`` calls, if it does call one of ``mod``."""
     if not isinstance(value, relax.Call) or not isinstance(value.op, tvm.ir.GlobalVar):
         return ()
@@ -84,7 +110,7 @@ def _inner_layers(mod: tvm.IRModule, value: relax.Expr) -> Layers:
         return ()
     blocks = function.body.blocks
     return tuple(
-        layer for block in blocks for each in block.bindings for layer in layers_of(each.value)
+        mark for block in blocks for each in block.bindings for mark in marks_of(each.value)
     )
 
 

@@ -13,7 +13,7 @@ from tvm import relax
 
 from compile.graph.close_builder import close_builder
 from compile.graph.constants import definitions_of
-from compile.graph.layers import Layers, label_calls, layers_of
+from compile.graph.layers import Marks, label_calls, marks_of
 
 
 class FunctionRewriter:
@@ -38,6 +38,11 @@ class FunctionRewriter:
         """The new function's result for the original ``output``."""
         return self.renewed(output)
 
+    def marks(self, _var: relax.Var, value: relax.Expr) -> Marks:
+        """What the expression in the place of ``value``, bound to the original ``_var``,
+        computes."""
+        return marks_of(value)
+
     def renewed(self, expr: relax.Expr) -> relax.Expr:
         """The original ``expr`` over the new variables."""
         return substitute(expr, self._replacements)
@@ -56,7 +61,7 @@ class FunctionRewriter:
 
     def _rewritten(self) -> tuple[relax.Function, tvm.IRModule]:
         function = self.function
-        layers: dict[relax.Var, Layers] = {}
+        marks: dict[relax.Var, Marks] = {}
         with self.builder.function("rewritten", list(function.params)):
             with self.builder.dataflow():
                 for block in function.body.blocks:
@@ -65,11 +70,11 @@ class FunctionRewriter:
                         if not isinstance(value, relax.Var):
                             value = self.builder.emit(value)
                         self._replacements[binding.var] = value
-                        layers.setdefault(value, layers_of(binding.value))
+                        marks.setdefault(value, self.marks(binding.var, binding.value))
                 output = self.builder.emit_output(self.finish(function.body.body))
             self.builder.emit_func_output(output)
         mod = self.builder.get()
-        rewritten = label_calls(mod["rewritten"], layers)
+        rewritten = label_calls(mod["rewritten"], marks)
         del mod[mod.get_global_var("rewritten")]
         return rewritten.without_attr("global_symbol"), mod
 

@@ -8,7 +8,7 @@ import tvm
 from tvm import relax, tirx
 
 from compile.graph.constants import variables_of
-from compile.graph.layers import layers_of, with_layers
+from compile.graph.layers import marks_of, with_marks
 from compile.graph.quantized_graph import op_name
 from compile.graph.rewrite_function import FunctionRewriter
 from compile.kernels.common.kernel_function import FAMILY_ATTR
@@ -56,4 +56,4 @@ class KernelCallRewriter(FunctionRewriter):
     def with_layers_of(self, call: relax.Call, members: list[relax.Var]) -> relax.Call:
         """``call`` as one that computes the layers of all ``members``."""
         calls = (self.definitions[var] for var in members)
-        return with_layers(call, [layer for each in calls for layer in layers_of(each)])
+        return with_marks(call, [mark for each in calls for mark in marks_of(each)])

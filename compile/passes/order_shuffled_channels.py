@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.graph.constants import constant_value, variables_of
+from compile.graph.layers import Mark, Marks
 from compile.graph.match_convolution import activation_limits
 from compile.graph.match_depth_to_space import CHANNELS_TOGETHER, match_depth_to_space
 from compile.graph.quantized_graph import NotLowerable, op_name
@@ -22,6 +23,8 @@ from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 
 #: What is computed number by number, so that it does not matter in which order.
 _ORDERLESS = {"quantize", "dequantize", "nn.leakyrelu", "nn.silu", "nn.gelu", "sigmoid", "tanh"}
+#: What has a constant for each channel.
+_WITH_CONSTANTS = {"nn.conv2d", "add"}
 
 
 @tvm.transform.module_pass(opt_level=0, name="OrderShuffledChannels")
@@ -34,8 +37,9 @@ class OrderShuffledChannels:
 
 
 class _ChannelOrder(FunctionRewriter):
-    """``_orders`` holds, by the variable of a convolution or of the sum with its bias, which of the
-    old channels each new one is; ``_shuffles`` what is shuffled, by the last variable."""
+    """``_orders`` holds, by the variable of a convolution and of what is computed from it before
+    the shuffle, which of the old channels each new one is; ``_shuffles`` what is shuffled, by the
+    last variable."""
 
     def __init__(self, mod: tvm.IRModule, function: relax.Function) -> None:
         super().__init__(mod, function)
@@ -62,8 +66,8 @@ class _ChannelOrder(FunctionRewriter):
         self._shuffles[var] = shuffle.data, shuffle.factor
 
     def _convolution_before(self, expr: relax.Expr) -> list[relax.Var] | None:
-        """The convolution that alone makes ``expr``, which is read once, and the sum with its
-        bias."""
+        """The convolution that alone makes ``expr``, which is read once, and all that is computed
+        between the two."""
         made: list[relax.Var] = []
         while isinstance(expr, relax.Var) and self._reads[expr] == 1:
             call = self.definitions.get(expr)
@@ -72,10 +76,10 @@ class _ChannelOrder(FunctionRewriter):
                 return None
             if name == "nn.conv2d":
                 return [*made, expr] if int(call.attrs.groups) == 1 else None
-            if name == "add" and constant_value(call.args[1], self.definitions) is not None:
-                made.append(expr)
-            elif name not in _ORDERLESS and activation_limits(call) is None:
+            is_bias = name == "add" and constant_value(call.args[1], self.definitions) is not None
+            if not is_bias and name not in _ORDERLESS and activation_limits(call) is None:
                 return None
+            made.append(expr)
             expr = call.args[0]
         return None
 
@@ -88,7 +92,7 @@ class _ChannelOrder(FunctionRewriter):
             rows = self.builder.emit(relax.op.permute_dims(blocks, list(CHANNELS_TOGETHER)))
             return relax.op.reshape(rows, (1, height, width, channels))
         order = self._orders.get(var)
-        if order is None:
+        if order is None or op_name(value) not in _WITH_CONSTANTS:
             return self.renewed(value)
         data, constant = value.args
         if op_name(value) == "add":
@@ -96,6 +100,11 @@ class _ChannelOrder(FunctionRewriter):
         return relax.Call(
             value.op, [self.renewed(data), self._filters(constant, order)], value.attrs
         )
+
+    def marks(self, var: relax.Var, value: relax.Expr) -> Marks:
+        """Without the node whose channels have another order than those of ``var``."""
+        marks = super().marks(var, value)
+        return tuple(Mark(one.layer) for one in marks) if var in self._orders else marks
 
     def _filters(self, weight: relax.Expr, order: NDArray[np.int64]) -> relax.Expr:
         dequantize = self.definitions.get(weight) if isinstance(weight, relax.Var) else None

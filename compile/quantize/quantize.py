@@ -86,6 +86,31 @@ def quantize_network(
     return export_network(network, program, inputs)
 
 
+def float_program(
+    network: Network,
+    net: nn.Module,
+    scheme: Scheme,
+    photos: Sequence[NDArray[np.uint8]],
+    height: int,
+    width: int,
+    crop: tuple[int, int] | None = None,
+) -> ExportedProgram | None:
+    """Export what :func:`quantize_network` quantizes for the same arguments, before it does: node
+    by node the same operations, in float32. None of a network that is quantized already.
+
+    Raises:
+        MqnetError: the network does not take this size.
+    """
+    if network.scheme:
+        return None
+    crop = crop or crop_size(network, net, height, width)
+    folded = _with_kernels(network, fold_batch_norms(net), crop)
+    with one_thread():
+        _equalize(network, folded, scheme, photos, crop)
+    wrapper = network.export_wrapper(folded, torch.float32).eval()
+    return export_network(network, wrapper, network.example_inputs(height, width))
+
+
 def crop_size(network: Network, net: nn.Module, height: int, width: int) -> tuple[int, int]:
     """Height and width of the crops that calibrate ``net``, the module of ``network``, for a size:
     256x256, unless its graph is another one there.
@@ -128,15 +153,28 @@ def _quantized(
     if scheme.calibrates:
         if not network.takes_photographs:
             return _quantize(network, wrapper, folded, scheme, network.calibration_tensors())
-        crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
-        if not scheme.fine_tuned and (joined := network.joined_tensors(folded)):
-            # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
-            images = crops.permute(0, 3, 1, 2) / 255
-            equalize_concats(folded, joined, images)
+        crops = _equalize(network, folded, scheme, photos, crop)
         return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
     if Precision.WEIGHT_ONLY_INT8 in scheme.precisions:
         return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])
     return wrapper
+
+
+def _equalize(
+    network: Network,
+    folded: nn.Module,
+    scheme: Scheme,
+    photos: Sequence[NDArray[np.uint8]],
+    crop: tuple[int, int],
+) -> Tensor:
+    """Equalize ``folded`` in place where the ``scheme`` wants it; the crops that calibrate."""
+    if not scheme.calibrates or not network.takes_photographs:
+        return torch.empty(0)
+    crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
+    if not scheme.fine_tuned and (joined := network.joined_tensors(folded)):
+        # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
+        equalize_concats(folded, joined, crops.permute(0, 3, 1, 2) / 255)
+    return crops
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def resize_program(
     Raises:
         GraphError: it does not take this size.
     """
-    tensors = list(_tensors(program))
+    tensors = list(tensors_of(program))
     annotate_shapes(network, program.graph_module, tensors, inputs)
     program._example_inputs = (inputs, {})
     program._guards_code = []
@@ -49,8 +49,9 @@ def annotate_shapes(
         _Shapes(module, mode).propagate_dont_convert_inputs(*given)
 
 
-def _tensors(program: ExportedProgram) -> Iterator[Tensor]:
-    """What the placeholders of ``program`` stand for but for its inputs, which come last."""
+def tensors_of(program: ExportedProgram) -> Iterator[Tensor]:
+    """The parameters and buffers of ``program``, which its placeholders stand for; those of its
+    inputs come last."""
     for spec in program.graph_signature.input_specs:
         if spec.kind is not InputKind.USER_INPUT:
             assert spec.target is not None

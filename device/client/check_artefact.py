@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -108,6 +109,19 @@ def check_artefact(
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
     """
+    with loaded_build(folder, device, threads, seconds) as (machine, artefact, vector):
+        return check_on(machine, artefact, vector, cache, progress)
+
+
+@contextmanager
+def loaded_build(
+    folder: Path, device: DeviceAddress | None, threads: int | None, seconds: float
+) -> Iterator[tuple[Machine, Artefact, TestVector]]:
+    """Load the build in ``folder``, as :func:`check_artefact` does it; it, and its test vector.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+    """
     artefact = open_artefact(folder)
     if VECTOR not in artefact.manifest.files:
         raise ArtefactError(
@@ -125,7 +139,7 @@ def check_artefact(
         else a_device(artefact, device, threads, seconds)
     )
     with loaded as machine:
-        return check_on(machine, artefact, vector, cache, progress)
+        yield machine, artefact, vector
 
 
 def check_on(

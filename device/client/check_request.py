@@ -36,6 +36,7 @@ class CheckRequest:
     kernels: Collection[str]
     calls: Sequence[CheckedCall]
     given: Mapping[int, Sequence[NDArray[Any]]]
+    reads: Collection[int] = ()
 
 
 class Machine(Protocol):
@@ -158,7 +159,8 @@ def _check_here(request: CheckRequest, whole: Collection[int]) -> tuple[list[Fac
         def announce(place: int) -> None:
             reached[:8] = place.to_bytes(8, "little", signed=True)
 
-        return check_calls(network, request.kernels, request.calls, request.given, whole, announce)
+        calls = request.kernels, request.calls, request.given
+        return check_calls(network, *calls, whole, announce, request.reads)
 
 
 def _load_there(connection: Connection, folder: Path) -> None:
@@ -169,4 +171,5 @@ def _check_there(
     connection: Connection, request: CheckRequest, whole: Collection[int]
 ) -> tuple[list[Facts], Facts]:
     network: ServerTvmNetwork = connection.kept["checked"]
-    return network.check_calls(request.inputs, request.kernels, request.calls, request.given, whole)
+    calls = request.kernels, request.calls, request.given
+    return network.check_calls(request.inputs, *calls, whole, request.reads)

@@ -154,6 +154,7 @@ class ServerTvmNetwork(ServerNetwork):
         calls: Sequence[CheckedCall],
         given: Mapping[int, Sequence[NDArray[Any]]],
         whole: Collection[int],
+        reads: Collection[int] = (),
     ) -> tuple[list[Facts], Facts]:
         """See :func:`device.runtime.check_calls.check_calls`."""
         request = {
@@ -161,6 +162,7 @@ class ServerTvmNetwork(ServerNetwork):
             "calls": [asdict(call) for call in calls],
             "given": list(given),
             "whole": list(whole),
+            "reads": list(reads),
         }
         rpc = self._connection.rpc
         values = pack_arrays(list(given.values()))

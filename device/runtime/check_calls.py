@@ -55,6 +55,7 @@ def check_calls(
     given: Mapping[int, Sequence[NDArray[Any]]],
     whole: Collection[int] = (),
     announce: Callable[[int], None] = lambda place: None,
+    reads: Collection[int] = (),
 ) -> tuple[list[Facts], Facts]:
     """Run a frame of the inputs that ``network`` has: the facts of each of ``calls``, and those of
     the network's outputs.
@@ -67,6 +68,7 @@ def check_calls(
             array where they read those.
         whole: places of calls of which all constants and results are wanted, as they are.
         announce: is told the place of each call before it is made.
+        reads: places of calls of which all arguments are wanted, as they are before the call.
     """
     wanted = {call.place: call for call in calls}
     found: dict[int, Facts] = {}
@@ -81,9 +83,11 @@ def check_calls(
         if before:
             place += 1
             announce(place)
+            if place in reads:
+                found[place] = [argument.numpy() for argument in arguments]
             return
         call = wanted.get(place)
-        if call is None:
+        if call is None or place in reads:
             return
         results = arguments[len(arguments) - call.results :]
         found[place] = _facts(call, arguments, results, place in whole)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -41,12 +41,16 @@ class ReferenceCall:
         layers: that it computes.
         here: the call as the reference makes it.
         there: the call as the build makes it.
+        nodes: of the exported program that it computes, by number.
+        results: shape and dtype of each.
     """
 
     kernel: str
     layers: tuple[str, ...]
     here: CheckedCall
     there: CheckedCall
+    nodes: tuple[int, ...] = ()
+    results: tuple[tuple[tuple[int, ...], str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ def plan_reference(artefact: Artefact, vector: TestVector) -> Reference:
         GraphError: the network does more than to call kernels.
     """
     manifest, layout = artefact.manifest, network_layout(artefact)
-    modules, names, is_half = {}, list[str](), False
-    found: list[tuple[tuple[str, ...], CheckedCall]] = []
+    modules, is_half = {}, False
+    found: list[ReferenceCall] = []
     for part, (library, _) in layout["parts"].items():
         module = _functions_of(plan_memory()(vector.modules[library]), part)
         modules[library], plan = module, read_plan(module, part)
@@ -97,19 +101,19 @@ def plan_reference(artefact: Artefact, vector: TestVector) -> Reference:
         if part == HEAD:
             for origin in layout["head_arguments"]:
                 if isinstance(origin, int):
-                    found.append(((), CheckedCall(len(found), (), 1, False)))
-                    names.append(COPY)
-        for call in plan.calls:
-            found.append((call.layers, _checked(plan, call, len(found))))
-            names.append(call.kernel)
+                    copy = CheckedCall(len(found), (), 1, False)
+                    found.append(ReferenceCall(COPY, (), copy, copy))
+        found += [
+            _described(plan, call, place) for place, call in enumerate(plan.calls, len(found))
+        ]
+    names = [call.kernel for call in found]
     theirs = [call.kernel for call in manifest.calls]
     calls = []
     # A kernel that only reshapes is left out where its loops still show it.
     for block in SequenceMatcher(None, names, theirs, autojunk=False).get_matching_blocks():
         for offset in range(block.size):
-            layers, here = found[block.a + offset]
-            there = CheckedCall(block.b + offset, here.constants, here.results, here.is_rounded)
-            calls.append(ReferenceCall(names[block.a + offset], layers, here, there))
+            call = found[block.a + offset]
+            calls.append(replace(call, there=replace(call.here, place=block.b + offset)))
     return Reference(
         modules,
         layout | {"parts": {part: (file, "cpu") for part, (file, _) in layout["parts"].items()}},
@@ -130,7 +134,7 @@ def _functions_of(module: tvm.IRModule, function: str) -> tvm.IRModule:
     )
 
 
-def _checked(plan: FramePlan, call: FrameCall, place: int) -> CheckedCall:
+def _described(plan: FramePlan, call: FrameCall, place: int) -> ReferenceCall:
     tensors = [plan.tensors[argument] for argument in call.arguments]
     read = tensors[: len(tensors) - call.results]
     # The input is the same on both sides, floats or not.
@@ -138,4 +142,6 @@ def _checked(plan: FramePlan, call: FrameCall, place: int) -> CheckedCall:
         one.place in ("arena", "output") and np.dtype(one.dtype).kind not in "iub" for one in read
     )
     constants = (index for index, one in enumerate(tensors) if one.place == "weights")
-    return CheckedCall(place, tuple(constants), call.results, computes_floats)
+    checked = CheckedCall(place, tuple(constants), call.results, computes_floats)
+    results = tuple((one.shape, one.dtype) for one in tensors[len(read) :])
+    return ReferenceCall(call.kernel, call.layers, checked, checked, call.nodes, results)

@@ -184,6 +184,7 @@ def _check_calls(name: str, inputs: str, given: str, request: str) -> None:
         [CheckedCall(**call) for call in asked["calls"]],
         dict(zip(asked["given"], values, strict=True)),
         asked["whole"],
+        reads=asked.get("reads", ()),
     )
     _here(FACTS_FILE).write_bytes(pack_arrays([*facts, outputs]))
 

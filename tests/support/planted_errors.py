@@ -64,7 +64,7 @@ class ThisProcess:
     def facts(self, request: CheckRequest, whole: tuple[int, ...]) -> Outcome:
         self._network.set_inputs(request.inputs)
         calls = request.kernels, request.calls, request.given
-        return Outcome(check_calls(self._network, *calls, whole))
+        return Outcome(check_calls(self._network, *calls, whole, reads=request.reads))
 
     def reached(self) -> int:
         return -1

@@ -21,6 +21,9 @@ from compile.networks.registry import find_network
 from compile.support.build_cache import BuildCache
 from compile.support.progress import Progress
 from device.client.check_artefact import CheckReport, check_on
+from device.client.layers.load_programs import load_programs
+from device.client.layers.measure_layers import LayerMeter
+from device.runtime.reference_network import plan_reference
 
 QUIET = Progress(Console(quiet=True))
 
@@ -83,11 +86,21 @@ def check(artefact: Artefact, cache: BuildCache) -> CheckReport:
     return check_on(ThisProcess(artefact), artefact, vector, cache, QUIET)
 
 
+def wrong_calls(artefact: Artefact) -> list[int]:
+    """By PyTorch's values."""
+    vector = read_vector(artefact.library.with_name(VECTOR))
+    programs = load_programs(artefact, vector.nodes, None, None)
+    meter = LayerMeter(artefact, vector, plan_reference(artefact, vector), programs)
+    assert len(meter.tensors) > 1
+    return meter.wrong_calls(ThisProcess(artefact))
+
+
 @pytest.mark.parametrize("scheme", ["fp32", "int8"])
 def test_tensors(built, build_cache: BuildCache, scheme: str) -> None:
     artefact = built("two", "host", scheme)
     report = check(artefact, build_cache)
     assert report.wrong is None and report.exact + report.close == report.calls
+    assert not wrong_calls(artefact)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +113,7 @@ def test_a_gpu(
     report = check(artefact, build_cache)
     assert report.wrong is None and report.exact and report.close
     assert report.exact + report.close == report.calls
+    assert not wrong_calls(artefact)
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])

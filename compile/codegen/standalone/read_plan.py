@@ -15,7 +15,7 @@ from typing import Literal
 import tvm
 from tvm import relax, tirx
 
-from compile.graph.layers import layers_of
+from compile.graph.layers import layers_of, marks_of
 from compile.graph.parts import MAIN
 from compile.graph.quantized_graph import op_name
 from compile.support.errors import GraphError
@@ -58,12 +58,14 @@ class FrameCall:
         layers: of the network that it computes.
         arguments: numbers of tensors, the results last.
         results: how many of them are results.
+        nodes: of the exported program that it computes, by number.
     """
 
     kernel: str
     layers: tuple[str, ...]
     arguments: tuple[int, ...]
     results: int
+    nodes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ class _Reader:
                 memory.first = len(self.calls)
                 results += 1
             memory.last = len(self.calls)
-        self.calls.append(FrameCall(call.op.name_hint, layers_of(call), numbers, results))
+        nodes = tuple(mark.node for mark in marks_of(call) if mark.node >= 0)
+        self.calls.append(FrameCall(call.op.name_hint, layers_of(call), numbers, results, nodes))
         return ()
 
     def _place_outputs(

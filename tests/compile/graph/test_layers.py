@@ -7,7 +7,15 @@ from tvm import relax, tirx
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compile.graph.layers import Layers, keep_layers, label_calls, layers_of, with_layers
+from compile.graph.layers import (
+    Layers,
+    Mark,
+    keep_layers,
+    label_calls,
+    layers_of,
+    marks_of,
+    with_marks,
+)
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
 
 
@@ -31,7 +39,7 @@ LABELS = {"a": ("net.exp",), "b": ("net.add",), "c": (), "d": ("net.mul",), "out
 def labelled() -> tvm.IRModule:
     mod = Before.clone()
     variables = [b.var for block in mod["main"].body.blocks for b in block.bindings]
-    layers = {var: LABELS[var.name] for var in variables}
+    layers = {var: tuple(map(Mark, LABELS[var.name])) for var in variables}
     mod.update_func(mod.get_global_var("main"), label_calls(mod["main"], layers))
     return mod
 
@@ -50,8 +58,10 @@ def test_a_call_without_layers_has_none():
 
 def test_each_layer_counts_once():
     x = relax.Var("x", relax.TensorType((2, 3), "float32"))
-    call = with_layers(relax.op.exp(x), ["net.norm", "net.conv", "net.norm"])
+    marks = Mark("net.norm", 3), Mark("net.conv", 4), Mark("net.norm", 5), Mark("", 6)
+    call = with_marks(relax.op.exp(x), [*marks, marks[0]])
     assert layers_of(call) == ("net.norm", "net.conv")
+    assert marks_of(call) == marks
     assert call.op.name == "relax.exp"
 
 
@@ -59,8 +69,9 @@ def test_what_a_variable_is_computed_by_has_its_layers():
     """Also the calls between it and the variable before; what has layers keeps them."""
     function = Before["main"]
     by_name = {b.var.name: b.var for block in function.body.blocks for b in block.bindings}
-    function = label_calls(function, {by_name["c"]: ("net.c",), by_name["d"]: ("net.d",)})
-    function = label_calls(function, {by_name["d"]: ("net.other",), by_name["out"]: ("net.out",)})
+    function = label_calls(function, {by_name[n]: (Mark(f"net.{n}"),) for n in "cd"})
+    others = {by_name["d"]: (Mark("net.other"),), by_name["out"]: (Mark("net.out"),)}
+    function = label_calls(function, others)
     layers = [layer for _, layer in calls(tvm.IRModule({"main": function}))]
     assert layers == [("net.c",), ("net.c",), ("net.c",), ("net.d",), ("net.out",)]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tvm import relax, tirx
 from tvm.ir import assert_structural_equal
 
-from compile.graph.layers import layers_of, with_layers
+from compile.graph.layers import Mark, layers_of, with_marks
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_sdot import sdot
@@ -63,7 +63,7 @@ class Network:
             shape = [int(extent) for extent in kernel.params[-1].ty.shape]
             name = builder.add_func(kernel, f"kernel{len(values)}")
             value = relax.op.call_tir(name, list(args), relax.TensorType(shape, "int8"))
-            values.append(builder.emit(with_layers(value, [f"layer{len(values)}"])))
+            values.append(builder.emit(with_marks(value, [Mark(f"layer{len(values)}")])))
 
         with builder.function("main", [*pictures, data]):
             with builder.dataflow():
