@@ -27,7 +27,7 @@ from compile.support.interruption import (
     received,
     said_of,
 )
-from compile.support.quick_start import collect_rarely
+from compile.support.quick_start import collect_rarely, end_at_once
 from compile.support.standard_streams import steady_streams
 
 Options = TypeVar("Options")
@@ -58,6 +58,8 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
             if sentence:
                 _say_error(sentence)
     end_without_python()
+    if options_type.__module__ == "__main__" or os.path.basename(sys.argv[0]).startswith("mqnet-"):
+        end_at_once(code)
     if code:
         sys.exit(code)
 

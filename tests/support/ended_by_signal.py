@@ -1,14 +1,15 @@
 """A command that sends itself a signal; executed by test_interruption.py.
 
 Arguments: where (in Python, in Python that TVM calls, or there with the exception swallowed; in
-Python and while that is cleaned up; when all is done and Python ends), the signal's name, and the
-folder of an artefact that is being written.
+Python and while that is cleaned up; when all is done and Python ends, or C++ behind it), the
+signal's name, and the folder of an artefact that is being written.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ from compile.artefact.writer import staged_artefact
 from compile.support.cli import run_command, stderr
 from compile.support.progress import Progress
 from compile.support.scratch_folder import scratch_folder
+
+_too_late = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: os.abort())
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ def command(options: Options) -> None:
     again = contextlib.ExitStack()
     if options.where == "again":
         again.callback(send)
+    if options.where == "native":
+        # Python is gone by then: to call it would be a crash.
+        ctypes.CDLL(None).__cxa_atexit(_too_late, None, None)
+        print("done")
+        return
     if options.where == "end":
         atexit.register(send)
         print("done")

@@ -46,6 +46,12 @@ def test_while_python_ends(name: str, tmp_path: Path) -> None:
     assert (ended.code, ended.out, ended.err) == (-getattr(signal, name), "done\n", "")
 
 
+def test_threads_of_tvm_are_not_waited_for(tmp_path: Path) -> None:
+    """A command ends before what C++ does at a process's end, which may take minutes."""
+    ended = run("native", "SIGINT", tmp_path / "artefact")
+    assert (ended.code, ended.out, ended.err) == (0, "done\n", "")
+
+
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     """As nohup leaves it: a closed terminal ends nothing."""
 
