@@ -35,6 +35,9 @@ class Options:
     """What bench/kernel_times.py --json has printed on the same machine: where the time of a frame
     goes, layer by layer, with the roofline."""
 
+    layers: Path | None = None
+    """What compile/check.py --layers --json has printed: where the accuracy goes."""
+
 
 def main() -> None:
     """Entry point of `python bench/report.py`."""
@@ -43,17 +46,20 @@ def main() -> None:
 
 def _report(options: Options) -> None:
     set_up_logging(verbose=False)
+    from bench.page.accuracy_table import read_layers
     from bench.page.write_report import report_files, write_report
     from bench.profiling.kernels_file import read_kernels
     from bench.session.run_file import read_run
     from compile.support.outputs import check_output_folder, new_path
 
     folder = options.output or new_path(_FOLDER, options.run.stem)
-    check_output_folder(folder, report_files(), [options.run, options.baseline, options.kernels])
+    inputs = [options.run, options.baseline, options.kernels, options.layers]
+    check_output_folder(folder, report_files(), inputs)
     run = read_run(options.run)
     baseline = None if options.baseline is None else read_run(options.baseline)
     kernels = None if options.kernels is None else read_kernels(options.kernels)
-    print(write_report(run, baseline, folder, kernels))
+    layers = None if options.layers is None else read_layers(options.layers)
+    print(write_report(run, baseline, folder, kernels, layers))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import jinja2
 import pandas as pd
 
 from bench.engines.registry import is_ours
+from bench.page.accuracy_table import LayersFile, accuracy_table, error_shares
 from bench.page.compare_runs import compare_runs
 from bench.page.coverage_table import coverage_table, float_table
 from bench.page.figures import FIGURES, png_of
@@ -23,18 +24,25 @@ from device.runtime.gpu_name import POCL_WARNING, SOFTWARE_WARNING
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 _PAGE, _ROWS, _LAYERS, _ROOFLINE = "report.html", "latency.csv", "kernels.csv", "roofline.png"
+_ACCURACY, _SHARES = "accuracy.csv", "error-shares.png"
 
 
 def report_files() -> list[str]:
     """Names of all files that a report may have."""
-    return [_PAGE, _ROWS, _LAYERS, _ROOFLINE, *(f"{name}.png" for name in FIGURES)]
+    parts = [_PAGE, _ROWS, _LAYERS, _ROOFLINE, _ACCURACY, _SHARES]
+    return [*parts, *(f"{name}.png" for name in FIGURES)]
 
 
 def write_report(
-    run: RunFile, baseline: RunFile | None, folder: Path, kernels: KernelsFile | None = None
+    run: RunFile,
+    baseline: RunFile | None,
+    folder: Path,
+    kernels: KernelsFile | None = None,
+    layers: LayersFile | None = None,
 ) -> Path:
-    """Write ``report.html``, ``latency.csv`` and a PNG per figure, and of ``kernels`` also
-    ``kernels.csv`` and the roofline; returns the page's path.
+    """Write ``report.html``, ``latency.csv`` and a PNG per figure, of ``kernels`` also
+    ``kernels.csv`` and the roofline, and of ``layers`` ``accuracy.csv`` and the shares of the
+    error; returns the page's path.
 
     Raises:
         MqnetError: the baseline cannot be compared, the kernels are another machine's, or the
@@ -65,6 +73,7 @@ def write_report(
         coverage=coverage_table(run.rows),
         floats=float_table(run.rows),
         kernels=None if kernels is None else _kernels_section(kernels, files),
+        accuracy=None if layers is None else _accuracy_section(layers, files),
         environment=run.environment,
         is_ours=is_ours,
     )
@@ -97,6 +106,19 @@ def _kernels_section(kernels: KernelsFile, files: dict[str, bytes]) -> dict[str,
         "roofline": _in_page(files[_ROOFLINE]),
         "layers": layers,
         "kinds": kind_table(kernels),
+    }
+
+
+def _accuracy_section(layers: LayersFile, files: dict[str, bytes]) -> dict[str, object]:
+    """What the page says of the accuracy, whose files are added to ``files``."""
+    table = accuracy_table(layers)
+    files[_ACCURACY] = table.to_csv(index=False).encode()
+    files[_SHARES] = png_of(error_shares(layers))
+    return {
+        "scheme": layers.scheme,
+        "machine": layers.machine,
+        "shares": _in_page(files[_SHARES]),
+        "table": table,
     }
 
 

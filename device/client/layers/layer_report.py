@@ -7,6 +7,9 @@ from typing import Any
 
 from device.client.layers.tensor_errors import TensorErrors
 
+#: Raised when a key of the JSON changes its meaning.
+FORMAT = 1
+
 
 @dataclass(frozen=True)
 class OwnAndAccumulated:
@@ -109,6 +112,7 @@ class LayerReport:
         """Return it as plain data."""
         first = self.first_off
         return {
+            "format": FORMAT,
             "machine": self.machine,
             "scheme": self.scheme,
             "failed": self.failed,

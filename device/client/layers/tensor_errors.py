@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from compile.imaging.metrics import psnr
 
+# Of a tensor of zeros; a ratio to it would be no number that JSON has.
+_LEAST = 1e-30
+
 
 @dataclass(frozen=True)
 class TensorErrors:
@@ -42,7 +45,7 @@ def compare_tensors(found: NDArray[Any], wanted: NDArray[Any]) -> TensorErrors:
     peak = float(np.ptp(theirs)) or float(np.abs(theirs).max(initial=0.0)) or 1.0
     lengths = float(np.sqrt(ours @ ours) * np.sqrt(energy))
     return TensorErrors(
-        inf if noise == 0 else 10 * log10(energy / noise) if energy else -inf,
+        inf if noise == 0 else 10 * log10(max(energy, _LEAST) / noise),
         psnr(ours, theirs, peak),
         float(ours @ theirs) / lengths if lengths else float(noise == 0),
         float(np.abs(difference).max(initial=0.0)),

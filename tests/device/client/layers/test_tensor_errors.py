@@ -31,4 +31,4 @@ def test_zeros():
     zeros = np.zeros(3)
     assert compare_tensors(zeros, zeros).cosine == 1
     found = compare_tensors(np.ones(3), zeros)
-    assert found.sqnr == -inf and found.cosine == 0 and found.largest == 1
+    assert found.sqnr < -200 and found.cosine == 0 and found.largest == 1
