@@ -59,6 +59,9 @@ LOGS = {
     "cortex-a55": Shipped(66, 2, changed=52),
     "cortex-a76": Shipped(66, 5),
     "cortex-x2": Shipped(70, 1, changed=54),
+    "host-x86-avx2": Shipped(
+        62, 3, cores=2, l1d_bytes=32 << 10, l2_bytes=1 << 20, instruction_set="avx2"
+    ),
     # Of two sizes. Of older sessions with other kernels it has as many again.
     "host-x86-avx512-vnni": Shipped(
         96, 36, changed=2, cores=2, l1d_bytes=48 << 10, l2_bytes=1 << 20
