@@ -50,7 +50,7 @@ def end_at_once(code: int) -> None:
 
 def _end() -> None:
     if _codes and "tvm" in sys.modules:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # One may be closed from the start.
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(_codes[-1])
