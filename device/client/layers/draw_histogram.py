@@ -31,6 +31,10 @@ def draw_histogram(layer: Layer, values: Mapping[str, NDArray[Any]], file: Path)
     everything = np.concatenate([one.ravel() for one in values.values()])
     low, high = float(everything.min()), float(everything.max())
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    if layer.scale is not None:
+        # A step of the integers is a bin: others would hold two steps or none.
+        first, last = np.floor(low / layer.scale), np.ceil(high / layer.scale)
+        edges = layer.scale * (np.arange(first, last + 2) - 0.5)
     for name, one in values.items():
         axes.stairs(np.histogram(one, edges)[0], edges, label=name)
     if layer.scale is not None and layer.zero_point is not None:
