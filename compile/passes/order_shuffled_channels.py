@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from compile.graph.constants import constant_value, variables_of
-from compile.graph.layers import Mark, Marks
+from compile.graph.layers import Mark, Marks, with_marks
 from compile.graph.match_convolution import activation_limits
 from compile.graph.match_depth_to_space import CHANNELS_TOGETHER, match_depth_to_space
 from compile.graph.quantized_graph import NotLowerable, op_name
@@ -92,8 +92,10 @@ class _ChannelOrder(FunctionRewriter):
             rows = self.builder.emit(relax.op.permute_dims(blocks, list(CHANNELS_TOGETHER)))
             return relax.op.reshape(rows, (1, height, width, channels))
         order = self._orders.get(var)
-        if order is None or op_name(value) not in _WITH_CONSTANTS:
+        if order is None:
             return self.renewed(value)
+        if op_name(value) not in _WITH_CONSTANTS:
+            return with_marks(self.renewed(value), self.marks(var, value))
         data, constant = value.args
         if op_name(value) == "add":
             return relax.op.add(self.renewed(data), self._ordered(constant, order, -1))

@@ -10,6 +10,7 @@ from tvm.ir import assert_structural_equal
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from compile.graph.layers import Mark, label_calls, marks_of
 from compile.passes.convert_layout import ConvertLayout
 from compile.passes.order_shuffled_channels import OrderShuffledChannels
 
@@ -77,6 +78,7 @@ def _shuffled(second_reader: bool, groups: int = 1) -> tvm.IRModule:
     with builder.function("main", [x]):
         with builder.dataflow():
             conv = builder.emit(relax.op.nn.conv2d(x, relax.const(weight), groups=groups))
+            conv = builder.emit(relax.op.nn.relu(conv))
             out = builder.emit(relax.op.nn.pixel_shuffle(conv, 2))
             if second_reader:
                 out = builder.emit(relax.op.concat([relax.op.nn.pixel_shuffle(conv, 2), out], 1))
@@ -95,3 +97,19 @@ def test_a_grouped_convolution_keeps_its_order() -> None:
     assert_structural_equal(OrderShuffledChannels()(before), before)
     dense = _shuffled(second_reader=False)
     assert not tvm_ffi.structural_equal(OrderShuffledChannels()(dense), dense)
+
+
+def test_channels_in_another_order_are_no_tensor_of_the_program() -> None:
+    """They would be compared with it, and found wrong."""
+    dense = _shuffled(second_reader=False)
+    bindings = [one for block in dense["main"].body.blocks for one in block.bindings]
+    marks = {one.var: (Mark("net.up", number),) for number, one in enumerate(bindings)}
+    dense["main"] = label_calls(dense["main"], marks)
+    ordered = OrderShuffledChannels()(dense)["main"]
+    found = {
+        one.value.op.name: marks_of(one.value)[0].node
+        for block in ordered.body.blocks
+        for one in block.bindings
+        if marks_of(one.value)
+    }
+    assert found["relax.nn.conv2d"] == found["relax.nn.relu"] == -1 < found["relax.reshape"]
