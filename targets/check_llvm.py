@@ -61,6 +61,12 @@ def check_llvm_knows(processor: Processor) -> None:
                 f"{_nearest(feature[1:], known)}"
             )
     needed = _NEEDED[processor.dot_product]
+    if needed and not known.intersection(needed):
+        others = [name for name, features in _NEEDED.items() if known.intersection(features)]
+        raise TargetError(
+            f"{file}: 'dot_product' {processor.dot_product!r} is no instruction of any {machine}: "
+            f"name one of {', '.join(others)} or none"
+        )
     if needed and not _features(processor).intersection(needed):
         raise TargetError(
             f"{file}: 'dot_product' {processor.dot_product!r} is no instruction of "

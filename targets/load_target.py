@@ -213,6 +213,8 @@ def _core_fields(file: Core) -> dict[str, Any]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # Nobody may ever write to a pipe.
+        raise TargetError(f"target file {path} is not a regular file: name one that is")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -369,6 +369,10 @@ def test_a_file_of_the_users(tmp_path: Path):
     path.write_text(shipped.read_text())
     with pytest.raises(TargetError, match=r"rpi4\.toml has the name of a target that there is"):
         load_target(str(path))
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(TargetError, match=r"pipe\.toml is not a regular file"):
+        load_target(str(pipe))
     with pytest.raises(TargetError, match=r"nowhere\.toml cannot be read"):
         load_target(str(tmp_path / "nowhere.toml"))
 
