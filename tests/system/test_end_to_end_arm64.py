@@ -107,7 +107,7 @@ def test_transformed_convolutions_and_looked_up_bytes(arm64_root: Path, tmp_path
 
 
 def test_linux_library_needs_only_libc_and_libm(artefact: ArtefactFactory):
-    """TVM's symbols come from the process that loads it, which has the runtime already."""
+    """TVM's symbols, if it has any, come from the process that loads it, which has the runtime."""
     built = artefact("linux-arm64")
     assert set(read_needed(built.library)) <= {"libc.so.6", "libm.so.6"}
     assert built.manifest.linker.needed == read_needed(built.library)
@@ -125,8 +125,8 @@ def test_android_library_asks_for_nothing_more(artefact: ArtefactFactory):
 
 
 def check_symbols_are_known(library: Path, system: str) -> None:
-    undefined = read_symbols(library).undefined
-    assert undefined, "a network that calls neither libc nor TVM is none"
+    symbols = read_symbols(library)
+    assert any(name.startswith("__tvm_ffi_") for name in symbols.defined), "it has no kernel"
     known = stub_libraries(system)
-    strangers = [name for name in undefined if not any(one.exports(name) for one in known)]
+    strangers = [name for name in symbols.undefined if not any(one.exports(name) for one in known)]
     assert not strangers
