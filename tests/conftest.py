@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from fixtures_mali import mali_compiler
 from fixtures_native_server import native_server_file, start_native
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
 from fixtures_phone import attach
-from fixtures_signals import interruptible
 from fixtures_vulkan import software_vulkan
 from forked_command import server_of_workers
 from hypothesis import settings
@@ -31,7 +31,6 @@ __all__ = [
     "board",
     "build_cache",
     "gpu_board",
-    "interruptible",
     "mali_compiler",
     "native_server_file",
     "noise_is_no_drift",
@@ -54,6 +53,8 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
+# A shell starts `pytest &` with SIGINT ignored; what is interrupted in tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 collect_rarely()
 parse_quickly()
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten

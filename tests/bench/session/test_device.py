@@ -133,7 +133,6 @@ def test_a_device_that_vanishes(own_board: Served, artefact: ArtefactFactory):
             device.start(jobs[0])
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_the_device_free(board: Served, artefact: ArtefactFactory):
     def interrupt(said: str) -> None:
         if said.startswith("round 3 of"):

@@ -165,7 +165,6 @@ def test_an_engine_that_dies_leaves_the_others_running(monkeypatch: pytest.Monke
     assert alive.problem == "" and len(alive.wall) > len(dead.wall)
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_what_was_measured_before_ctrl_c_is_kept():
     def interrupt(said: str) -> None:
         if said.startswith("round 3 of"):

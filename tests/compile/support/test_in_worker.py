@@ -21,7 +21,7 @@ Session = Callable[[str], AbstractContextManager[subprocess.Popen[str]]]
 
 
 @pytest.fixture
-def session(interruptible: None, tmp_path: Path) -> Session:
+def session(tmp_path: Path) -> Session:
     return partial(started, tmp_path / "pressed")
 
 

@@ -26,7 +26,6 @@ def run(where: str, name: str, folder: Path) -> Outcome:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("name", WORDS)
 @pytest.mark.parametrize("where", ["python", "tvm", "swallowed", "again"])
 def test_nothing_is_left(where: str, name: str, tmp_path: Path) -> None:
@@ -38,7 +37,6 @@ def test_nothing_is_left(where: str, name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "artefact").exists() and not list(tmp_path.glob("mqnet-test-*"))
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("name", WORDS)
 def test_while_python_ends(name: str, tmp_path: Path) -> None:
     """Nothing is left to be done then, and what Python would say of it is no help."""

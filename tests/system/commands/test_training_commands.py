@@ -89,7 +89,6 @@ def test_training_by_the_command_line(scenes: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("interruptible")
 def test_interrupted_training_goes_on(scenes: Path, tmp_path: Path):
     command = [sys.executable, "compile/train.py", "--scenes", str(scenes)]
     command += ["--out", str(tmp_path), "--workers", "2", "--steps", "500", "--log-every", "1"]

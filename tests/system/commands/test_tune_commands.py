@@ -134,7 +134,6 @@ def test_builds_use_the_records(logs: Path, out: Path) -> None:
     assert main["kernels_without_record"] < main["kernels_with_record"]
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_interrupted_session(tmp_path: Path) -> None:
     with running(tmp_path) as process:
         workers = psutil.Process(process.pid).children(recursive=True)
