@@ -93,7 +93,6 @@ def float_program(
     photos: Sequence[NDArray[np.uint8]],
     height: int,
     width: int,
-    crop: tuple[int, int] | None = None,
 ) -> ExportedProgram | None:
     """Export what :func:`quantize_network` quantizes for the same arguments, before it does: node
     by node the same operations, in float32. None of a network that is quantized already.
@@ -103,10 +102,11 @@ def float_program(
     """
     if network.scheme:
         return None
-    crop = crop or crop_size(network, net, height, width)
+    crop = crop_size(network, net, height, width)
     folded = _with_kernels(network, fold_batch_norms(net), crop)
-    with one_thread():
-        _equalize(network, folded, scheme, photos, crop)
+    if scheme.calibrates and network.takes_photographs:
+        with one_thread():
+            _equalized_crops(network, folded, scheme, photos, crop)
     wrapper = network.export_wrapper(folded, torch.float32).eval()
     return export_network(network, wrapper, network.example_inputs(height, width))
 
@@ -153,23 +153,22 @@ def _quantized(
     if scheme.calibrates:
         if not network.takes_photographs:
             return _quantize(network, wrapper, folded, scheme, network.calibration_tensors())
-        crops = _equalize(network, folded, scheme, photos, crop)
+        crops = _equalized_crops(network, folded, scheme, photos, crop)
         return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
     if Precision.WEIGHT_ONLY_INT8 in scheme.precisions:
         return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])
     return wrapper
 
 
-def _equalize(
+def _equalized_crops(
     network: Network,
     folded: nn.Module,
     scheme: Scheme,
     photos: Sequence[NDArray[np.uint8]],
     crop: tuple[int, int],
 ) -> Tensor:
-    """Equalize ``folded`` in place where the ``scheme`` wants it; the crops that calibrate."""
-    if not scheme.calibrates or not network.takes_photographs:
-        return torch.empty(0)
+    """The crops that calibrate; ``folded`` is equalized by them, in place, where the ``scheme``
+    wants it."""
     crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
     if not scheme.fine_tuned and (joined := network.joined_tensors(folded)):
         # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,14 +70,7 @@ def load_programs(
     )
     weights = checkpoint or request.weights
     checkpoint = _same_file(folder, "checkpoint", weights, manifest.checkpoint)
-    request = BuildRequest(
-        manifest.target.name,
-        manifest.scheme,
-        network,
-        artefact.size,
-        checkpoint=checkpoint,
-        recipe=recipe,
-    )
+    request = replace(request, checkpoint=checkpoint)
     quantized = quantized_program(request, user_cache(os.environ))
     if list_nodes(quantized) != nodes:
         raise ArtefactError(
