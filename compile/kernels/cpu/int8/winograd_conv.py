@@ -83,14 +83,12 @@ def create_winograd_conv(
     :func:`serves_parts` says that they can.
     """
     _, height, width, channels_in = data_shape
-    if parts:
-        assert sum(part.channels for part in parts) == channels_in
-        tensors = [
-            te.placeholder(part.shape(height, width), "int8", name=f"part{n}")
-            for n, part in enumerate(parts)
-        ]
-    else:
-        tensors = [te.placeholder(data_shape, "int8", name="data")]
+    read = parts or (JoinedPart(channels_in),)
+    assert sum(part.channels for part in read) == channels_in
+    tensors = [
+        te.placeholder(part.shape(height, width), "int8", name=f"data{n}")
+        for n, part in enumerate(read)
+    ]
     packed = packed_shape(channels_out, (TAPS * TAPS, 1), channels_in, pairs)
     weight = te.placeholder(packed, pairs.weight_dtype, name="weight")
     _, _, _, groups, lanes, group = packed
@@ -98,7 +96,7 @@ def create_winograd_conv(
     finish = epilogue.apply(operands)
     inputs, border = groups * group, padding_value("int8", operands)
     if inputs == channels_in:
-        padded = _padded(tensors, parts or (JoinedPart(inputs),), data_shape, window, border, pairs)
+        padded = _padded(tensors, read, data_shape, window, border, pairs)
     else:
         operand = window.pad(tensors[0], border, inputs, pairs.widened, name="operand")
 
