@@ -54,7 +54,7 @@ class Options:
     """Leave the photographs' EXIF out (date, camera, place), which is else carried on; what they
     hold beside it (XMP, IPTC, the maker's note, a thumbnail) never is."""
 
-    no_gps: bool = False
+    strip_location: bool = False
     """Leave out of it only where a photograph was taken."""
 
     resize: bool = False
@@ -138,7 +138,7 @@ def _hdr_options(options: Options, ending: str) -> HdrOptions:
 def _carried(options: Options) -> Carried:
     if options.no_exif:
         return "nothing"
-    return "all but place" if options.no_gps else "all"
+    return "all but place" if options.strip_location else "all"
 
 
 def _several(failures: list, total: int) -> Exception:
