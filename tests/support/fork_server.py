@@ -135,6 +135,8 @@ def run_worker(code: str) -> None:
 
 
 if __name__ == "__main__":
+    # It is started for whatever asks first, which may keep SIGINT from its workers.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     import_all()
     commands, workers = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     if os.fork() == 0:
