@@ -11,8 +11,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from bench.engines.engine import Job
 from bench.session.environment import describe_repository
 from bench.session.interleave import Measured
@@ -20,14 +18,14 @@ from bench.session.rows import make_run
 from bench.session.run_file import RunFile
 from bench.session.worker import Footprint
 from compile.artefact.reader import Artefact, open_artefact
-from compile.support.errors import MqnetError, TargetError
+from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.adb.adb import Adb
 from device.adb.bench_report import BenchReport, MachineState, hottest
 from device.adb.phone_facts import PhoneFacts, read_facts
 from device.adb.phones import choose_phone
 from device.adb.pushed_program import PushedProgram, pushed_program
-from device.adb.standalone_program import check_runs, program_of, run_or_refuse
+from device.adb.standalone_program import check_runs, program_of, read_report, run_or_refuse
 
 _ENGINE = "tvm-standalone"
 # Builds take turns, so that whatever the phone does, it does to all of them.
@@ -115,7 +113,7 @@ def _run(program: PushedProgram, request: PhoneRequest) -> BenchReport:
     """One turn of a build.
 
     Raises:
-        TargetError: the program refuses, or crashes.
+        TargetError: the program refuses, crashes, or prints something else.
     """
     seconds = request.seconds / _VISITS
     options = ["--seconds", f"{seconds:g}", "--warm-up", f"{_WARM_UP_SECONDS:g}"]
@@ -129,13 +127,7 @@ def _run(program: PushedProgram, request: PhoneRequest) -> BenchReport:
         options += ["--cool", f"{request.cool:g}"]
         longest += _COOLING_SECONDS
     result = run_or_refuse(program, ["bench", *options], longest)
-    try:
-        return msgspec.json.decode(result.out, type=BenchReport)
-    except msgspec.MsgspecError as error:
-        raise TargetError(
-            f"{program.phone} printed no report ({error}): was the build made by an earlier "
-            "version? Build it again"
-        ) from None
+    return read_report(program, result.out, BenchReport)
 
 
 def _add(

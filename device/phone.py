@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
@@ -82,6 +82,9 @@ class Check:
 
     keep: bool = False
     """Leave the program on the phone, so that it is not pushed again."""
+
+    json: bool = False
+    """Print what was found as JSON to stdout."""
 
 
 @dataclass(frozen=True)
@@ -178,17 +181,22 @@ def _check(options: Check) -> None:
     from device.adb.phone_facts import read_facts
     from device.adb.phones import choose_phone
     from device.adb.pushed_program import pushed_program
-    from device.adb.standalone_program import check_runs, program_of, run_or_refuse
+    from device.adb.standalone_program import check_runs, program_of, read_report, run_or_refuse
 
     program = program_of(open_artefact(options.artefact))
     facts = read_facts(choose_phone(Adb.find(), _serial(options.serial)))
     check_runs(facts, program)
     arguments = ["check", "--cores", options.cores]
     arguments += [] if options.threads is None else ["--threads", options.threads]
+    arguments += ["--json"] if options.json else []
     with pushed_program(facts.phone, program, options.keep) as pushed:
         result = run_or_refuse(pushed, arguments, _CHECK_SECONDS)
-    print(facts.cpu)
-    print(result.out.strip())
+    if options.json:
+        told = read_report(pushed, result.out, dict[str, Any])
+        print(json.dumps({"machine": facts.cpu, **told}, indent=2))
+    else:
+        print(facts.cpu)
+        print(result.out.strip())
     if result.code:
         raise SystemExit(result.code)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from compile.artefact.manifest import PROGRAM_ENDING
 from compile.artefact.reader import Artefact
@@ -14,6 +17,8 @@ from device.adb.phone_facts import PhoneFacts
 from device.adb.pushed_program import PushedProgram
 
 _SAID, _WRONG = 2, 1
+
+Report = TypeVar("Report")
 
 
 def program_of(artefact: Artefact) -> Path:
@@ -56,3 +61,18 @@ def run_or_refuse(program: PushedProgram, arguments: Sequence[str], seconds: flo
             "`python device/phone.py check` with the same build"
         )
     return result
+
+
+def read_report(program: PushedProgram, printed: str, kind: type[Report]) -> Report:
+    """Read the JSON that the program has ``printed``.
+
+    Raises:
+        TargetError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(printed, type=kind)
+    except msgspec.MsgspecError as error:
+        raise TargetError(
+            f"{program.phone} printed no report ({error}): was the build made by an earlier "
+            "version? Build it again"
+        ) from None

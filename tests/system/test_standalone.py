@@ -111,6 +111,13 @@ def test_program_checks_itself(built: Artefact) -> None:
     assert integers is not None
     assert len(lines) == min(CORES, built.manifest.threads)
     assert all(f"right: {integers.integer_ops} of" in line for line in lines)
+    told = json.loads(run_program(built, "check", "--json").stdout)
+    assert told["right"] and told["wrong"] is None and told["calls"] == built.manifest.whole.ops
+    assert [frame["threads"] for frame in told["frames"]] == list(range(1, len(lines) + 1))
+    for frame in told["frames"]:
+        (output,) = frame["outputs"]
+        assert frame["right"] and frame["exact"] == integers.integer_ops
+        assert output["name"] == "h" and output["difference"] <= output["allowed"]
 
 
 def test_program_finds_a_wrong_weight(built: Artefact, tmp_path: Path) -> None:
@@ -126,6 +133,13 @@ def test_program_finds_a_wrong_weight(built: Artefact, tmp_path: Path) -> None:
     result = subprocess.run([str(program), "check"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "WRONG: call" in result.stdout and "net.backbone" in result.stdout
+    command = [str(program), "check", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = json.loads(result.stdout)
+    assert result.returncode == 1 and not told["right"]
+    assert told["wrong"]["kernel"] == built.manifest.calls[told["wrong"]["place"]].kernel
+    assert told["wrong"]["layers"] == list(built.manifest.calls[told["wrong"]["place"]].layers)
+    assert told["wrong"]["threads"] == 1 and not told["frames"][0]["right"]
 
 
 @x86_only

@@ -81,7 +81,8 @@ def test_what_is_kept_is_not_pushed_again(
     # Damaged meanwhile: it is pushed again, and removed without --keep.
     (program,) = (phone.root / "data/local/tmp").glob("*/*/mqnet-run")
     program.write_bytes(b"")
-    assert here("device/phone", "check", standalone, *SHORT[2:]).code == 0
+    outcome = here("device/phone", "check", standalone, *SHORT[2:], "--json")
+    assert outcome.code == 0 and json.loads(outcome.out)["right"]
     assert phone.calls("push") == 2 and phone.files() == []
 
 
@@ -103,6 +104,10 @@ def test_check_finds_a_wrong_weight(
     (wrong / MANIFEST).write_text(json.dumps(manifest))
     outcome = here("device/phone", "check", wrong, *SHORT[2:])
     assert outcome.code == 1 and "WRONG: call" in outcome.out
+    outcome = here("device/phone", "check", wrong, *SHORT[2:], "--json")
+    told = json.loads(outcome.out)
+    assert outcome.code == 1 and not told["right"] and told["machine"].startswith("EMULATED")
+    assert told["wrong"]["kernel"] and told["wrong"]["layers"]
     assert phone.files() == []
 
 

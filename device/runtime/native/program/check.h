@@ -6,6 +6,7 @@
 
 #include "facts.h"
 #include "frame.h"
+#include "json.h"
 #include "options.h"
 #include "vector.h"
 
@@ -89,39 +90,116 @@ static double largest_difference(const char *dtype, const void *data,
     return largest;
 }
 
-/* One frame on so many threads; whether it is right. */
-static int check_frame(const struct program_facts *facts, const struct frame *frame,
-                       unsigned threads, uint64_t cores) {
+/* How one frame on so many threads came out. */
+struct verdict {
+    unsigned threads;
+    struct check check;
+    const double *differences; /* by output */
+};
+
+static int is_within(double difference, const struct expected_output *expected) {
+    return difference <= expected->tolerance;
+}
+
+static int is_right(const struct program_facts *facts, const struct verdict *verdict) {
+    int right = verdict->check.first_wrong < 0;
+    for (uint32_t index = 0; index < facts->network->output_count; ++index) {
+        right &= is_within(verdict->differences[index], &facts->vector->outputs[index]);
+    }
+    return right;
+}
+
+static struct verdict check_frame(const struct program_facts *facts, const struct frame *frame,
+                                  unsigned threads, uint64_t cores) {
     const struct network *network = facts->network;
-    struct check check = {network, facts->vector->digests, 0, -1};
+    double *differences = take_memory(network->output_count * sizeof *differences);
+    struct verdict verdict = {threads, {network, facts->vector->digests, 0, -1}, differences};
     uint64_t handle = open_or_refuse(network, threads, cores);
-    run_or_refuse(network, handle, frame, compare_call, &check);
+    run_or_refuse(network, handle, frame, compare_call, &verdict.check);
     handle_close(handle);
-    if (check.first_wrong >= 0) {
-        const struct kernel_call *call = &network->calls[check.first_wrong];
+    for (uint32_t index = 0; index < network->output_count; ++index) {
+        differences[index] =
+            largest_difference(facts->outputs[index].dtype, frame->outputs[index].data,
+                               &facts->vector->outputs[index]);
+    }
+    return verdict;
+}
+
+static void say_verdict(const struct program_facts *facts, const struct verdict *verdict) {
+    const struct network *network = facts->network;
+    if (verdict->check.first_wrong >= 0) {
+        const struct kernel_call *call = &network->calls[verdict->check.first_wrong];
         printf("%u threads: WRONG: call %d, kernel %s, which computes %s, is not bit for bit what "
                "the compiler computed\n",
-               threads, (int)check.first_wrong, call->name,
+               verdict->threads, (int)verdict->check.first_wrong, call->name,
                *call->layers == '\0' ? "no named layer" : call->layers);
-        return 0;
+        return;
     }
-    int right = 1;
     for (uint32_t index = 0; index < network->output_count; ++index) {
         const struct expected_output *expected = &facts->vector->outputs[index];
-        double difference =
-            largest_difference(facts->outputs[index].dtype, frame->outputs[index].data, expected);
-        if (!(difference <= expected->tolerance)) {
-            printf("%u threads: WRONG: output %s differs by %g, and %g is allowed\n", threads,
-                   facts->outputs[index].name, difference, expected->tolerance);
-            right = 0;
+        double difference = verdict->differences[index];
+        if (!is_within(difference, expected)) {
+            printf("%u threads: WRONG: output %s differs by %g, and %g is allowed\n",
+                   verdict->threads, facts->outputs[index].name, difference, expected->tolerance);
         } else {
             printf("%u threads: right: %u of %u calls bit for bit, output %s within %g (%g is "
                    "allowed)\n",
-                   threads, check.compared, network->call_count, facts->outputs[index].name,
-                   difference, expected->tolerance);
+                   verdict->threads, verdict->check.compared, network->call_count,
+                   facts->outputs[index].name, difference, expected->tolerance);
         }
     }
-    return right;
+}
+
+/* The first part that is wrong; names as in `compile/check.py --json`. */
+static void print_wrong(const struct program_facts *facts, const struct verdict *verdict) {
+    int32_t place = verdict->check.first_wrong;
+    printf("{\"threads\": %u, \"place\": %d, \"kernel\": ", verdict->threads, (int)place);
+    print_text(place < 0 ? "" : facts->network->calls[place].name);
+    printf(", \"layers\": ");
+    print_list(place < 0 ? "" : facts->network->calls[place].layers);
+    printf(", \"what\": ");
+    print_text(place < 0 ? "an output differs by more than is allowed" : "its result is wrong");
+    putchar('}');
+}
+
+static void print_verdict(const struct program_facts *facts, const struct verdict *verdict) {
+    printf("{\"threads\": %u, \"right\": %s, \"exact\": %u, \"outputs\": [", verdict->threads,
+           is_right(facts, verdict) ? "true" : "false", verdict->check.compared);
+    for (uint32_t index = 0; index < facts->network->output_count; ++index) {
+        double difference = verdict->differences[index];
+        printf("%s{\"name\": ", index == 0 ? "" : ", ");
+        print_text(facts->outputs[index].name);
+        printf(", \"difference\": ");
+        if (isfinite(difference)) {
+            printf("%.9g", difference);
+        } else {
+            printf("null"); /* JSON has no infinity. */
+        }
+        printf(", \"allowed\": %.9g}", facts->vector->outputs[index].tolerance);
+    }
+    printf("]}");
+}
+
+static void print_verdicts(const struct program_facts *facts, const struct verdict *verdicts,
+                           unsigned count) {
+    unsigned first_wrong = 0;
+    while (first_wrong < count && is_right(facts, &verdicts[first_wrong])) {
+        ++first_wrong;
+    }
+    print_built_from(facts);
+    printf(",\n  \"right\": %s,\n  \"calls\": %u,\n  \"frames\": [",
+           first_wrong == count ? "true" : "false", facts->network->call_count);
+    for (unsigned index = 0; index < count; ++index) {
+        fputs(index == 0 ? "\n    " : ",\n    ", stdout);
+        print_verdict(facts, &verdicts[index]);
+    }
+    printf("\n  ],\n  \"wrong\": ");
+    if (first_wrong == count) {
+        printf("null");
+    } else {
+        print_wrong(facts, &verdicts[first_wrong]);
+    }
+    printf("\n}\n");
 }
 
 static int check_main(const struct program_facts *facts, const struct options *options) {
@@ -132,16 +210,21 @@ static int check_main(const struct program_facts *facts, const struct options *o
     }
     uint64_t cores = choose_cores(options->cores);
     system_bind(cores);
+    unsigned most = system_cores(cores);
+    most = most < network->most_threads ? most : network->most_threads;
+    unsigned count = options->thread_counts > 0 ? options->thread_counts : most;
+    struct verdict *verdicts = take_memory(count * sizeof *verdicts);
     int right = 1;
-    if (options->thread_counts > 0) {
-        for (unsigned index = 0; index < options->thread_counts; ++index) {
-            right &= check_frame(facts, &frame, options->threads[index], cores);
-        }
+    for (unsigned index = 0; index < count; ++index) {
+        unsigned threads = options->thread_counts > 0 ? options->threads[index] : index + 1;
+        verdicts[index] = check_frame(facts, &frame, threads, cores);
+        right &= is_right(facts, &verdicts[index]);
+    }
+    if (options->json) {
+        print_verdicts(facts, verdicts, count);
     } else {
-        unsigned most = system_cores(cores);
-        most = most < network->most_threads ? most : network->most_threads;
-        for (unsigned threads = 1; threads <= most; ++threads) {
-            right &= check_frame(facts, &frame, threads, cores);
+        for (unsigned index = 0; index < count; ++index) {
+            say_verdict(facts, &verdicts[index]);
         }
     }
     flush_output();

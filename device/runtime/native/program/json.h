@@ -3,13 +3,14 @@
 #define NATIVE_PROGRAM_JSON_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include "facts.h"
 
-static void print_text(const char *text) {
+static void print_characters(const char *text, size_t count) {
     putchar('"');
-    for (; *text != '\0'; ++text) {
-        unsigned char byte = (unsigned char)*text;
+    for (size_t index = 0; index < count; ++index) {
+        unsigned char byte = (unsigned char)text[index];
         if (byte < 0x20 || byte == '"' || byte == '\\') {
             printf("\\u%04x", byte);
         } else {
@@ -17,6 +18,22 @@ static void print_text(const char *text) {
         }
     }
     putchar('"');
+}
+
+static void print_text(const char *text) {
+    print_characters(text, strlen(text));
+}
+
+/* Texts with ", " between them. */
+static void print_list(const char *text) {
+    putchar('[');
+    while (*text != '\0') {
+        const char *end = strstr(text, ", ");
+        print_characters(text, end == NULL ? strlen(text) : (size_t)(end - text));
+        text = end == NULL ? "" : end + 2;
+        fputs(*text == '\0' ? "" : ", ", stdout);
+    }
+    putchar(']');
 }
 
 /* The beginning of an object: what the program was built from. */

@@ -11,7 +11,7 @@ static const char HELP[] =
     "%s-run bench [--threads 1,2,4] [--seconds 10] [--warm-up 1] [--cores all] [--cool CELSIUS]\n"
     "          [--json [--times]]\n"
     "                          how long a frame takes\n"
-    "%s-run check [--threads 1,2] [--cores all]\n"
+    "%s-run check [--threads 1,2] [--cores all] [--json]\n"
     "                          whether a frame is what the compiler computed\n"
     "%s-run infer IN.ppm OUT.pfm [--threads 1] [--cores all]\n"
     "                          linear light of a photograph\n"
