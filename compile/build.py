@@ -31,9 +31,9 @@ class Options:
     Example: python compile/build.py --target android-arm64 --size 768x1280
     """
 
-    target: str | None = None
+    target: str = "host"
     """Machine to build for, by name or by the path of a target file of your own, such as
-    ./mine.toml; `help` lists them all."""
+    ./mine.toml: this one unless given; `help` lists them all."""
 
     instruction_set: str | None = None
     """Of --target host: an instruction set of this machine's, such as avx2 where it has more
@@ -134,8 +134,6 @@ def _build(options: Options) -> None:
         entries, size = user_cache(os.environ).clear()
         stderr.print(f"deleted {entries} entries, {size / 1e6:.0f} MB", highlight=False)
         return
-    if options.target is None:
-        raise MqnetError("which machine to build for is missing: give --target, such as host")
     target = with_instruction_set(options.target, options.instruction_set)
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")

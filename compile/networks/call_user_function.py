@@ -170,6 +170,8 @@ def _with_tuples(made: UserModule, wanted: str) -> UserModule:
         except TypeError:
             raise MqnetError(wanted % f"{name} {given!r} (it is no sequence)") from None
         values[name] = tuple(map(float, value)) if name in ("mean", "std") else value
+    if not isinstance(made.photographs, bool):
+        raise MqnetError(wanted % f"photographs {made.photographs!r} (True or False)")
     if not isinstance(made.head, str):
         raise MqnetError(wanted % f"head {made.head!r} (several are one text, with commas between)")
     return replace(made, **values)

@@ -21,15 +21,16 @@ _FILE_NAME = re.compile(rf"(?!.*\.npy$)[^\0\n\r\ud800-\udfff]{{,{NAME_LENGTH}}}"
 class UserModule:
     """A module in evaluation mode, and how it is used.
 
-    One picture, float32 [1, C, H, W] of at most 4 channels, is a photograph: what is compiled takes
-    its bytes, uint8 [1, H, W, C], and the module gets them divided by 255. All other inputs are
-    tensors of the shapes and dtypes of the example.
+    One picture, float32 [1, C, H, W] of at most 4 channels, is a photograph unless said otherwise:
+    what is compiled takes its bytes, uint8 [1, H, W, C], and the module gets them divided by 255.
+    All other inputs are tensors of the shapes and dtypes of the example.
 
     Attributes:
         module: in evaluation mode.
         example_inputs: what it is called with.
         head: path of the module that keeps float activations under a scheme with two precisions, or
             of several, with commas between; "" for the last convolutions.
+        photographs: whether one picture is a photograph; with False it is a tensor.
         mean, std: of each channel: the module gets (photograph / 255 - mean) / std; empty for none.
         decoding: what a picture that it gives means.
         input_names, output_names: in files of tensors; empty for the parameters of the module's
@@ -40,6 +41,7 @@ class UserModule:
     module: nn.Module
     example_inputs: tuple[Tensor, ...]
     head: str = ""
+    photographs: bool = True
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
     decoding: Decoding = "linear"
@@ -49,8 +51,9 @@ class UserModule:
 
     @property
     def takes_photographs(self) -> bool:
-        """Whether its only input is a picture."""
-        return len(self.example_inputs) == 1 and is_picture(self.example_inputs[0])
+        """Whether its only input is a photograph."""
+        is_one = len(self.example_inputs) == 1 and is_picture(self.example_inputs[0])
+        return is_one and self.photographs
 
 
 def is_picture(tensor: Tensor) -> bool:

@@ -16,21 +16,30 @@ from compile.support.frame import Frame, frame_of
 from compile.support.progress import Progress
 from device.runtime.infer_photos import PhotoResult
 from device.runtime.run_artefact import Session
-from device.runtime.tensor_files import check_writes_tensors, read_tensors, write_tensors
+from device.runtime.tensor_files import (
+    TENSOR_ENDINGS,
+    check_writes_tensors,
+    read_tensors,
+    write_tensors,
+)
 
 
 def infer_tensors(
     session: Session, outputs: list[tuple[Path, Path]], mode: FitMode, console: Console
 ) -> Iterator[PhotoResult]:
-    """Run each input and write what the network gives; one that fails does not stop the others."""
+    """Run each input and write what the network gives; one that fails does not stop the others.
+
+    A network of photographs takes files of tensors, too: its bytes as they are, uint8 [1, H, W, C].
+    """
     manifest = session.artefact.manifest
     for _, output in outputs:
         check_writes_tensors(output, manifest.outputs)
-    run = _run_photo if manifest.takes_photographs else _run_tensors
     with Progress(console).count("frames", len(outputs)) as step:
         for source, output in outputs:
             step.describe(source.name)
             try:
+                is_photo = source.suffix.lower() not in TENSOR_ENDINGS
+                run = _run_photo if manifest.takes_photographs and is_photo else _run_tensors
                 made, seconds = run(session, source, mode)
                 write_tensors(output, made, manifest.outputs)
                 yield PhotoResult(source, output, seconds)

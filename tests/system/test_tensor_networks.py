@@ -56,6 +56,13 @@ def features():
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     photo = (torch.rand(1, 3, 40, 52),)
     return UserModule(Features().eval(), photo, mean=mean, std=std, output_names=["features"])
+
+
+def light():
+    """Of the shape of a photograph, and none."""
+    torch.manual_seed(0)
+    light = (torch.rand(1, 3, 12, 20) * 900,)
+    return UserModule(nn.Conv2d(3, 8, 3, padding=1).eval(), light, photographs=False)
 '''
 
 
@@ -143,3 +150,27 @@ def test_features_of_a_photograph(file: Path, tmp_path: Path) -> None:
     found = np.load(out)
     assert found.shape == (1, 32) and np.abs(found - expected).max() < 0.1 * expected.max()
     np.testing.assert_allclose(found, expected, atol=0.1 * expected.std() + 0.05)
+    np.save(tmp_path / "pixels.npy", frame[None])
+    again = tmp_path / "again.npy"
+    done = in_fork("compile/infer", tmp_path / "int8", tmp_path / "pixels.npy", "-o", again)
+    assert done.code == 0 and np.array_equal(np.load(again), found), done.err
+    np.save(tmp_path / "light.npy", np.zeros((1, 3, 40, 52), np.float32))
+    outcome = in_fork("compile/infer", tmp_path / "int8", tmp_path / "light.npy", "-o", again)
+    check_sentence(outcome, "light.npy has float32", "the network takes uint8 [1, 40, 52, 3]")
+
+
+def test_a_tensor_of_three_channels(file: Path, tmp_path: Path) -> None:
+    built = in_fork(
+        *("compile/build", "--network", f"{file}:light", "--scheme", "int8"),
+        *("--threads", 1, "--out", tmp_path / "int8"),
+    )
+    assert built.code == 0, built.err
+    network = find_network(f"{file}:light", {})
+    (light,) = network.example_inputs(12, 20)
+    np.save(tmp_path / "in.npy", light.numpy())
+    out = tmp_path / "out.npy"
+    done = in_fork("compile/infer", tmp_path / "int8", tmp_path / "in.npy", "-o", out)
+    assert done.code == 0, done.err
+    with torch.no_grad():
+        expected = network.load(None)(light).numpy()
+    assert np.abs(np.load(out) - expected).max() < 0.02 * np.ptp(expected)

@@ -12,7 +12,6 @@ from torch import Tensor, fx
 from compile.networks.files.graph_builder import Quantized
 from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
 from compile.networks.user_module import fits_in_file, is_picture
-from compile.support.errors import MqnetError
 from compile.support.frame import frame_size
 
 aten = torch.ops.aten
@@ -41,6 +40,7 @@ class NetworkFile:
         makes_picture: whether the only output has four axes.
         scheme: name of the quantization scheme that it has already, or "" for a float network.
         is_open: whether it takes pictures of any size.
+        in_pixels: whether its input is in [0, 1], or may be: see :func:`holds_pixels`.
     """
 
     module: fx.GraphModule
@@ -50,11 +50,12 @@ class NetworkFile:
     makes_picture: bool
     scheme: str = ""
     is_open: bool = False
+    in_pixels: bool = True
 
     @property
     def takes_photographs(self) -> bool:
-        """Whether the only input is a picture."""
-        return len(self.inputs) == 1 and is_picture(self.inputs[0])
+        """Whether the only input is a picture in [0, 1]."""
+        return len(self.inputs) == 1 and is_picture(self.inputs[0]) and self.in_pixels
 
     @property
     def channels(self) -> int:
@@ -104,15 +105,8 @@ def _is_int8(node: object) -> bool:
     return node.target is DEQUANTIZE
 
 
-def check_input_range(quantized: Quantized) -> None:
-    """Raise where an input, ``quantized`` so, is no picture in [0, 1].
-
-    Raises:
-        MqnetError: it says from where to where it goes.
-    """
+def holds_pixels(quantized: Quantized) -> bool:
+    """Whether numbers that are ``quantized`` so go from 0 to 1. Those that do not are no bytes of a
+    photograph, as where a network's user normalizes pictures."""
     low, high = quantized.real(np.array([-128, 127]))
-    if low < -_NEAR or not 1 - 2 * _NEAR < high < 1 + 2 * _NEAR:
-        raise MqnetError(
-            f"its input goes from {low:.3g} to {high:.3g}, and pictures are given to it in [0, 1]: "
-            "put what changes their range into the network"
-        )
+    return bool(low >= -_NEAR and 1 - 2 * _NEAR < high < 1 + 2 * _NEAR)

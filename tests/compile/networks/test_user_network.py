@@ -215,6 +215,7 @@ def test_fields_that_are_odd(tmp_path: Path) -> None:
         "ending = lambda: make(output_names=['a', 'a.npy'])\n"
         "zero = lambda: make(output_names=['a', 'a\\0'])\n"
         "text = lambda: make(mean='abc')\n"
+        "photo = lambda: make(photographs='no')\n"
         "heads = lambda: make(head=['a', 'b'])\n"
         "infinite = lambda: make(mean=(0, 0, 0), std=(1, 1, float('inf')))\n"
         "sample = lambda: make(calibration=[nan])\n"
@@ -228,6 +229,7 @@ def test_fields_that_are_odd(tmp_path: Path) -> None:
         "ending": "names a tensor 'a.npy'",
         "zero": "names a tensor",
         "text": "returns mean 'abc' .it is no sequence",
+        "photo": "photographs 'no' .True or False",
         "heads": "several are one text, with commas between",
         "infinite": "give finite numbers",
         "sample": "inputs with numbers that are not finite",

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from compile.networks.files.graph_builder import GraphBuilder, layer_path
+from compile.networks.files.graph_builder import GraphBuilder, Quantized, layer_path
 from compile.networks.files.network_file import (
     NetworkFile,
-    check_input_range,
+    holds_pixels,
     named_apart,
     scheme_of,
 )
@@ -22,6 +22,7 @@ from compile.support.errors import MqnetError
 
 _DOMAINS = ("", "ai.onnx")
 _BYTES = ("uint8", "int8")
+_OF_SCALES = ("QuantizeLinear", "DequantizeLinear")
 _DTYPES = {"float": torch.float32, "uint8": torch.float32, "int8": torch.float32,
            "int32": torch.int32, "int64": torch.int64}  # fmt: skip
 """What is given and taken for tensors of the file: real numbers for bytes, which mean some."""
@@ -32,7 +33,8 @@ _PICTURE = 4
 
 def read_onnx(path: Path) -> NetworkFile:
     """Read the network at ``path``. One picture [1, C, H, W], float32 in [0, 1] or the same
-    quantized, is a photograph; all else are tensors.
+    quantized, is a photograph; all else are tensors, pictures that are quantized for another range
+    too.
 
     Raises:
         MqnetError: the file is damaged, or holds what is not taken: it names the node; or the
@@ -78,9 +80,10 @@ def _read(onnx: Any, graph: Any) -> NetworkFile:
     for one, (_, dtype, _) in zip(given, described, strict=True):
         node = builder.input()
         if dtype in _BYTES and _is_dequantized(scope, one.name):
-            _put_quantized(scope, one.name, node, len(given) == 1)
+            _put_quantized(scope, one.name, node)
         else:
             scope.put(one.name, node)
+    in_pixels = all(map(holds_pixels, _meanings(scope, given[0].name)))
     for step in steps:
         _convert(scope, step)
     builder.named("")
@@ -93,6 +96,7 @@ def _read(onnx: Any, graph: Any) -> NetworkFile:
         len(names) == 1 and len(graph.output[0].type.tensor_type.shape.dim) in (0, _PICTURE),
         scheme_of(module.graph),
         is_open=any(is_open for _, _, is_open in described),
+        in_pixels=in_pixels,
     )
 
 
@@ -133,15 +137,18 @@ def _is_dequantized(scope: Scope, name: str) -> bool:
     return any(one.kind == "DequantizeLinear" for one in scope.users.get(name, []))
 
 
-def _put_quantized(scope: Scope, name: str, node: fx.Node, is_picture: bool) -> None:
-    """The input in bytes, by the scale of what reads it."""
+def _meanings(scope: Scope, name: str) -> set[Quantized]:
+    """How the numbers of an input are quantized: in the file, or where they are read."""
     readers = scope.users.get(name, [])
-    meanings = {quantization(scope, one) for one in readers if one.kind == "DequantizeLinear"}
-    if len(meanings) != 1 or any(one.kind != "DequantizeLinear" for one in readers):
+    return {quantization(scope, one) for one in readers if one.kind in _OF_SCALES}
+
+
+def _put_quantized(scope: Scope, name: str, node: fx.Node) -> None:
+    """The input in bytes, by the scale of what reads it."""
+    meanings = _meanings(scope, name)
+    if len(meanings) != 1 or any(one.kind != "DequantizeLinear" for one in scope.users[name]):
         raise MqnetError(f"its input {name} is in bytes, whose one scale has to be known")
     (meaning,) = meanings
-    if is_picture:
-        check_input_range(meaning)
     scope.put_bytes(name, scope.builder.quantize(node, meaning), meaning)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from compile.networks.files.graph_builder import GraphBuilder, layer_path
 from compile.networks.files.network_file import (
     NetworkFile,
-    check_input_range,
+    holds_pixels,
     named_apart,
     scheme_of,
 )
@@ -33,7 +33,8 @@ _MOST_AXES = 4
 
 def read_tflite(path: Path) -> NetworkFile:
     """Read the network at ``path``. One picture [1, H, W, C], float32 in [0, 1] or the same
-    quantized, is a photograph; all else are tensors in the file's order of axes.
+    quantized, is a photograph; all else are tensors in the file's order of axes, pictures that are
+    quantized for another range too.
 
     Raises:
         MqnetError: the file is damaged, or holds what is not taken: it names the tensor.
@@ -51,13 +52,12 @@ def _read(model: TfliteModel) -> NetworkFile:
     if not given or not made:
         raise MqnetError(f"it has {len(given)} inputs and {len(made)} outputs")
     inputs = tuple(map(_example, given))
-    is_photograph = len(inputs) == 1 and len(given[0].shape) == _MOST_AXES
+    is_photograph = in_pixels = len(inputs) == 1 and len(given[0].shape) == _MOST_AXES
     if is_photograph:
         picture = inputs[0].permute(0, 3, 1, 2)
-        is_photograph = is_picture(picture)
+        in_pixels = given[0].dtype == "FLOAT32" or holds_pixels(given[0].quantized)
+        is_photograph = is_picture(picture) and in_pixels
         inputs = (picture,) if is_photograph else inputs
-    if is_photograph and given[0].dtype != "FLOAT32":
-        check_input_range(given[0].quantized)
     module = _converted(model, is_photograph)
     return NetworkFile(
         restore_modules(module),
@@ -66,6 +66,7 @@ def _read(model: TfliteModel) -> NetworkFile:
         named_apart(model.names_of(model.outputs)),
         _is_picture(made),
         scheme_of(module.graph),
+        in_pixels=in_pixels,
     )
 
 
