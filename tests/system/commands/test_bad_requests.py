@@ -94,7 +94,6 @@ def test_size_that_no_machine_holds():
 @pytest.mark.parametrize(
     "options",
     [
-        (),
         ("--target", "host", "--scheme", "int4"),
         ("--target", "host", "--attention", "cab"),
         ("--target", "host", "--threads", "many"),
