@@ -35,7 +35,8 @@ _REPOSITORY = Path(__file__).parents[2]
 _SHA256_BYTES = 32
 
 # Code, tables, records, weights, and the photographs that calibrate.
-_INGREDIENTS = frozenset({".py", ".h", ".jinja", ".toml", ".json", ".safetensors", ".jpg", ".png"})
+_CODE = (".py", ".c", ".h", ".ld", ".jinja")
+_INGREDIENTS = frozenset({*_CODE, ".toml", ".json", ".safetensors", ".jpg", ".png"})
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import REPOSITORY, in_fork, x86_only
+from cut_programs import check_cut_program
 from fixtures_artefacts import ArtefactFactory
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -140,6 +141,10 @@ def test_program_finds_a_wrong_weight(built: Artefact, tmp_path: Path) -> None:
     assert told["wrong"]["kernel"] == built.manifest.calls[told["wrong"]["place"]].kernel
     assert told["wrong"]["layers"] == list(built.manifest.calls[told["wrong"]["place"]].layers)
     assert told["wrong"]["threads"] == 1 and not told["frames"][0]["right"]
+
+
+def test_program_that_is_cut_short(built: Artefact, tmp_path: Path) -> None:
+    check_cut_program(built.library.with_name("mqnet-run"), tmp_path)
 
 
 @x86_only

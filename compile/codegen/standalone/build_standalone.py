@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,14 @@ from compile.codegen.standalone.processor_features import processor_features
 from compile.codegen.standalone.read_plan import FramePlan, read_plan
 from compile.codegen.standalone.workspace_bytes import workspace_bytes
 from compile.codegen.standalone.write_sources import HOOKS, Description, write_blob, write_sources
-from compile.codegen.standalone.zig import DIALECT, glibc, musl, run_zig
+from compile.codegen.standalone.zig import (
+    DIALECT,
+    SHARED_LINKS,
+    STATIC_LINKS,
+    glibc,
+    musl,
+    run_zig,
+)
 from compile.support.errors import TargetError
 from compile.support.scratch_folder import scratch_folder
 from targets.spec import TargetSpec
@@ -115,8 +122,9 @@ def build_standalone(
         if spec.linker == "android-arm64":
             link_library(spec, objects, work / library, replace(options, without_tvm=True))
         else:
-            _link(["-shared", f"-Wl,-soname,{library}"], glibc(arch), names, library, work)
-        _link(["-static"], musl(arch), program_objects, program, work)
+            flags = ["-shared", f"-Wl,-soname,{library}", *SHARED_LINKS]
+            _link(flags, glibc(arch), names, library, work)
+        _link(STATIC_LINKS, musl(arch), program_objects, program, work)
         for made in standalone_files(name):
             shutil.move(work / made, folder / made)
     return standalone_files(name)
@@ -161,9 +169,9 @@ def _build_on_gpu(
             link_library(spec, [work / one for one in of_library], work / library, options)
             link_android_program(spec, [work / one for one in of_program], work / program)
         else:
-            flags = ["-shared", f"-Wl,-soname,{library}"]
+            flags = ["-shared", f"-Wl,-soname,{library}", *SHARED_LINKS]
             _link(flags, target, [*of_library, "-ldl"], library, work)
-            _link([], target, [*of_program, "-ldl"], program, work)
+            _link(SHARED_LINKS, target, [*of_program, "-ldl"], program, work)
         for made in standalone_files(name):
             shutil.move(work / made, folder / made)
     return standalone_files(name)
@@ -204,20 +212,6 @@ def _compile(target: str, source: str, work: Path, *options: str) -> Path:
     return work / made
 
 
-def _link(flags: list[str], target: str, objects: list[str], output: str, work: Path) -> None:
-    run_zig(
-        [
-            "cc",
-            "-target",
-            target,
-            *flags,
-            "-s",
-            "-Wl,-z,relro,-z,now,-z,noexecstack,--no-undefined,--gc-sections",
-            *objects,
-            "-lm",
-            "-lpthread",
-            "-o",
-            output,
-        ],
-        work,
-    )
+def _link(flags: Sequence[str], target: str, objects: list[str], output: str, work: Path) -> None:
+    libraries = "-lm", "-lpthread"
+    run_zig(["cc", "-target", target, *flags, *objects, *libraries, "-o", output], work)

@@ -24,12 +24,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_DIMENSIONS = 8
 
 #: What kernels call of a runtime, by what the templates call it: pointers in each object that the
-#: runtime's definition replaces, and one function.
+#: runtime's definition replaces. Kernels check no arguments, so none says what is wrong with them.
 HOOKS = {
     "launch": "__TVMBackendParallelLaunch",
     "take": "__TVMBackendAllocWorkspace",
     "give_back": "__TVMBackendFreeWorkspace",
-    "error": "TVMFFIErrorSetRaisedFromCStrParts",
 }
 
 

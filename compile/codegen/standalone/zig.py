@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from pathlib import Path
 
 from compile.support.cache_folder import cache_folder
 from compile.support.errors import TargetError
@@ -21,6 +22,18 @@ _GLIBC = "gnu.2.17"
 
 #: What every source is compiled with: it has no warning in C11.
 DIALECT = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror")
+
+_LINKED = "-Wl,-z,noexecstack,--no-undefined,--gc-sections"
+_LAYOUT = Path(__file__).parents[3] / "device/runtime/native/program/static_program.ld"
+
+#: How a shared library, or a program with one, is linked.
+SHARED_LINKS = ("-s", "-Wl,-z,relro,-z,now", _LINKED)
+
+#: How a program without a library is linked, whose source includes program/whole_file.h.
+STATIC_LINKS = (
+    *("-static", "-s", "-T", str(_LAYOUT), "-Wl,--entry=whole_file_start,-z,norelro"),
+    _LINKED,
+)
 
 
 def musl(arch: str) -> str:

@@ -1,7 +1,7 @@
 /* How TVM's code generator calls a kernel: the part of TVM 0.27's C interface that kernels use.
  *
  * A kernel is a function of packed arguments. Through pointers in its own object it calls the three
- * functions of a backend (parallel loops, workspace), and directly the one that takes an error. */
+ * functions of a backend (parallel loops, workspace). */
 #ifndef NATIVE_KERNEL_ABI_H
 #define NATIVE_KERNEL_ABI_H
 

@@ -105,14 +105,9 @@ static int workspace_give_back(int device_type, int device_id, void *start) {
     return 0;
 }
 
-/* What kernels call: a loop on all threads, and the message of a check that failed. */
+/* What kernels call: a loop on all threads. */
 static int launch(abi_task task, void *closure, int tasks) {
     return pool_launch(context_of_thread()->pool, task, closure, tasks);
-}
-
-static void kernel_error(const char *kind, const char **parts, int32_t count) {
-    (void)kind;
-    error_set(context_of_thread()->error, parts, count);
 }
 
 #endif

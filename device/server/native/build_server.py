@@ -9,7 +9,7 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from compile.codegen.standalone.zig import DIALECT, musl, run_zig
+from compile.codegen.standalone.zig import DIALECT, STATIC_LINKS, musl, run_zig
 from compile.support.atomic import atomic_path
 from compile.support.build_cache import NO_CACHE, BuildCache, key_of
 from compile.support.scratch_folder import scratch_folder
@@ -52,7 +52,7 @@ def build_native_server(arch: str, path: Path, cache: BuildCache = NO_CACHE) -> 
 
 def source_files() -> list[Path]:
     """List all that it is compiled from."""
-    return sorted([*SOURCES.glob("*.[ch]"), *RUNTIME.rglob("*.h")])
+    return sorted([*SOURCES.glob("*.[ch]"), *RUNTIME.rglob("*.h"), *RUNTIME.rglob("*.ld")])
 
 
 def _compile(arch: str) -> bytes:
@@ -67,7 +67,7 @@ def _flags(arch: str) -> list[str]:
         # Calls of a helper library that Zig's does not have.
         flags.append("-mno-outline-atomics")
     flags += ["-I", str(SOURCES), "-I", str(RUNTIME)]
-    return [*flags, "-static", "-s", "-Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections"]
+    return [*flags, *STATIC_LINKS]
 
 
 def _key(arch: str) -> str:

@@ -79,7 +79,12 @@ static int runtime_call(struct kernel_runtime *runtime, abi_kernel kernel,
     return -1;
 }
 
-/* A check of a kernel that failed without parts. */
+/* A check of a kernel that failed, which those of other builds have, in parts and in one. */
+static void kernel_error(const char *kind, const char **parts, int32_t count) {
+    (void)kind;
+    error_set(context_of_thread()->error, parts, count);
+}
+
 static void kernel_error_text(const char *kind, const char *text) {
     kernel_error(kind, &text, 1);
 }

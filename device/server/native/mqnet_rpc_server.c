@@ -3,7 +3,10 @@
  * The server takes connections and tells a tracker when it is free (greetings.h, tracker.h). Each
  * client gets a process of its own (watch.h), which answers its messages (session.h, requests.h,
  * services.h), loads what it uploads (library.h) and calls and times it (stopwatch.h). */
+#include "program/whole_file.h"
 #include "watch.h"
+
+WHOLE_FILE("mqnet-rpc-server");
 
 enum { SECONDS_TO_PING = 2 };
 

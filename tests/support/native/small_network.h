@@ -63,7 +63,7 @@ static int shift(void *self, const struct abi_any *arguments, int32_t count,
     int32_t *to = arguments[2].value.tensor->data;
     if (count != 3 || arguments[2].value.tensor->shape[0] != ELEMENTS) {
         const char *parts[] = {"shape of ", NULL, "shift"};
-        kernel_error("ValueError", parts, 3);
+        error_set(context_of_thread()->error, parts, 3);
         return -1;
     }
     for (int element = 0; element < ELEMENTS; ++element) {

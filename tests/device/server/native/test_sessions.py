@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import tvm
+from cut_programs import check_cut_program
 from fixtures_device import free_port
 from fixtures_native_server import NativeServer, Start, close
 from native_kernels import build_bad_kernels
@@ -271,6 +272,10 @@ def test_port_in_use(native_server_file, server: NativeServer) -> None:
     command = [native_server_file(os.uname().machine), "--port", str(server.port)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 2 and "cannot be taken (Address in use)" in result.stderr
+
+
+def test_program_that_is_cut_short(native_server_file, tmp_path: Path) -> None:
+    check_cut_program(native_server_file(os.uname().machine), tmp_path)
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
