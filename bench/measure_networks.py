@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bench.measure_latency import LatencyRequest, measure_latency
-from bench.page.figures import engine_color, plain_numbers, png_of
+from bench.page.drawing import plain_numbers, png_of
+from bench.page.figures import engine_color
 from bench.session.run_file import RunFile, read_run
 from compile.networks.network import Network
 from compile.networks.registry import find_network

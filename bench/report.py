@@ -15,8 +15,8 @@ _FOLDER = Path("build/report")
 
 @dataclass(frozen=True)
 class Options:
-    """Make a report of a session of bench/latency.py: one HTML page that prints well, the rows as
-    CSV, the figures as PNG.
+    """Make a report of a session of bench/latency.py: one HTML page that prints well and needs
+    nothing beside it, the rows as CSV, the charts as SVG.
 
     Example: python bench/report.py session.json -o report/ --kernels kernels.json
     """
@@ -46,11 +46,11 @@ def main() -> None:
 
 def _report(options: Options) -> None:
     set_up_logging(verbose=False)
-    from bench.page.accuracy_table import read_layers
     from bench.page.write_report import report_files, write_report
     from bench.profiling.kernels_file import read_kernels
     from bench.session.run_file import read_run
     from compile.support.outputs import check_output_folder, new_path
+    from device.client.layers.layer_report import read_layers
 
     folder = options.output or new_path(_FOLDER, options.run.stem)
     inputs = [options.run, options.baseline, options.kernels, options.layers]

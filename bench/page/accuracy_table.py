@@ -1,102 +1,79 @@
-"""Where the accuracy of a build goes, layer by layer, as a table and a figure."""
+"""Where the accuracy of a build goes, layer by layer, as tables and a figure."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from math import isinf
 
-import msgspec
 import pandas as pd
 from matplotlib.figure import Figure
 
-from compile.support.json_record import read_record
-from device.client.layers.layer_report import FORMAT
+from bench.page.drawing import OURS, new_chart
+from device.client.layers.layer_report import LayerReport, OwnAndAccumulated
 
 _BARS = 12
 
 
-class Ratios(msgspec.Struct, frozen=True):
-    """Of one tensor to another, in dB; None where nothing differs."""
-
-    sqnr: float | None
-    psnr: float | None
-
-
-class LayerErrors(msgspec.Struct, frozen=True):
-    """From exact inputs, and with the errors of all that is before the tensor."""
-
-    own: Ratios
-    accumulated: Ratios
-
-
-class MeasuredLayer(msgspec.Struct, frozen=True):
-    """Of :class:`device.client.layers.layer_report.Layer` what a report shows."""
-
-    tensor: str
-    modules: tuple[str, ...]
-    layers: tuple[str, ...]
-    kernel: str
-    share: float | None
-    saturated: float | None
-    quantized: LayerErrors | None
-    compiled: LayerErrors | None
-    lowered: LayerErrors | None
-
-
-class LayersFile(msgspec.Struct, frozen=True):
-    """What ``compile/check.py --layers --json`` has printed."""
-
-    machine: str
-    scheme: str
-    layers: tuple[MeasuredLayer, ...]
-
-
-def read_layers(path: Path) -> LayersFile:
-    """Return the file at ``path``.
-
-    Raises:
-        MqnetError: it is missing, truncated, of another format, or holds something else.
-    """
-    remedy = "write it again with compile/check.py --layers --json"
-    return read_record(path, LayersFile, FORMAT, remedy)
-
-
-def accuracy_table(file: LayersFile) -> pd.DataFrame:
+def accuracy_table(report: LayerReport) -> pd.DataFrame:
     """A line for each tensor that is compared, in the order of computation, all as text."""
     lines = [
         {
-            "layer": _name(layer),
+            "layer": name,
             "kernel": layer.kernel,
             "quantized": _both(layer.quantized),
             "compiled": _both(layer.compiled),
             "compiled to quantized": _both(layer.lowered),
             "saturated": "" if layer.saturated is None else f"{layer.saturated:.2%}",
-            "share of error": "" if layer.share is None else f"{layer.share:.1%}",
+            "share of error": "" if layer.share is None else f"{layer.share:z.1%}",
         }
-        for layer in file.layers
+        for name, layer in zip(report.names, report.layers, strict=True)
         if layer.quantized or layer.lowered
     ]
     return pd.DataFrame(lines)
 
 
-def error_shares(file: LayersFile) -> Figure:
+def details_table(report: LayerReport) -> pd.DataFrame:
+    """A line for each tensor that a kernel makes, with the errors that are no SQNR: of the compiled
+    network to float32 where that is known, all as text."""
+    lines = []
+    for name, layer in zip(report.names, report.layers, strict=True):
+        errors = layer.compiled or layer.lowered
+        if errors is None:
+            continue
+        found = errors.accumulated
+        lines.append(
+            {
+                "layer": name,
+                "tensor": layer.tensor,
+                "shape": "x".join(map(str, layer.shape)),
+                "scale": "" if layer.scale is None else f"{layer.scale:.4g}",
+                "zero point": "" if layer.zero_point is None else str(layer.zero_point),
+                "PSNR dB": "=" if isinf(found.psnr) else f"{found.psnr:.1f}",
+                "cosine": f"{found.cosine:.6f}",
+                "largest": f"{found.largest:.3g}",
+                "differing": "" if layer.differing is None else f"{layer.differing:.2%}",
+                "steps": "" if layer.steps is None else str(layer.steps),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def error_shares(report: LayerReport) -> Figure:
     """The tensors that most of the network's error is made in."""
-    known = [(layer.share, _name(layer)) for layer in file.layers if layer.share is not None]
-    first = sorted(known, reverse=True)[:_BARS][::-1]
-    figure = Figure(figsize=(9, 0.8 + 0.32 * len(first)), layout="constrained")
-    panel = figure.subplots()
-    # Modules may have several tensors, each with a bar of its own.
-    panel.barh(range(len(first)), [100 * share for share, _ in first], color="tab:orange")
+    layers = zip(report.names, report.layers, strict=True)
+    known = [(layer.share, name) for name, layer in layers if layer.share is not None]
+    first = sorted(known, reverse=True)[:_BARS]
+    figure, panel = new_chart(0.6 + 0.22 * len(first), 7)
+    bars = panel.barh(range(len(first)), [100 * share for share, _ in first], color=OURS)
+    panel.bar_label(bars, [f"{share:z.1%}" for share, _ in first], padding=3)
     panel.set_yticks(range(len(first)), [name for _, name in first])
-    panel.set_xlabel("% of the squared error of the outputs to float32 that is made here")
+    panel.set_ylim(len(first) - 0.4, -0.6)
+    panel.margins(x=0.12)
+    panel.set_xlabel("%")
     return figure
 
 
-def _name(layer: MeasuredLayer) -> str:
-    return (layer.modules or layer.layers or (layer.tensor,))[-1]
-
-
-def _both(errors: LayerErrors | None) -> str:
+def _both(errors: OwnAndAccumulated | None) -> str:
     if errors is None:
         return ""
     pair = errors.own.sqnr, errors.accumulated.sqnr
-    return " / ".join("=" if one is None else f"{one:.1f}" for one in pair)
+    return " / ".join("=" if isinf(one) else f"{one:.1f}" for one in pair)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from bench.page.drawing import chart_style, new_chart, plain_numbers
 from bench.profiling.kernels_file import KernelsFile
 from compile.support.atomic import atomic_path
 
@@ -18,8 +19,7 @@ def roofline(kernels: KernelsFile) -> Figure:
     intensity = np.array([call.macs / call.moved_bytes for call in calls])
     speed = np.array([call.macs_per_second for call in calls]) / 1e9
     area = np.array([call.seconds for call in calls])
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = new_chart(5, 7)
     x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
     for kind, peak in kernels.machine.peak_macs_per_second.items():
         if not peak:
@@ -31,8 +31,11 @@ def roofline(kernels: KernelsFile) -> Figure:
         sizes = 3000 * area[chosen] / area.sum()
         panel.scatter(intensity[chosen], speed[chosen], sizes, alpha=0.6, label=family)
     panel.set(xlabel="multiply-accumulates per byte of the arguments", ylabel="GMAC/s, one thread")
+    plain_numbers(panel.xaxis)
+    plain_numbers(panel.yaxis)
     panel.set_title("Area: share of the frame's time")
-    legend = panel.legend(fontsize=8, loc="lower right")
+    # Beside the points, never on them.
+    legend = figure.legend(loc="outside lower center", ncols=2)
     for handle in legend.legend_handles:
         if handle is not None and hasattr(handle, "set_sizes"):
             handle.set_sizes([40])
@@ -50,5 +53,5 @@ def write_roofline(kernels: KernelsFile, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with atomic_path(path) as beside:
+    with atomic_path(path) as beside, chart_style():
         roofline(kernels).savefig(beside, dpi=110)

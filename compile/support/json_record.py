@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from compile.support.errors import MqnetError
 
-Record = TypeVar("Record", bound=msgspec.Struct)
+Record = TypeVar("Record")
 
 _PLACE = re.compile(r"(?P<what>.*) - at `\$\.?(?P<where>.*)`", re.DOTALL)
 
@@ -28,6 +29,7 @@ def read_record(
     file_format: int,
     remedy: str,
     error: type[MqnetError] = MqnetError,
+    each: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Record:
     """Return the record of type ``kind`` in the file at ``path``.
 
@@ -37,12 +39,13 @@ def read_record(
         file_format: the number that its "format" has to be.
         remedy: what the user can do about a file that is not so, as "measure again".
         error: what is raised.
+        each: what every object of the file is replaced by, where it is not held as it is meant.
 
     Raises:
         MqnetError: it is missing, truncated, of another format, or holds something else.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), object_hook=each)
     except OSError as trouble:
         raise error(f"{path} cannot be read ({trouble.strerror}): {remedy}") from None
     except (ValueError, RecursionError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from compile.support.json_record import read_record
 from device.client.layers.tensor_errors import TensorErrors
 
 #: Raised when a key of the JSON changes its meaning.
@@ -68,6 +71,11 @@ class Layer:
     steps: int | None = None
     is_off: bool = False
 
+    @property
+    def name(self) -> str:
+        """The innermost module whose result it is, or which is computed."""
+        return (self.modules or self.layers or (self.tensor,))[-1]
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         errors = {
@@ -108,6 +116,18 @@ class LayerReport:
         known = [(share, layer) for share, layer in shares if share is not None]
         return [layer for _, layer in sorted(known, key=lambda pair: -pair[0])]
 
+    @property
+    def names(self) -> list[str]:
+        """A name for each of ``layers``: its module's, and the tensor's where a module has more
+        than one."""
+        tensors = Counter(layer.name for layer in self.layers if layer.tensor)
+        return [
+            f"{layer.name}: {layer.tensor}"
+            if tensors[layer.name] > 1 and layer.tensor
+            else layer.name
+            for layer in self.layers
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         first = self.first_off
@@ -120,3 +140,13 @@ class LayerReport:
             "first_off": None if first is None else first.as_json(),
             "layers": [layer.as_json() for layer in self.layers],
         }
+
+
+def read_layers(path: Path) -> LayerReport:
+    """Return what ``compile/check.py --layers --json`` has printed into the file at ``path``.
+
+    Raises:
+        MqnetError: it is missing, truncated, of another format, or holds something else.
+    """
+    remedy = "write it again with compile/check.py --layers --json"
+    return read_record(path, LayerReport, FORMAT, remedy, each=TensorErrors.restored)

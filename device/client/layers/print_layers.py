@@ -34,7 +34,7 @@ def print_layers(folder: Path, report: LayerReport) -> None:
         table.add_row(
             str(layer.place) if layer.place >= 0 else "",
             layer.kernel,
-            name_of(layer),
+            layer.name,
             layer.tensor,
             *map(_ratios, (layer.quantized, layer.compiled, layer.lowered)),
             "" if layer.share is None else f"{layer.share:.1%}",
@@ -45,7 +45,7 @@ def print_layers(folder: Path, report: LayerReport) -> None:
         )
     print_table(table)
     for layer in report.worst[:_WORST]:
-        print(f"{layer.share or 0:6.1%} of the error is made in {name_of(layer)} ({layer.tensor})")
+        print(f"{layer.share or 0:6.1%} of the error is made in {layer.name} ({layer.tensor})")
     first = report.first_off
     if first is None:
         print("right: every kernel computes what the fake-quantized network does")
@@ -54,11 +54,6 @@ def print_layers(folder: Path, report: LayerReport) -> None:
         f"WRONG: call {first.place}, kernel {first.kernel}, which computes "
         f"{', '.join(first.layers)}: {differing_of(first)}; kept in {report.kept}"
     )
-
-
-def name_of(layer: Layer) -> str:
-    """The innermost module whose result it is, or which is computed."""
-    return (layer.modules or layer.layers or ("",))[-1]
 
 
 def differing_of(layer: Layer) -> str:

@@ -36,6 +36,14 @@ class TensorErrors:
         """Return plain data, with null for a ratio that is infinite since nothing differs."""
         return {name: one if isfinite(one) else None for name, one in asdict(self).items()}
 
+    @staticmethod
+    def restored(content: dict[str, Any]) -> dict[str, Any]:
+        """``content``, with the infinity that :meth:`as_json` has no number for, where it is of
+        such errors."""
+        if content.keys() != TensorErrors.__dataclass_fields__.keys():
+            return content
+        return {name: inf if one is None else one for name, one in content.items()}
+
 
 def compare_tensors(found: NDArray[Any], wanted: NDArray[Any]) -> TensorErrors:
     """Compare ``found`` with ``wanted``, of the same shape."""

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from report_session import session
 
-from bench.page.accuracy_table import accuracy_table, read_layers
+from bench.page.accuracy_table import accuracy_table, details_table
 from bench.page.write_report import write_report
 from bench.session.run_file import read_run
 from compile.support.errors import MqnetError
-from device.client.layers.layer_report import Layer, LayerReport, OwnAndAccumulated
+from device.client.layers.layer_report import Layer, LayerReport, OwnAndAccumulated, read_layers
 from device.client.layers.tensor_errors import compare_tensors
 
 WANTED = np.array([1.0, 2.0, 3.0])
@@ -54,12 +54,28 @@ def test_the_page(file: Path, tmp_path: Path):
     run = read_run(tmp_path / "run.json")
     page = write_report(run, None, tmp_path / "report", layers=read_layers(file))
     text = page.read_text()
-    assert "Where the accuracy goes" in text and "net.&lt;conv&gt;" in text
-    assert page.with_name("error-shares.png").read_bytes().startswith(b"\x89PNG")
+    assert "Where the accuracy goes" in text and "net.<wbr>&lt;conv&gt;" in text
+    assert "net.norm" in page.with_name("error-shares.svg").read_text()
     rows = pd.read_csv(StringIO(page.with_name("accuracy.csv").read_text()))
     assert rows["layer"].tolist() == ["net.<conv>", "net.norm"]
     without = write_report(run, None, tmp_path / "other").read_text()
     assert "Where the accuracy goes" not in without
+
+
+def test_the_file_is_read_as_it_was_measured(file: Path):
+    """Also what nothing differs in, which JSON has no number for."""
+    assert read_layers(file) == REPORT
+
+
+def test_the_details(file: Path):
+    (line,) = details_table(read_layers(file)).to_dict("records")
+    assert (line["layer"], line["tensor"]) == ("net.<conv>", "q")
+    assert (line["PSNR dB"], line["largest"]) == ("26.0", "0.1") and float(line["cosine"]) < 1
+
+
+def test_two_tensors_of_one_module_are_told_apart(file: Path):
+    two = (Layer("add", ("net",), ()), Layer("sigmoid", ("net",), ()), Layer("", (), ("net",)))
+    assert LayerReport("here", "int8", two).names == ["net: add", "net: sigmoid", "net"]
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"format": 1}'])

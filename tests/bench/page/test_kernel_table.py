@@ -61,7 +61,7 @@ def test_the_file_is_read_as_it_was_written(tmp_path: Path):
 
 def test_every_figure_of_the_page_is_of_the_file(run: RunFile, tmp_path: Path):
     page = write_report(run, None, tmp_path / "report", KERNELS).read_text()
-    _, kinds, layers = pd.read_html(StringIO(page), keep_default_na=False)
+    *_, kinds, layers = pd.read_html(StringIO(page), keep_default_na=False)
     assert "mixed at 64x64 for target host" in page and "0.2 ms in" in page
     assert len(layers) == len(CALLS)
     for text, call in zip(layers.astype(str).to_numpy(), CALLS, strict=True):
@@ -77,14 +77,14 @@ def test_every_figure_of_the_page_is_of_the_file(run: RunFile, tmp_path: Path):
     assert table.loc["3x3 convolution"].to_dict() == {"tvm": 0.1, "litert": 0.3}
     assert table.loc["copies"].to_dict() == {"tvm": 0.0, "litert": 0.1}
     assert table.loc["all"].to_dict() == {"tvm": 0.2, "litert": 0.4}
-    assert "net.norm&lt;1&gt;" in page
+    assert "norm&lt;1&gt;" in page
 
 
 def test_parts_are_beside_the_page(run: RunFile, tmp_path: Path):
     write_report(run, None, tmp_path / "report", KERNELS)
     table = pd.read_csv(tmp_path / "report" / "kernels.csv", keep_default_na=False)
     assert list(table["layer"]) == ["net.stem.conv", "net.0", "net.norm<1>, net.conv"]
-    assert (tmp_path / "report" / "roofline.png").stat().st_size > 10_000
+    assert "packed_conv" in (tmp_path / "report" / "roofline.svg").read_text()
 
 
 def test_kernels_of_another_machine(run: RunFile, tmp_path: Path):

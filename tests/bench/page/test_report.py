@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 from io import StringIO
@@ -16,8 +17,9 @@ from report_session import row, session
 
 from bench.page.compare_runs import compare_runs
 from bench.page.figures import memory
-from bench.page.table import table_of
-from bench.page.write_report import headlines, write_report
+from bench.page.first_page import first_figures, headlines, what_was_measured
+from bench.page.size_tables import size_tables
+from bench.page.write_report import write_report
 from bench.session.run_file import read_run
 from compile.support.errors import MqnetError
 from device.runtime.gpu_name import POCL_WARNING, SOFTWARE_WARNING
@@ -39,6 +41,14 @@ def run_json(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the session, which takes a second to be drawn."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "run.json").write_text(json.dumps(session()))
+    return write_report(read_run(folder / "run.json"), None, folder / "report")
+
+
 def test_a_session_is_read_as_it_was_written(run_json: Path, tmp_path: Path):
     run = read_run(run_json)
     (tmp_path / "again.json").write_text(run.as_json())
@@ -54,44 +64,85 @@ def test_the_sessions_of_the_repository_are_read(path: Path):
     assert headlines(run) and len(run.samples) == len(rows)
 
 
-def test_every_figure_of_the_page_is_of_the_file(run_json: Path, tmp_path: Path):
-    run = read_run(run_json)
-    page = write_report(run, None, tmp_path / "report").read_text()
-    (shown,) = pd.read_html(StringIO(page), keep_default_na=False)
-    assert len(shown) == len(session()["rows"])
-    for text, expected in zip(shown.astype(str).to_numpy(), session()["rows"], strict=True):
-        line = dict(zip(shown.columns, text, strict=True))
-        assert line["engine"] == expected["engine"] and line["size"] == expected["size"]
-        assert line["flags"] == ", ".join(expected["flags"])
-        if "p50_ms" not in expected:
-            assert line["p50"] == line["ratio"] == ""
-            continue
-        assert float(line["p50"]) == pytest.approx(expected["p50_ms"], abs=0.051)
-        assert float(line["CPU"]) == pytest.approx(expected["cpu_ms"], abs=0.051)
-        assert float(line["act. MB"]) == 21 and float(line["PSNR dB"]) == 59.9
-        assert line["plan MB"] == ("3.2" if expected["engine"] == "tvm" else "")
-        assert float(line["ratio"]) == pytest.approx(expected["ratio_to_litert_mixed"], abs=0.005)
-    assert "Some CPU &lt;b&gt;" in page and "<b>" not in page
-    assert "1 of 13 rows carry flags" in page
-    assert "src=" in page and "http" not in page.replace("http-equiv", "")
+def test_every_figure_of_the_page_is_of_the_file(page: Path):
+    text = page.read_text()
+    shown = pd.read_html(StringIO(text), keep_default_na=False)
+    assert len(shown) == 4  # Times, and memory and files, of two sizes.
+    measured = [one for one in session()["rows"] if "p50_ms" in one]
+    for number, size in enumerate(("256x256", "768x1280")):
+        rows = [one for one in measured if one["size"] == size]
+        times, needs = shown[2 * number].astype(str), shown[2 * number + 1].astype(str)
+        for line, expected in zip(times.to_dict("records"), rows, strict=True):
+            assert line["network"] == f"{expected['engine']} {expected['scheme']}"
+            assert line["threads"] == str(expected["threads"])
+            assert float(line["p50"]) == pytest.approx(expected["p50_ms"], abs=0.051)
+            assert float(line["CPU"]) == pytest.approx(expected["cpu_ms"], abs=0.051)
+            ratio = expected["ratio_to_litert_mixed"]
+            assert float(line["ratio"]) == pytest.approx(ratio, abs=0.005)
+            assert float(line["PSNR dB"]) == 59.9 and line["notes"] == ""
+        rows = [one for one in rows if one["threads"] == 1]
+        for line, expected in zip(needs.to_dict("records"), rows, strict=True):
+            assert float(line["act. MB"]) == 21 and line["start ms"] == "41"
+            assert line["plan MB"] == ("3.2" if expected["engine"] == "tvm" else "")
+    assert "Some CPU &lt;b&gt;" in text and "<b>&lt;" not in text and "CPU <b>" not in text
+    assert "1 of 13 rows carry flags" in text
+    assert "Without a figure: openvino mixed (1 thread): not installed (openvino)." in text
 
 
-def test_parts_are_beside_the_page(run_json: Path, tmp_path: Path):
-    write_report(read_run(run_json), None, tmp_path / "report")
-    files = sorted(path.name for path in (tmp_path / "report").iterdir())
-    assert files == [
-        *("accuracy.png", "latency.csv", "latency.png", "memory.png", "report.html", "scaling.png"),
-    ]
-    table = pd.read_csv(tmp_path / "report" / "latency.csv")
+def test_nothing_is_loaded_from_elsewhere(page: Path):
+    text = page.read_text()
+    assert not re.findall(r"https?:|src=|@import|url\((?!#)|<script|<link", text)
+    assert text.count("<svg") == 8  # The first, three of each size, and the time per pixel.
+
+
+def test_parts_are_beside_the_page(page: Path):
+    files = sorted(path.name for path in page.parent.iterdir())
+    sizes = "256x256", "768x1280"
+    charts = [f"{kind}-{size}.svg" for kind in ("accuracy", "latency", "memory") for size in sizes]
+    assert files == sorted([*charts, "first.svg", "latency.csv", "report.html", "scaling.svg"])
+    table = pd.read_csv(page.with_name("latency.csv"))
     assert list(table["p50_ms"].dropna()) == [
         r["p50_ms"] for r in session()["rows"] if "cpu_ms" in r
+    ]
+
+
+def test_flags_are_footnotes(tmp_path: Path):
+    run = session()
+    for one, flags in zip(
+        run["rows"], (["only 2 frames", "all"], ["b", "only 10 frames", "all"]), strict=False
+    ):
+        one["flags"] = flags
+    for one in run["rows"][2:-1]:
+        one["flags"] = ["all"]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    read = read_run(tmp_path / "run.json")
+    tables = size_tables(read, "256x256")
+    assert tables.notes == ["only 2 to 10 frames", "b"] and tables.times["notes"].tolist()[:3] == [
+        "1",
+        "2, 1",
+        "",
+    ]
+    page = write_report(read, None, tmp_path / "report").read_text()
+    assert "All rows: all." in page and page.count("<li>only 2 to 10 frames</li>") == 1
+
+
+def test_the_first_page_says_what_was_measured_on_what(run_json: Path, tmp_path: Path):
+    run = read_run(run_json)
+    text = "this project's mixed beside litert, at 256x256 and 768x1280, on 1 and 2 threads."
+    assert what_was_measured(run) == f"The time of one frame, {text}"
+    values = [(one.value, one.what) for one in first_figures(run)]
+    assert values == [
+        ("93.8 ms", "a frame of 768x1280, 1 thread, tvm mixed"),
+        ("2.00 times", "the speed of LiteRT mixed"),
+        ("59.9 dB", "PSNR to PyTorch float32"),
+        ("3.21 MB", "activations, by the memory plan"),
     ]
 
 
 def test_headlines_say_who_is_ahead(run_json: Path):
     first, *others = headlines(read_run(run_json))
     assert first == (
-        "256x256, 1 thread: tvm mixed is 2.00 times faster than LiteRT mixed (1.98 to 2.02): 6.2 ms"
+        "256x256, 1 thread: tvm mixed is 2.00 times as fast as LiteRT mixed (1.98 to 2.02): 6.2 ms"
     )
     assert len(others) == 3
 
@@ -134,32 +185,46 @@ def test_a_processor_that_plays_a_gpu_is_in_no_headline(tmp_path: Path, warning:
     assert first == "256x256, 1 thread: litert mixed is the fastest" and "rank nothing" in second
 
 
+def test_what_ranks_nothing_is_in_no_first_figure_and_in_no_first_chart(tmp_path: Path):
+    run = session()
+    for r in run["rows"]:
+        r["flags"] = [POCL_WARNING] if r["engine"] == "tvm" else r["flags"]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    read = read_run(tmp_path / "run.json")
+    assert first_figures(read) == []
+    write_report(read, None, tmp_path / "report")
+    chart = (tmp_path / "report" / "first.svg").read_text()
+    assert "litert mixed" in chart and "tvm" not in chart
+
+
 def test_a_session_without_litert_has_no_ratios(tmp_path: Path):
     run = session()
     run["rows"] = [r | {"ratio_to_litert_mixed": None, "ratio_interval": None} for r in run["rows"]]
     (tmp_path / "run.json").write_text(json.dumps(run))
-    assert set(table_of(read_run(tmp_path / "run.json").table())["ratio"]) == {""}
-    write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
+    read = read_run(tmp_path / "run.json")
+    assert "ratio" not in size_tables(read, "256x256").times
+    second = first_figures(read)[1]
+    assert second == ("2.00 times", "the speed of litert mixed, the fastest other", "")
+    write_report(read, None, tmp_path / "report")
 
 
 def test_memory_is_shown_as_measured_and_as_planned(run_json: Path):
-    (panel,) = memory(read_run(run_json)).axes
+    rows = read_run(run_json).measured()
+    figure = memory(rows[rows["size"] == "256x256"])
+    (panel,) = figure.axes
     names = [label.get_text() for label in panel.get_yticklabels()]
-    assert names == ["tvm mixed, as planned", "tvm mixed", "litert mixed", "litert fp32"]
-    for bars in panel.containers:
-        assert [bar.get_width() for bar in bars] == [3.21, 20.6, 20.6, 20.6]
+    assert names == ["tvm mixed", "litert mixed", "litert fp32"]
+    (bars,) = panel.containers
+    assert [bar.get_width() for bar in bars] == [20.6, 20.6, 20.6]
+    assert list(panel.lines[0].get_xdata())[0] == 3.21
 
 
-def test_memory_of_a_gpu_is_left_out(tmp_path: Path):
+def test_memory_of_a_device_is_left_out(tmp_path: Path):
     run = session()
-    run["rows"] = [
-        r | {"activation_mb": None if r["engine"] == "tvm" else r.get("activation_mb")}
-        for r in run["rows"]
-    ]
+    run["rows"] = [r | {"activation_mb": None} for r in run["rows"] if "p50_ms" in r]
     (tmp_path / "run.json").write_text(json.dumps(run))
-    (panel,) = memory(read_run(tmp_path / "run.json")).axes
-    names = [label.get_text() for label in panel.get_yticklabels()]
-    assert names == ["tvm mixed, as planned", "litert mixed", "litert fp32"]
+    rows = read_run(tmp_path / "run.json").measured()
+    assert memory(rows[rows["size"] == "256x256"]) is None
 
 
 def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
@@ -167,8 +232,10 @@ def test_a_session_from_before_the_plan_was_noted(tmp_path: Path):
     for r in run["rows"]:
         r.pop("planned_activation_mb", None)
     (tmp_path / "run.json").write_text(json.dumps(run))
-    write_report(read_run(tmp_path / "run.json"), None, tmp_path / "report")
-    assert set(table_of(read_run(tmp_path / "run.json").table())["plan MB"]) == {""}
+    read = read_run(tmp_path / "run.json")
+    write_report(read, None, tmp_path / "report")
+    assert "plan MB" not in size_tables(read, "256x256").needs
+    assert [one.value for one in first_figures(read)][2:] == ["59.9 dB", "41 ms"]
 
 
 @pytest.mark.parametrize(
@@ -239,8 +306,11 @@ def test_an_emulated_device_is_said_to_be_one_and_by_nothing_else(tmp_path: Path
     run = read_run(tmp_path / "run.json")
     assert headlines(run) == ["EMULATED by qemu-user: its times say nothing about any device"]
     page = write_report(run, None, tmp_path / "report").read_text()
-    assert "EMULATED</h1>" in page and "faster than" not in page
-    assert not (tmp_path / "report" / "memory.png").exists()
+    assert "EMULATED</h1>" in page and "as fast as" not in page
+    first = page[: page.index("</section>")]
+    assert " ms" not in first and "59.9 dB" in first
+    charts = [path.read_text() for path in (tmp_path / "report").glob("*.svg")]
+    assert len(charts) == 6 and all("EMULATED by qemu-user" in chart for chart in charts)
 
 
 def test_sessions_without_a_ratio_in_common(tmp_path: Path, run_json: Path):
@@ -253,8 +323,7 @@ def test_sessions_without_a_ratio_in_common(tmp_path: Path, run_json: Path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_a_browser_shows_and_prints_it(run_json: Path, tmp_path: Path):
-    page = write_report(read_run(run_json), None, tmp_path / "report")
+def test_a_browser_shows_and_prints_it(page: Path, tmp_path: Path):
     browser = [
         CHROMIUM,
         "--headless",
@@ -265,8 +334,8 @@ def test_a_browser_shows_and_prints_it(run_json: Path, tmp_path: Path):
     seen = subprocess.run(
         [*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True
     ).stdout
-    assert seen.count('<tr class="ours">') == 4
-    assert seen.count("<img") == 4
+    assert seen.count('<tr class="ours">') == 6
+    assert seen.count("<svg") == 8
     pdf = tmp_path / "page.pdf"
     subprocess.run(
         [*browser, f"--print-to-pdf={pdf}", page.as_uri()], capture_output=True, check=True
