@@ -7,8 +7,24 @@ from tvm import relax
 from compile.graph.quantized_graph import NotLowerable
 from compile.kernels.common.channel_maximum import MOST_CHANNELS
 
+#: Numbers whose sum fits an int32, each as far from its zero point as int8 goes.
+_MOST_BYTES = (2**31 - 1) // 255
+
 #: Of an NHWC feature map: rows and columns, and channels.
 _PIXELS, _CHANNELS = [1, 2], [3]
+
+
+def check_integer_sum(call: relax.Call) -> None:
+    """Raise where a ``call`` that averages the pixels of an NHWC feature map has too many of them.
+
+    Raises:
+        NotLowerable: their sum may not fit an int32.
+    """
+    _, height, width, _ = map(int, call.args[0].ty.shape)
+    if height * width > _MOST_BYTES:
+        raise NotLowerable(
+            f"the mean is over {height * width} pixels, and an int32 holds the sum of {_MOST_BYTES}"
+        )
 
 
 def is_over_channels(call: relax.Call) -> bool:

@@ -19,7 +19,7 @@ from compile.graph.match_border import match_border
 from compile.graph.match_channel_maximum import check_channel_maximum
 from compile.graph.match_convolution import Convolution, activation_limits, match_convolution
 from compile.graph.match_depth_to_space import DepthToSpace, match_depth_to_space
-from compile.graph.match_mean import is_over_channels
+from compile.graph.match_mean import check_integer_sum, is_over_channels
 from compile.graph.match_pooling import match_average_pooling, match_pooling
 from compile.graph.match_rearrangement import REARRANGING, match_cut, match_rearrangement
 from compile.graph.quantized_graph import (
@@ -148,12 +148,15 @@ def _match_anchor(
     if name == "nn.adaptive_avg_pool2d":
         if [int(extent) for extent in call.ty.shape][1:3] != [1, 1]:
             raise NotLowerable("average pooling is lowered for a 1x1 result only")
+        check_integer_sum(call)
         return QuantizedOp("mean", (dequantized(call.args[0], definitions),), output, *limits)
     if name == "nn.avg_pool2d":
         averaged, operand = match_average_pooling(call), dequantized(call.args[0], definitions)
         return QuantizedOp("average_pool", (operand,), output, *limits, averaged=averaged)
     if name == "mean":
         kind = "channel_mean" if is_over_channels(call) else "mean"
+        if kind == "mean":
+            check_integer_sum(call)
         return QuantizedOp(kind, (dequantized(call.args[0], definitions),), output, *limits)
     if name == "image.resize2d" and call.attrs.method == "linear":
         size, aligned = match_bilinear(call)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from math import prod
 
 import tvm
-from tvm import relax, tirx
+from tvm import relax, s_tir, tirx
 
 from compile.graph.layers import keep_layers
 from compile.graph.rewrite_function import rewrite_functions
@@ -179,7 +179,7 @@ class _RowFusion(KernelCallRewriter):
             if any(len(v.ty.shape) == 1 and v.ty.dtype == "int8" for v in operands):
                 return False
             operands = [v for v in operands if len(v.ty.shape) > 1]
-        elif FAMILY_ATTR in (kernel.attrs or {}):
+        elif FAMILY_ATTR in (kernel.attrs or {}) or not elementwise.serves(s_tir.Schedule(kernel)):
             return False
         return len({tuple(int(extent) for extent in v.ty.shape) for v in operands}) == 1
 

@@ -1,18 +1,22 @@
 """Lower what is left in float to elementwise kernels, chains of them fused into one.
 
 TVM's own legalization, but for the functions of e^x: those become arithmetic that a vector unit
-does, where LLVM would call the C library once per element.
+does, where LLVM would call the C library once per element; and for what sums up
+(:mod:`compile.kernels.common.float_sums`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import tvm
 from tvm import relax, te, tirx, topi
 
 from compile.graph.layers import keep_layers
 from compile.graph.tabulate_unary import SELU_ALPHA, SELU_SCALE
+from compile.kernels.common import float_sums
 from compile.passes.lower_narrow_sigmoids import LowerNarrowSigmoids
 from compile.support.errors import GraphError
 
@@ -158,6 +162,46 @@ def exp(x: te.Tensor) -> te.Tensor:
     return te.compute(x.shape, compute, name="exp")
 
 
+def _summed(
+    function: Callable[..., te.Tensor], builder: relax.BlockBuilder, call: relax.Call
+) -> relax.Expr:
+    """Sums or means by ``function`` of floats; of integers and truths TVM's own."""
+    if not str(call.ty.dtype).startswith("float"):
+        return call.op.get_attr("FLegalize")(builder, call)
+    return builder.call_te(function, call.args[0], call.attrs.axis, bool(call.attrs.keepdims))
+
+
+def _softmax(in_log: bool, builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    axis = int(call.attrs.axis)
+
+    def softmax(x: te.Tensor) -> te.Tensor:
+        return float_sums.softmax(x, axis, fast_exp, in_log)
+
+    return builder.call_te(softmax, call.args[0])
+
+
+def _layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    return builder.call_te(
+        float_sums.layer_norm, *call.args, call.attrs.axes, float(call.attrs.epsilon)
+    )
+
+
+def _group_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    groups, channel_axis = int(call.attrs.num_groups), int(call.attrs.channel_axis)
+    along = call.attrs.axes, float(call.attrs.epsilon)
+    return builder.call_te(float_sums.group_norm, *call.args, groups, channel_axis, *along)
+
+
+_SUMS = {
+    "relax.sum": partial(_summed, float_sums.total),
+    "relax.mean": partial(_summed, float_sums.mean),
+    "relax.nn.softmax": partial(_softmax, False),
+    "relax.nn.log_softmax": partial(_softmax, True),
+    "relax.nn.layer_norm": _layer_norm,
+    "relax.nn.group_norm": _group_norm,
+}
+
+
 def _axis(take: relax.Call) -> int | None:
     return None if take.attrs.axis is None else int(take.attrs.axis)
 
@@ -183,6 +227,7 @@ class LegalizeFloatOps:
                 topi.take, *call.args, axis=_axis(call), mode="clip"
             ),
             "relax.tanh": lambda builder, call: builder.call_te(tanh, call.args[0]),
+            **_SUMS,
             **dict.fromkeys(_SEQUENTIAL, _refuse),
         }
         passes = [

@@ -166,6 +166,30 @@ def test_what_is_read_twice_stays() -> None:
     assert kernels(FuseRowKernels(families_of("cpu"))(before)) == kernels(before)
 
 
+def test_what_sums_up_a_convolution_stays_a_kernel() -> None:
+    """x - mean of its rows: elementwise but for the sum, which has to be whole before."""
+    head = Head()
+    x = picture("x", 4)
+    with head.builder.function("main", [x]):
+        with head.builder.dataflow():
+            conv = head.pointwise(x, 6)
+            mean = head.builder.emit(relax.op.mean(conv, axis=[1], keepdims=True))
+            out = head.builder.emit_output(relax.op.subtract(conv, mean))
+        head.builder.emit_func_output(out)
+    before = LegalizeFloatOps()(head.builder.get())
+    after = FuseRowKernels(families_of("cpu"))(before)
+    assert "conv2d_float_rows" not in {name.name_hint for name in after.get_global_vars()}
+    scheduled = apply_default_schedule(CpuCore(256, 16, 1))(after)
+    data = np.random.default_rng(1).uniform(-1, 1, (1, HEIGHT, WIDTH, 4)).astype("float32")
+    found, expected = (
+        relax.VirtualMachine(relax.build(mod, "llvm"), tvm.cpu())["main"](
+            tvm.runtime.tensor(data)
+        ).numpy()
+        for mod in (scheduled, before)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_dense_convolution_takes_statistics_but_nothing_elementwise() -> None:
     head = Head()
     x = picture("x", 4)

@@ -135,6 +135,49 @@ def test_half_floats_go_through_float32() -> None:
     np.testing.assert_allclose(got, reference + BETA.astype("float16"), atol=4e-3, rtol=2e-3)
 
 
+def normalized(data: np.ndarray, channel_axis: int) -> np.ndarray:
+    """float32 ``data``, normalized by the kernels of a processor."""
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(data.shape, "float32"))
+    channels = data.shape[channel_axis]
+    gamma, beta = (relax.const(np.full(channels, value, "float32")) for value in (1, 0))
+    axes = [axis for axis in (1, 2, 3) if axis != channel_axis]
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            norm = relax.op.nn.instance_norm(x, gamma, beta, channel_axis, axes, epsilon=1e-5)
+            result = builder.emit_output(builder.emit(norm))
+        builder.emit_func_output(result)
+    lowered = LowerInstanceNorm(cpu_backend())(builder.get())
+    scheduled = apply_default_schedule(CpuCore(256, 16, 1))(lowered)
+    machine = relax.VirtualMachine(relax.build(scheduled, "llvm"), tvm.cpu())
+    return machine["main"](tvm.runtime.tensor(data)).numpy()
+
+
+@pytest.mark.parametrize("channel_axis", [3, 2], ids=["channels last", "planes"])
+@pytest.mark.parametrize(("size", "maps"), [((9, 40), slice(4)), ((1536, 2560), slice(1, 2))])
+def test_feature_maps_that_hardly_vary(
+    size: tuple[int, int], maps: slice, channel_axis: int
+) -> None:
+    """Black; of one value; a pixel apart; a checkerboard. The first two are 0 of any deviation,
+    whose square would be what is left of 13.3^2 - 13.3^2 otherwise.
+
+    Of one value v the mean is off by v * (H + W / 16 + 16) * 2^-24 at the most, and 1 / sqrt(1e-5)
+    makes 316 times that of it.
+    """
+    data = np.zeros((1, *size, 4), "float32")
+    data[..., 1] = 13.3
+    data[..., 2], data[0, 5, 7, 2] = 20, 21
+    data[:, ::2, ::2, 3] = data[:, 1::2, 1::2, 3] = 60
+    data = data[..., maps]
+    moved = np.ascontiguousarray(np.moveaxis(data, 3, channel_axis))
+    found = np.moveaxis(normalized(moved, channel_axis), channel_axis, 3)
+    wide = data.astype("float64")
+    deviation = np.sqrt(wide.var((0, 1, 2)) + 1e-5)
+    error = np.abs(found - (wide - wide.mean((0, 1, 2))) / deviation).max((0, 1, 2))
+    steps = (size[0] + size[1] / 16 + 16) * 2**-24
+    assert (error <= wide.max((0, 1, 2)) / deviation * steps + 1e-6).all(), error
+
+
 def test_other_relus_stay() -> None:
     @I.ir_module
     class Before:

@@ -60,6 +60,10 @@ def resize(builder, data, size, method="nearest_neighbor"):
     return builder.emit(relax.op.image.resize2d(data, size, layout="NHWC", method=method))
 
 
+def mean_of(builder, data):
+    return builder.emit(relax.op.mean(data, axis=[1, 2], keepdims=True))
+
+
 OTHER = (np.float32(0.25), np.int8(3))
 REFUSED = [
     (
@@ -99,6 +103,10 @@ REFUSED = [
         quantized_op(
             lambda bb, a: bb.emit(relax.op.nn.adaptive_avg_pool2d(a, [2, 2], layout="NHWC"))
         ),
+    ),
+    (
+        "the mean is over 8421505 pixels, and an int32 holds the sum of 8421504",
+        quantized_op(lambda bb, a: mean_of(bb, resize(bb, a, (5, 1684301)))),
     ),
     (
         "resizing by cubic has no kernel",

@@ -1,0 +1,85 @@
+"""Pictures in which nearly nothing varies: no number is lost, and nothing that is not there shows.
+
+InstanceNorm divides by the deviation of a feature map, which is next to nothing in them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fixtures_artefacts import SIZE, ArtefactFactory, ProgramFactory
+from float64_program import run_in_float64
+from numpy.typing import NDArray
+
+from device.runtime.run_artefact import Session
+
+Photo = NDArray[np.uint8]
+
+
+def one_colour(*colour: int) -> Photo:
+    return np.broadcast_to(np.array(colour, np.uint8), (*SIZE, 3)).copy()
+
+
+def one_pixel(around: int, pixel: int) -> Photo:
+    photo = one_colour(around, around, around)
+    photo[SIZE[0] // 2, SIZE[1] // 3] = pixel
+    return photo
+
+
+def checkerboard(side: int) -> Photo:
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] // side
+    return np.repeat((((x + y) % 2) * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+PICTURES = {
+    "black": one_colour(0, 0, 0),
+    "white": one_colour(255, 255, 255),
+    "one colour": one_colour(200, 30, 90),
+    "bright pixel": one_pixel(0, 255),
+    "brighter by one": one_pixel(128, 129),
+    "pixels": checkerboard(1),
+    "squares": checkerboard(8),
+}
+"""By name: uint8 [H, W, 3]."""
+
+#: Largest and mean difference from float64: floats round; where a value before int8 is a tie, the
+#: two may take different sides, one step apart, which the head makes more of.
+_INT8, _FLOAT32, _FLOAT16 = (0.03, 5e-4), (2e-6, 2e-7), (3e-3, 3e-4)
+
+
+def check(artefact: ArtefactFactory, program: ProgramFactory, case: tuple[str, str, str]) -> None:
+    target, scheme, attention = case
+    session = Session(artefact(target, scheme, attention))
+    reference = program(scheme, attention)
+    largest, mean = _FLOAT16 if scheme in ("fp16", "w8a16") else _FLOAT32
+    if scheme == "int8" or scheme.startswith("mixed"):
+        largest, mean = _INT8
+    if scheme == "int8":  # The last tensors, too: a step is 1/128 of them.
+        largest, mean = 0.08, 3e-3
+    for name, photo in PICTURES.items():
+        found = session.run(photo)[0]
+        assert np.isfinite(found).all(), name
+        error = np.abs(found - run_in_float64(reference, photo))
+        assert error.max() <= largest and error.mean() <= mean, (name, error.max(), error.mean())
+
+
+@pytest.mark.parametrize("scheme", ["mixed", "fp32", "w8a32", "fp16", "w8a16"])
+def test_every_scheme(artefact: ArtefactFactory, quantized_program: ProgramFactory, scheme: str):
+    check(artefact, quantized_program, ("host", scheme, "ca"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scheme", "attention"),
+    [("mixed", "csa"), ("mixed", "sa"), ("mixed", "none"), ("fp32", "csa"), ("w8a32", "csa")]
+    + [("int8", "ca"), ("mixed-fp16", "ca")],
+)
+def test_every_attention(
+    artefact: ArtefactFactory, quantized_program: ProgramFactory, scheme: str, attention: str
+):
+    check(artefact, quantized_program, ("host", scheme, attention))
+
+
+@pytest.mark.usefixtures("opencl")
+def test_opencl(artefact: ArtefactFactory, quantized_program: ProgramFactory) -> None:
+    check(artefact, quantized_program, ("host-opencl", "mixed", "ca"))
