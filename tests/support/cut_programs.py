@@ -16,7 +16,9 @@ def check_cut_program(program: Path, folder: Path, emulator: Sequence[str] = ())
     so in a sentence, and does nothing else."""
     whole = program.read_bytes()
     pages = [4096 * number + more for number in (1, 2, len(whole) // 4096) for more in (-1, 0, 1)]
-    steps = [LEAST_BYTES + (len(whole) - LEAST_BYTES) * place // _PLACES for place in range(_PLACES)]
+    steps = [
+        LEAST_BYTES + (len(whole) - LEAST_BYTES) * place // _PLACES for place in range(_PLACES)
+    ]
     cut = folder / "cut"
     for size in sorted({*steps, *pages, len(whole) - 1}):
         cut.write_bytes(whole[:size])

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from pathlib import Path
 
 from compile.support.cache_folder import cache_folder
 from compile.support.errors import TargetError
