@@ -102,8 +102,10 @@ def _kinds(flags: list[str]) -> dict[str, str]:
     notes = {}
     for kind, numbers in found.items():
         ranges = [sorted(set(column), key=float) for column in zip(*numbers, strict=True)]
-        texts = iter([" to ".join(dict.fromkeys((one[0], one[-1]))) for one in ranges])
-        notes[kind] = _PLACE.sub(lambda _, texts=texts: next(texts), kind)
+        texts = [" to ".join(dict.fromkeys((one[0], one[-1]))) for one in ranges]
+        # Texts and places take turns: one text fewer than there are parts.
+        parts = zip(_PLACE.split(kind), [*texts, ""], strict=True)
+        notes[kind] = "".join(part + text for part, text in parts)
     return notes
 
 
