@@ -10,6 +10,7 @@
 
 #include "greetings.h"
 #include "session.h"
+#include "signal_filter.h"
 
 /* A session whose client has gone ends by itself, unless a kernel runs there that never ends. */
 enum { SECONDS_TO_LEAVE = 5, MOST_FILES = 1024 };
@@ -62,6 +63,12 @@ __attribute__((noreturn)) static void run_session(const struct client *client, s
     if (file >= 0) {
         (void)!write(file, "1000", 4);
         close(file);
+    }
+    int error = deny_signals();
+    if (error != 0) {
+        fprintf(stderr, "%s: this system does not take a filter of calls (%s)\n", client->from,
+                strerror(error));
+        _exit(EXIT_FAILURE);
     }
     session.connection = client->connection;
     session.most_bytes = most_bytes;

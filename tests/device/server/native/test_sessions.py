@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -76,12 +77,22 @@ def works(server: NativeServer, library: Path, key: str = "") -> bool:
         ("scribble", "what ran there crashed (signal 11, Segmentation fault)"),
         ("overflow", "what ran there crashed (signal 11, Segmentation fault)"),
         ("leave", "what ran there ended it (exit code 3)"),
+        ("abort", "what ran there crashed (signal 6, Aborted)"),
     ],
 )
 def test_crash(server: NativeServer, library: Path, kernel: str, sentence: str) -> None:
     session = server.connect()
     with pytest.raises(RPCError, match=re.escape(f"the session is over: {sentence}")):
         call(session, library, kernel)
+    assert works(server, library)
+
+
+def test_kernel_that_wants_to_end_the_server(server: NativeServer, library: Path) -> None:
+    """By calls of the system, all of which are refused; what is about itself is not."""
+    session = server.connect()
+    answers = call(session, library, "signal")[:9]
+    np.testing.assert_array_equal(answers, 7 * [-errno.EPERM] + 2 * [0])
+    close(session)
     assert works(server, library)
 
 
