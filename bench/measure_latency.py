@@ -20,16 +20,16 @@ from bench.engines.engine import Job
 from bench.engines.registry import ENGINES, engine_named
 from bench.own_builds import OwnBuilds
 from bench.peers.network_files import check_weights, files_of
-from bench.session.compare_outputs import compare_pictures, compare_tensors
 from bench.session.device import Device, device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
 from bench.session.interleave import Measured, measure
-from bench.session.photo_frames import photo_frames
 from bench.session.rows import make_run, size_text
 from bench.session.run_file import RunFile
 from compile.artefact.compatibility import TargetNeeds
 from compile.artefact.reader import Artefact, check_runs_here, open_artefact
 from compile.build_request import parse_size
+from compile.imaging.compare_outputs import compare_pictures, compare_tensors
+from compile.imaging.photo_frames import photo_frames
 from compile.networks.network import Network
 from compile.networks.registry import MQNET, built_network, find_network
 from compile.networks.run_module import run_on_frame

@@ -9,11 +9,12 @@ from pathlib import Path
 from bench.counts.count_target import TargetInstructions, check_is_arm64, count_target
 from bench.engines.litert import LiteRT
 from bench.peers.peer_files import SIZES, litert_name, peer_file
-from bench.session.photo_frames import artefact_frame, photo_frames
+from bench.session.artefact_frame import artefact_frame
 from bench.session.rows import size_text
 from compile.artefact.reader import Artefact, open_artefact
 from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest, parse_size
+from compile.imaging.photo_frames import photo_frames
 from compile.networks.registry import MQNET
 from compile.support.build_cache import user_cache
 from compile.support.errors import MqnetError

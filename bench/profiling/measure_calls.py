@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.engines.tvm_artefact import version_here
 from bench.profiling.join_calls import kernels_of
+from bench.session.artefact_frame import artefact_frame
 from bench.session.clock import CoreLimits, measure_this_core
 from bench.session.device import device_environment, open_device
 from bench.session.environment import describe_environment, describe_repository
-from bench.session.photo_frames import artefact_frame
 from compile.artefact.reader import Artefact
 from compile.support.errors import TargetError
 from compile.support.outcome import WorkerError

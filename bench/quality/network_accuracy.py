@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.session.compare_outputs import compare_pictures, compare_tensors
-from bench.session.photo_frames import photo_frames
 from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest
+from compile.imaging.compare_outputs import compare_pictures, compare_tensors
 from compile.imaging.fit_size import fit_photo
+from compile.imaging.photo_frames import photo_frames
 from compile.networks.network import Network
 from compile.networks.run_module import run_on_frame
 from compile.support.atomic import make_folder, write_atomically

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.engines.engine import Job
-from bench.session.compare_outputs import compare_pictures
 from bench.session.location import Location, StartedEngine, ThisMachine
 from bench.session.worker import Footprint
+from compile.imaging.compare_outputs import compare_pictures
 from compile.support.frame import Frame
 from compile.support.outcome import WorkerError
 

@@ -27,7 +27,7 @@ from bench import (
     regret,
     report,
 )
-from compile import build, check, demo, infer, train, tune
+from compile import build, check, demo, infer, search_precision, train, tune
 from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
@@ -49,6 +49,7 @@ MAINS = {
     "compile/check": check.main,
     "compile/demo": demo.main,
     "compile/tune": tune.main,
+    "compile/search_precision": search_precision.main,
     "compile/scenes": data.main,
     "compile/train": train.main,
     "bench/accuracy": accuracy.main,

@@ -40,6 +40,7 @@ ORDER = (
     "device.adb",
     "device.emulated",
     "compile.search",
+    "compile.precision",
     "compile.training",
     "compile",
     "device",

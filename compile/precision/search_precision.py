@@ -1,0 +1,235 @@
+"""A precision search from its request to the recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from compile.build_request import BuildRequest
+from compile.imaging.fit_size import fit_photo
+from compile.imaging.photo_frames import photo_frames
+from compile.networks.sourced_network import folder_photos
+from compile.precision.candidate import Candidate, pareto_front
+from compile.precision.candidate_log import FORMAT, CandidateLog, SearchFacts
+from compile.precision.evaluate_candidates import (
+    SCHEMES,
+    Evaluator,
+    SearchedNetwork,
+    load_searched,
+)
+from compile.precision.front import write_front
+from compile.precision.greedy_search import Goal, cheapest, search_greedily
+from compile.precision.search_request import BEST, SearchRequest
+from compile.precision.time_candidates import EmulatedMeter, HostMeter, Meter
+from compile.quantize.keep_program import program_key
+from compile.quantize.quantize import crop_size
+from compile.quantize.schemes import scheme_named
+from compile.records.log_places import find_logs
+from compile.support.atomic import make_folder, write_atomically
+from compile.support.build_cache import content_of, key_of, user_cache
+from compile.support.frame import Frame, frame_of
+from compile.support.interruption import check_interrupted
+from compile.support.outputs import check_output_files
+from compile.support.progress import Progress
+from compile.support.scratch_folder import scratch_folder
+from targets.load_target import load_target
+
+# What decides what a candidate is, beside what decides its program.
+_SOURCES = (
+    "compile/frontend",
+    "compile/graph",
+    "compile/kernels",
+    "compile/backends",
+    "compile/passes",
+    "compile/codegen",
+    "targets",
+    "device/emulated/arm64",
+)
+_SHOWN = 70
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search has found.
+
+    Attributes:
+        chosen: the cheapest candidate with the dB ``wanted``.
+        candidates: all.
+        unit: of costs.
+        wanted: dB.
+    """
+
+    chosen: Candidate
+    candidates: Sequence[Candidate]
+    unit: str
+    wanted: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        front = {one.number for one in pareto_front(self.candidates)}
+        return {
+            "unit": self.unit,
+            "wanted_db": self.wanted,
+            "chosen": self.chosen.number,
+            "schemes": self.verdicts(),
+            "candidates": [
+                {
+                    "number": one.number,
+                    "precisions": one.name,
+                    "recipe": one.recipe,
+                    "db": one.db,
+                    "least_db": one.least_db,
+                    "cost": one.cost,
+                    "weight_bytes": one.weight_bytes,
+                    "on_front": one.number in front,
+                    "problem": one.problem,
+                }
+                for one in self.candidates
+            ],
+        }
+
+    def verdicts(self) -> dict[str, str]:
+        """By scheme, whether it is on the front or which candidate is better by both axes."""
+        found = {}
+        for one in self.candidates:
+            if one.name in SCHEMES:
+                better = [other for other in self.candidates if _wins(other, one)]
+                best = max(better, key=lambda other: other.db, default=None)
+                found[one.name] = f"{one.db:.2f} dB at {one.cost:.3f} {self.unit}: " + (
+                    "on the front"
+                    if best is None
+                    else f"candidate {best.number} is better by both axes, {best.db:.2f} dB at "
+                    f"{best.cost:.3f} ({_short(best.name)})"
+                )
+        return found
+
+
+def search_precision(request: SearchRequest, console: Console) -> SearchResult:
+    """Search, and write the recipe, the table, the figure and the log.
+
+    Raises:
+        MqnetError: one of its kinds, for each mistake that a user can mend.
+    """
+    request.check()
+    outputs = [request.out, request.table, request.picture, request.log]
+    check_output_files([request.out], endings=(".toml",))
+    check_output_files(outputs, [request.build.checkpoint, request.photos])
+    progress, build = Progress(console), request.build
+    spec = load_target(build.target)
+    meter: Meter
+    if request.emulated_root is not None:
+        meter = EmulatedMeter(spec, request.emulated_root)
+    else:
+        meter = HostMeter(spec)
+    with closing(meter), scratch_folder("mqnet-precision-") as work:
+        make_folder(request.out.parent)
+        with progress.phase("float32"):
+            searched = load_searched(build, _frames(request))
+        log = CandidateLog(request.log, _facts(request, searched, meter))
+        done = len(log.candidates)
+        if done:
+            progress.say(f"{request.log} has {done} candidates: going on")
+        with progress.count("candidates", request.trials, done) as step:
+
+            def report(one: Candidate) -> None:
+                check_interrupted()
+                what = one.problem or f"{one.db:.2f} dB, {one.cost:.3f} {meter.unit}"
+                progress.say(f"  candidate {one.number}: {what}: {_short(one.name)}")
+                step.advance()
+
+            evaluator = Evaluator(searched, meter, log, user_cache(os.environ), work, report)
+            points = {name: evaluator.scheme(name) for name in SCHEMES}
+            best = max(one.db for one in points.values())
+            reference = best if request.against == BEST else points[request.against].db
+            wanted = reference - request.budget
+            goal = Goal(wanted, request.trials, request.with_float_weights)
+            search_greedily(evaluator, searched.scopes, goal, step.describe)
+    chosen = cheapest(log.candidates, wanted)
+    assert chosen is not None  # The scheme that was asked for is one.
+    result = SearchResult(chosen, log.candidates, meter.unit, wanted)
+    _write(request, result, meter)
+    return result
+
+
+def print_result(result: SearchResult, request: SearchRequest, console: Console) -> None:
+    """Say what was chosen, and what became of the schemes."""
+    one = result.chosen
+    lines = [f"  {name}: {verdict}" for name, verdict in result.verdicts().items()]
+    lines.append(
+        f"chosen: candidate {one.number}, {one.db:.2f} dB (wanted {result.wanted:.2f}) at "
+        f"{one.cost:.3f} {result.unit}: {_short(one.name)}"
+    )
+    lines.append(f"{request.out}, {request.table.name}, {request.picture.name}")
+    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+
+
+def _write(request: SearchRequest, result: SearchResult, meter: Meter) -> None:
+    one, build = result.chosen, request.build
+    height, width = build.size
+    title = f"{_name(build)} {height}x{width}, {build.target}, {meter.machine}"
+    comments = (
+        f"Found by compile/search_precision.py: {title}.",
+        f"{one.db:.2f} dB to float32, {one.cost:.3f} {meter.unit} a frame.",
+    )
+    text = "".join(f"# {comment}\n" for comment in comments) + one.recipe
+    write_atomically(request.out, text.encode())
+    write_front(
+        result.candidates,
+        meter.unit,
+        title,
+        one,
+        result.wanted,
+        request.table,
+        request.picture,
+    )
+
+
+def _frames(request: SearchRequest) -> list[Frame]:
+    network, size = request.build.network, request.build.size
+    if not network.takes_photographs:
+        tensors = network.calibration_tensors()
+        return [tuple(one.numpy() for one in each) for each in tensors]
+    if request.photos is None:
+        return photo_frames(size, network.channels)
+    photos = folder_photos(request.photos, network.channels)
+    return [frame_of(fit_photo(photo, *size, "resize")[0]) for photo in photos]
+
+
+def _facts(request: SearchRequest, searched: SearchedNetwork, meter: Meter) -> SearchFacts:
+    build = request.build
+    network, weights = build.network, build.weights
+    net = network.load(weights)
+    program = program_key(
+        network, scheme_named("int8"), weights, net, crop_size(network, net, *build.size)
+    )
+    records = (path.read_bytes() for log in find_logs(build.logs) for path in log.glob("*.json"))
+    key = key_of(
+        program,
+        json.dumps({**build.facts(), "scheme": ""}, sort_keys=True, default=str),
+        repr(load_target(build.target)),
+        *(np.ascontiguousarray(one).tobytes() for frame in searched.frames for one in frame),
+        *sorted(records),
+        content_of(_SOURCES),
+    )
+    size = "{}x{}".format(*build.size)
+    return SearchFacts(FORMAT, key, _name(build), build.target, size, meter.unit, meter.machine)
+
+
+def _name(build: BuildRequest) -> str:
+    title, label = build.network.title, build.network.label
+    return label if title in label else f"{title} {label}"
+
+
+def _wins(other: Candidate, one: Candidate) -> bool:
+    return not other.problem and other.beats(one)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[: _SHOWN - 3]}..."
