@@ -22,7 +22,7 @@ class Options:
     """Send photographs through a built network: writes HDR pictures, or files of tensors.
 
     Examples:
-    python compile/infer.py build/host-mixed-ca-768x1280 photo.jpg -o photo.avif
+    python compile/infer.py build/host-mixed-ca-768x1280 photo.jpg -o photo_hdr.jpg
     python compile/infer.py build/host-mixed-ca-768x1280 *.jpg -o hdr/ --format exr
     python compile/infer.py build/host-int8-my_net-1x16 in.npz -o out.npz
     """
@@ -38,15 +38,15 @@ class Options:
     uint8 [1, H, W, C]."""
 
     output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o", "--out"], metavar="PATH")]
-    """File ending in .avif (10-bit, PQ, BT.2020), .exr (linear), .png (tone-mapped preview), .npz
-    or .npy (what the network gives, as it is); or a folder, for any number of photographs: one that
-    is there, or a name that ends in /."""
+    """File ending in .jpg (Ultra HDR: the photograph with a gain map), .avif (10-bit, PQ, BT.2020),
+    .exr (linear), .png (tone-mapped preview), .npz or .npy (what the network gives, as it is); or a
+    folder, for any number of photographs: one that is there, or a name that ends in /."""
 
-    format: Literal["avif", "exr", "png", "npz"] | None = None
+    format: Literal["jpg", "avif", "exr", "png", "npz"] | None = None
     """Of the files in a folder; avif unless given, or npz of a network that makes no pictures."""
 
     quality: int | None = None
-    """Of AVIF, 0 to 100; 95 unless given."""
+    """Of AVIF, and of a JPEG whose base is not the photograph's own, 0 to 100; 95 unless given."""
 
     speed: int | None = None
     """Of AVIF, from 0 (slowest, smallest file) to 10; 6 unless given."""
@@ -122,13 +122,17 @@ def _infer(options: Options) -> None:
 def _hdr_options(options: Options, ending: str) -> HdrOptions:
     from compile.imaging.write_hdr import HdrOptions
 
-    for name, value, most in (("quality", options.quality, 100), ("speed", options.speed, 10)):
+    for name, value, most, endings in (
+        ("quality", options.quality, 100, (".avif", ".jpg", ".jpeg")),
+        ("speed", options.speed, 10, (".avif",)),
+    ):
         if value is None:
             continue
         if not 0 <= value <= most:
             raise MqnetError(f"{name} {value} is not between 0 and {most}")
-        if ending != ".avif":
-            raise MqnetError(f"--{name} is of AVIF, and {ending[1:]} is written: leave it out")
+        if ending not in endings:
+            kinds = " and ".join({"AVIF" if one == ".avif" else "JPEG": 0 for one in endings})
+            raise MqnetError(f"--{name} is of {kinds}, and {ending[1:]} is written: leave it out")
     defaults = HdrOptions()
     return HdrOptions(
         quality=defaults.quality if options.quality is None else options.quality,

@@ -7,7 +7,6 @@ import re
 import struct
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -16,8 +15,13 @@ from PIL import ExifTags, Image, JpegImagePlugin
 from compile.imaging.colour_spaces import ColourSpace, space_of_exif
 from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
 from compile.imaging.icc_profile import space_of_profile
-
-SIGNATURE = b"\xff\xd8\xff"
+from compile.imaging.jpeg_segments import (
+    APP2,
+    END_OF_IMAGE,
+    START_OF_SCAN,
+    WITHOUT_LENGTH,
+    segments,
+)
 
 # What Pillow raises on damaged files.
 _DAMAGE = (
@@ -30,12 +34,9 @@ _DAMAGE = (
     TypeError,
     struct.error,
 )
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xCA)
 _RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
-_APP2 = 0xE2
 # Of a segment: what a scan's data holds are stuffed bytes (FF 00) and restart markers.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
@@ -47,12 +48,6 @@ _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0x(?!d[0-8])(..)")
 _HARMLESS = re.compile(r"Invalid SOS parameters|[Ss]ubsampling")
 
 
-class _Segment(NamedTuple):
-    marker: int
-    start: int
-    end: int
-
-
 def jpeg_size(data: bytes) -> tuple[int, int, int]:
     """(height, width, bytes of memory that a pixel needs) of a JPEG file.
 
@@ -60,7 +55,7 @@ def jpeg_size(data: bytes) -> tuple[int, int, int]:
         DamagedFileError: it has no frame header.
         UnsupportedFileError: it is of a kind that is not read.
     """
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         if marker == _JPEG_LS or marker in _LOSSLESS:
             raise UnsupportedFileError("a lossless JPEG")
         if marker in _TOO_SPECIAL:
@@ -121,29 +116,6 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
     return DecodedPhoto(pixels, None, spaces, orientation, tuple(said))
 
 
-def _segments(data: bytes) -> Iterator[_Segment]:
-    """The segments up to the first scan, from marker to end; stray bytes are stepped over, and
-    one that is cut off is left out."""
-    at = 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 4 > len(data):
-            return
-        marker = data[at + 1]
-        if marker in (0x00, 0xFF) or marker in _WITHOUT_LENGTH:
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker == _END_OF_IMAGE:
-            return
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if end > len(data):
-            return
-        yield _Segment(marker, at, end)
-        if marker == _START_OF_SCAN:
-            return
-        at = end
-
-
 def _damage(data: bytes, mode: str) -> str | None:
     """Why libjpeg-turbo finds the picture incomplete or contradictory, or None.
 
@@ -153,8 +125,8 @@ def _damage(data: bytes, mode: str) -> str | None:
     """
     needed = bytearray(data[:2])
     scan = 0
-    for marker, start, end in _segments(data):
-        if marker == _START_OF_SCAN:
+    for marker, start, end in segments(data):
+        if marker == START_OF_SCAN:
             scan = len(needed)
             needed += data[start:]
         elif not 0xE0 <= marker <= 0xFE:  # neither an application's segment nor a comment
@@ -162,7 +134,7 @@ def _damage(data: bytes, mode: str) -> str | None:
     colours = "CMYK" if mode == "CMYK" else "GRAY"
     said = _complaint(needed, colours)
     stray = _STRAY.search(said)
-    if stray and int(stray[2], 16) == _END_OF_IMAGE:
+    if stray and int(stray[2], 16) == END_OF_IMAGE:
         # Padding, or where the rest of the picture should be? Without it libjpeg sees which.
         end = needed.find(b"\xff\xd9", scan)
         said = _complaint(needed[: end - int(stray[1])] + b"\xff\xd9", colours)
@@ -172,8 +144,8 @@ def _damage(data: bytes, mode: str) -> str | None:
 
 def _has_profile(data: bytes) -> bool:
     return any(
-        marker == _APP2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0"
-        for marker, start, _ in _segments(data)
+        marker == APP2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0"
+        for marker, start, _ in segments(data)
     )
 
 
@@ -183,16 +155,16 @@ def _lacks_scans(data: bytes) -> bool:
     marker. ITU-T T.81 lets a progressive picture do without, and no known encoder does."""
     start, progressive = -1, False
     missing: dict[tuple[int, int], int] = {}  # Bits, by component and coefficient.
-    for marker, at, end in _segments(data):
+    for marker, at, end in segments(data):
         if marker in _FRAMES:
             progressive = marker in _PROGRESSIVE
             components = data[at + 10 : end : 3]
             missing = {(name, number): 1 for name in components for number in range(64)}
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             start = at
-    while start >= 0 and data[start + 1 : start + 2] != bytes([_END_OF_IMAGE]):
+    while start >= 0 and data[start + 1 : start + 2] != bytes([END_OF_IMAGE]):
         marker, length = data[start + 1], int.from_bytes(data[start + 2 : start + 4], "big")
-        if marker == _START_OF_SCAN and 6 <= length <= len(data) - start - 2:
+        if marker == START_OF_SCAN and 6 <= length <= len(data) - start - 2:
             count = data[start + 4]
             first, last, bits = data[start + 2 + length - 3 : start + 2 + length]
             if not progressive:  # What else these three say has no meaning.
@@ -200,7 +172,7 @@ def _lacks_scans(data: bytes) -> bool:
             for component in data[start + 5 : start + 5 + 2 * count : 2]:
                 for number in range(first, last + 1):
                     missing[component, number] = bits & 15
-        elif marker in _WITHOUT_LENGTH or marker in (0x00, 0xFF):
+        elif marker in WITHOUT_LENGTH or marker in (0x00, 0xFF):
             length = 0
         following = _MARKER.search(data, start + 2 + length)
         start = following.start() if following else -1

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging import decode_jpeg, decode_png
+from compile.imaging import decode_jpeg, decode_png, jpeg_segments
 from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
 from compile.imaging.file_kinds import Kind, describe_kind
 from compile.imaging.fit_size import best_fit
@@ -87,7 +87,7 @@ def _decode(path: Path, data: bytes, shrink_to: tuple[int, int] | None) -> Decod
         _check_sides(path, height, width)
         _check_memory(path, height, width, height * width * pixel)
         return decode_png.decode_png(data)
-    if data.startswith(decode_jpeg.SIGNATURE):
+    if data.startswith(jpeg_segments.SIGNATURE):
         height, width, pixel = decode_jpeg.jpeg_size(data)
         _check_sides(path, height, width)
         at_least = None

@@ -1,4 +1,5 @@
-"""Linear light as a file: AVIF for HDR screens, EXR for further work, PNG for every screen."""
+"""Linear light as a file: JPEG with a gain map for every screen, AVIF for HDR screens, EXR for
+further work, PNG as a preview."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ import OpenEXR
 from PIL import Image
 
 from compile.imaging.avif_exif import add_exif
+from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.tone_map import tone_map
 from compile.imaging.transfer import pq_encode
+from compile.imaging.ultra_hdr import encode_ultra_hdr
 from compile.support.atomic import write_atomically
 from compile.support.errors import OutputError
 
@@ -36,11 +39,16 @@ class HdrOptions:
     Attributes:
         exif: what it says of the moment and the camera, from
             :func:`compile.imaging.carry_exif.carried_exif`; None for nothing.
-        quality: of AVIF, 0 to 100.
+        photo: what was photographed, for screens without HDR: the base of a JPEG.
+        keeps_words: whether the photograph's own JPEG file may keep all that it says beside the
+            pixels; else it gets ``exif`` alone.
+        quality: of AVIF, and of a JPEG's base that is not the photograph's own file, 0 to 100.
         speed: of AVIF, 0 (slowest, smallest file) to 10.
     """
 
     exif: Image.Exif | None = None
+    photo: BasePhoto | None = None
+    keeps_words: bool = True
     quality: int = 95
     speed: int = 6
 
@@ -51,6 +59,7 @@ _DEFAULTS = HdrOptions()
 def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> None:
     """Write relative light, float32 [H, W, 3], linear BT.709, 1 = LDR white, by the file's ending.
 
+    - ``.jpg``: the photograph, and a gain map: :func:`compile.imaging.ultra_hdr.encode_ultra_hdr`
     - ``.avif``: 10 bits, 4:4:4, full range, PQ, BT.2020 (CICP 9/16/9), LDR white at 203 cd/m2
     - ``.exr``: half floats, ZIP, the light as it is
     - ``.png``: 8-bit sRGB, tone-mapped (ITU-R BT.2390): a preview, not HDR
@@ -117,7 +126,16 @@ def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     return stream.getvalue()
 
 
+def encode_jpeg(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
+    """JPEG bytes of the photograph with a gain map."""
+    return encode_ultra_hdr(
+        linear, options.photo, options.exif, options.quality, options.keeps_words
+    )
+
+
 ENCODERS: dict[str, Callable[[np.ndarray, HdrOptions], bytes]] = {
+    ".jpg": encode_jpeg,
+    ".jpeg": encode_jpeg,
     ".avif": encode_avif,
     ".exr": encode_exr,
     ".png": encode_png,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from compile.imaging.base_photo import base_photo
 from compile.imaging.carry_exif import Carried, carried_exif
 from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import FitMode, fit_photo, unfit
@@ -78,8 +79,13 @@ def infer_photos(
                 data = photo_bytes(photo)
                 pixels = read_photo(photo, shrink_to, data)
                 linear, seconds = run_photo(session, pixels, mode)
-                exif = carried_exif(photo, data, carried)
-                write_hdr(output, linear, replace(options, exif=exif))
+                of_photo = replace(
+                    options,
+                    exif=carried_exif(photo, data, carried),
+                    photo=base_photo(pixels, data),
+                    keeps_words=carried == "all",
+                )
+                write_hdr(output, linear, of_photo)
                 yield PhotoResult(photo, output, seconds)
             except MqnetError as error:
                 yield PhotoResult(photo, output, error=error)

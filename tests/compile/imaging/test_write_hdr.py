@@ -96,7 +96,7 @@ def test_tone_map_is_monotonic_and_uses_the_whole_range(peak: float) -> None:
     assert grey[0] == 0 and grey[-1] >= 254
 
 
-@pytest.mark.parametrize("name", ["out.jpg", "out", "out.avif.txt", "out.hdr"])
+@pytest.mark.parametrize("name", ["out.gif", "out", "out.avif.txt", "out.hdr"])
 def test_unknown_ending_lists_the_known(tmp_path: Path, name: str) -> None:
     for attempt in (check_ending, lambda path: write_hdr(path, highlights(32, 32))):
         with pytest.raises(OutputError, match=r"\.avif, \.exr, \.png") as caught:

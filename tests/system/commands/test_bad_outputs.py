@@ -32,7 +32,7 @@ from compile.imaging.bundled import bundled_photos
 ANEW = "--target", "host", *TUNED, "--no-cache", "--calibrate", bundled_photos("test")[0].parent
 
 
-@pytest.mark.parametrize("name", ["x.jpg", "x.hdr", "x.avif.gz"])
+@pytest.mark.parametrize("name", ["x.gif", "x.hdr", "x.avif.gz"])
 def test_unknown_ending(here: Command, host: Path, photo: Path, out: Path, name: str):
     check_sentence(here("compile/infer", host, photo, "-o", out / name), ".avif", ".exr", ".png")
     assert contents(out) == {}
@@ -84,7 +84,7 @@ def test_read_only_folder(host: Path, photo: Path, read_only: Path):
     assert contents(read_only) == {}
 
 
-@pytest.mark.parametrize("ending", [".avif", ".exr", ".png"])
+@pytest.mark.parametrize("ending", [".jpg", ".avif", ".exr", ".png"])
 def test_full_disk_under_a_picture(
     here: Command, host: Path, photo: Path, small_disk: Path, ending: str
 ):

@@ -10,7 +10,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
+import OpenEXR
 import pytest
 from command_line import (
     Command,
@@ -23,15 +25,24 @@ from command_line import (
 from picture_files import chunk, png, scene
 from PIL import Image
 
+from compile.imaging.decode_hdr import mu_law
+from compile.imaging.jpeg_segments import first_picture
+from compile.imaging.metrics import psnr
+
 
 def test_a_good_photograph_first(here: Command, host: Path, photo: Path, out: Path):
     """What the errors are compared with: the same command succeeds when nothing is wrong."""
-    for ending in (".avif", ".exr", ".png"):
+    for ending in (".avif", ".exr", ".jpg", ".png"):
         outcome = here("compile/infer", host, photo, "-o", out / f"hdr{ending}")
         assert outcome.code == 0 and outcome.out == "", outcome
-    assert sorted(contents(out)) == ["hdr.avif", "hdr.exr", "hdr.png"]
+    assert sorted(contents(out)) == ["hdr.avif", "hdr.exr", "hdr.jpg", "hdr.png"]
     with Image.open(out / "hdr.png") as picture:
         assert picture.size == (90, 60)
+    # The photograph's own bytes, the light of the other files.
+    assert first_picture((out / "hdr.jpg").read_bytes()).endswith(photo.read_bytes()[-2000:])
+    shown = imagecodecs.ultrahdr_decode((out / "hdr.jpg").read_bytes(), boost=16.0)[..., :3]
+    light = OpenEXR.File(str(out / "hdr.exr")).channels()["RGB"].pixels
+    assert psnr(mu_law(shown), mu_law(light)) > 25  # Of noise, which no JPEG keeps well.
 
 
 def test_missing_photo(host: Path, out: Path):
