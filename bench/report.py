@@ -38,6 +38,10 @@ class Options:
     layers: Path | None = None
     """What compile/check.py --layers --json has printed: where the accuracy goes."""
 
+    artefact: Path | None = None
+    """Folder of a build of ours: its memory plan, and graph.json for Google's Model Explorer, with
+    what --kernels and --layers, of the same build, know of each call."""
+
 
 def main() -> None:
     """Entry point of `python bench/report.py`."""
@@ -49,17 +53,20 @@ def _report(options: Options) -> None:
     from bench.page.write_report import report_files, write_report
     from bench.profiling.kernels_file import read_kernels
     from bench.session.run_file import read_run
+    from compile.artefact.reader import open_artefact
     from compile.support.outputs import check_output_folder, new_path
     from device.client.layers.layer_report import read_layers
 
     folder = options.output or new_path(_FOLDER, options.run.stem)
     inputs = [options.run, options.baseline, options.kernels, options.layers]
+    inputs.append(options.artefact)
     check_output_folder(folder, report_files(), inputs)
     run = read_run(options.run)
     baseline = None if options.baseline is None else read_run(options.baseline)
     kernels = None if options.kernels is None else read_kernels(options.kernels)
     layers = None if options.layers is None else read_layers(options.layers)
-    print(write_report(run, baseline, folder, kernels, layers))
+    build = None if options.artefact is None else open_artefact(options.artefact).manifest
+    print(write_report(run, baseline, folder, kernels, layers, build))
 
 
 if __name__ == "__main__":

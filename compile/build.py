@@ -102,6 +102,10 @@ class Options:
     dump_ir: Path | None = None
     """Folder for the module behind each phase, as TVMScript."""
 
+    graph: Path | None = None
+    """JSON file for the build as a graph, which Google's Model Explorer opens
+    (docs/checking.md)."""
+
     json: bool = False
     """Print the manifest to stdout."""
 
@@ -123,10 +127,12 @@ def _build(options: Options) -> None:
         _show_networks(options.json)
         return
     from compile.artefact.manifest import LIBRARY, MANIFEST, VECTOR
+    from compile.artefact.model_graph import graph_json
     from compile.artefact.show_build import show_build
     from compile.graph.parts import HEAD_LIBRARY
+    from compile.support.atomic import write_atomically
     from compile.support.build_cache import NO_CACHE, user_cache
-    from compile.support.outputs import check_output_folder
+    from compile.support.outputs import check_output_files, check_output_folder
     from compile.support.progress import Progress
     from targets.load_target import with_instruction_set
 
@@ -142,9 +148,14 @@ def _build(options: Options) -> None:
         check_output_folder(options.out, names, [options.checkpoint, options.logs, options.recipe])
     if options.dump_ir is not None:
         check_output_folder(options.dump_ir)
+    if options.graph is not None:
+        inputs = options.checkpoint, options.logs, options.recipe, options.calibrate
+        check_output_files([options.graph], inputs, [".json"])
     cache = NO_CACHE if options.no_cache else user_cache(os.environ)
     progress = Progress(stderr)
     artefact = _kept(options, target, cache, progress) or _built(options, target, cache, progress)
+    if options.graph is not None:
+        write_atomically(options.graph, graph_json(artefact.manifest).encode())
     show_build(artefact, stderr)
     if options.json:
         print(json.dumps(artefact.manifest.as_json(), indent=2))

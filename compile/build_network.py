@@ -25,6 +25,7 @@ from compile.artefact.keep_artefact import (
 )
 from compile.artefact.list_calls import list_calls
 from compile.artefact.list_nodes import list_nodes
+from compile.artefact.list_tensors import join_parts, list_tensors
 from compile.artefact.manifest import (
     FORMAT,
     LIBRARY,
@@ -37,6 +38,7 @@ from compile.artefact.manifest import (
     KernelSummary,
     Manifest,
     PartSummary,
+    PlannedTensor,
     SplitFacts,
 )
 from compile.artefact.reader import Artefact, open_artefact
@@ -236,6 +238,7 @@ def describe_build(
         parts=_parts_of(plan),
         kernels=_kernels_of(plan),
         calls=_calls_of(plan, calls),
+        tensors=_tensors_of(plan, len(calls[0])),
         coverage=_coverage_of(request, program, plan, calls),
         linker=linked,
         versions={package: version(package) for package in _PACKAGES},
@@ -288,6 +291,14 @@ def _calls_of(plan: NetworkPlan, calls: Sequence[Sequence[CallSummary]]) -> tupl
             found += [CallSummary(COPY, ())] * copies
         found += of_part
     return tuple(found)
+
+
+def _tensors_of(plan: NetworkPlan, calls: int) -> tuple[PlannedTensor, ...]:
+    """The tensors of all parts; ``calls`` are the first one's."""
+    first, *others = (list_tensors(one.module, one.part.name) for one in plan.parts)
+    for head in others:
+        first = join_parts(first, head, calls, plan.interface.head_arguments)
+    return tuple(first)
 
 
 def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOptions:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
     from device.client.address import DeviceAddress
@@ -81,6 +82,9 @@ def _check(options: Options) -> None:
     from compile.support.quick_start import import_tvm_alone
     from device.client.address import device_address
 
+    for name in ("histogram", "checkpoint", "recipe"):
+        if getattr(options, name) is not None and not options.layers:
+            raise MqnetError(f"--{name} is for the layers of a build: give --layers with it")
     device = device_address(options.tracker, options.key)
     import_tvm_alone()
     if options.layers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -122,7 +122,7 @@ def what_was_measured(run: RunFile) -> str:
     text = " ".join(part for part in (first, beside) if part)
     return (
         f"The time of one frame, {text}, at {_listed(sizes)}, on "
-        f"{_listed(map(str, threads))} {'thread' if threads == [1] else 'threads'}."
+        f"{_listed([str(one) for one in threads])} {'thread' if threads == [1] else 'threads'}."
     )
 
 
@@ -191,6 +191,6 @@ def _ahead(row: pd.Series) -> str:
     )
 
 
-def _listed(names: Iterable[str]) -> str:
-    *first, last = names
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names or ("",)
     return f"{', '.join(first)} and {last}" if first else last

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bench.engines.registry import is_ours
 from bench.page import figures
 from bench.page.accuracy_table import accuracy_table, details_table, error_shares
+from bench.page.call_facts import call_facts
 from bench.page.compare_runs import compare_runs
 from bench.page.coverage_table import coverage_table, float_table
 from bench.page.drawing import ALERT, chart_style, in_page, svg_of
@@ -27,17 +28,21 @@ from bench.page.first_page import (
     where_it_was_measured,
 )
 from bench.page.kernel_table import kind_table, layer_table
+from bench.page.plan_chart import plan_chart, plan_facts
 from bench.page.roofline import roofline
 from bench.page.size_tables import SizeTables, common_flags, size_tables
 from bench.profiling.kernels_file import KernelsFile
 from bench.session.run_file import RunFile
+from compile.artefact.manifest import Manifest
+from compile.artefact.model_graph import graph_json
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import MqnetError
+from compile.support.frame import frame_size
 from device.client.layers.layer_report import LayerReport
 
 _HERE = Path(__file__).parent
 _PAGE, _ROWS, _LAYERS = "report.html", "latency.csv", "kernels.csv"
-_ACCURACY, _DETAILS = "accuracy.csv", "accuracy-details.csv"
+_ACCURACY, _DETAILS, _GRAPH = "accuracy.csv", "accuracy-details.csv", "graph.json"
 _SHARES = "Where the squared error of the outputs to float32 is made"
 # Of one size, in its section.
 _SIZE_CHARTS = {
@@ -74,7 +79,7 @@ class SizeSection(NamedTuple):
 def report_files() -> list[str]:
     """Names of the files that a report may have, but for the charts, which are no command's
     input."""
-    return [_PAGE, _ROWS, _LAYERS, _ACCURACY, _DETAILS]
+    return [_PAGE, _ROWS, _LAYERS, _ACCURACY, _DETAILS, _GRAPH]
 
 
 def write_report(
@@ -83,21 +88,25 @@ def write_report(
     folder: Path,
     kernels: KernelsFile | None = None,
     layers: LayerReport | None = None,
+    build: Manifest | None = None,
 ) -> Path:
     """Write ``report.html``, ``latency.csv`` and an SVG per chart, of ``kernels`` also
-    ``kernels.csv`` and the roofline, and of ``layers`` ``accuracy.csv`` and the shares of the
-    error; returns the page's path.
+    ``kernels.csv`` and the roofline, of ``layers`` ``accuracy.csv``, its details and the shares of
+    the error, and of a ``build`` its memory plan and ``graph.json``, with what ``kernels`` and
+    ``layers`` know of its calls; returns the page's path.
 
     Raises:
-        MqnetError: the baseline cannot be compared, the kernels are another machine's, or the
-            folder cannot be written.
+        MqnetError: the baseline cannot be compared, the kernels are another machine's, they or the
+            layers another build's, or the folder cannot be written.
     """
     comparison = None if baseline is None else compare_runs(baseline, run)
     if kernels is not None:
         _check_machine(run, kernels)
     files = {_ROWS: run.table().to_csv(index=False).encode()}
+    if build is not None:
+        files[_GRAPH] = graph_json(build, call_facts(build, kernels, layers)).encode()
     with chart_style():
-        page = _page(run, comparison, kernels, layers, files)
+        page = _page(run, comparison, kernels, layers, build, files)
     # Drawing takes the time, and Ctrl-C then leaves no half of a report.
     make_folder(folder)
     for name, content in files.items():
@@ -132,6 +141,7 @@ def _page(
     comparison: pd.DataFrame | None,
     kernels: KernelsFile | None,
     layers: LayerReport | None,
+    build: Manifest | None,
     files: dict[str, bytes],
 ) -> str:
     """The text of the page; what stands beside it is added to ``files``."""
@@ -145,6 +155,7 @@ def _page(
         "sizes": sizes,
         "scaling": None if scaling is None else charts.add("scaling", "Mixed networks", scaling),
         "coverage": coverage,
+        "plan": None if build is None else _plan_section(build, charts),
         "kernels": None if kernels is None else _kernels_section(kernels, charts),
         "accuracy": None if layers is None else _accuracy_section(layers, charts),
     }
@@ -174,6 +185,7 @@ def _contents(content: dict[str, Any]) -> list[Section]:
     titles = {
         "scaling": ("scaling", "Time per pixel"),
         "coverage": ("integers", "What is computed in integers"),
+        "plan": ("plan", "The memory plan"),
         "kernels": ("kernels", "Where the time goes"),
         "accuracy": ("accuracy", "Where the accuracy goes"),
     }
@@ -223,6 +235,16 @@ def _check_machine(run: RunFile, kernels: KernelsFile) -> None:
             f"the kernels were timed on {timed!r} and the session on {session!r}: time both on "
             "one machine"
         )
+
+
+def _plan_section(build: Manifest, charts: _Charts) -> dict[str, object]:
+    title = "Tensors in memory, over the kernel calls of a frame"
+    return {
+        "build": build,
+        "size": "x".join(map(str, frame_size(build.inputs[0].shape, build.inputs[0].layout))),
+        "facts": plan_facts(build),
+        "chart": charts.add("plan", title, plan_chart(build)),
+    }
 
 
 def _kernels_section(kernels: KernelsFile, charts: _Charts) -> dict[str, object]:

@@ -5,9 +5,11 @@ The names of the attributes are the keys of the file, in its order.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from compile.codegen.link.link import LinkReport
 from compile.graph.parts import HEAD_LIBRARY, MAIN
@@ -174,6 +176,33 @@ class CallSummary(msgspec.Struct, frozen=True):
     layers: tuple[str, ...]
 
 
+class PlannedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tensor in memory: what the caller gives, or what a kernel call makes.
+
+    Attributes:
+        shape, dtype: as the calls have it.
+        call: number of the call that makes it, -1 of none.
+        readers: numbers of the calls that read it.
+        storage: number of the memory that it shares with others, -1 of inputs and results.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    call: int
+    readers: tuple[int, ...] = ()
+    storage: int = -1
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def life(self, calls: int) -> tuple[int, int]:
+        """First and last call, of a frame of so many ``calls``, that it has to be in memory for."""
+        last = max(self.readers, default=self.call) if self.storage >= 0 else calls - 1
+        return max(self.call, 0), last
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A build.
 
@@ -196,6 +225,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         parts: the network's functions, the whole network last.
         kernels: distinct ones, by name.
         calls: of a frame, in order.
+        tensors: of a frame: inputs, then in the order in which they are made; not written in builds
+            of earlier versions.
         coverage: of the network by integers; None in builds of earlier versions.
         linker: what linked the libraries.
         versions: of Python packages, by name.
@@ -221,6 +252,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: tuple[PartSummary, ...]
     kernels: tuple[KernelSummary, ...]
     calls: tuple[CallSummary, ...]
+    tensors: tuple[PlannedTensor, ...] = ()
     coverage: Coverage | None = None
     linker: LinkReport
     versions: dict[str, str]

@@ -10,6 +10,7 @@ import subprocess
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 from command_line import REPOSITORY
@@ -130,6 +131,9 @@ def test_the_first_page_says_what_was_measured_on_what(run_json: Path, tmp_path:
     run = read_run(run_json)
     text = "this project's mixed beside litert, at 256x256 and 768x1280, on 1 and 2 threads."
     assert what_was_measured(run) == f"The time of one frame, {text}"
+    alone = msgspec.structs.replace(run, rows=run.rows[:1])
+    text = "this project's mixed, at 256x256, on 1 thread."
+    assert what_was_measured(alone) == f"The time of one frame, {text}"
     values = [(one.value, one.what) for one in first_figures(run)]
     assert values == [
         ("93.8 ms", "a frame of 768x1280, 1 thread, tvm mixed"),

@@ -20,8 +20,10 @@ def test_the_same_build_again(tmp_path: Path) -> None:
         return outcome.err
 
     # The first has another seed for hashes.
-    assert FOUND not in build(as_user, folders[0])
-    assert FOUND in build(in_fork, folders[1])
+    assert FOUND not in build(as_user, folders[0], "--graph", str(tmp_path / "first.json"))
+    assert FOUND in build(in_fork, folders[1], "--graph", str(tmp_path / "again.json"))
+    graph = (tmp_path / "again.json").read_text()
+    assert "call 0" in graph and graph == (tmp_path / "first.json").read_text()
     assert FOUND not in build(in_fork, folders[2], "--no-cache")
     cleared = in_fork("compile/build", "--clear-cache", env=cache)
     assert cleared.code == 0 and "deleted" in cleared.err and "deleted 0" not in cleared.err

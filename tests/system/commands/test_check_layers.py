@@ -79,3 +79,11 @@ def test_a_wrong_kernel_is_kept(built: Artefact, tmp_path: Path) -> None:
 )
 def test_mistakes(here: Command, built: Artefact, options: tuple[str, ...], words: str) -> None:
     check_sentence(here("compile/check", built.library.parent, "--layers", *options), *words)
+
+
+@pytest.mark.parametrize(
+    "options", [("--histogram", HEAD, "x.png"), ("--recipe", "x.toml"), ("--checkpoint", "x.pt")]
+)
+def test_what_is_for_layers_alone(here: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
+    outcome = here("compile/check", tmp_path, *options)
+    check_sentence(outcome, options[0], "give --layers with it")
