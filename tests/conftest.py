@@ -13,7 +13,7 @@ from fixtures_emulator import arm64_root
 from fixtures_mali import mali_compiler
 from fixtures_native_server import native_server_file, start_native
 from fixtures_opencl import gpu_board, opencl, opencl_cache, opencl_plugin
-from fixtures_phone import attach
+from fixtures_phone import attach, real_adb
 from fixtures_vulkan import software_vulkan
 from forked_command import server_of_workers
 from hypothesis import settings
@@ -39,6 +39,7 @@ __all__ = [
     "opencl_plugin",
     "own_board",
     "quantized_program",
+    "real_adb",
     "serve",
     "shared_folder",
     "software_vulkan",

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fixtures_device import free_port
+from needed_in_ci import give_up
 
 _STAND_IN = Path(__file__).with_name("stand_in")
+# Before a stand-in comes into PATH.
+_ADB = shutil.which("adb")
 
 
 @dataclass(frozen=True)
@@ -85,3 +91,57 @@ def attach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhoneFactory:
         return phone
 
     return make
+
+
+@dataclass(frozen=True)
+class RealAdb:
+    """The real adb, and the phone that a stand-in plays on the other side of a connection."""
+
+    phone: StandInPhone
+    address: str
+
+    def run(self, *arguments: str) -> str:
+        """Run it; what it prints."""
+        done = subprocess.run(["adb", *arguments], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def plug_in(self) -> None:
+        """Connect the phone."""
+        assert "connected to" in self.run("connect", self.address)
+
+    def pull_out(self) -> None:
+        """Cut the connection."""
+        self.run("disconnect", self.address)
+
+    def tunnels(self) -> str:
+        """What is forwarded and reversed."""
+        return self.run("forward", "--list") + self.run("-s", self.address, "reverse", "--list")
+
+
+@pytest.fixture
+def real_adb(
+    attach: PhoneFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RealAdb]:
+    """Debian's adb, with a server and a home of its own, and a phone behind `little_adbd.py`."""
+    if _ADB is None:
+        give_up("the real adb", "adb is not installed (apt-get install adb)")
+    phone = attach()
+    wrapper = tmp_path / "real" / "adb"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\nHOME={tmp_path} ANDROID_ADB_SERVER_PORT={free_port()} exec {_ADB} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    command = [sys.executable, _STAND_IN.with_name("little_adbd.py"), phone.serial]
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert daemon.stdout is not None and daemon.stderr is not None
+    port = daemon.stdout.readline().strip()
+    if not port and "no network of its own" in (said := daemon.stderr.read()):
+        give_up("the real adb", said.splitlines()[-1])
+    real = RealAdb(phone, f"127.0.0.1:{port}")
+    real.plug_in()
+    yield real
+    real.run("kill-server")
+    daemon.kill()
+    daemon.communicate()

@@ -13,19 +13,24 @@ enum { SECONDS_TO_PING = 2 };
 static struct greeting greetings[MOST_GREETINGS];
 
 /* Waits for the client that the tracker sends, whatever else connects meanwhile; 0 where the
- * server is stopped. */
+ * server is stopped, or whoever reads what it says has gone, as adb and ssh do with their cable. */
 static int next_client(int listener, struct tracker *tracker, const sigset_t *while_waiting,
                        struct client *client) {
     struct timespec patience = {SECONDS_TO_PING, 0};
     long asked = now_seconds();
     tracker_tell(tracker, 1);
     while (!is_stopped) {
-        struct pollfd events[MOST_GREETINGS + 1] = {{.fd = listener, .events = POLLIN}};
+        struct pollfd events[MOST_GREETINGS + 2] = {{.fd = listener, .events = POLLIN}};
+        struct pollfd *reader = &events[MOST_GREETINGS + 1];
+        reader->fd = STDERR_FILENO;
         for (int index = 0; index < MOST_GREETINGS; ++index) {
             events[index + 1] =
                 (struct pollfd){.fd = greetings[index].connection, .events = POLLIN};
         }
-        if (ppoll(events, MOST_GREETINGS + 1, &patience, while_waiting) > 0) {
+        if (ppoll(events, MOST_GREETINGS + 2, &patience, while_waiting) > 0) {
+            if (reader->revents & (POLLERR | POLLHUP)) {
+                return 0;
+            }
             for (int index = 0; index < MOST_GREETINGS; ++index) {
                 if (events[index + 1].revents != 0 &&
                     greeting_listen(&greetings[index], tracker, client)) {

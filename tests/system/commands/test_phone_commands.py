@@ -18,7 +18,7 @@ import pytest
 import tvm
 from command_line import REPOSITORY, Command, check_sentence, needs_lld, x86_only
 from fixtures_artefacts import ArtefactFactory
-from fixtures_phone import PhoneFactory, StandInPhone
+from fixtures_phone import PhoneFactory, RealAdb, StandInPhone
 from needed_in_ci import give_up
 from tvm import rpc
 
@@ -268,14 +268,18 @@ def start(phone: StandInPhone, *arguments: object) -> subprocess.Popen[str]:
     return process
 
 
+def running(phone: StandInPhone) -> bytes:
+    """Numbers of the processes on the phone."""
+    return subprocess.run(["pgrep", "-f", phone.root], capture_output=True, check=False).stdout
+
+
 def check_interrupted(phone: StandInPhone, process: subprocess.Popen[str]) -> None:
     """Ctrl-C on a terminal, which reaches adb, too: the program there is ended and removed."""
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and said.splitlines()[-1] == "interrupted"
     assert phone.files() == [] and phone.tunnels() == []
-    running = subprocess.run(["pgrep", "-f", str(phone.root)], capture_output=True, check=False)
-    assert running.stdout == b""
+    assert not running(phone)
 
 
 @x86_only
@@ -311,3 +315,33 @@ def test_phone_that_is_served_and_goes_away(
     outcome = here("device/phone", "serve", *options, "my phone")
     assert outcome.code == 2 and "error: phone EMULATED1: key" in outcome.err
     assert phone.files() == [] and phone.tunnels() == []
+
+
+@x86_only
+def test_real_adb(here: Command, real_adb: RealAdb, standalone: Path, tracker: tuple[str, int]):
+    """All that is asked of adb, by Debian's own, and a cable that is pulled while it serves."""
+    phone, (host, port) = real_adb.phone, tracker
+    phone.set_property("ro.product.cpu.abilist", "x86_64")
+    serve = "serve", "--tracker", f"{host}:{port}", "--key", "my-phone"
+    process = start(phone, *serve)
+    remote = rpc.connect_tracker(host, port).request("my-phone", session_timeout=60)
+    numbers = np.arange(1 << 20, dtype="float32")
+    there = tvm.runtime.empty(numbers.shape, "float32", remote.cpu(0)).copyfrom(numbers)
+    np.testing.assert_array_equal(there.numpy(), numbers)
+    assert f"host tcp:{port}\n" in real_adb.tunnels() and real_adb.tunnels().count("tcp:") == 3
+    del there, remote
+    check_interrupted(phone, process)
+    assert not real_adb.tunnels().split()
+    process = start(phone, *serve)
+    real_adb.pull_out()
+    assert process.wait(60) == 2 and phone.files()
+    deadline = time.monotonic() + 60
+    while running(phone):  # The server there hears that nobody listens.
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    real_adb.plug_in()
+    outcome = here("device/phone", "check", standalone, *SHORT[2:], "--json")
+    assert outcome.code == 0 and json.loads(outcome.out)["right"]
+    outcome = here("device/phone", *serve[:-1], "my phone")
+    assert outcome.code == 2 and "key my phone has to be one word" in outcome.err, outcome
+    assert phone.files() == [] and not real_adb.tunnels().split()

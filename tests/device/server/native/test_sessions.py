@@ -255,6 +255,16 @@ def test_end_of_the_server_ends_its_session(start_native: Start, library: Path) 
         assert server.log.read_text().endswith("stopped\n")
 
 
+def test_server_that_nobody_listens_to(native_server_file) -> None:
+    """As one on a phone whose cable was pulled: the next `phone.py serve` would meet it there."""
+    command = [native_server_file(os.uname().machine), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process.stderr:
+        assert "waiting at" in process.stderr.readline()
+    assert process.wait(20) == 130
+
+
 @pytest.mark.parametrize(
     "options, sentence",
     [
