@@ -102,7 +102,7 @@ def measure_latency(
         if (artefacts or _is_buildable(*one, request, network))
         and (request.against != ALL or _has_files(one[0], network))
     ]
-    environment = _checked_environment(request, artefacts)
+    environment = _checked_environment(request, artefacts) | {"network": network.title}
     files = None
     if network.name != MQNET and any(ENGINES[name].reads_files for name, _ in networks):
         files = check_weights(network, network.load(None))

@@ -105,8 +105,9 @@ def measure_phone(
         finally:
             if results:
                 environment = _environment(facts, later, request, states) | describe_repository()
-                ordered = [results[place] for place in sorted(results)]
-                keep(make_run(ordered, environment | {"adb": adb.version()}))
+                names = dict.fromkeys(artefact.manifest.network for artefact in artefacts)
+                environment |= {"adb": adb.version(), "network": " and ".join(names)}
+                keep(make_run([results[place] for place in sorted(results)], environment))
 
 
 def _run(program: PushedProgram, request: PhoneRequest) -> BenchReport:

@@ -161,7 +161,7 @@ def _page(
     }
     return template.render(
         **content,
-        title=f"{run.environment.get('network') or 'MQNet'}: latency of one frame",
+        title=f"{run.network}: latency of one frame",
         style=Markup((_HERE / "page.css").read_text()),
         label=label_of(run),
         measured=what_was_measured(run),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ def describe_environment() -> dict[str, Any]:
 
 
 def describe_repository() -> dict[str, Any]:
-    """Versions and commit of what builds and measures."""
+    """Versions and commit of what builds and measures, and the day."""
     return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "versions": {name: version(name) for name in ("apache-tvm", "torch", "numpy")},
         "commit": _commit(),
     }

@@ -136,6 +136,12 @@ class RunFile(msgspec.Struct, frozen=True):
         return self.environment.get("cpu")
 
     @property
+    def network(self) -> str:
+        """Name of the network; MQNet in files from before others were timed."""
+        name = self.environment.get("network", "mqnet")
+        return "MQNet" if name == "mqnet" else name
+
+    @property
     def emulator(self) -> str:
         """What emulated the machine; "" of a real one."""
         return self.environment.get("emulated") or ""

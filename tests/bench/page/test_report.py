@@ -143,6 +143,16 @@ def test_the_first_page_says_what_was_measured_on_what(run_json: Path, tmp_path:
     ]
 
 
+def test_the_page_names_its_network_and_its_day(tmp_path: Path):
+    run = session()
+    run["rows"] = run["rows"][:1]
+    run["environment"] |= {"network": "unet", "date": "2026-11-29"}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    read = read_run(tmp_path / "run.json")
+    text = write_report(read, None, tmp_path / "report").read_text()
+    assert "<h1>unet: latency of one frame</h1>" in text and "2026-11-29." in text
+
+
 def test_headlines_say_who_is_ahead(run_json: Path):
     first, *others = headlines(read_run(run_json))
     assert first == (
