@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
-from compile.quantize.calibration import CROP, calibration_crops
-from compile.quantize.quantize import CROPS, SEED
+from compile.quantize.calibration import CROP, CROPS, SEED, calibration_crops
 
 _LARGE = 4
 

@@ -172,6 +172,8 @@ def _with_tuples(made: UserModule, wanted: str) -> UserModule:
         values[name] = tuple(map(float, value)) if name in ("mean", "std") else value
     if not isinstance(made.photographs, bool):
         raise MqnetError(wanted % f"photographs {made.photographs!r} (True or False)")
+    if made.train is not None and not callable(made.train):
+        raise MqnetError(wanted % f"train {made.train!r} (a function of two modules)")
     if not isinstance(made.head, str):
         raise MqnetError(wanted % f"head {made.head!r} (several are one text, with commas between)")
     return replace(made, **values)

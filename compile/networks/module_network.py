@@ -25,12 +25,13 @@ class ModuleNetwork(Network):
         """None: the module has weights.
 
         Raises:
-            CheckpointError: they were to be fine-tuned under quantization.
+            CheckpointError: they were to be fine-tuned under quantization, and nothing does it.
         """
-        if fine_tuned:
+        if fine_tuned and self.training is None:
             raise CheckpointError(
-                f"network {self.title} has no weights that were fine-tuned under quantization: "
-                "choose another scheme, such as mixed"
+                f"network {self.title} has no weights that were fine-tuned under quantization, and "
+                "no training function: give one as `train` of a UserModule, or choose another "
+                "scheme, such as mixed"
             )
         return None
 

@@ -8,7 +8,7 @@ or takes and gives tensors of any kind.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -27,6 +27,11 @@ from compile.networks.parts import Parts, parts_by_backbone
 from compile.support.errors import MqnetError
 
 Decoding = Literal["mqnet", "linear", "srgb"]
+
+Training = Callable[[nn.Module, nn.Module], object]
+"""Fine-tunes its first argument in place: the network, as it rounds under the scheme. The second is
+the same in float32, to learn from. Both map float32 [N, channels, H, W] in [0, 1] to the module's
+output, with batch norms folded."""
 
 _DEFAULT_SIZE = 768, 1280
 
@@ -145,6 +150,12 @@ class Network(ABC):
         """What is scaled before the network, its batch norms folded, is quantized; a tensor comes
         before those that are computed from it."""
         return ()
+
+    @property
+    def training(self) -> Training | None:
+        """What fine-tunes its weights under quantization as it is built, or None: then those that
+        :meth:`weights` names were."""
+        return None
 
     @property
     def known_ranges(self) -> Mapping[str, tuple[float, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from compile.networks.network import Decoding
+from compile.networks.network import Decoding, Training
 
 NAME_LENGTH = 200
 """The most characters of a tensor's name."""
@@ -36,6 +36,8 @@ class UserModule:
         input_names, output_names: in files of tensors; empty for the parameters of the module's
             ``forward``, and for "output", "output_0" and so on, or a dictionary's keys.
         calibration: inputs to choose scales on, each as ``example_inputs``; empty for those alone.
+        train: fine-tunes the module under the rounding of the scheme ``mixed-qat``, of photographs;
+            None for none.
     """
 
     module: nn.Module
@@ -48,6 +50,7 @@ class UserModule:
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
     calibration: Sequence[tuple[Tensor, ...]] = ()
+    train: Training | None = None
 
     @property
     def takes_photographs(self) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from compile.networks.call_user_function import call_user_function, split_source
 from compile.networks.export_wrapper import ROOT
-from compile.networks.network import Decoding
+from compile.networks.network import Decoding, Training
 from compile.networks.normalized import Normalized
 from compile.networks.sourced_network import SourcedNetwork, folder_photos
 from compile.networks.user_module import UserModule
@@ -107,6 +107,11 @@ class UserNetwork(SourcedNetwork):
     def module_path(self) -> str:  # type: ignore[override]
         """Behind the normalization, if there is one."""
         return f"{ROOT}.module" if self.returned.mean else ROOT
+
+    @property
+    def training(self) -> Training | None:
+        """As the function says."""
+        return self.returned.train
 
     def make(self) -> nn.Module:
         """A copy of the function's module."""

@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 CROP = 256
 """Height and width of a calibration crop, unless the network's graph depends on its size."""
 
+CROPS = 24
+"""How many crops calibrate the network."""
+
+SEED = 0
+"""Where the crops are cut; fixed, so that a build can be repeated bit for bit."""
+
 STOPS = (-4.0, 1.5)
 """Least and greatest change of exposure of the crops that are re-exposed."""
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from compile.networks.network import Network
 from compile.quantize.calibration import CROP, calibration_crops
-from compile.quantize.quantize import one_thread
+from compile.quantize.one_thread import one_thread
 from compile.support.errors import CheckpointError
 
 log = logging.getLogger(__name__)

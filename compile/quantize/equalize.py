@@ -34,7 +34,7 @@ def equalize_concats(net: nn.Module, joined: Sequence[JoinedTensor], images: Ten
     ``net`` has its batch norms folded; ``images`` are float32 [N, C, H, W] in [0, 1] and give the
     ranges. The output of the network does not change, but for float32 rounding.
     """
-    peaks = _channel_peaks(net, [tensor.module for tensor in joined], images)
+    peaks = channel_peaks(net, [tensor.module for tensor in joined], images)
     for tensor in joined:
         scale = _balanced_scale(peaks[tensor.module], tensor.wanted)
         for conv in tensor.producers:
@@ -57,8 +57,8 @@ def _balanced_scale(peaks: Tensor, wanted: float) -> Tensor:
     return wanted / (peaks.clamp_min(largest * LEAST_PEAK) * largest).sqrt()
 
 
-def _channel_peaks(
-    net: nn.Module, modules: list[nn.Module], images: Tensor
+def channel_peaks(
+    net: nn.Module, modules: Sequence[nn.Module], images: Tensor
 ) -> dict[nn.Module, Tensor]:
     """The largest magnitude of each channel of each module's output, [C], over all images."""
     peaks: dict[nn.Module, Tensor] = {}

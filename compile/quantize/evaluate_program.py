@@ -17,8 +17,8 @@ from torch.export import ExportedProgram
 
 from compile.networks.parts import module_path
 from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
+from compile.quantize.one_thread import one_thread
 from compile.quantize.operations import ACTIVATIONS
-from compile.quantize.quantize import one_thread
 from compile.quantize.resize_program import tensors_of
 from compile.support.frame import Frame
 

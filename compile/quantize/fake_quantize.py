@@ -7,6 +7,7 @@ are weights like any other, which :func:`compile.quantize.quantize.quantize_netw
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -19,10 +20,12 @@ from torch.fx import GraphModule
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
-from compile.quantize.calibration import calibration_crops
+from compile.quantize.calibration import CROPS, SEED, calibration_crops
+from compile.quantize.count_convolutions import check_complete, count_convolutions
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.fold import fold_batch_norms, unfold_batch_norms
 from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
+from compile.quantize.one_thread import one_thread
 from compile.quantize.precisions import precisions_of
 from compile.quantize.pt2e import (
     FakeQuantize,
@@ -30,16 +33,16 @@ from compile.quantize.pt2e import (
     QuantizationSpec,
     prepare_qat_pt2e,
 )
-from compile.quantize.quantize import CROPS, SEED, check_complete, count_convolutions, one_thread
-from compile.quantize.quantizer import (
+from compile.quantize.quantizer import SchemeQuantizer
+from compile.quantize.schemes import Scheme
+from compile.quantize.specifications import (
     LEAST_SCALE,
     OBSERVED,
     OBSERVED_ONCE_PER_IMAGE,
     WEIGHTS,
-    SchemeQuantizer,
     Specifications,
 )
-from compile.quantize.schemes import Scheme
+from compile.support.errors import MqnetError
 
 _Net = TypeVar("_Net", bound=nn.Module)
 
@@ -111,30 +114,74 @@ def fake_quantized(
     Scales of activations are calibrated on ``photos``, uint8 [H,W,3], and stay; those of weights
     follow the weights, which are parameters of the module.
     """
-    folded = fold_batch_norms(net).requires_grad_()
+    folded = fold_batch_norms(net)
     crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS)).permute(0, 3, 1, 2) / 255
     with one_thread(), torch.no_grad():
         equalize_concats(folded, network.joined_tensors(folded), crops)
-        # Guards would tie the graph to the size and number of the crops.
-        graph = torch.export.export(Batched(folded), (crops[:2],)).module(check_guards=False)
-        parts = network.parts(graph.graph)
-        quantizer = SchemeQuantizer(scheme, parts, network.known_ranges, FAKE_QUANTIZERS)
-        precisions = precisions_of(parts, scheme, network.module_path)
-        wanted = count_convolutions(folded, graph.graph, parts, precisions)
-        prepared = prepare_qat_pt2e(graph, quantizer)
-        check_complete(wanted, quantizer.convolutions)
-        for crop in crops:
-            prepared(crop[None])
-        for module in prepared.modules():
-            if isinstance(module, CalibratedFakeQuantize):
-                module.freeze()
+        return rounding_network(network, folded, scheme, crops)
+
+
+def rounding_network(
+    network: Network, folded: nn.Module, scheme: Scheme, crops: Tensor
+) -> GraphModule:
+    """As :func:`fake_quantized`, of a module without batch norms, calibrated on float32 ``crops``
+    [N,C,H,W]. Its parameters are copies of those of ``folded``."""
+    wrapper = Batched(folded).requires_grad_()
+    # Guards would tie the graph to the size and number of the crops.
+    graph = torch.export.export(wrapper, (crops[:2],)).module(check_guards=False)
+    assert isinstance(graph, GraphModule)
+    parts, root = network.parts(graph.graph), network.module_path
+    quantizer = SchemeQuantizer(scheme, parts, network.known_ranges, FAKE_QUANTIZERS, root=root)
+    precisions = precisions_of(parts, scheme, root)
+    wanted = count_convolutions(folded, graph.graph, parts, precisions)
+    prepared = prepare_qat_pt2e(graph, quantizer)
+    check_complete(wanted, quantizer.convolutions)
+    for crop in crops:
+        prepared(crop[None])
+    for module in prepared.modules():
+        if isinstance(module, CalibratedFakeQuantize):
+            module.freeze()
     return prepared
+
+
+def fine_tune(network: Network, folded: nn.Module, scheme: Scheme, crops: Tensor) -> None:
+    """Let the training function of ``network`` train ``folded``, a module without batch norms,
+    under the rounding of ``scheme``, in place. Float32 ``crops`` [N,C,H,W] calibrate it.
+
+    Raises:
+        MqnetError: the function fails, or leaves weights that are no numbers.
+    """
+    train = network.training
+    assert train is not None
+    exact = copy.deepcopy(folded).requires_grad_(False)
+    with torch.no_grad():
+        module = rounding_network(network, folded, scheme, crops)
+    with torch.enable_grad(), torch.random.fork_rng(devices=()):
+        torch.manual_seed(SEED)
+        try:
+            train(module, exact)
+        except Exception as error:  # Of the user's own code.
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+            raise MqnetError(f"the training function of {network.title} fails: {said}") from error
+    load_trained(folded, module)
+    if not all(tensor.isfinite().all() for tensor in folded.parameters()):
+        raise MqnetError(
+            f"the training function of {network.title} leaves weights that are no numbers: choose "
+            "a lower learning rate"
+        )
+    folded.requires_grad_(False)
+
+
+def load_trained(folded: nn.Module, module: nn.Module) -> None:
+    """Give ``folded`` the weights of ``module``, which was a :func:`rounding_network` of it."""
+    state = module.state_dict()
+    folded.load_state_dict({name: state[f"{ROOT}.{name}"] for name in folded.state_dict()})
 
 
 def trained_network(module: nn.Module, net: _Net) -> _Net:
     """``net``, a new module of the same network, in evaluation mode and with the weights of a
     :func:`fake_quantized` one."""
     folded = fold_batch_norms(net.eval())
-    state = module.state_dict()
-    folded.load_state_dict({name: state[f"{ROOT}.{name}"] for name in folded.state_dict()})
+    load_trained(folded, module)
     return unfold_batch_norms(folded, net)

@@ -6,6 +6,7 @@ are the same for every size that is built; for another one only shapes are compu
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import typing
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch._export.serde import serialize
 from torch.export import ExportedProgram
 
-from compile.networks.network import Network
+from compile.networks.network import Network, Training
 from compile.quantize.calibration import CROP
 from compile.quantize.export_network import export_network
 from compile.quantize.resize_program import resize_program
@@ -52,10 +53,21 @@ def program_key(
         repr(scheme),
         "{}x{}".format(*crop),
         *([weights.read_bytes()] if weights is not None else _contents(network, net, crop)),
+        *(training_content(network.training) if scheme.fine_tuned else ()),
         content_of(_SOURCES),
         *(version(package) for package in ("torch", "torchao", "numpy")),
         torch.backends.cpu.get_cpu_capability(),
     )
+
+
+def training_content(train: Training | None) -> Iterator[bytes]:
+    """The file that a training function is in, where its settings are taken to be, and the named
+    arguments of a partial one."""
+    if train is not None:
+        function = inspect.unwrap(getattr(train, "func", train))
+        is_code = inspect.isroutine(function) or inspect.isclass(function)
+        yield Path(inspect.getfile(function if is_code else type(function))).read_bytes()
+        yield repr(getattr(train, "keywords", "")).encode()
 
 
 def _contents(network: Network, net: nn.Module, crop: tuple[int, int]) -> Iterator[bytes]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from compile.quantize.choose_range import choose_range
 from compile.quantize.pt2e import HistogramObserver, MinMaxObserver
+from compile.quantize.schemes import Calibration
 
 # Part of all values that a step of the search may leave outside of the range.
 _STEP = 1e-5
@@ -88,6 +90,23 @@ class FastHistogramObserver(HistogramObserver):
             error, start, end = next_error, next_start, next_end
         width = (self.max_val - self.min_val) / self.bins
         return self.min_val + width * start, self.min_val + width * (end + 1)
+
+
+class RangeObserver(FastHistogramObserver):
+    """The same histogram, of which another method chooses the range."""
+
+    def __init__(self, calibration: Calibration, **options: Any) -> None:
+        """With the method of ``calibration``, and torchao's ``options``."""
+        super().__init__(**options)
+        self.calibration = calibration
+
+    def _non_linear_param_search(self) -> tuple[Tensor, Tensor]:
+        """Least and greatest value of the range, as tensors without dimensions."""
+        counts = self.histogram.numpy().astype(np.float64)
+        width = (self.max_val - self.min_val) / self.bins
+        zero = int(-self.min_val // width) if width else -1
+        start, end = choose_range(counts, self.calibration, zero)
+        return self.min_val + width * start, self.min_val + width * end
 
 
 def _places(

@@ -8,39 +8,36 @@ arithmetic.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
-from compile.networks.parts import Parts, module_path
-from compile.quantize.calibration import CROP, calibration_crops
+from compile.quantize.calibration import CROP, CROPS, SEED, calibration_crops
+from compile.quantize.correct_bias import correct_biases, float_weights
+from compile.quantize.count_convolutions import check_complete, count_convolutions
 from compile.quantize.equalize import equalize_concats
+from compile.quantize.equalize_layers import equalize_layers
 from compile.quantize.export_network import export_network
+from compile.quantize.fake_quantize import fine_tune
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
 from compile.quantize.lift_program import lift_program
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
+from compile.quantize.one_thread import one_thread
 from compile.quantize.precisions import check_ranges, check_rules, precisions_of
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
 from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.replace_modules import replace_modules
 from compile.quantize.schemes import Precision, Scheme
-from compile.support.errors import GraphError
-
-CROPS = 24
-"""How many crops calibrate the network."""
-
-SEED = 0
-"""Where the crops are cut; fixed, so that a build can be repeated bit for bit."""
+from compile.quantize.specifications import observers_for
+from compile.support.errors import GraphError, MqnetError
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +149,11 @@ def _quantized(
     wrapper = network.export_wrapper(folded, dtype).eval()
     if scheme.calibrates:
         if not network.takes_photographs:
+            if scheme.fine_tuned:
+                raise MqnetError(
+                    f"network {network.title} takes tensors, and is trained under quantization on "
+                    "photographs only: choose scheme mixed"
+                )
             return _quantize(network, wrapper, folded, scheme, network.calibration_tensors())
         crops = _equalized_crops(network, folded, scheme, photos, crop)
         return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
@@ -167,25 +169,24 @@ def _equalized_crops(
     photos: Sequence[NDArray[np.uint8]],
     crop: tuple[int, int],
 ) -> Tensor:
-    """The crops that calibrate; ``folded`` is equalized by them, in place, where the ``scheme``
-    wants it."""
+    """The crops that calibrate; ``folded`` is equalized by them, and trained where the network has
+    a function for it, in place, where the ``scheme`` wants it."""
     crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
-    if not scheme.fine_tuned and (joined := network.joined_tensors(folded)):
-        # Else it was done before training; once more would undo half of it (53.9 dB, not 55.4).
-        equalize_concats(folded, joined, crops.permute(0, 3, 1, 2) / 255)
+    if scheme.fine_tuned and network.training is None:
+        # It was done before training; once more would undo half of it (53.9 dB, not 55.4).
+        return crops
+    images = crops.permute(0, 3, 1, 2) / 255
+    if joined := network.joined_tensors(folded):
+        equalize_concats(folded, joined, images)
+    if scheme.calibration.equalize:
+        done = {conv for tensor in joined for conv in (*tensor.producers, *tensor.readers)}
+        wrapper = network.export_wrapper(folded, torch.float32).eval()
+        graph = export_network(network, wrapper, network.example_inputs(*crop)).graph
+        count = equalize_layers(folded, graph, ROOT, images, done)
+        log.info("equalized %d tensors between convolutions", count)
+    if scheme.fine_tuned:
+        fine_tune(network, folded, scheme, images)
     return crops
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread: sums in another order would give other scales on another machine, and
-    beside other work its threads wait for each other ten times longer than they compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _quantize(
@@ -206,6 +207,7 @@ def _quantize(
         scheme,
         parts,
         network.known_ranges,
+        observers_for(scheme.calibration),
         of_photographs=network.takes_photographs,
         root=root,
     )
@@ -217,42 +219,9 @@ def _quantize(
         for frame in frames:
             prepared(*frame)
     converted = convert_pt2e(prepared)
+    if scheme.calibration.correct_bias:
+        count = correct_biases(converted, float_weights(folded, ROOT), frames)
+        log.info("corrected the biases of %d convolutions", count)
     name_weights(converted)
     log.info("scheme %s: int8 weights in %s", scheme.name, dict(quantizer.convolutions))
     return converted
-
-
-def count_convolutions(
-    net: nn.Module, graph: fx.Graph, parts: Parts, precisions: Mapping[fx.Node, Precision]
-) -> Counter[str]:
-    """Count the convolutions of each part in the exported ``graph`` of ``net`` whose weights are to
-    be int8.
-
-    Raises:
-        RuntimeError: ``parts`` lack some, so that they would stay in float.
-    """
-    convolutions = [node for node in graph.nodes if node.target is torch.ops.aten.conv2d.default]
-    found = [node for node in convolutions if node in parts]
-    # A module may be of training only.
-    called = {module_path(node) for node in graph.nodes}
-    modules = sum(
-        isinstance(inner, nn.Conv2d) and f"{ROOT}.{path}" in called
-        for path, inner in net.named_modules()
-    )
-    if len(found) < max(len(convolutions), modules):
-        raise RuntimeError(f"{len(found)} of {modules} convolutions are in a part")
-    return Counter(parts[node] for node in found if precisions[node] is not Precision.FLOAT)
-
-
-def check_complete(wanted: Counter[str], quantized: Counter[str]) -> None:
-    """Compare how many convolutions of each part are wanted in int8 with those that are: a
-    quantizer that matches nothing would raise nothing by itself.
-
-    Raises:
-        RuntimeError: a convolution was missed.
-    """
-    for part in sorted({*wanted, *quantized}):  # The same sentence each time.
-        if quantized[part] != wanted[part]:
-            raise RuntimeError(
-                f"{quantized[part]} of the {wanted[part]} convolutions of the {part} were quantized"
-            )

@@ -9,14 +9,14 @@ int8 part therefore has int8 tensors on every edge:
 * a convolution with its ReLU or ReLU6 is one unit: only the activation's output is quantized;
 * nearest upsampling and concat only move bytes: their inputs and output share scale and zero
   point (:mod:`compile.quantize.equalize` makes the ranges alike, so that this costs nothing);
-* where the range is known beforehand, scale and zero point are fixed: see the constants below.
+* where the range is known beforehand, scale and zero point are fixed:
+  see :mod:`compile.quantize.specifications`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +24,6 @@ from torch.fx import GraphModule, Node
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.parts import Parts, module_path
-from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
 from compile.quantize.operations import (
     ACTIVATIONS,
     ARITHMETIC,
@@ -36,8 +35,6 @@ from compile.quantize.operations import (
 )
 from compile.quantize.precisions import precisions_of
 from compile.quantize.pt2e import (
-    FixedQParamsQuantizationSpec,
-    PerChannelMinMaxObserver,
     QuantizationAnnotation,
     QuantizationSpec,
     QuantizationSpecBase,
@@ -45,73 +42,18 @@ from compile.quantize.pt2e import (
     SharedQuantizationSpec,
 )
 from compile.quantize.schemes import Precision, Scheme
+from compile.quantize.specifications import (
+    FIXED_OUTPUTS,
+    IMAGE,
+    OBSERVERS,
+    Specifications,
+    fixed_range,
+)
 
 aten = torch.ops.aten
 
 _FEATURE_MAP, _VECTOR = 4, 2
 """Dimensions of a feature map, and of what is left where its rows and columns go."""
-
-
-def _fixed(scale: float, zero_point: int) -> FixedQParamsQuantizationSpec:
-    return FixedQParamsQuantizationSpec(
-        torch.int8, scale, zero_point, -128, 127, torch.per_tensor_affine
-    )
-
-
-# Exact for a photograph of 8 bits: the byte u becomes u - 128.
-IMAGE = _fixed(1 / 255, -128)
-
-FIXED_OUTPUTS = {
-    aten.hardsigmoid.default: _fixed(1 / 255, -128),  # It reaches 1.
-    aten.sigmoid.default: _fixed(1 / 256, -128),
-    aten.tanh.default: _fixed(1 / 128, 0),
-}
-
-# The least scale keeps the int32 bias in range: a bias below 2**31 * (2**-12)**2 = 128 always fits,
-# also in a channel whose weights are all nearly zero.
-LEAST_SCALE = 2**-12
-
-# Histograms rather than extremes: 53.5 against 52.6 dB (see compile/quantize/equalize.py).
-OBSERVED = QuantizationSpec(
-    torch.int8,
-    FastHistogramObserver.with_args(eps=LEAST_SCALE),
-    -128,
-    127,
-    torch.per_tensor_affine,
-)
-
-# A global mean has one value per channel and photograph, so calibration sees few of them and the
-# next photograph lies outside.
-OBSERVED_ONCE_PER_IMAGE = replace(
-    OBSERVED, observer_or_fake_quant_ctr=WideMinMaxObserver.with_args(eps=LEAST_SCALE)
-)
-WEIGHTS = QuantizationSpec(
-    torch.int8,
-    PerChannelMinMaxObserver.with_args(eps=LEAST_SCALE),
-    -127,
-    127,
-    torch.per_channel_symmetric,
-    ch_axis=0,
-)
-
-
-@dataclass(frozen=True)
-class Specifications:
-    """How tensors whose range is not known beforehand are watched or quantized.
-
-    Attributes:
-        activations: for most of them.
-        once_per_image: for those of one pixel.
-        weights: of convolutions.
-    """
-
-    activations: QuantizationSpec
-    once_per_image: QuantizationSpec
-    weights: QuantizationSpec
-
-
-OBSERVERS = Specifications(OBSERVED, OBSERVED_ONCE_PER_IMAGE, WEIGHTS)
-"""For quantization after training."""
 
 
 class SchemeQuantizer(Quantizer):
@@ -140,9 +82,9 @@ class SchemeQuantizer(Quantizer):
         self._specifications = specifications
         self._inputs = IMAGE if of_photographs else specifications.activations
         self._parts = parts
-        self._known_ranges = {path: _fixed(*numbers) for path, numbers in known_ranges.items()}
+        self._known_ranges = {path: fixed_range(*numbers) for path, numbers in known_ranges.items()}
         for known in scheme.ranges:
-            fixed = _fixed(known.scale, known.zero_point)
+            fixed = fixed_range(known.scale, known.zero_point)
             self._known_ranges[f"{root}.{known.module}"] = fixed
         self._precisions = precisions_of(parts, scheme, root)
         self.convolutions: Counter[str] = Counter()

@@ -11,7 +11,16 @@ from typing import Literal
 
 import msgspec
 
-from compile.quantize.schemes import KnownRange, Precision, Rule, Scheme, SchemeName, scheme_named
+from compile.quantize.schemes import (
+    Calibration,
+    CalibrationMethod,
+    KnownRange,
+    Precision,
+    Rule,
+    Scheme,
+    SchemeName,
+    scheme_named,
+)
 from compile.support.errors import MqnetError
 
 _PRECISIONS = {
@@ -33,10 +42,18 @@ class _Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zero_point: int
 
 
+class _Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    method: CalibrationMethod = Calibration.method
+    percentile: float = Calibration.percentile
+    equalize: bool = False
+    correct_bias: bool = False
+
+
 class _Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheme: SchemeName = "mixed"
     rule: tuple[_Rule, ...] = ()
     range: tuple[_Range, ...] = ()
+    calibration: _Calibration | None = None
 
 
 def read_recipe(path: Path) -> Scheme:
@@ -62,12 +79,27 @@ def read_recipe(path: Path) -> Scheme:
     )
     ranges = tuple(KnownRange(each.module, each.scale, each.zero_point) for each in recipe.range)
     scheme = replace(scheme_named(recipe.scheme), rules=rules, ranges=ranges)
+    if recipe.calibration is not None:
+        scheme = replace(scheme, calibration=_calibration(path, recipe.calibration))
+    if recipe.calibration is not None and not scheme.calibrates:
+        raise MqnetError(
+            f"recipe {path} says how to calibrate, and nothing in it is int8: leave [calibration] "
+            "out, or name another scheme"
+        )
     if ranges and Precision.INT8 not in scheme.precisions:
         raise MqnetError(
             f"recipe {path} gives ranges, and nothing in it is int8: leave them out, or name "
             "another scheme"
         )
     return scheme
+
+
+def _calibration(path: Path, given: _Calibration) -> Calibration:
+    if not 50 < given.percentile <= 100:
+        raise MqnetError(
+            f"recipe {path} has percentile {given.percentile}: give a number above 50, at most 100"
+        )
+    return Calibration(**msgspec.structs.asdict(given))
 
 
 def matches(rule: Rule, path: str, operation: str) -> bool:

@@ -59,6 +59,29 @@ class KnownRange:
     zero_point: int
 
 
+CalibrationMethod = Literal["histogram", "percentile", "entropy", "mse"]
+"""How the range of a tensor is chosen: by torchao's search for the least squared error; leaving out
+a share of the values; by the least divergence of Kullback and Leibler; by all ranges' squared
+errors."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scales of activations are chosen, and what is done to weights for them.
+
+    Attributes:
+        method: of the ranges.
+        percentile: of all values that are within the range, where ``method`` is "percentile".
+        equalize: channels of tensors between convolutions are made alike in range.
+        correct_bias: what rounding the weights moves a convolution's mean by is taken off its bias.
+    """
+
+    method: CalibrationMethod = "histogram"
+    percentile: float = 99.999
+    equalize: bool = False
+    correct_bias: bool = False
+
+
 @dataclass(frozen=True)
 class Scheme:
     """A precision for each part of a network.
@@ -74,6 +97,7 @@ class Scheme:
         fine_tuned: the bundled weights to use are those that were fine-tuned under quantization.
         rules: of a recipe; of those that are of an operation the last one holds.
         ranges: of a recipe.
+        calibration: of a recipe.
     """
 
     name: str
@@ -85,6 +109,7 @@ class Scheme:
     fine_tuned: bool = False
     rules: tuple[Rule, ...] = ()
     ranges: tuple[KnownRange, ...] = ()
+    calibration: Calibration = Calibration()
 
     @property
     def precisions(self) -> set[Precision]:

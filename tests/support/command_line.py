@@ -18,6 +18,7 @@ from forked_command import run_forked
 
 from bench import (
     accuracy,
+    calibration,
     emulator_ranking,
     gpu_instructions,
     instructions,
@@ -27,7 +28,7 @@ from bench import (
     regret,
     report,
 )
-from compile import build, check, check_calibration, demo, infer, search_precision, train, tune
+from compile import build, check, demo, infer, search_precision, train, tune
 from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
@@ -47,13 +48,13 @@ MAINS = {
     "compile/build": build.main,
     "compile/infer": infer.main,
     "compile/check": check.main,
-    "compile/check_calibration": check_calibration.main,
     "compile/demo": demo.main,
     "compile/tune": tune.main,
     "compile/search_precision": search_precision.main,
     "compile/scenes": data.main,
     "compile/train": train.main,
     "bench/accuracy": accuracy.main,
+    "bench/calibration": calibration.main,
     "bench/networks": networks.main,
     "bench/emulator_ranking": emulator_ranking.main,
     "bench/gpu_instructions": gpu_instructions.main,

@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 from compile.networks.seeded_network import SeededNetwork
 from compile.quantize.quantize import quantize_network
 from compile.quantize.recipe import matches, read_recipe
-from compile.quantize.schemes import KnownRange, Precision, Rule, scheme_named
+from compile.quantize.schemes import Calibration, KnownRange, Precision, Rule, scheme_named
 from compile.support.errors import MqnetError
 
 MIXED = """
@@ -129,6 +129,9 @@ def test_rules_that_leave_nothing_in_int8(tmp_path: Path, precision: str) -> Non
             "gives ranges, and nothing in it is int8",
         ),
         ('[[range]]\nmodule = "a"\nscale = 1.0\nzero_point = 200', "zero point from -128 to"),
+        ('[calibration]\nmethod = "best"', "Invalid enum value 'best'"),
+        ("[calibration]\npercentile = 0.999", "has percentile 0.999: give a number above 50"),
+        ('scheme = "fp32"\n[calibration]\nequalize = true', "and nothing in it is int8"),
         ("\xff", "is wrong"),
     ],
 )
@@ -146,6 +149,25 @@ def test_what_is_read(tmp_path: Path) -> None:
     rules = (Rule("head", (), Precision.WEIGHT_ONLY_INT8),)
     ranges = (KnownRange("a.b", 0.25, -3),)
     assert read_recipe(path) == replace(scheme_named("mixed"), rules=rules, ranges=ranges)
+
+
+def test_a_calibration(tmp_path: Path) -> None:
+    """It is what is read, and it changes scales, biases and weights, each by itself."""
+    path = tmp_path / "r.toml"
+    path.write_text('[calibration]\nmethod = "percentile"\npercentile = 99.9\nequalize = true\n')
+    wanted = Calibration("percentile", 99.9, equalize=True)
+    assert read_recipe(path) == replace(scheme_named("mixed"), calibration=wanted)
+    usual = quantized(path, "")
+    assert text_of(usual) == text_of(quantized(path, '[calibration]\nmethod = "histogram"'))
+    for more in ('method = "percentile"\npercentile = 60', 'method = "mse"', 'method = "entropy"'):
+        assert text_of(quantized(path, f"[calibration]\n{more}")) != text_of(usual)
+    corrected = quantized(path, "[calibration]\ncorrect_bias = true")
+    assert text_of(corrected) == text_of(usual)
+    biases = [one.state_dict["net.backbone.0.bias"] for one in (usual, corrected)]
+    assert not torch.equal(*biases)
+    equalized = quantized(path, "[calibration]\nequalize = true")
+    weights = [one.state_dict["net.backbone.2.weight"] for one in (usual, equalized)]
+    assert not torch.equal(*weights)
 
 
 @pytest.mark.parametrize(
