@@ -51,6 +51,9 @@ class Options:
     speed: int | None = None
     """Of AVIF, from 0 (slowest, smallest file) to 10; 6 unless given."""
 
+    transfer: Literal["pq", "hlg"] | None = None
+    """Of AVIF, pq unless given; a PNG with it is HDR in 16 bits and no preview."""
+
     no_exif: bool = False
     """Leave the photographs' EXIF out (date, camera, place), which is else carried on; what they
     hold beside it (XMP, IPTC, the maker's note, a thumbnail) never is."""
@@ -133,8 +136,13 @@ def _hdr_options(options: Options, ending: str) -> HdrOptions:
         if ending not in endings:
             kinds = " and ".join({"AVIF" if one == ".avif" else "JPEG": 0 for one in endings})
             raise MqnetError(f"--{name} is of {kinds}, and {ending[1:]} is written: leave it out")
+    if options.transfer is not None and ending not in (".avif", ".png"):
+        raise MqnetError(
+            f"--transfer is of AVIF and PNG, and {ending[1:]} is written: leave it out"
+        )
     defaults = HdrOptions()
     return HdrOptions(
+        transfer=options.transfer,
         quality=defaults.quality if options.quality is None else options.quality,
         speed=defaults.speed if options.speed is None else options.speed,
     )

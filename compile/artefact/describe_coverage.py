@@ -37,9 +37,9 @@ def describe_coverage(
 
 def multiplies_int8(kernel: tirx.PrimFunc) -> bool:
     """Whether what ``kernel`` multiplies, its first two operands, is int8 by int8, which are packed
-    as int16 for some instructions."""
-    data, weight = (_dtype(param) for param in kernel.params[:2])
-    return data == "int8" and weight in ("int8", "int16")
+    as int16 for some instructions. One that only writes, as a plane of ones, multiplies nothing."""
+    dtypes = [_dtype(param) for param in kernel.params[:2]]
+    return dtypes in (["int8", "int8"], ["int8", "int16"])
 
 
 def _float_operands(kernel: tirx.PrimFunc) -> list[tirx.Var]:

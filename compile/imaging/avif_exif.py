@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+
+from compile.imaging.avif_boxes import box, boxes, parts_of
 
 _EXIF_ITEM = 2
 
@@ -19,34 +20,31 @@ def add_exif(avif: bytes, tiff: bytes) -> bytes:
     Raises:
         ValueError: the file is laid out otherwise.
     """
-    boxes = list(_boxes(avif))
-    if [name for name, _ in boxes] != [b"ftyp", b"meta", b"mdat"]:
-        raise ValueError("the AVIF file has other boxes than ftyp, meta and mdat")
-    ftyp, meta, mdat = (body for _, body in boxes)
+    ftyp, meta, mdat = parts_of(avif)
     # Offsets are those of the file, and change by as much as the box before the data grows.
     growth = len(_described(meta, 0, 0, 0)) - len(meta)
     item = struct.pack(">I", 0) + tiff
     at = len(avif) + growth + 8
     described = _described(meta, growth, at, len(item))
     parts = ((b"ftyp", ftyp), (b"meta", described), (b"mdat", mdat), (b"mdat", item))
-    return b"".join(_box(name, body) for name, body in parts)
+    return b"".join(box(name, body) for name, body in parts)
 
 
 def _described(meta: bytes, growth: int, offset: int, length: int) -> bytes:
     """The body of a meta box with the Exif item, whose bytes are at ``offset`` of the file."""
     parts = [meta[:4]]
-    for name, body in _boxes(meta[4:]):
+    for name, body in boxes(meta[4:]):
         if name == b"iloc":
             body = _located(body, growth, offset, length)
         elif name == b"iinf":
             entry = struct.pack(">IHH", 2 << 24, _EXIF_ITEM, 0) + b"ExifExif\0"
-            body = _counted(body, b"\0\0\0\0", b"\0\x01") + _box(b"infe", entry)
+            body = _counted(body, b"\0\0\0\0", b"\0\x01") + box(b"infe", entry)
         elif name == b"iref":
             raise ValueError("the AVIF file has references already")
-        parts.append(_box(name, body))
+        parts.append(box(name, body))
         if name == b"iinf":
-            reference = _box(b"cdsc", struct.pack(">HHH", _EXIF_ITEM, 1, 1))
-            parts.append(_box(b"iref", bytes(4) + reference))
+            reference = box(b"cdsc", struct.pack(">HHH", _EXIF_ITEM, 1, 1))
+            parts.append(box(b"iref", bytes(4) + reference))
     return b"".join(parts)
 
 
@@ -67,17 +65,3 @@ def _counted(body: bytes, before: bytes, count: bytes) -> bytes:
     if not body.startswith(start):
         raise ValueError("the AVIF file has another layout, or more than one item")
     return before + b"\0\x02" + body[len(start) :]
-
-
-def _box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", 8 + len(body)) + name + body
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at < len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        if not 8 <= length <= len(data) - at:
-            raise ValueError("the AVIF file has a box of another kind of length")
-        yield name, data[at + 8 : at + length]
-        at += length

@@ -1,10 +1,18 @@
-"""Transfer functions: sRGB for the screen, PQ for HDR files. Elementwise, any shape."""
+"""Transfer functions: sRGB for the screen, PQ and HLG for HDR files. Elementwise, any shape, but
+for the light of a display."""
 
 from __future__ import annotations
 
 import numpy as np
 
 PQ_PEAK_NITS = 10_000.0
+HLG_PEAK_NITS = 1000.0
+"""Of the display that ITU-R BT.2100 names, for which gamma is 1.2."""
+
+# ITU-R BT.2100-2, table 5
+_A, _B, _C = 0.17883277, 0.28466892, 0.55991073
+_HLG_GAMMA = 1.2
+_BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 # SMPTE ST 2084:2014, section 5.3
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -41,5 +49,18 @@ def pq_decode(value: np.ndarray) -> np.ndarray:
 
 def hlg_decode(value: np.ndarray) -> np.ndarray:
     """Scene light in [0, 1] of an HLG value in [0, 1] (ITU-R BT.2100-2, table 5)."""
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    return np.where(value <= 0.5, value**2 / 3, (np.exp((value - c) / a) + b) / 12)
+    return np.where(value <= 0.5, value**2 / 3, (np.exp((value - _C) / _A) + _B) / 12)
+
+
+def hlg_encode(nits: np.ndarray) -> np.ndarray:
+    """HLG value in [0, 1] of the light of a display of 1000 cd/m2, [..., 3] in BT.2020; what is
+    brighter is clipped.
+
+    ITU-R BT.2100-2, table 5, backwards: the scene's light E of the display's F by the OOTF,
+    F = Lw Y^(gamma - 1) E with Y the luminance of E, and of that the OETF.
+    """
+    light = np.clip(nits, 0, HLG_PEAK_NITS) / HLG_PEAK_NITS
+    luminance = np.maximum(light @ _BT2020_LUMINANCE, 1e-9)[..., None]
+    scene = np.clip(light * luminance ** (1 / _HLG_GAMMA - 1), 0, 1)
+    bright = _A * np.log(np.maximum(12 * scene - _B, 1e-9)) + _C
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)

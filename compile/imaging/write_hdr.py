@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import imagecodecs
 import numpy as np
@@ -14,11 +15,13 @@ import OpenEXR
 from PIL import Image
 
 from compile.imaging.avif_exif import add_exif
+from compile.imaging.avif_light_level import add_light_level, light_level
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.hdr_png import encode_hdr_png
 from compile.imaging.tone_map import tone_map
-from compile.imaging.transfer import pq_encode
+from compile.imaging.transfer import hlg_encode, pq_encode
 from compile.imaging.ultra_hdr import encode_ultra_hdr
 from compile.support.atomic import write_atomically
 from compile.support.errors import OutputError
@@ -30,6 +33,16 @@ BT709_TO_BT2020 = np.array(
 # x, y of red, green, blue and white: ITU-R BT.709
 _BT709_CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 _HALF_MAX = 65504.0
+
+
+Transfer = Literal["pq", "hlg"]
+
+# ITU-T H.273, table 3, and the function.
+_TRANSFERS: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
+    "pq": (16, pq_encode),
+    "hlg": (18, hlg_encode),
+}
+_BT2020 = 9
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class HdrOptions:
             pixels; else it gets ``exif`` alone.
         quality: of AVIF, and of a JPEG's base that is not the photograph's own file, 0 to 100.
         speed: of AVIF, 0 (slowest, smallest file) to 10.
+        transfer: of the light in an AVIF, PQ for None; a PNG is a preview for None.
     """
 
     exif: Image.Exif | None = None
@@ -51,6 +65,7 @@ class HdrOptions:
     keeps_words: bool = True
     quality: int = 95
     speed: int = 6
+    transfer: Transfer | None = None
 
 
 _DEFAULTS = HdrOptions()
@@ -60,9 +75,10 @@ def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAU
     """Write relative light, float32 [H, W, 3], linear BT.709, 1 = LDR white, by the file's ending.
 
     - ``.jpg``: the photograph, and a gain map: :func:`compile.imaging.ultra_hdr.encode_ultra_hdr`
-    - ``.avif``: 10 bits, 4:4:4, full range, PQ, BT.2020 (CICP 9/16/9), LDR white at 203 cd/m2
+    - ``.avif``: 10 bits, 4:4:4, full range, PQ or HLG, BT.2020, LDR white at 203 cd/m2
     - ``.exr``: half floats, ZIP, the light as it is
-    - ``.png``: 8-bit sRGB, tone-mapped (ITU-R BT.2390): a preview, not HDR
+    - ``.png``: 8-bit sRGB, tone-mapped (ITU-R BT.2390): a preview, not HDR; with a transfer as
+      AVIF, in 16 bits
 
     The file is written whole or not at all.
 
@@ -84,24 +100,31 @@ def check_ending(path: str | Path) -> None:
 
 
 def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
-    """AVIF bytes, 10-bit PQ in BT.2020 (CICP 9/16/9, full range, 4:4:4), of relative light.
+    """AVIF bytes, 10 bits in BT.2020 (full range, 4:4:4), of relative light.
 
-    PQ is SMPTE ST 2084 (:func:`compile.imaging.transfer.pq_encode`), the matrix ITU-R BT.2087.
+    The transfer is PQ or HLG (:mod:`compile.imaging.transfer`), the matrix ITU-R BT.2087. How
+    bright the picture is stands there, too.
     """
-    nits = np.maximum(linear @ BT709_TO_BT2020.T, 0) * WHITE_NITS
-    codes = np.rint(pq_encode(nits) * 1023).astype(np.uint16)
+    nits = _nits(linear)
+    transfer, encode = _TRANSFERS[options.transfer or "pq"]
+    codes = np.rint(encode(nits) * 1023).astype(np.uint16)
     encoded = imagecodecs.avif_encode(
         codes,
         level=options.quality,
         speed=options.speed,
         bitspersample=10,
         pixelformat="444",
-        primaries=9,
-        transfer=16,
-        matrix=9,
+        primaries=_BT2020,
+        transfer=transfer,
+        matrix=_BT2020,
     )
-    data = bytes(encoded)
+    data = add_light_level(bytes(encoded), *light_level(nits))
     return data if options.exif is None else add_exif(data, exif_tiff(options.exif))
+
+
+def _nits(linear: np.ndarray) -> np.ndarray:
+    """Light in cd/m2, BT.2020."""
+    return np.maximum(linear @ BT709_TO_BT2020.T, 0) * WHITE_NITS
 
 
 def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
@@ -120,7 +143,14 @@ def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
 
 
 def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
-    """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`)."""
+    """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`), or in HDR
+    where a transfer is named: 16 bits in BT.2020."""
+    if options.transfer is not None:
+        nits = _nits(linear)
+        transfer, encode = _TRANSFERS[options.transfer]
+        codes = np.rint(encode(nits) * 65535).astype(np.uint16)
+        tiff = None if options.exif is None else exif_tiff(options.exif)
+        return encode_hdr_png(codes, (_BT2020, transfer), light_level(nits), tiff)
     stream = io.BytesIO()
     Image.fromarray(tone_map(linear)).save(stream, "PNG", exif=options.exif)
     return stream.getvalue()

@@ -1,52 +1,39 @@
-"""Builds and measures candidates: exactly, each of them.
-
-The dB are those of the fake-quantized program in PyTorch. The compiled network has the same
-integers but for ties and the same floats but for the order of additions (``bench/accuracy.py``
-holds both to 0.1 dB of each other), and where an emulated board takes minutes for a frame PyTorch
-takes a second.
-"""
+"""Builds and measures candidates: exactly, each of them."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
 from rich.console import Console
 from torch.export import ExportedProgram
 
 from compile.artefact.reader import Artefact
 from compile.build_network import build_network, float_network, quantized_program
 from compile.build_request import BuildRequest
-from compile.imaging.compare_outputs import compare_pictures, compare_tensors
 from compile.networks.parts import Parts
-from compile.networks.run_module import run_on_frame
 from compile.precision.candidate import Candidate
 from compile.precision.candidate_log import CandidateLog
 from compile.precision.error_sources import find_error_sources
+from compile.precision.measure_decibels import ExactOutputs, exact_outputs
 from compile.precision.scopes import INT8, Assignment, Scopes, assignment_of, find_scopes
 from compile.precision.time_candidates import Meter, costs_by_scope
 from compile.precision.write_recipe import describe_rules, recipe_text
-from compile.quantize.one_thread import one_thread
 from compile.quantize.recipe import read_recipe
 from compile.support.build_cache import BuildCache
 from compile.support.errors import MqnetError
-from compile.support.frame import Frame
 from compile.support.progress import Progress
 
 #: Whose points are in every front.
 SCHEMES = ("int8", "mixed", "w8a32")
 # Frames that sources of error are looked for on; all are for the dB.
 _FRAMES_OF_SOURCES = 2
-# Of outputs that are equal: JSON has no infinity.
-_MOST_DB = 200.0
 _QUIET = Console(quiet=True)
 
 
@@ -59,35 +46,30 @@ class SearchedNetwork:
         plain: the network in float32.
         parts: of its operations.
         scopes: of those.
-        frames: on which dB are measured.
-        exact: the network's outputs for those in float32.
+        exact: what it makes of the photographs on which dB are measured.
     """
 
     request: BuildRequest
     plain: ExportedProgram
     parts: Parts
     scopes: Scopes
-    frames: Sequence[Frame]
-    exact: Sequence[Frame]
+    exact: ExactOutputs
 
 
-def load_searched(request: BuildRequest, frames: Sequence[Frame]) -> SearchedNetwork:
-    """Load the network of ``request`` and compute ``frames`` in float32.
+def load_searched(request: BuildRequest, photos: Path | None) -> SearchedNetwork:
+    """Load the network of ``request``; dB are measured on the folder ``photos``, or on those that
+    come with the project for tests.
 
     Raises:
         MqnetError: it is quantized already, or cannot be loaded.
     """
     network = request.network
-    request = replace(request, scheme="int8")
     plain = None if network.scheme else float_network(request)
     if plain is None:
         raise MqnetError(f"network {network.title} is quantized already: give one in float")
     parts = network.parts(plain.graph)
     scopes = find_scopes(plain.graph, parts, network.module_path)
-    with contextlib.redirect_stdout(sys.stderr):
-        wrapper = network.export_wrapper(network.load(request.weights), torch.float32).eval()
-        exact = [run_on_frame(wrapper, frame) for frame in frames]
-    return SearchedNetwork(request, plain, parts, scopes, frames, exact)
+    return SearchedNetwork(request, plain, parts, scopes, exact_outputs(request, photos))
 
 
 class Evaluator:
@@ -156,13 +138,14 @@ class Evaluator:
 
     def _measured(self, found: Candidate) -> Candidate:
         searched, root = self._searched, self._searched.request.network.module_path
+        frames = searched.exact.frames
         if self._meter.compares and found.number > 1 and not self._has_first:
             first = self.candidates[0]
             self._meter.keep_first(self._built(first)[1].library.parent, first.cost)
             self._has_first = True
         program, artefact = self._built(found)
-        scores = self._decibels(program)
-        cost = self._meter.measure(artefact, searched.frames[0])
+        scores = searched.exact.decibels(program)
+        cost = self._meter.measure(artefact, frames[0])
         folder = artefact.library.parent
         if self._meter.compares and found.number == 1:
             self._meter.keep_first(folder, cost.whole)
@@ -171,9 +154,8 @@ class Evaluator:
             shutil.rmtree(folder)
         scopes, sources = searched.scopes, None
         if INT8 in found.assignment:
-            frames = searched.frames[:_FRAMES_OF_SOURCES]
             sources = find_error_sources(
-                program, searched.plain, searched.parts, scopes, root, frames
+                program, searched.plain, searched.parts, scopes, root, frames[:_FRAMES_OF_SOURCES]
             )
         calls = artefact.manifest.calls
         costs = costs_by_scope(calls, cost, scopes.paths, scopes.macs, root)
@@ -200,15 +182,3 @@ class Evaluator:
         with contextlib.redirect_stdout(sys.stderr):
             program = quantized_program(request, self._cache)
         return program, build_network(request, Progress(_QUIET), program, self._cache)
-
-    def _decibels(self, program: ExportedProgram) -> list[float]:
-        """Of each photograph, against float32."""
-        network, module = self._searched.request.network, program.module()
-        compare = compare_tensors
-        if network.makes_pictures:
-            compare = partial(compare_pictures, decode=network.decode)
-        pairs = zip(self._searched.frames, self._searched.exact, strict=True)
-        with one_thread():
-            return [
-                min(_MOST_DB, compare(run_on_frame(module, frame), exact)) for frame, exact in pairs
-            ]

@@ -68,6 +68,7 @@ def draw_front(
     )
     panel.axhline(wanted, color="tab:orange", linewidth=0.8, linestyle="--", label="wanted")
     panel.set(title=title, xlabel=f"{unit} a frame", ylabel="dB to float32, mean of photographs")
+    panel.margins(x=0.1)
     panel.grid(alpha=0.3)
     panel.legend(loc="lower right", fontsize=9)
     return figure

@@ -89,15 +89,8 @@ def search_greedily(
         here = following
     best = cheapest(evaluator.candidates, goal.db)
     say("back to int8")
-    while best is not None and search.has_trials:
-        best = search.go_down(best)
-        above = search.step_up(best)
-        if above is None:
-            return
-        found = search.go_down(above)
-        if found.cost >= best.cost or found.db < goal.db:
-            return
-        best = found
+    if best is not None:
+        search.improve(best)
 
 
 class _Search:
@@ -114,10 +107,25 @@ class _Search:
         known = cheapest(self._evaluator.candidates, self._goal.db)
         return self.has_trials and (known is None or here.cost < known.cost)
 
-    def step_up(self, here: Candidate) -> Candidate | None:
+    def improve(self, best: Candidate) -> None:
+        """Step down from ``best``, which has the dB wanted; and up once more and down again, for
+        what was raised may let something else be lowered that costs more."""
+        best, barred, failures = self.go_down(best), frozenset[int](), 0
+        while failures < _FAILURES:
+            above = self.step_up(best, barred)
+            if above is None:
+                return
+            found = self.go_down(above)
+            if found.cost < best.cost and found.db >= self._goal.db:
+                best, barred, failures = found, frozenset(), 0
+            else:
+                barred |= _changed(best.assignment, above.assignment)
+                failures += 1
+
+    def step_up(self, here: Candidate, barred: frozenset[int] = frozenset()) -> Candidate | None:
         """The better of two steps up: the one change that brings most dB for its cost, and several
-        small ones together. None where no step brings any."""
-        moves: Sequence[frozenset[int]] = self._moves
+        small ones together; none of the scopes ``barred``. None where no step brings any."""
+        moves = [move for move in self._moves if not move & barred]
         for _ in range(_FAILURES):
             forecast = Forecast(self._scopes, self._evaluator.candidates, here)
             tried = [self._several_up(forecast, here, moves), self._one_up(forecast, here, moves)]

@@ -13,9 +13,6 @@ import numpy as np
 from rich.console import Console
 
 from compile.build_request import BuildRequest
-from compile.imaging.fit_size import fit_photo
-from compile.imaging.photo_frames import photo_frames
-from compile.networks.sourced_network import folder_photos
 from compile.precision.candidate import Candidate, pareto_front
 from compile.precision.candidate_log import FORMAT, CandidateLog, SearchFacts
 from compile.precision.evaluate_candidates import (
@@ -34,7 +31,6 @@ from compile.quantize.schemes import scheme_named
 from compile.records.log_places import find_logs
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import content_of, key_of, user_cache
-from compile.support.frame import Frame, frame_of
 from compile.support.interruption import check_interrupted
 from compile.support.outputs import check_output_files
 from compile.support.progress import Progress
@@ -53,6 +49,8 @@ _SOURCES = (
     "device/emulated/arm64",
 )
 _SHOWN = 70
+# Another candidate is worth a word beside a scheme at so much of its cost, with so much more dB.
+_NEARLY, _MUCH_DB = 1.01, 0.1
 
 
 @dataclass(frozen=True)
@@ -96,17 +94,28 @@ class SearchResult:
         }
 
     def verdicts(self) -> dict[str, str]:
-        """By scheme, whether it is on the front or which candidate is better by both axes."""
+        """By scheme, whether it is on the front or which candidate is better by both axes, or by
+        dB at nearly the same cost."""
         found = {}
-        for one in self.candidates:
-            if one.name in SCHEMES:
-                better = [other for other in self.candidates if _wins(other, one)]
-                best = max(better, key=lambda other: other.db, default=None)
-                found[one.name] = f"{one.db:.2f} dB at {one.cost:.3f} {self.unit}: " + (
-                    "on the front"
-                    if best is None
-                    else f"candidate {best.number} is better by both axes, {best.db:.2f} dB at "
-                    f"{best.cost:.3f} ({_short(best.name)})"
+        good = [one for one in self.candidates if not one.problem]
+        for one in good:
+            if one.name not in SCHEMES:
+                continue
+            better = [other for other in good if other.beats(one)]
+            text = "better by both axes" if better else "of more dB at nearly this cost"
+            near = better or [
+                other
+                for other in good
+                if other.cost <= _NEARLY * one.cost and other.db > one.db + _MUCH_DB
+            ]
+            found[one.name] = f"{one.db:.2f} dB at {one.cost:.3f} {self.unit}, " + (
+                "beaten" if better else "on the front"
+            )
+            if near:
+                best = max(near, key=lambda other: other.db)
+                found[one.name] += (
+                    f"; candidate {best.number} is {text}, {best.db:.2f} dB at {best.cost:.3f}: "
+                    f"{_short(best.name)}"
                 )
         return found
 
@@ -131,7 +140,7 @@ def search_precision(request: SearchRequest, console: Console) -> SearchResult:
     with closing(meter), scratch_folder("mqnet-precision-") as work:
         make_folder(request.out.parent)
         with progress.phase("float32"):
-            searched = load_searched(build, _frames(request))
+            searched = load_searched(build, request.photos)
         log = CandidateLog(request.log, _facts(request, searched, meter))
         done = len(log.candidates)
         if done:
@@ -191,17 +200,6 @@ def _write(request: SearchRequest, result: SearchResult, meter: Meter) -> None:
     )
 
 
-def _frames(request: SearchRequest) -> list[Frame]:
-    network, size = request.build.network, request.build.size
-    if not network.takes_photographs:
-        tensors = network.calibration_tensors()
-        return [tuple(one.numpy() for one in each) for each in tensors]
-    if request.photos is None:
-        return photo_frames(size, network.channels)
-    photos = folder_photos(request.photos, network.channels)
-    return [frame_of(fit_photo(photo, *size, "resize")[0]) for photo in photos]
-
-
 def _facts(request: SearchRequest, searched: SearchedNetwork, meter: Meter) -> SearchFacts:
     build = request.build
     network, weights = build.network, build.weights
@@ -214,7 +212,7 @@ def _facts(request: SearchRequest, searched: SearchedNetwork, meter: Meter) -> S
         program,
         json.dumps({**build.facts(), "scheme": ""}, sort_keys=True, default=str),
         repr(load_target(build.target)),
-        *(np.ascontiguousarray(one).tobytes() for frame in searched.frames for one in frame),
+        *(np.ascontiguousarray(one).tobytes() for frame in searched.exact.frames for one in frame),
         *sorted(records),
         content_of(_SOURCES),
     )
@@ -225,10 +223,6 @@ def _facts(request: SearchRequest, searched: SearchedNetwork, meter: Meter) -> S
 def _name(build: BuildRequest) -> str:
     title, label = build.network.title, build.network.label
     return label if title in label else f"{title} {label}"
-
-
-def _wins(other: Candidate, one: Candidate) -> bool:
-    return not other.problem and other.beats(one)
 
 
 def _short(name: str) -> str:

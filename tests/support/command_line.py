@@ -28,7 +28,7 @@ from bench import (
     regret,
     report,
 )
-from compile import build, check, demo, infer, search_precision, train, tune
+from compile import build, check, check_calibration, demo, infer, search_precision, train, tune
 from compile import scenes as data
 from compile.artefact.manifest import MANIFEST
 from compile.codegen.link.linkers import find_lld
@@ -48,6 +48,7 @@ MAINS = {
     "compile/build": build.main,
     "compile/infer": infer.main,
     "compile/check": check.main,
+    "compile/check_calibration": check_calibration.main,
     "compile/demo": demo.main,
     "compile/tune": tune.main,
     "compile/search_precision": search_precision.main,

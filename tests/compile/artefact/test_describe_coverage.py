@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from fixtures_artefacts import ArtefactFactory
+from tvm import te
 
+from compile.artefact.describe_coverage import multiplies_int8
 from compile.artefact.manifest import Coverage
 from compile.artefact.show_build import describe_integers
 
@@ -37,6 +39,13 @@ def test_a_build_says_it(
         assert (coverage.integer_ops == backbone.ops) is (scheme == "mixed")
         assert coverage.integer_ops >= backbone.ops
     assert coverage.float_layers[0] == first
+
+
+def test_a_plane_of_ones_multiplies_nothing() -> None:
+    """A float masked-feature network has one that its size keeps from being folded."""
+
+    ones = te.create_prim_func([te.compute((2, 3), lambda _i, _j: te.const(1.0, "float32"))])
+    assert not multiplies_int8(ones)
 
 
 def test_one_line() -> None:

@@ -1,11 +1,13 @@
-"""The three kinds of file say what they are and hold the light that was written."""
+"""Every kind of file says what it is and holds the light that was written."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import struct
 from pathlib import Path
+from typing import Literal
 
 import imagecodecs
 import numpy as np
@@ -17,10 +19,11 @@ from PIL import Image
 
 from compile.imaging.compare import side_by_side
 from compile.imaging.metrics import psnr
+from compile.imaging.read_photo import read_photo
 from compile.imaging.tone_map import to_srgb8, tone_map
-from compile.imaging.transfer import pq_decode, pq_encode
-from compile.imaging.write_hdr import BT709_TO_BT2020, check_ending, write_hdr
-from compile.support.errors import OutputError
+from compile.imaging.transfer import hlg_decode, hlg_encode, pq_decode, pq_encode
+from compile.imaging.write_hdr import BT709_TO_BT2020, HdrOptions, check_ending, write_hdr
+from compile.support.errors import OutputError, PhotoError
 
 
 def highlights(height: int, width: int) -> np.ndarray:
@@ -59,6 +62,62 @@ def test_avif(tmp_path: Path, size: tuple[int, int]) -> None:
     light = pq_decode(codes / 1023) / 203 @ np.linalg.inv(BT709_TO_BT2020).T
     bright = linear.min(-1) > 0.2
     assert np.median(np.abs(light / np.maximum(linear, 1e-3) - 1)[bright]) < 0.03
+
+
+def test_avif_says_how_bright_it_is(tmp_path: Path) -> None:
+    """CTA-861.3, and ISO/IEC 23008-12's property of the only item."""
+    linear = np.full((40, 56, 3), 0.5, np.float32)
+    linear[:10] = 4
+    exif = Image.Exif()
+    exif[0x010F] = "Mira"
+    for options in (HdrOptions(), HdrOptions(exif=exif), HdrOptions(transfer="hlg")):
+        path = tmp_path / "out.avif"
+        write_hdr(path, linear, options)
+        data = path.read_bytes()
+        assert struct.unpack(">HH", box(data, b"clli")) == (4 * 203, round((4 + 1.5) / 4 * 203))
+        properties = box(data, b"ipco")
+        place = 1 + len(re.findall(rb"ispe|pixi|av1C|colr", properties.partition(b"clli")[0]))
+        assert box(data, b"ipma")[-1] == place
+        assert struct.unpack(">H", box(data, b"colr")[6:8]) == (18 if options.transfer else 16,)
+        assert imagecodecs.avif_decode(data).shape == linear.shape
+
+
+@pytest.mark.parametrize("transfer", ["pq", "hlg"])
+def test_hdr_png(tmp_path: Path, transfer: Literal["pq", "hlg"]) -> None:
+    linear = highlights(45, 67)
+    exif = Image.Exif()
+    exif[0x010F] = "Mira"
+    path = tmp_path / "out.png"
+    write_hdr(path, linear, HdrOptions(transfer=transfer, exif=exif))
+    codes = imagecodecs.png_decode(path.read_bytes())
+    assert codes.dtype == np.uint16 and codes.shape == linear.shape
+    if transfer == "pq":
+        light = pq_decode(codes / 65535) / 203 @ np.linalg.inv(BT709_TO_BT2020).T
+        np.testing.assert_allclose(light, linear, rtol=1e-3, atol=1e-3)
+    with Image.open(path) as image:
+        assert image.getexif()[0x010F] == "Mira"
+    with pytest.raises(PhotoError, match=f"HDR already .{transfer.upper()}, by its cICP"):
+        read_photo(path)
+    data = path.read_bytes()
+    most, mean = struct.unpack(">II", data[data.index(b"cLLI") + 4 :][:8])
+    assert most == 10_000 * round((linear @ BT709_TO_BT2020.T).max() * 203) and mean < most
+
+
+def test_hlg_is_that_of_the_standard() -> None:
+    """ITU-R BT.2408-7, table 1: white is at 75 %, a grey card of 26 cd/m2 at 38 %; BT.2100's
+    peak."""
+    nits = np.float32([[26, 26, 26], [203, 203, 203], [1000, 1000, 1000], [4000, 4000, 4000]])
+    np.testing.assert_allclose(hlg_encode(nits)[:, 1], [0.38, 0.75, 1, 1], atol=0.005)
+
+
+@given(st.lists(st.floats(0, 1000), min_size=3, max_size=3))
+def test_hlg_and_back(nits: list[float]) -> None:
+    """By the OOTF of a display of 1000 cd/m2: gamma 1.2."""
+    light = np.float32(nits)
+    scene = hlg_decode(hlg_encode(light))
+    if scene.max() < 1:  # Saturated colours are clipped by the scene's light.
+        shown = 1000 * (scene @ [0.2627, 0.6780, 0.0593]) ** 0.2 * scene
+        np.testing.assert_allclose(shown, light, rtol=1e-3, atol=0.02)
 
 
 def test_exr(tmp_path: Path) -> None:
