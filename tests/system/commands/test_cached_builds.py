@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from command_line import QUICK, Command, as_user, check_sentence, contents, in_fork
+from command_line import QUICK, Command, as_user, contents, in_fork
 from tuned_network import TUNED
 
 FOUND = "from the build cache"
@@ -48,7 +48,3 @@ def test_a_cache_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     assert outcome.code == 0
     said = " ".join(outcome.err.split())
     assert "the build cache" in said and "is not used" in said
-
-
-def test_no_target(here: Command) -> None:
-    check_sentence(here("compile/build"), "--target")
