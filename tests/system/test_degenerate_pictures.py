@@ -53,7 +53,8 @@ def check(artefact: ArtefactFactory, program: ProgramFactory, case: tuple[str, s
     reference = program(scheme, attention)
     largest, mean = _FLOAT16 if scheme in ("fp16", "w8a16") else _FLOAT32
     if scheme == "int8" or scheme.startswith("mixed"):
-        largest, mean = _INT8
+        # The other attentions were trained for a shorter time, and make more of a step.
+        largest, mean = _INT8 if attention == "ca" else (0.1, 2e-3)
     if scheme == "int8":  # The last tensors, too: a step is 1/128 of them.
         largest, mean = 0.08, 3e-3
     for name, photo in PICTURES.items():
