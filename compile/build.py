@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from compile.networks.given_parameters import given_parameters
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import DEFAULT_SCHEME, SchemeName
 from compile.support.cli import OUT, run_command, set_up_logging, stderr
@@ -226,9 +227,7 @@ def _is_standalone(options: Options, target: str) -> bool:
 
 def _parameters(options: Options) -> dict[str, str]:
     """Those of the network that were given."""
-    attention = options.attention or ("ca" if options.network == "mqnet" else None)
-    given = {"attention": attention, "head": options.head, "calibrate": options.calibrate}
-    return {name: str(value) for name, value in given.items() if value is not None}
+    return given_parameters(options.network, options.attention, options.head, options.calibrate)
 
 
 def _show_networks(as_json: bool) -> None:

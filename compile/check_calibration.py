@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compile.networks.given_parameters import given_parameters
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
 from compile.support.cli import run_command, set_up_logging, stderr
@@ -89,9 +90,9 @@ def _check(options: Options) -> None:
     )
     from compile.support.progress import Progress
 
-    attention = options.attention or ("ca" if options.network == "mqnet" else None)
-    given = {"attention": attention, "head": options.head, "calibrate": options.calibrate}
-    parameters = {name: str(value) for name, value in given.items() if value is not None}
+    parameters = given_parameters(
+        options.network, options.attention, options.head, options.calibrate
+    )
     network = find_network(options.network, parameters)
     size = network.size or network.fitting_size(256, 256)
     request = BuildRequest(

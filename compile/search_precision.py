@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from compile.networks.given_parameters import given_parameters
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.support.cli import OUT, run_command, set_up_logging, stderr
 from compile.support.errors import MqnetError
@@ -107,9 +108,9 @@ def _search(options: Options) -> None:
     from compile.precision.search_request import SearchRequest, parse_budget
     from device.emulated.arm64.make_root import default_root
 
-    attention = options.attention or ("ca" if options.network == "mqnet" else None)
-    given = {"attention": attention, "head": options.head, "calibrate": options.calibrate}
-    parameters = {name: str(value) for name, value in given.items() if value is not None}
+    parameters = given_parameters(
+        options.network, options.attention, options.head, options.calibrate
+    )
     budget = parse_budget(options.budget)
     network = find_network(options.network, parameters)
     request = SearchRequest(
