@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +19,20 @@ class BasePhoto:
 
     Attributes:
         pixels: uint8 [H, W, 3], sRGB, upright.
-        jpeg: a file whose pixels they are, or None.
+        file: that they were read from; empty for none.
     """
 
     pixels: NDArray[np.uint8]
-    jpeg: bytes | None = None
+    file: bytes = b""
 
-
-def base_photo(pixels: NDArray[np.uint8], data: bytes) -> BasePhoto:
-    """``pixels`` with ``data``, the file that they were read from, if that is a JPEG file of just
-    these: it is not where it was turned, shrunk or of other colours."""
-    if data.startswith(SIGNATURE):
-        data = first_picture(data)
+    @cached_property
+    def jpeg(self) -> bytes | None:
+        """The file, if it is a JPEG of just these pixels: it is not where it was turned, shrunk or
+        of other colours. It is decoded for that, so this is asked only where a base is made."""
+        if not self.file.startswith(SIGNATURE):
+            return None
+        data = first_picture(self.file)
         # Not Image.open, which refuses 179 megapixels and more.
         with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
-            is_same = image.mode == "RGB" and (image.height, image.width) == pixels.shape[:2]
-            if is_same and np.array_equal(np.asarray(image), pixels):
-                return BasePhoto(pixels, data)
-    return BasePhoto(pixels)
+            is_same = image.mode == "RGB" and (image.height, image.width) == self.pixels.shape[:2]
+            return data if is_same and np.array_equal(np.asarray(image), self.pixels) else None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from compile.imaging.base_photo import base_photo
+from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
 from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import FitMode, fit_photo, unfit
@@ -82,7 +82,7 @@ def infer_photos(
                 of_photo = replace(
                     options,
                     exif=carried_exif(photo, data, carried),
-                    photo=base_photo(pixels, data),
+                    photo=BasePhoto(pixels, data),
                     keeps_words=carried == "all",
                 )
                 write_hdr(output, linear, of_photo)

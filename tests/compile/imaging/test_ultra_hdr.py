@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, MpoImagePlugin
 
-from compile.imaging.base_photo import BasePhoto, base_photo
+from compile.imaging.base_photo import BasePhoto
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import mu_law
 from compile.imaging.gain_map import OFFSET, make_gain_map
@@ -89,7 +89,7 @@ def test_libultrahdr_shows_the_light(boost: float, is_jpeg: bool) -> None:
     data = jpeg_file(pixels)
     pixels = decoded(data) if is_jpeg else pixels
     linear = light_of(pixels)
-    encoded = encode_ultra_hdr(linear, base_photo(pixels, data), None, 95, True)
+    encoded = encode_ultra_hdr(linear, BasePhoto(pixels, data), None, 95, True)
     expected = shown(linear, pixels, boost)
     assert psnr(mu_law(by_libultrahdr(encoded, boost)), mu_law(expected)) > 45
 
@@ -110,7 +110,7 @@ def test_each_form_says_the_same(form: bytes) -> None:
 def test_the_photographs_own_bytes_are_kept() -> None:
     data = jpeg_file(photograph())
     pixels = decoded(data)
-    encoded = encode_ultra_hdr(light_of(pixels), base_photo(pixels, data), None, 95, True)
+    encoded = encode_ultra_hdr(light_of(pixels), BasePhoto(pixels, data), None, 95, True)
     own = without(first_picture(encoded), XMP_NAME, ISO_NAME, b"MPF\0")
     assert own == first_picture(data) and data.startswith(own)
     assert np.array_equal(decoded(encoded), pixels)
@@ -133,7 +133,7 @@ def test_the_index_leads_to_the_map() -> None:
 def test_words_of_the_photograph_are_kept_beside() -> None:
     data = jpeg_file(photograph(64, 64), xmp=XMP)
     pixels = decoded(data)
-    encoded = encode_ultra_hdr(light_of(pixels), base_photo(pixels, data), None, 95, True)
+    encoded = encode_ultra_hdr(light_of(pixels), BasePhoto(pixels, data), None, 95, True)
     with Image.open(io.BytesIO(encoded)) as image:
         first, second = next(iter(ElementTree.fromstring(image.info["xmp"])))
         assert "5" in first.attrib.values()
@@ -148,11 +148,11 @@ def test_nothing_is_said_of_it_where_it_may_not_be() -> None:
     pixels = decoded(data)
     exif = Image.Exif()
     exif[0x0110] = "M 6"
-    encoded = encode_ultra_hdr(light_of(pixels), base_photo(pixels, data), exif, 95, False)
+    encoded = encode_ultra_hdr(light_of(pixels), BasePhoto(pixels, data), exif, 95, False)
     with Image.open(io.BytesIO(encoded)) as image:
         assert dict(image.getexif()) == {0x0110: "M 6"} and "comment" not in image.info
     assert b"Rating" not in encoded and np.array_equal(decoded(encoded), pixels)
-    nothing = encode_ultra_hdr(light_of(pixels), base_photo(pixels, data), None, 95, False)
+    nothing = encode_ultra_hdr(light_of(pixels), BasePhoto(pixels, data), None, 95, False)
     assert b"Exif" not in nothing and b"by hand" not in nothing
 
 
@@ -161,7 +161,7 @@ def test_of_two_maps_there_is_the_new_one() -> None:
     bright = encode_ultra_hdr(light_of(pixels), BasePhoto(pixels), None, 95, True)
     pixels = decoded(bright)
     dark = (srgb_decode(pixels / 255) * 0.5).astype(np.float32)
-    again = encode_ultra_hdr(dark, base_photo(pixels, bright), None, 95, True)
+    again = encode_ultra_hdr(dark, BasePhoto(pixels, bright), None, 95, True)
     assert again.count(b"MPF\0") == 1 and again.count(b"hdrgm:HDRCapacityMax") == 1
     assert psnr(by_libultrahdr(again, 8.0), dark) > 40
 
@@ -175,7 +175,7 @@ def test_other_files_are_no_base(kind: str) -> None:
         "png": imagecodecs.png_encode(pixels),
     }
     upright = np.rot90(decoded(files["turned"]), 3) if kind == "turned" else pixels
-    assert base_photo(np.ascontiguousarray(upright), files[kind]).jpeg is None
+    assert BasePhoto(np.ascontiguousarray(upright), files[kind]).jpeg is None
 
 
 @pytest.mark.parametrize("value", [0, 18, 255])
@@ -200,7 +200,7 @@ def test_a_packet_that_has_no_room_gives_way() -> None:
     long = XMP.replace(b" " * 2000, b"").replace(b'"5"', b'"' + b"a" * 64_900 + b'"')
     data = jpeg_file(photograph(64, 64), xmp=long)
     pixels = decoded(data)
-    encoded = encode_ultra_hdr(light_of(pixels), base_photo(pixels, data), None, 95, True)
+    encoded = encode_ultra_hdr(light_of(pixels), BasePhoto(pixels, data), None, 95, True)
     assert b"aaaa" not in encoded and b"hdrgm:Version" in first_picture(encoded)
 
 
