@@ -37,3 +37,20 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError("the AVIF file has a box of another kind of length")
         yield name, data[at + 8 : at + length]
         at += length
+
+
+ITEM_LAYOUT = ">HHHII"
+"""Of the place of an item in one extent: number, data reference, extents, offset, length."""
+
+
+def moved_image(entry: bytes, growth: int) -> bytes:
+    """The ``entry`` of the only image in a box ``iloc``, whose data are ``growth`` bytes further
+    back.
+
+    Raises:
+        ValueError: it is another item, or in several pieces.
+    """
+    number, reference, extents, at, size = struct.unpack(ITEM_LAYOUT, entry)
+    if (number, reference, extents) != (1, 0, 1):
+        raise ValueError("the AVIF file has another item than one image in one piece")
+    return struct.pack(ITEM_LAYOUT, 1, 0, 1, at + growth, size)

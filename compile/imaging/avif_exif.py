@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from compile.imaging.avif_boxes import box, boxes, parts_of
+from compile.imaging.avif_boxes import ITEM_LAYOUT, box, boxes, moved_image, parts_of
 
 _EXIF_ITEM = 2
 
@@ -51,12 +51,8 @@ def _described(meta: bytes, growth: int, offset: int, length: int) -> bytes:
 def _located(iloc: bytes, growth: int, offset: int, length: int) -> bytes:
     """Offsets and lengths of 4 bytes, of one item in one extent, and of the Exif item."""
     entries = _counted(iloc[:8], b"\0\0\0\0\x44\0", b"\0\x01")
-    layout = ">HHHII"
-    number, reference, extents, at, size = struct.unpack(layout, iloc[8:])
-    if (number, reference, extents) != (1, 0, 1):
-        raise ValueError("the AVIF file has another item than one image in one piece")
-    image = struct.pack(layout, 1, 0, 1, at + growth, size)
-    return entries + image + struct.pack(layout, _EXIF_ITEM, 0, 1, offset, length)
+    exif = struct.pack(ITEM_LAYOUT, _EXIF_ITEM, 0, 1, offset, length)
+    return entries + moved_image(iloc[8:], growth) + exif
 
 
 def _counted(body: bytes, before: bytes, count: bytes) -> bytes:

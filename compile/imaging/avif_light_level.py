@@ -8,7 +8,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging.avif_boxes import box, boxes, parts_of
+from compile.imaging.avif_boxes import box, boxes, moved_image, parts_of
 
 _MOST = 0xFFFF
 
@@ -50,9 +50,7 @@ def _moved(iloc: bytes, growth: int) -> bytes:
     """Offset and length of 4 bytes, of one item in one extent."""
     if iloc[:8] != b"\0\0\0\0\x44\0\0\1":
         raise ValueError("the AVIF file has another layout, or more than one item")
-    layout = ">HHHII"
-    number, reference, extents, at, size = struct.unpack(layout, iloc[8:])
-    return iloc[:8] + struct.pack(layout, number, reference, extents, at + growth, size)
+    return iloc[:8] + moved_image(iloc[8:], growth)
 
 
 def _with_property(iprp: bytes, added: bytes) -> bytes:

@@ -23,6 +23,7 @@ from PIL import Image, PngImagePlugin
 from compile.imaging.colour_spaces import ColourSpace, space_of_codes, space_of_numbers
 from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
 from compile.imaging.icc_profile import space_of_profile
+from compile.imaging.png_chunk import png_chunk
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -43,9 +44,7 @@ class _Chunk(NamedTuple):
     sound: bool
 
     def write(self) -> bytes:
-        body = bytes(self.body)
-        check = zlib.crc32(self.kind + body)
-        return struct.pack(">I", len(body)) + self.kind + body + struct.pack(">I", check)
+        return png_chunk(self.kind, bytes(self.body))
 
 
 def png_size(data: bytes) -> tuple[int, int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+
+from compile.imaging.png_chunk import png_chunk
 
 _HEADER_END = 8 + 25
 _STEPS_PER_NIT = 10_000
@@ -28,13 +29,8 @@ def encode_hdr_png(
     """
     data = bytes(imagecodecs.png_encode(codes))
     primaries, transfer = colours
-    chunks = _chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
-    chunks += _chunk(b"cLLI", struct.pack(">II", *(_STEPS_PER_NIT * one for one in light_level)))
+    chunks = png_chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
+    chunks += png_chunk(b"cLLI", struct.pack(">II", *(_STEPS_PER_NIT * one for one in light_level)))
     if tiff is not None:
-        chunks += _chunk(b"eXIf", tiff)
+        chunks += png_chunk(b"eXIf", tiff)
     return data[:_HEADER_END] + chunks + data[_HEADER_END:]
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(name + body))
-    return struct.pack(">I", len(body)) + name + body + check
