@@ -22,7 +22,6 @@ from compile.support.errors import MqnetError
 
 _DOMAINS = ("", "ai.onnx")
 _BYTES = ("uint8", "int8")
-_OF_SCALES = ("QuantizeLinear", "DequantizeLinear")
 _DTYPES = {"float": torch.float32, "uint8": torch.float32, "int8": torch.float32,
            "int32": torch.int32, "int64": torch.int64}  # fmt: skip
 """What is given and taken for tensors of the file: real numbers for bytes, which mean some."""
@@ -33,8 +32,7 @@ _PICTURE = 4
 
 def read_onnx(path: Path) -> NetworkFile:
     """Read the network at ``path``. One picture [1, C, H, W], float32 in [0, 1] or the same
-    quantized, is a photograph; all else are tensors, pictures that are quantized for another range
-    too.
+    in bytes, is a photograph; all else are tensors, pictures in bytes of another range too.
 
     Raises:
         MqnetError: the file is damaged, or holds what is not taken: it names the node; or the
@@ -138,9 +136,10 @@ def _is_dequantized(scope: Scope, name: str) -> bool:
 
 
 def _meanings(scope: Scope, name: str) -> set[Quantized]:
-    """How the numbers of an input are quantized: in the file, or where they are read."""
+    """What the bytes of an input mean to those that read them; nothing of an input in floats, which
+    may be in [0, 1] whatever range was found for them."""
     readers = scope.users.get(name, [])
-    return {quantization(scope, one) for one in readers if one.kind in _OF_SCALES}
+    return {quantization(scope, one) for one in readers if one.kind == "DequantizeLinear"}
 
 
 def _put_quantized(scope: Scope, name: str, node: fx.Node) -> None:

@@ -177,3 +177,10 @@ def test_pictures_of_another_range_are_tensors(tmp_path: Path) -> None:
 
     read = read_onnx(changed(path, bytes_in))
     assert not read.takes_photographs and read.inputs[0].shape == file.shape
+
+
+def test_pictures_in_floats_are_photographs_whatever_their_range(tmp_path: Path) -> None:
+    """As of a file whose scales were chosen on dark photographs."""
+    file = OnnxFile()
+    output = file.rounded(file.conv(file.rounded("picture", 0.6 / 255, 0)))
+    assert read_onnx(file.write(tmp_path / "net.onnx", output)).takes_photographs
