@@ -56,7 +56,8 @@ class Options:
 
     no_exif: bool = False
     """Leave the photographs' EXIF out (date, camera, place), which is else carried on; what they
-    hold beside it (XMP, IPTC, the maker's note, a thumbnail) never is."""
+    hold beside it (XMP, IPTC, the maker's note, a thumbnail) is only where a .jpg keeps the
+    photograph's own file."""
 
     strip_location: bool = False
     """Leave out of it only where a photograph was taken."""
