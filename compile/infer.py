@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -66,7 +68,8 @@ class Options:
     """Shrink a photograph that is larger than the network was built for; else it is an error."""
 
     threads: int | None = None
-    """Threads per frame, at most the number that was built for, which it is unless given."""
+    """Threads per frame, at most the number that was built for, which it is unless given; for
+    several photographs a core less than there are, for what reads and writes."""
 
     json: bool = False
     """Print one line of JSON per photograph to stdout."""
@@ -81,9 +84,6 @@ def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
     from compile.support.atomic import make_folder
-    from compile.support.quick_start import import_tvm_alone
-
-    import_tvm_alone()
     from device.runtime.infer_photos import infer_photos
     from device.runtime.infer_tensors import infer_tensors
     from device.runtime.plan_outputs import plan_outputs
@@ -102,7 +102,12 @@ def _infer(options: Options) -> None:
     hdr = _hdr_options(options, ending)
     if ending not in TENSOR_ENDINGS:
         artefact.check_makes_pictures()
-    session = Session(artefact, options.threads)
+    threads = options.threads
+    if threads is None and len(outputs) > 1:
+        # What reads and writes needs a core, too: a network that shares all waits for its slowest.
+        cores = len(os.sched_getaffinity(0))
+        threads = max(1, min(artefact.manifest.threads, cores - 1))
+    session = Session(artefact, threads)
     if outputs[0][1] != Path(options.output):
         make_folder(Path(options.output))
     mode: Literal["pad", "resize"] = "resize" if options.resize else "pad"
@@ -111,14 +116,16 @@ def _infer(options: Options) -> None:
         results = infer_tensors(session, outputs, mode, stderr)
     else:
         results = infer_photos(session, outputs, mode, hdr, _carried(options), stderr)
-    for result in results:
-        if result.error is not None:
-            failures.append(result.error)
-        if options.json:
-            print(json.dumps(result.as_json()), flush=True)
-        elif result.error is None:
-            line = f"{result.output}  {result.seconds * 1e3:.1f} ms"
-            stderr.print(line, highlight=False, markup=False, soft_wrap=True)
+    # Closed also where Ctrl-C comes between two results: what is being written is then ended.
+    with closing(results):
+        for result in results:
+            if result.error is not None:
+                failures.append(result.error)
+            if options.json:
+                print(json.dumps(result.as_json()), flush=True)
+            elif result.error is None:
+                line = f"{result.output}  {result.seconds * 1e3:.1f} ms"
+                stderr.print(line, highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs))
 

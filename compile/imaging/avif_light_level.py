@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.avif_boxes import box, boxes, moved_image, parts_of
+from compile.imaging.brightest_channel import brightest_channel
 
 _MOST = 0xFFFF
 
@@ -16,7 +17,7 @@ _MOST = 0xFFFF
 def light_level(nits: NDArray[np.floating]) -> tuple[int, int]:
     """MaxCLL and MaxFALL of one picture, cd/m2, of its light [H, W, 3] (CTA-861.3, annex A): the
     largest max(R, G, B), and its mean."""
-    brightest = nits.max(axis=-1)
+    brightest = brightest_channel(nits)
     levels = np.rint([brightest.max(), brightest.mean()])
     most, mean = np.clip(levels, 0, _MOST).astype(int)
     return int(most), int(mean)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.imaging.brightest_channel import brightest_channel
+
 OFFSET = 1 / 64
 """Added to both sides of the ratio, so that it is finite in the dark: as Adobe's specification and
 libultrahdr choose it."""
@@ -49,6 +51,6 @@ def make_gain_map(linear: NDArray[np.floating], base: NDArray[np.floating]) -> G
     # A picture that has one gain needs a range, too.
     high = max(float(gains.max()), low + _LEAST_STOPS)
     codes = np.rint((gains - low) / (high - low) * _LEVELS).astype(np.uint8)
-    brightest = float(np.percentile(light.max(axis=2), _PERCENTILE))
+    brightest = float(np.percentile(brightest_channel(light), _PERCENTILE))
     headroom = max(_LEAST_STOPS, float(np.log2(max(brightest, 1.0))))
     return GainMap(codes, low, high, headroom)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from compile.imaging.brightest_channel import brightest_channel
 from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.transfer import pq_decode, pq_encode, srgb_encode
 
@@ -17,7 +18,7 @@ def tone_map(linear: np.ndarray) -> np.ndarray:
     picture that holds no light above LDR white is shown unchanged.
     """
     light = np.maximum(linear, 0).astype(np.float32)
-    brightest = light.max(axis=-1, keepdims=True)
+    brightest = brightest_channel(light)[..., None]
     peak = max(float(brightest.max()), 1.0)
     nits = brightest * WHITE_NITS
     scale = _eetf(nits, peak * WHITE_NITS) / np.maximum(nits, 1e-6)
@@ -38,9 +39,11 @@ def _eetf(nits: np.ndarray, source_peak: float) -> np.ndarray:
     if knee >= 1:
         return nits
     t = (e1 - knee) / (1 - knee)
+    square = t * t
+    cube = square * t
     spline = (
-        (2 * t**3 - 3 * t**2 + 1) * knee
-        + (t**3 - 2 * t**2 + t) * (1 - knee)
-        + (-2 * t**3 + 3 * t**2) * target
+        (2 * cube - 3 * square + 1) * knee
+        + (cube - 2 * square + t) * (1 - knee)
+        + (-2 * cube + 3 * square) * target
     )
     return pq_decode(np.where(e1 < knee, e1, spline) * source_code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import os
 import sys
 
@@ -49,7 +50,7 @@ def end_at_once(code: int) -> None:
 
 
 def _end() -> None:
-    if _codes and "tvm" in sys.modules:
+    if _codes and "tvm_ffi" in sys.modules:
         for stream in filter(None, (sys.stdout, sys.stderr)):  # One may be closed from the start.
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -67,10 +68,19 @@ def import_tvm_alone() -> None:
     twice as long as the rest of it. Does nothing where either has been imported already; PyTorch
     can still be imported afterwards.
     """
-    if "torch" in sys.modules or "tvm" in sys.modules:
+    _import_without_torch("tvm")
+
+
+def import_runtime_alone() -> None:
+    """Import what calls TVM's runtime, in the same way."""
+    _import_without_torch("tvm_ffi")
+
+
+def _import_without_torch(name: str) -> None:
+    if "torch" in sys.modules or name in sys.modules:
         return
     sys.modules["torch"] = None  # type: ignore[assignment]  # Importing it raises ImportError.
     try:
-        import tvm  # noqa: F401
+        importlib.import_module(name)
     finally:
         del sys.modules["torch"]

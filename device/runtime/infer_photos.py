@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from rich.console import Console
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
 from compile.imaging.decode_picture import DECODERS
-from compile.imaging.fit_size import FitMode, fit_photo, unfit
+from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
 from compile.imaging.read_photo import photo_bytes, read_photo
 from compile.imaging.write_hdr import HdrOptions, write_hdr
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
+from compile.support.side_by_side import work_side_by_side
 from device.runtime.run_artefact import Session
 
 
@@ -45,6 +46,32 @@ class PhotoResult:
         return {**line, "error": str(self.error)}
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A photograph that is ready for the network.
+
+    Attributes:
+        paths: it and the file to write.
+        data: of its file.
+        frame: uint8 [H, W, 3] of the artefact's size.
+        placement: where it is in it.
+    """
+
+    paths: tuple[Path, Path]
+    data: bytes
+    frame: NDArray[np.uint8]
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the network, in so many ``seconds``, has made of what was ``read``."""
+
+    read: _Read
+    output: NDArray[np.float32]
+    seconds: float
+
+
 def run_photo(
     session: Session, photo: NDArray[np.uint8], mode: FitMode
 ) -> tuple[NDArray[np.float32], float]:
@@ -68,25 +95,47 @@ def infer_photos(
     options: HdrOptions,
     carried: Carried,
     console: Console,
-) -> Iterator[PhotoResult]:
+) -> Generator[PhotoResult, None, None]:
     """Run and write each photograph, by ``options`` and with what is ``carried`` of its own EXIF;
-    one that fails does not stop the others."""
+    one that fails does not stop the others. While one is in the network, the next are read and
+    those before it written."""
+    size, decode = session.artefact.size, DECODERS[session.artefact.manifest.decoding]
+
+    def read(paths: tuple[Path, Path]) -> _Read | PhotoResult:
+        try:
+            data = photo_bytes(paths[0])
+            pixels = read_photo(paths[0], size if mode == "resize" else None, data)
+            return _Read(paths, data, *fit_photo(pixels, *size, mode))
+        except MqnetError as error:
+            return PhotoResult(*paths, error=error)
+
+    def run(read: _Read | PhotoResult) -> _Made | PhotoResult:
+        if isinstance(read, PhotoResult):
+            return read
+        step.describe(read.paths[0].name)
+        try:
+            return _Made(read, *session.run(read.frame))
+        except MqnetError as error:
+            return PhotoResult(*read.paths, error=error)
+
+    def write(made: _Made | PhotoResult) -> PhotoResult:
+        if isinstance(made, PhotoResult):
+            return made
+        photo, output = made.read.paths
+        placement, data = made.read.placement, made.read.data
+        try:
+            of_photo = replace(
+                options,
+                exif=carried_exif(photo, data, carried),
+                photo=BasePhoto(unfit(made.read.frame, placement), data),
+                keeps_words=carried == "all",
+            )
+            write_hdr(output, decode(unfit(made.output, placement)), of_photo)
+        except MqnetError as error:
+            return PhotoResult(photo, output, error=error)
+        return PhotoResult(photo, output, made.seconds)
+
     with Progress(console).count("photographs", len(outputs)) as step:
-        for photo, output in outputs:
-            step.describe(photo.name)
-            try:
-                shrink_to = session.artefact.size if mode == "resize" else None
-                data = photo_bytes(photo)
-                pixels = read_photo(photo, shrink_to, data)
-                linear, seconds = run_photo(session, pixels, mode)
-                of_photo = replace(
-                    options,
-                    exif=carried_exif(photo, data, carried),
-                    photo=BasePhoto(pixels, data),
-                    keeps_words=carried == "all",
-                )
-                write_hdr(output, linear, of_photo)
-                yield PhotoResult(photo, output, seconds)
-            except MqnetError as error:
-                yield PhotoResult(photo, output, error=error)
+        for result in work_side_by_side(outputs, read, run, write):
+            yield result
             step.advance()

@@ -3,7 +3,7 @@ does where a picture is not what is wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from device.runtime.tensor_files import (
 
 def infer_tensors(
     session: Session, outputs: list[tuple[Path, Path]], mode: FitMode, console: Console
-) -> Iterator[PhotoResult]:
+) -> Generator[PhotoResult, None, None]:
     """Run each input and write what the network gives; one that fails does not stop the others.
 
     A network of photographs takes files of tensors, too: its bytes as they are, uint8 [1, H, W, C].

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
-import tvm
-
 from compile.support.errors import TargetError
 from device.opencl.autoload import load_plugin
+from device.runtime.tvm_runtime import device_named, find_function, load_runtime, runtime_function
 
 _DESCRIBE = "mqnet.opencl.describe_device"
+# DeviceAttrKind::kMaxThreadsPerBlock
+_MAX_THREADS_PER_BLOCK = 1
 
 
 def load_opencl() -> None:
@@ -19,6 +20,7 @@ def load_opencl() -> None:
     Raises:
         TargetError: it is there and cannot be loaded.
     """
+    load_runtime()
     try:
         load_plugin()
     except OSError as error:
@@ -31,14 +33,20 @@ def load_opencl() -> None:
 def describe_opencl() -> str:
     """JSON: what the first OpenCL device is ("name", "extensions", "work_group" and more), or
     {"error": why there is none}."""
-    describe = tvm.get_global_func(_DESCRIBE, allow_missing=True)
+    try:
+        load_opencl()
+    except TargetError as error:
+        return json.dumps({"error": str(error)})
+    describe = find_function(_DESCRIBE)
     if describe is None:
         return json.dumps({"error": "build its plugin (python device/build_opencl.py) there"})
     try:
         facts = {name: _plain(value) for name, value in describe(0).items()}
     except RuntimeError as error:
         return json.dumps({"error": " ".join(str(error).split())})
-    return json.dumps(facts | {"work_group": tvm.opencl(0).max_threads_per_block})
+    kind = device_named("opencl").dlpack_device_type()
+    work_group = runtime_function("runtime.GetDeviceAttr")(kind, 0, _MAX_THREADS_PER_BLOCK)
+    return json.dumps(facts | {"work_group": work_group})
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,6 @@ import os
 import time
 
 import numpy as np
-import tvm
 from numpy.typing import NDArray
 
 from compile.artefact.reader import Artefact, check_runs_here
@@ -16,6 +15,7 @@ from compile.support.frame import Frame, frame_of, picture_of
 from device.runtime.artefact_device import network_layout
 from device.runtime.opencl_device import describe_opencl
 from device.runtime.tvm_network import TvmNetwork
+from device.runtime.tvm_runtime import runtime_function
 
 # TVM's ThreadGroup::AffinityMode: every thread may run on each of the cores that are named.
 _SHARE_ALL_CORES = -3
@@ -99,5 +99,5 @@ def use_threads(threads: int) -> int:
     its first use and never grows, so this must come first.
     """
     cores = [str(core) for core in sorted(os.sched_getaffinity(0))]
-    tvm.get_global_func("runtime.config_threadpool")(_SHARE_ALL_CORES, threads, cores)
-    return tvm.get_global_func("runtime.NumThreads")()
+    runtime_function("runtime.config_threadpool")(_SHARE_ALL_CORES, threads, cores)
+    return runtime_function("runtime.NumThreads")()

@@ -7,17 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
 from numpy.typing import NDArray
-from tvm.runtime import vm
 
 from compile.graph.parts import BACKBONE, COPY, HEAD, INPUT
 from compile.support.errors import ArtefactError
 from compile.support.frame import Frame
+from device.runtime.tvm_runtime import (
+    PROCESSOR,
+    Device,
+    Tensor,
+    copy_tensor,
+    device_named,
+    empty,
+    load_machine,
+    synchronize,
+    to_array,
+    to_device,
+)
 
 #: Called before and after every call of the virtual machine, with its name, whether it is before,
 #: the device that computes it, and its arguments, output included.
-Observer = Callable[[str, bool, tvm.runtime.Device, Sequence[Any]], None]
+Observer = Callable[[str, bool, Device, Sequence[Any]], None]
 
 # VMInstrumentReturnKind: make the call that was announced.
 _GO_ON = 0
@@ -34,7 +44,7 @@ class TvmNetwork:
             ArtefactError: a library does not load.
         """
         self._parts = {
-            name: LoadedPart(folder / library, tvm.device(kind))
+            name: LoadedPart(folder / library, device_named(kind))
             for name, (library, kind) in layout["parts"].items()
         }
         self._head_arguments = layout["head_arguments"]
@@ -55,13 +65,13 @@ class TvmNetwork:
         try:
             self._run(lambda *_: None)
         except RuntimeError as error:
-            if all(part.device == tvm.cpu() for part in self._parts.values()):
+            if all(part.device == PROCESSOR for part in self._parts.values()):
                 raise
             raise ArtefactError(str(error).strip()) from None
 
     def outputs(self) -> Frame:
         """Those of the last frame."""
-        return tuple(map(_on_processor, self._outputs))
+        return tuple(map(to_array, self._outputs))
 
     def run_observed(self, observe: Observer) -> None:
         """One frame under the eyes of ``observe``. Behind each call the device has done it. A copy
@@ -79,7 +89,7 @@ class TvmNetwork:
         """The results of function ``name`` ("backbone", "head" or, of one that is not split,
         "main") of the library."""
         part = self._parts.get(name) or self._parts["main"]
-        return [tensor.numpy() for tensor in part.run(name, *map(part.tensor, inputs))]
+        return [to_array(tensor) for tensor in part.run(name, *map(part.tensor, inputs))]
 
     def _run(self, observe: Observer) -> None:
         if "main" in self._parts:
@@ -89,23 +99,23 @@ class TvmNetwork:
             last = self._parts[HEAD]
             self._outputs = last.run(HEAD, *self._cross(observe))
         # A GPU has only been told what to do.
-        last.device.sync()
+        synchronize(last.device)
 
-    def _cross(self, observe: Observer) -> list[tvm.runtime.Tensor]:
+    def _cross(self, observe: Observer) -> list[Tensor]:
         """What the head takes: results of the backbone, copied to its device, and the input."""
         backbone, head = self._parts[BACKBONE], self._parts[HEAD]
         results = backbone.run(BACKBONE, *self._inputs[BACKBONE])
-        backbone.device.sync()
+        synchronize(backbone.device)
         arguments = []
         for origin in self._head_arguments:
             if origin == INPUT:
                 arguments += self._inputs[HEAD]
                 continue
-            there = tvm.runtime.empty(results[origin].shape, results[origin].dtype, head.device)
-            observe(COPY, True, tvm.cpu(), (results[origin], there))
-            results[origin].copyto(there)
-            head.device.sync()
-            observe(COPY, False, tvm.cpu(), (results[origin], there))
+            there = empty(results[origin].shape, results[origin].dtype, head.device)
+            observe(COPY, True, PROCESSOR, (results[origin], there))
+            copy_tensor(results[origin], there)
+            synchronize(head.device)
+            observe(COPY, False, PROCESSOR, (results[origin], there))
             arguments.append(there)
         return arguments
 
@@ -117,39 +127,33 @@ class LoadedPart:
         ArtefactError: it does not load.
     """
 
-    def __init__(self, library: Path, device: tvm.runtime.Device) -> None:
+    def __init__(self, library: Path, device: Device) -> None:
         self.device = device
         try:
-            module = tvm.runtime.load_module(str(library.absolute()))
-            self._vm = vm.VirtualMachine(module, device)
+            self._machine = load_machine(library, device)
         except (RuntimeError, OSError, AttributeError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ArtefactError(f"{library} does not load ({reason}): build it again") from None
 
-    def tensor(self, array: NDArray) -> tvm.runtime.Tensor:
+    def tensor(self, array: NDArray) -> Tensor:
         """``array`` on the device."""
-        return tvm.runtime.tensor(array, self.device)
+        return to_device(array, self.device)
 
-    def run(self, name: str, *arguments: tvm.runtime.Tensor) -> list[tvm.runtime.Tensor]:
+    def run(self, name: str, *arguments: Tensor) -> list[Tensor]:
         """The results of the function ``name``."""
-        result = self._vm[name](*arguments)
-        return [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
+        result = self._machine[name](*arguments)
+        return [result] if isinstance(result, Tensor) else list(result)
 
     def observe(self, observe: Observer | None) -> None:
         """Call ``observe`` around every call from now on, or nobody."""
         if observe is None:
-            self._vm.set_instrument(lambda *_: _GO_ON)
+            self._machine["set_instrument"](lambda *_: _GO_ON)
             return
 
         def instrument(_: Any, name: str, before: bool, __: Any, *arguments: Any) -> int:
             # What is timed behind a call has to be done.
-            self.device.sync()
+            synchronize(self.device)
             observe(name, before, self.device, arguments)
             return _GO_ON
 
-        self._vm.set_instrument(instrument)
-
-
-def _on_processor(tensor: tvm.runtime.Tensor) -> np.ndarray:
-    """Where it is, in the memory of a processor; out of a GPU's, a copy."""
-    return np.from_dlpack(tensor) if tensor.device == tvm.cpu() else tensor.numpy()
+        self._machine["set_instrument"](instrument)

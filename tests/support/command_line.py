@@ -25,6 +25,7 @@ from bench import (
     kernel_times,
     latency,
     networks,
+    photographs,
     regret,
     report,
 )
@@ -57,6 +58,7 @@ MAINS = {
     "bench/accuracy": accuracy.main,
     "bench/calibration": calibration.main,
     "bench/networks": networks.main,
+    "bench/photographs": photographs.main,
     "bench/emulator_ranking": emulator_ranking.main,
     "bench/gpu_instructions": gpu_instructions.main,
     "bench/instructions": instructions.main,

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,6 +31,7 @@ from compile.support.errors import ArtefactError, MqnetError
 from compile.support.frame import frame_of
 from compile.support.outcome import WorkerError
 from compile.support.progress import Progress
+from device.runtime import tvm_network
 from device.runtime.artefact_device import network_layout
 from device.runtime.run_artefact import Session
 from device.runtime.tvm_network import LoadedPart
@@ -101,12 +101,10 @@ def test_the_time_of_a_frame_is_that_of_the_device(
     """Not the time that it takes to tell the device what to do: the clock is read again when it is
     done."""
     events = []
-    (part,) = on_gpu.network._parts.values()
-    device = part.device
+    wait = tvm_network.synchronize
     monkeypatch.setattr(
-        part, "device", SimpleNamespace(sync=lambda: (device.sync(), events.append("done")))
+        tvm_network, "synchronize", lambda device: (wait(device), events.append("done"))
     )
-    monkeypatch.setattr(part, "tensor", lambda array: tvm.runtime.tensor(array, device))
     clock = time.perf_counter
     monkeypatch.setattr(time, "perf_counter", lambda: (events.append("clock"), clock())[1])
     on_gpu.run(noise())

@@ -1,0 +1,69 @@
+"""Three steps of work on many things, each step of another thing at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Taken = TypeVar("Taken")
+Made = TypeVar("Made")
+Result = TypeVar("Result")
+
+AHEAD = 2
+"""Things that are done with the first step and wait for the second, at most."""
+
+BEHIND = 2
+"""Things that are in the last step at once; as many again wait for it or are done with it and wait
+for one before them, at most."""
+
+
+def work_side_by_side(
+    items: Iterable[Item],
+    take: Callable[[Item], Taken],
+    make: Callable[[Taken], Made],
+    finish: Callable[[Made], Result],
+) -> Iterator[Result]:
+    """Yield ``finish(make(take(item)))`` of each item, in their order.
+
+    One thread takes ahead, and others finish, while the caller's own makes: what of its state
+    belongs to a thread, and Ctrl-C, stay there. So at most :data:`AHEAD` + 1 + 2 * :data:`BEHIND`
+    things exist at once, and one that is being taken. If a step raises, or the caller stops asking,
+    what has begun is ended and nothing else is.
+    """
+    remaining = iter(items)
+    taken: deque[Future[Taken]] = deque()
+    finishing: deque[Future[Result]] = deque()
+    with (
+        ThreadPoolExecutor(1, "take", _step_back) as before,
+        ThreadPoolExecutor(BEHIND, "finish", _step_back) as behind,
+    ):
+        try:
+            while True:
+                while len(taken) < AHEAD and (item := next(remaining, _END)) is not _END:
+                    taken.append(before.submit(take, item))  # type: ignore[arg-type]
+                if not taken:
+                    break
+                made = make(taken.popleft().result())
+                finishing.append(behind.submit(finish, made))
+                while finishing and (len(finishing) > 2 * BEHIND or finishing[0].done()):
+                    yield finishing.popleft().result()
+            while finishing:
+                yield finishing.popleft().result()
+        finally:
+            before.shutdown(wait=False, cancel_futures=True)
+            behind.shutdown(wait=False, cancel_futures=True)
+
+
+_END = object()
+_NICE = 10
+
+
+def _step_back() -> None:
+    """Let the caller's thread go first where there are fewer cores than threads: the others wait
+    for it sooner or later. On Linux a thread has a priority of its own."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
