@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
+from colour.difference import delta_E_ITP
+from colour.models import RGB_to_ICtCp
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from bench.quality.jod import jod
 from compile.imaging.decode_hdr import WHITE_NITS, mu_law
 from compile.imaging.metrics import psnr
+from compile.imaging.transfer import pq_encode
+from compile.imaging.write_hdr import BT709_TO_BT2020
 from compile.training.virtual_camera import LUMINANCE
 
 Light = NDArray[np.float32]
@@ -68,6 +72,21 @@ def pu_psnr(picture: Light, truth: Light) -> float:
     return psnr(pu21(picture * WHITE_NITS), pu21(truth * WHITE_NITS), _PU_PEAK)
 
 
+def pq_psnr(picture: Light, truth: Light) -> float:
+    """PSNR in dB of the three channels in BT.2020 as PQ (ITU-R BT.2100) has them, peak 1."""
+    return psnr(*(pq_encode(_bt2020_nits(light)) for light in (picture, truth)))
+
+
+def delta_e_itp(picture: Light, truth: Light) -> float:
+    """Mean delta E ITP (ITU-R BT.2124-0): 1 is a difference that can just be seen."""
+    itp = (RGB_to_ICtCp(_bt2020_nits(light)) for light in (picture, truth))
+    return float(delta_E_ITP(*itp).mean())
+
+
+def _bt2020_nits(light: Light) -> NDArray[np.float64]:
+    return np.maximum(light.astype(np.float64) @ BT709_TO_BT2020.T, 0) * WHITE_NITS
+
+
 def pu_ssim(picture: Light, truth: Light) -> float:
     """SSIM (Wang et al. 2004) of PU21-encoded luminance, range 256, Gaussian of 1.5 pixels."""
     return float(
@@ -93,7 +112,9 @@ def hdr_flip(picture: Light, truth: Light) -> float:
 METRICS: dict[str, Metric] = {
     "mu_psnr_db": Metric("mu-PSNR dB", mu_psnr, 2),
     "pu_psnr_db": Metric("PU-PSNR dB", pu_psnr, 2),
+    "pq_psnr_db": Metric("PQ-PSNR dB", pq_psnr, 2),
     "pu_ssim": Metric("PU-SSIM", pu_ssim, 4),
+    "delta_e_itp": Metric("ΔE ITP", delta_e_itp, 1, higher_is_better=False),
     "jod": Metric("JOD", jod, 2),
 }
 if find_spec("flip_evaluator"):

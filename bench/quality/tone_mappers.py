@@ -1,8 +1,9 @@
-"""What a network has to beat: four ways from a photograph to light that learn nothing from it.
+"""What a network has to beat: ways from a photograph to light that learn nothing from it.
 
 Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
 tone curve is fitted on the training scenes, and so are the parameters of the two classical
-operators: their defaults are what `python bench/quality/fit_tone_mappers.py` found.
+operators: their defaults are what `python bench/quality/fit_tone_mappers.py` found. What players do
+is in :mod:`bench.quality.inverse_tone_mappers`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from skimage.restoration import denoise_bilateral
 
+from bench.quality.inverse_tone_mappers import (
+    expand_by_bt2446_a,
+    expand_by_bt2446_c,
+    expand_by_libplacebo,
+)
 from compile.imaging.decode_hdr import PEAK, decode_hdr
 from compile.imaging.transfer import srgb_decode
 from compile.training.held_out import tone_curve
@@ -66,4 +72,7 @@ TONE_MAPPERS: dict[str, Callable[[Photo], Light]] = {
     "tone-curve": apply_tone_curve,
     "akyuz": stretch,
     "kovaleski": enhance_brightness,
+    "bt2446-a": expand_by_bt2446_a,
+    "bt2446-c": expand_by_bt2446_c,
+    "libplacebo": expand_by_libplacebo,
 }

@@ -11,8 +11,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from bench.quality.jod import GaussianBlur
-from bench.quality.quality_metrics import METRICS, mu_psnr, pu21, pu_psnr
+from bench.quality.quality_metrics import METRICS, delta_e_itp, mu_psnr, pq_psnr, pu21, pu_psnr
 from compile.imaging.decode_hdr import PEAK, mu_law
+from compile.imaging.transfer import pq_encode
 from compile.training.held_out import held_out_pairs
 
 
@@ -23,7 +24,8 @@ def truth() -> np.ndarray:
 
 def test_the_same_picture_is_perfect(truth: np.ndarray):
     perfect = {name: metric.measure(truth, truth) for name, metric in METRICS.items()}
-    expected = {"mu_psnr_db": math.inf, "pu_psnr_db": math.inf, "pu_ssim": 1, "jod": 10, "flip": 0}
+    expected = dict.fromkeys(("mu_psnr_db", "pu_psnr_db", "pq_psnr_db"), math.inf)
+    expected |= {"pu_ssim": 1, "delta_e_itp": 0, "jod": 10, "flip": 0}
     if find_spec("flip_evaluator") is None:
         del expected["flip"]
     assert perfect == pytest.approx(expected, abs=1e-6)
@@ -58,6 +60,30 @@ def test_pu_psnr_by_hand():
     dim, bright = (np.full((4, 4, 3), nits / 203, np.float32) for nits in (50, 100))
     error = pu21(np.array(100.0)) - pu21(np.array(50.0))
     assert pu_psnr(dim, bright) == pytest.approx(20 * math.log10(256 / error), abs=1e-3)
+
+
+def test_pq_psnr_and_delta_e_itp_by_hand():
+    """Of greys L, M and S are one number: delta E ITP is 720 times the difference of their PQ."""
+    dim, bright = (np.full((4, 4, 3), nits / 203, np.float32) for nits in (50, 100))
+    difference = float(pq_encode(np.array(100.0)) - pq_encode(np.array(50.0)))
+    assert pq_psnr(dim, bright) == pytest.approx(-20 * math.log10(difference), abs=1e-3)
+    assert delta_e_itp(dim, bright) == pytest.approx(720 * difference, rel=1e-3)
+
+
+def test_delta_e_itp_of_a_colour():
+    """BT.2100's matrices written out, of one orange beside one blue."""
+    orange, blue = (np.array([[light]], np.float32) for light in ([0.8, 0.3, 0.1], [0.1, 0.2, 0.9]))
+    to_2020 = np.array(
+        [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]
+    )
+    to_lms = np.array([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]) / 4096
+    to_itp = np.array([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]]) / 4096
+    itp = [
+        to_itp @ pq_encode(to_lms @ to_2020 @ light[0, 0] * 203) * (1, 0.5, 1)
+        for light in (orange, blue)
+    ]
+    expected = 720 * np.sqrt(np.sum((itp[0] - itp[1]) ** 2))
+    assert delta_e_itp(orange, blue) == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize(("kernel", "sigma"), [(13, 3.0), (5, 0.8)])
