@@ -106,7 +106,7 @@ def _spline(codes: _Floats) -> _Floats:
     adapted = out_min + _KNEE_DEFAULT * (out_max - out_min)
     target = knee + _KNEE_ADAPTATION * (adapted - knee)
     bounds = [out_min + share * (out_max - out_min) for share in (_KNEE_MINIMUM, _KNEE_MAXIMUM)]
-    target = float(np.clip(target, *bounds))
+    target = min(max(target, bounds[0]), bounds[1])
     # libplacebo's ratio of peaks less 1 is negative when the range grows, so it is at its bound.
     slope = ((target - out_min) / (knee - in_min)) ** ((1 - _CONTRAST) * _SLOPE_OFFSET)
     low, high = in_min - knee, in_max - knee

@@ -74,13 +74,13 @@ def pu_psnr(picture: Light, truth: Light) -> float:
 
 def pq_psnr(picture: Light, truth: Light) -> float:
     """PSNR in dB of the three channels in BT.2020 as PQ (ITU-R BT.2100) has them, peak 1."""
-    return psnr(*(pq_encode(_bt2020_nits(light)) for light in (picture, truth)))
+    return psnr(pq_encode(_bt2020_nits(picture)), pq_encode(_bt2020_nits(truth)))
 
 
 def delta_e_itp(picture: Light, truth: Light) -> float:
     """Mean delta E ITP (ITU-R BT.2124-0): 1 is a difference that can just be seen."""
-    itp = (RGB_to_ICtCp(_bt2020_nits(light)) for light in (picture, truth))
-    return float(delta_E_ITP(*itp).mean())
+    itp, true_itp = (RGB_to_ICtCp(_bt2020_nits(light)) for light in (picture, truth))
+    return float(delta_E_ITP(itp, true_itp).mean())
 
 
 def _bt2020_nits(light: Light) -> NDArray[np.float64]:
