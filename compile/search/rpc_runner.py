@@ -2,7 +2,8 @@
 
 A device must compute the reference kernel right before it is believed, and time it alike before and
 behind every share of a batch. One that loses its session again and again, that lies, or whose
-reference kernel's time drifts, is used no more: its share goes to the others. A candidate is to
+reference kernel's time drifts, is used no more: its share goes to the others. The last one that
+has another speed, and keeps that, is used on, and its share is measured again. A candidate is to
 blame only where two sessions were lost to it and the device is healthy without it.
 """
 
@@ -44,6 +45,8 @@ _SECONDS_TO_RETURN = 15.0
 _MOST_LOSSES = 3
 # Sessions that a candidate may cost before it is to blame.
 _MOST_CRASHES = 2
+# Times that a device may change its speed without a share between them that counts.
+_MOST_CHANGES = 3
 
 Job = tuple[TaskArguments, Path]
 
@@ -59,6 +62,7 @@ class _Member:
         reference: seconds of its reference kernel, at first.
         noise: by what part of them it differed then.
         losses: sessions lost since the last measurement.
+        changes: other speeds that it has taken since the last share that counted.
         unfit: why it cannot execute what is built for the target, or "".
         quarantined: why it is used no more, or "".
     """
@@ -69,6 +73,7 @@ class _Member:
     reference: float = 0.0
     noise: float = 0.0
     losses: int = 0
+    changes: int = 0
     unfit: str = ""
     quarantined: str = ""
 
@@ -253,15 +258,30 @@ class RpcRunner:
         return has_drifted(now, member.reference, member.noise)
 
     def _stays_changed(self, member: _Member) -> bool:
-        """After some more looks; quarantines where it does."""
+        """After some more looks; where it does, it is quarantined, or goes on from its new speed.
+
+        It goes on where it was disturbed at first and is faster now, and where it is the last one:
+        a session on a phone that has become warm would end, and the next one begin from there.
+        """
         for rest in _RESTS:
             time.sleep(rest * _SECONDS_TO_CALM)
             outcome = member.device.measure(*self._reference)
             if not outcome.error and not self._drifts(member, outcome):
                 return False
+        change = "" if outcome.error else f"{min(outcome.value) / member.reference - 1:+.0%}"
+        is_last = len(self._healthy()) == 1
+        if change and (is_last or change[0] == "-") and member.changes < _MOST_CHANGES:
+            member.changes += 1
+            member.reference = min(outcome.value)
+            self.warnings.append(
+                f"{member.name} has another speed than at first (reference kernel: {change} after "
+                "a minute's rest): what it measured meanwhile is measured again"
+            )
+            log.warning(self.warnings[-1])
+            self._learn_noise(member)
+            return False
         how = outcome.error or (
-            f"{min(outcome.value) / member.reference - 1:+.0%} after a minute's rest, and "
-            f"{member.noise:.0%} is its noise"
+            f"{change} after a minute's rest, and {member.noise:.0%} is its noise"
         )
         self._quarantine(member, f"does not keep its speed (reference kernel: {how})")
         return True
@@ -272,6 +292,7 @@ class RpcRunner:
         """Measure from the queue until it is empty; what the device has measured counts only where
         it is the same behind it."""
         done: list[tuple[_Pending, Measurement]] = []
+        changes = member.changes
         with suppress(Empty):
             while True:
                 pending = queue.get_nowait()
@@ -286,4 +307,7 @@ class RpcRunner:
                     done.append((pending, Measurement(error=outcome.error)))
                 else:
                     queue.put(pending)
-        return done if done and self._is_healthy(member) else []
+        if not done or not self._is_healthy(member) or member.changes != changes:
+            return []
+        member.changes = 0
+        return done

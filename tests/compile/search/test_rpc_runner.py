@@ -236,8 +236,8 @@ def test_board_that_drifts(
     with runner(board, built) as made:
         made._members[0].reference *= 100
         monkeypatch.setattr("compile.search.runner._DRIFT", 0.5)
-        with pytest.raises(TargetError, match=r"does not keep its speed \(reference kernel: -9\d%"):
-            made.measure(jobs)
+        assert all(not one.error for one in made.measure(jobs))
+        assert "has another speed than at first (reference kernel: -9" in made.warnings[0]
 
 
 def test_device_of_another_architecture(board: Served, built: tuple[list[Job], Path]) -> None:
