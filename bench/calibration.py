@@ -3,6 +3,8 @@ equalization and bias correction."""
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 import json
 from dataclasses import dataclass
 from datetime import datetime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated

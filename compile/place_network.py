@@ -69,4 +69,4 @@ def place_network(
 
 def processor_beside(spec: TargetSpec) -> TargetSpec:
     """The target of the processor that starts the kernels of ``spec``'s GPU."""
-    return load_target(spec.processor.name)
+    return load_target(spec.beside)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 import json
 import os
 from dataclasses import dataclass

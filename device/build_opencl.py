@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 import os
 import platform
 from dataclasses import dataclass

@@ -15,6 +15,8 @@ from pathlib import Path
 # A board runs this file from a checkout, in which nothing is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import compile.support.early_interruption  # noqa: E402, F401
+
 from compile.support.errors import MqnetError, TargetError  # noqa: E402
 from compile.support.quick_start import import_tvm_alone  # noqa: E402
 from compile.support.standard_streams import steady_streams  # noqa: E402

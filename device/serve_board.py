@@ -6,6 +6,8 @@ any device, and carry that label wherever they are shown.
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 import os
 from dataclasses import dataclass
 from pathlib import Path

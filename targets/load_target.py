@@ -191,7 +191,10 @@ def _processor_target(file: ProcessorFile, path: Path) -> TargetSpec:
 
 
 def _gpu_target(file: GpuFile, path: Path) -> TargetSpec:
-    beside = load_target(file.processor)
+    name = file.processor
+    if is_path(name):  # From the folder of this file, wherever the command is started.
+        name = str(path.parent / name)
+    beside = load_target(name)
     if beside.gpu is not None:
         raise TargetError(f"{path.name}: 'processor' {beside.name} is a GPU")
     return TargetSpec(
@@ -200,6 +203,7 @@ def _gpu_target(file: GpuFile, path: Path) -> TargetSpec:
         summary=file.summary,
         processor=beside.processor,
         gpu=file.opencl,
+        beside=name,
         cores=file.cores,
         # Of the processor, which only starts kernels.
         threads=1,

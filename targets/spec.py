@@ -133,6 +133,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
         summary: One line for the table of targets.
         processor: What runs the kernels, or starts those of `gpu`.
         gpu: What runs the kernels; None where the processor does.
+        beside: Of a GPU: what :func:`targets.load_target.load_target` takes for the processor.
         cores: The clusters of what runs the kernels; the first is the one that `threads` are meant
             for and that the peaks are of.
         threads: Threads of the processor that are used unless the user names another number.
@@ -148,6 +149,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     processor: Processor
     gpu: OpenClSpec | None = None
+    beside: str = ""
     cores: tuple[CoreCluster, ...]
     threads: int
     peak_int8_macs: int
@@ -204,7 +206,8 @@ class GpuFile(Table, frozen=True, kw_only=True):
     Attributes:
         title: Name for people.
         summary: One line for the table of targets.
-        processor: The target of the processor beside the GPU, which starts the kernels.
+        processor: The target of the processor beside the GPU, which starts the kernels; of a
+            user's own file the path, from the folder of this one.
         cores: The GPU's shader cores.
         peak_int8_macs: int8 multiply-accumulates per cycle and shader core, by the datasheet.
         peak_fp32_macs: float32 multiply-accumulates per cycle and shader core, by the datasheet.

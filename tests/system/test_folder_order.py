@@ -157,6 +157,7 @@ def test_a_board_needs_few_of_our_modules() -> None:
         "compile.graph.parts",
         "compile.support",
         "compile.support.cache_folder",
+        "compile.support.early_interruption",
         "compile.support.errors",
         "compile.support.frame",
         "compile.support.quick_start",

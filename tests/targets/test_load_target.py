@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 from rich.console import Console
 from tvm.target import Target, codegen
 
@@ -25,7 +24,6 @@ from targets.load_target import (
     load_target,
     read_host_file,
     read_target_file,
-    target_name,
 )
 from targets.show_targets import describe_targets, print_targets
 from targets.spec import Processor, TargetSpec
@@ -351,30 +349,6 @@ def test_absurd_numbers(tmp_path: Path, old: str, new: str, allowed: str):
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(TargetError, match=rf"mine\.toml.*{old.split()[0]}' must be.*{allowed}"):
         load_target(str(path))
-
-
-def test_a_file_of_the_users(tmp_path: Path):
-    shipped = TARGET_FOLDER / "cortex-a76.toml"
-    path = tmp_path / "mine.toml"
-    path.write_text(shipped.read_text())
-    mine, known = load_target(str(path)), load_target("cortex-a76")
-    assert mine.name == target_name(str(path)) == "mine"
-    assert replace(mine, name="", processor=replace(mine.processor, name="")) == replace(
-        known, name="", processor=replace(known.processor, name="")
-    )
-    # As editors of some systems write it.
-    path.write_bytes(b"\xef\xbb\xbf" + shipped.read_bytes())
-    assert load_target(str(path)) == mine
-    path = tmp_path / "rpi4.toml"
-    path.write_text(shipped.read_text())
-    with pytest.raises(TargetError, match=r"rpi4\.toml has the name of a target that there is"):
-        load_target(str(path))
-    pipe = tmp_path / "pipe.toml"
-    os.mkfifo(pipe)
-    with pytest.raises(TargetError, match=r"pipe\.toml is not a regular file"):
-        load_target(str(pipe))
-    with pytest.raises(TargetError, match=r"nowhere\.toml cannot be read"):
-        load_target(str(tmp_path / "nowhere.toml"))
 
 
 def test_a_broken_file_leaves_the_others_in_the_table(monkeypatch: pytest.MonkeyPatch):

@@ -60,9 +60,7 @@ def no_device(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rpc_runner, name, 0.0)
 
 
-def measure(
-    monkeypatch: pytest.MonkeyPatch, looks: Sequence[float], devices: int = 1
-) -> list[str]:
+def measure(monkeypatch: pytest.MonkeyPatch, looks: Sequence[float], devices: int = 1) -> list[str]:
     """The warnings of a session whose devices are looked at, of which the last look is for ever."""
     monkeypatch.setattr(Device, "looks", looks)
     reference = reference_task().arguments, REFERENCE
@@ -91,9 +89,13 @@ def test_what_a_device_measured_at_another_speed_is_measured_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tried = []
-    monkeypatch.setattr(
-        Device, "measure", lambda self, *job, f=Device.measure: tried.append(job[1]) or f(self, *job)
-    )
+    original = Device.measure
+
+    def noted(device: Device, arguments: TaskArguments, library: Path) -> Outcome:
+        tried.append(library)
+        return original(device, arguments, library)
+
+    monkeypatch.setattr(Device, "measure", noted)
     measure(monkeypatch, [*STEADY, 480.0])
     assert tried.count(CANDIDATE) == 2
 
