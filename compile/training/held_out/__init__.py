@@ -78,9 +78,9 @@ def write_held_out(places: Mapping[str, Place], folder: Path) -> int:
         sources += [
             "",
             f"[{name}]",
-            f'source = "{scene.package.name} {scene.package.version}: {scene.file}"',
-            f'author = "{scene.package.author}"',
-            f'licence = "{scene.package.licence}"',
+            f'source = "{scene.source.title}: {scene.file}"',
+            f'author = "{scene.source.author}"',
+            f'licence = "{scene.source.licence}"',
         ]
     write_atomically(folder / _SOURCES, ("\n".join(sources) + "\n").encode())
     return len(pairs)

@@ -1,5 +1,5 @@
-"""Which HDR panoramas and flat pictures there are, from which package each comes and on which side
-of the split it stands: ``scenes.toml`` as dataclasses."""
+"""Which HDR panoramas and flat pictures there are, where each comes from and on which side of the
+split it stands: ``scenes.toml`` and ``repositories.toml`` as dataclasses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 _CATALOGUE = Path(__file__).with_name("scenes.toml")
+_REPOSITORIES = Path(__file__).with_name("repositories.toml")
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -38,6 +39,40 @@ class Package:
     licence: str
     repair: bool
 
+    @property
+    def title(self) -> str:
+        """Its name and version."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class RepositoryFile:
+    """A file of a public repository that is a scene.
+
+    Attributes:
+        repository, commit, path: where it is.
+        sha256: of that file, in hexadecimal digits.
+        exr_sha256: of the scene as a folder of such scenes has it, NAME.exr.
+        author, licence: of the scene.
+        place: what it shows, if another scene shows it, too.
+        repair: negative light is set to zero.
+    """
+
+    repository: str
+    commit: str
+    path: str
+    sha256: str
+    exr_sha256: str
+    author: str
+    licence: str
+    place: str = ""
+    repair: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its repository and commit."""
+        return f"{self.repository} {self.commit[:9]}"
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -45,14 +80,14 @@ class Scene:
 
     Attributes:
         name: ours, unique; the fetched file is called so.
-        package: that carries it.
-        file: its name in the package's folder.
+        source: what carries it.
+        file: its name in a package's folder, its path in a repository.
         role: :data:`TRAIN`, :data:`VALIDATION` or :data:`TEST`.
         flat: a picture as a camera sees it, not a panorama.
     """
 
     name: str
-    package: Package
+    source: Package | RepositoryFile
     file: str
     role: str
     flat: bool = False
@@ -60,12 +95,16 @@ class Scene:
 
 @cache
 def catalogue() -> tuple[Scene, ...]:
-    """Every scene, in the order of ``scenes.toml``."""
+    """Every scene, in the order of ``scenes.toml``, then those of ``repositories.toml``."""
     data = tomllib.loads(_CATALOGUE.read_text(encoding="utf-8"))
     packages = {entry["name"]: Package(**entry) for entry in data["package"]}
-    return tuple(
-        Scene(**{**entry, "package": packages[entry["package"]]}) for entry in data["scene"]
-    )
+    packaged = [Scene(source=packages[entry.pop("package")], **entry) for entry in data["scene"]]
+    data = tomllib.loads(_REPOSITORIES.read_text(encoding="utf-8"))
+    files = [
+        Scene(entry.pop("name"), RepositoryFile(**entry), entry["path"], TRAIN)
+        for entry in data["scene"]
+    ]
+    return *packaged, *files
 
 
 def role_of(name: str) -> str:

