@@ -62,12 +62,13 @@ def _time(options: Options) -> None:
     from bench.page.roofline import plot_endings, write_roofline
     from bench.profiling.print_kernels import print_kernels
     from bench.profiling.time_kernels import time_kernels
-    from compile.support.outputs import check_output_files
+    from compile.support.outputs import check_output_files, check_written_last
     from compile.support.progress import Progress
     from device.client.address import device_address
 
     if options.plot is not None:
         check_output_files([options.plot], [options.artefact], plot_endings())
+        check_written_last(options.plot)
     kernels = time_kernels(
         options.artefact,
         options.frames,

@@ -135,7 +135,11 @@ def _build(options: Options) -> None:
     from compile.graph.parts import HEAD_LIBRARY
     from compile.support.atomic import write_atomically
     from compile.support.build_cache import NO_CACHE, user_cache
-    from compile.support.outputs import check_output_files, check_output_folder
+    from compile.support.outputs import (
+        check_output_files,
+        check_output_folder,
+        check_written_last,
+    )
     from compile.support.progress import Progress
     from targets.load_target import with_instruction_set
 
@@ -146,18 +150,20 @@ def _build(options: Options) -> None:
     target = with_instruction_set(options.target, options.instruction_set)
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
+    names = LIBRARY, HEAD_LIBRARY, VECTOR, MANIFEST
     if options.out is not None:
-        names = LIBRARY, HEAD_LIBRARY, VECTOR, MANIFEST
         check_output_folder(options.out, names, [options.checkpoint, options.logs, options.recipe])
     if options.dump_ir is not None:
         check_output_folder(options.dump_ir)
     if options.graph is not None:
         inputs = options.checkpoint, options.logs, options.recipe, options.calibrate
         check_output_files([options.graph], inputs, [".json"])
+        check_written_last(options.graph, [(options.out or Path()) / name for name in names])
     cache = NO_CACHE if options.no_cache else user_cache(os.environ)
     progress = Progress(stderr)
     artefact = _kept(options, target, cache, progress) or _built(options, target, cache, progress)
     if options.graph is not None:
+        check_written_last(options.graph, [artefact.library.with_name(name) for name in names])
         write_atomically(options.graph, graph_json(artefact.manifest).encode())
     show_build(artefact, stderr)
     if options.json:

@@ -109,13 +109,14 @@ def _fetch(options: Fetch) -> None:
 
 
 def _preview(options: Preview) -> None:
-    from compile.support.outputs import check_output_files
+    from compile.support.outputs import check_output_files, check_written_last
     from compile.support.progress import Progress
     from compile.training.preview import draw_pairs
     from compile.training.scenes.catalogue import TRAIN
     from compile.training.scenes.load import load_places
 
     check_output_files([options.output], [options.scenes], (".png",))
+    check_written_last(options.output)
     with Progress(stderr).phase("pairs"):
         draw_pairs(load_places(options.scenes, TRAIN), options.seed, options.output)
     print(options.output)

@@ -39,10 +39,11 @@ def _build_and_say_where(options: Options) -> None:
     from compile.codegen.standalone.machine import architecture
     from compile.support.build_cache import user_cache
     from device.server.native.build_server import build_native_server, source_files
-    from targets.load_target import load_target
+    from targets.load_target import is_path, load_target
 
     arch = architecture(load_target(options.target).machine)
-    check_output_files([options.output], source_files())
+    own = [Path(options.target)] if is_path(options.target) else []
+    check_output_files([options.output], [*source_files(), *own])
     progress = Progress(stderr)
     with progress.phase("compiling for " + arch):
         build_native_server(arch, options.output, user_cache(os.environ))

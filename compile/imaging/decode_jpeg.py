@@ -66,6 +66,8 @@ def jpeg_size(data: bytes) -> tuple[int, int, int]:
             depth, height, width, channels = struct.unpack_from(">BHHB", data, start + 4)
             if depth != 8:
                 raise UnsupportedFileError(f"a JPEG of {depth} bits")
+            if height == 0:
+                raise UnsupportedFileError("a JPEG that tells its height behind its pixels (DNL)")
             if channels not in (1, 3, 4):
                 raise UnsupportedFileError(f"a JPEG of {channels} channels")
             progressive = marker in _PROGRESSIVE
@@ -209,8 +211,12 @@ def _spaces(image: Image.Image, said: list[str]) -> Iterator[ColourSpace]:
 
 
 def _orientation(image: Image.Image, said: list[str]) -> int:
+    exif = Image.Exif()
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        # Not image.getexif, which turns by XMP, too: browsers do not, and editors that have turned
+        # the pixels leave it there.
+        exif.load(image.info.get("exif", b""))
+        return exif.get(ExifTags.Base.Orientation, 1)
     except _DAMAGE as error:
         said.append(f"its EXIF block is malformed ({error}), orientation not applied")
         return 1

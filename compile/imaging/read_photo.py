@@ -19,6 +19,9 @@ from compile.support.memory import free_memory
 MIN_SIDE = 32
 """Pixels: the network halves its input five times."""
 
+_HEAD = 4096
+"""Bytes of a file that is no picture, by which it is told what it is."""
+
 _DRAFT = 2
 """Times the size that is asked for: a picture that is decoded smaller keeps so many pixels."""
 
@@ -67,13 +70,17 @@ def read_photo(
 
 
 def photo_bytes(path: Path) -> bytes:
-    """Read the file at ``path``.
+    """Read the file at ``path``; of one that is no picture only its beginning, for it may be
+    larger than the memory, or a device that never ends.
 
     Raises:
         PhotoError: missing or unreadable.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            is_picture = head.startswith((decode_png.SIGNATURE, jpeg_segments.SIGNATURE))
+            return head + file.read() if is_picture else head
     except FileNotFoundError as error:
         raise PhotoError(f"{path} does not exist; check the photograph's name") from error
     except OSError as error:

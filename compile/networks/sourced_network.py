@@ -20,7 +20,13 @@ from compile.support.errors import MqnetError
 
 log = logging.getLogger(__name__)
 
-_PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_PHOTOS = (".jpg", ".jpeg", ".png")
+# That would be taken for such as are used.
+_OTHER_PHOTOS = (
+    *(".heic", ".heif", ".avif", ".webp", ".jxl", ".tif", ".tiff", ".bmp", ".gif", ".jfif"),
+    *(".dng", ".arw", ".cr2", ".cr3", ".nef", ".orf", ".raf", ".rw2"),
+)
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,18 @@ def folder_photos(folder: Path, channels: int) -> Sequence[NDArray[np.uint8]]:
     """
     if not folder.is_dir():
         raise MqnetError(f"calibrate {folder} is no folder: give one that holds photographs")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PHOTOS)
+    # Hidden ones are no photographs, whatever their ending: macOS leaves ._NAME.jpg on other disks.
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in files if path.suffix.lower() in _PHOTOS]
     if not paths:
         raise MqnetError(f"calibrate {folder} holds no photograph ({', '.join(_PHOTOS)})")
+    if others := [path.name for path in files if path.suffix.lower() in _OTHER_PHOTOS]:
+        log.warning(
+            "calibrate %s: photographs of other kinds than %s are left out: %s",
+            folder,
+            ", ".join(_PHOTOS),
+            ", ".join(others[:_MOST_NAMED]) + (" and more" if len(others) > _MOST_NAMED else ""),
+        )
     return [with_channels(read_photo(path), channels) for path in paths]
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,12 @@ from compile.quantize.schemes import scheme_named
 from compile.records.log_places import find_logs
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import content_of, key_of, user_cache
+from compile.support.errors import OutputError
 from compile.support.interruption import check_interrupted
 from compile.support.outputs import check_output_files
 from compile.support.progress import Progress
 from compile.support.scratch_folder import scratch_folder
-from targets.load_target import load_target
+from targets.load_target import is_path, load_target
 
 # What decides what a candidate is, beside what decides its program.
 _SOURCES = (
@@ -120,6 +122,17 @@ class SearchResult:
         return found
 
 
+def _check_are_a_searchs(outputs: Sequence[Path], log: Path) -> None:
+    """Raise where a file would be lost that no search has written: they are named by the recipe,
+    and a search that goes on has its log."""
+    there = [path for path in outputs if path.exists()]
+    if there and not log.exists():
+        raise OutputError(
+            f"{there[0]} would be overwritten, and no search has written it ({log} is not there): "
+            "name another recipe by -o"
+        )
+
+
 def search_precision(request: SearchRequest, console: Console) -> SearchResult:
     """Search, and write the recipe, the table, the figure and the log.
 
@@ -128,9 +141,11 @@ def search_precision(request: SearchRequest, console: Console) -> SearchResult:
     """
     request.check()
     outputs = [request.out, request.table, request.picture, request.log]
-    check_output_files([request.out], endings=(".toml",))
-    check_output_files(outputs, [request.build.checkpoint, request.photos])
     progress, build = Progress(console), request.build
+    check_output_files([request.out], endings=(".toml",))
+    target = Path(build.target) if is_path(build.target) else None
+    check_output_files(outputs, [build.checkpoint, request.photos, build.recipe, target])
+    _check_are_a_searchs(outputs, request.log)
     spec = load_target(build.target)
     meter: Meter
     if request.emulated_root is not None:

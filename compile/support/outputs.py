@@ -73,6 +73,23 @@ def check_replaced_folder(folder: Path, inputs: Iterable[Path | None]) -> None:
             raise OutputError(f"{path}, one of the inputs, is in {folder}: name another folder")
 
 
+def check_written_last(file: Path, beside: Iterable[Path] = ()) -> None:
+    """Raise where ``file`` cannot be written when all else is done.
+
+    Args:
+        file: a result beside others.
+        beside: those others, which need not exist yet.
+
+    Raises:
+        OutputError: its folder does not exist, or it is one of ``beside``.
+    """
+    if not os.path.isdir(file.parent):
+        raise OutputError(f"{file} cannot be written (no such folder): create {file.parent} first")
+    own = os.path.realpath(file)
+    if any(os.path.realpath(other) == own for other in beside):
+        raise OutputError(f"{file} is what the command writes there itself: give it another name")
+
+
 def new_path(folder: Path, name: str, ending: str = "") -> Path:
     """Return a path in ``folder`` that nothing has: ``name``, or with a number behind it, and the
     ``ending``; so that no session takes the place of another."""

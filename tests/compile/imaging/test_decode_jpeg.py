@@ -185,6 +185,16 @@ def test_other_kinds_of_jpeg_are_named(tmp_path: Path, marker: int, depth: int, 
     refused(tmp_path, bytes(odd), words)
 
 
+def test_a_height_behind_the_pixels(tmp_path: Path) -> None:
+    """T.81, B.2.5: a segment DNL tells it; neither djpeg nor Pillow reads such a file."""
+    odd = bytearray(KINDS["baseline"])
+    at = odd.index(b"\xff\xc0") + 5
+    height = bytes(odd[at : at + 2])
+    odd[at : at + 2] = bytes(2)
+    told = b"\xff\xdc\0\4" + height
+    refused(tmp_path, bytes(odd[:-2]) + told + bytes(odd[-2:]), "DNL")
+
+
 # Colour spaces of EXIF (Exif 2.32, 4.6.5; DCF 2.0 for R03). Right values: the standards' formulas.
 
 ADOBE = ((0.3127, 0.3290), (0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256)

@@ -128,15 +128,17 @@ def test_transparency_that_is_no_use_is_said_with_the_files_name(
     assert "photo.png" in record.getMessage() and "tRNS" in record.getMessage()
 
 
-def test_interlaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("depth", [8, 16])
+def test_interlaced(tmp_path: Path, depth: int, caplog: pytest.LogCaptureFixture) -> None:
     """8.1: Adam7, seven pictures of their own."""
-    pixels = scene(45, 67)
+    pixels = np.repeat(scene(45, 67), depth // 8, axis=-1)
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
     rows = b""
     for top, left, down, right in [*passes, (1, 0, 2, 1)]:
         rows += b"".join(b"\0" + row.tobytes() for row in pixels[top::down, left::right])
-    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", 67, 45, 8, 2, 0, 0, 1))
-    np.testing.assert_array_equal(read(tmp_path, png_of_rows(ihdr, rows)), pixels)
+    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", 67, 45, depth, 2, 0, 0, 1))
+    np.testing.assert_array_equal(read(tmp_path, png_of_rows(ihdr, rows)), scene(45, 67))
+    assert caplog.text == ""
 
 
 # Sound files with unusual chunks

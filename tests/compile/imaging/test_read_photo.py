@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picture_files import header, jpeg, png, png_of_rows, scene
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from compile.imaging.bundled import PHOTOS, bundled_photos
 from compile.imaging.read_photo import read_photo
@@ -65,6 +65,17 @@ def test_orientation_is_applied(tmp_path: Path, orientation: int, ending: str) -
     photo = read_photo(save(tmp_path / f"a.{ending}", image, exif=exif))
     assert photo.shape == upright.shape
     assert np.abs(photo.astype(int) - upright).mean() < 4
+
+
+def test_xmp_turns_nothing(tmp_path: Path) -> None:
+    """Browsers do not look there, and editors leave it behind when they have turned the pixels."""
+    xmp = b'<x tiff:Orientation="6"/>'
+    told = Image.fromarray(scene(64, 96))
+    path = save(tmp_path / "a.jpg", told, quality=95, xmp=xmp)
+    assert b"tiff:Orientation" in path.read_bytes() and read_photo(path).shape == (64, 96, 3)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    assert read_photo(save(tmp_path / "a.png", told, pnginfo=text)).shape == (64, 96, 3)
 
 
 def test_malformed_exif_is_survived(tmp_path: Path) -> None:
@@ -125,6 +136,17 @@ def test_missing(tmp_path: Path) -> None:
 
 def test_folder(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path)
+
+
+def test_a_device_that_never_ends() -> None:
+    assert "full of zeros" in refused(Path("/dev/zero"))
+
+
+def test_a_file_that_is_larger_than_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    with path.open("wb") as file:
+        file.truncate(1 << 36)
+    assert "full of zeros" in refused(path)
 
 
 def test_empty_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from compile.precision.search_precision import print_result, search_precision
 from compile.precision.search_request import SearchRequest, parse_budget
 from compile.precision.time_candidates import FrameCost
 from compile.quantize.recipe import read_recipe
-from compile.support.errors import MqnetError
+from compile.support.errors import MqnetError, OutputError
 from compile.support.frame import Frame
+from targets.load_target import TARGET_FOLDER
 from targets.spec import TargetSpec
 
 _PNG = b"\x89PNG"
@@ -107,6 +109,23 @@ def test_search_and_resume(request_: SearchRequest, monkeypatch: pytest.MonkeyPa
     said = Console(record=True, width=200, file=io.StringIO())
     print_result(again, request_, said)
     assert f"chosen: candidate {again.chosen.number}" in said.export_text()
+
+
+@pytest.mark.parametrize("there", ["recipe.toml", "recipe.png"])
+def test_nothing_is_lost_that_no_search_has_written(request_: SearchRequest, there: str):
+    request_.out.parent.mkdir()
+    request_.out.with_name(there).write_text("a recipe by hand, or a photograph")
+    with pytest.raises(OutputError, match=f"{there} would be overwritten, and no search"):
+        search_precision(request_, Console(quiet=True))
+    assert request_.out.with_name(there).read_text().startswith("a recipe by hand")
+
+
+def test_a_target_file_is_no_output(request_: SearchRequest, tmp_path: Path):
+    file = tmp_path / "mine.toml"
+    file.write_text((TARGET_FOLDER / "cortex-a76.toml").read_text())
+    build = replace(request_.build, target=str(file))
+    with pytest.raises(OutputError, match=r"mine\.toml is one of the inputs"):
+        search_precision(replace(request_, build=build, out=file), Console(quiet=True))
 
 
 def test_budgets():

@@ -11,6 +11,7 @@ from compile.support.outputs import (
     check_output_files,
     check_output_folder,
     check_replaced_folder,
+    check_written_last,
     new_path,
 )
 
@@ -79,6 +80,17 @@ def test_names_of_the_wrong_kind(file: Path):
     for check in (lambda path: check_output_files([path]), check_output_folder):
         with pytest.raises(OutputError, match="stdout"):
             check(Path("-"))
+
+
+def test_what_is_written_last_can_be(tmp_path: Path):
+    own = tmp_path / "build" / "manifest.json"
+    check_written_last(tmp_path / "graph.json", [own])
+    with pytest.raises(OutputError, match=r"no such folder\): create .*build first"):
+        check_written_last(own)
+    own.parent.mkdir()
+    (tmp_path / "link").symlink_to(own.parent)
+    with pytest.raises(OutputError, match="what the command writes there itself"):
+        check_written_last(tmp_path / "link" / "manifest.json", [own])
 
 
 def test_a_new_path_is_nobodys(tmp_path: Path):

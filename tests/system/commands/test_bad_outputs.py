@@ -45,6 +45,13 @@ def test_output_in_a_missing_folder(here: Command, host: Path, photo: Path, out:
     assert contents(out) == {}
 
 
+def test_a_graph_is_not_the_manifest(here: Command, out: Path):
+    graph = out / "build" / MANIFEST
+    graph.parent.mkdir()
+    outcome = here("compile/build", *TUNED, "-o", graph.parent, "--graph", graph)
+    check_sentence(outcome, f"{MANIFEST} is what the command writes there itself")
+
+
 def test_working_directory_that_is_gone(
     here: Command, host: Path, photo: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ):
