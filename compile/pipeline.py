@@ -16,6 +16,7 @@ lower      int8 quantized ops to integer kernels               passes/lower_quan
            planes
            float convolutions, with int8 weights kept          passes/lower_float_convolutions.py
            InstanceNorm to statistics and a multiply-add       passes/lower_instance_norm.py
+           chains of float16 operations in float32             passes/widen_half_chains.py
            float pooling, upsampling, concat                   passes/lower_float_activations.py
            other float ops, fused                              passes/legalize_float_ops.py
            float convolutions and what reads them, by rows     passes/fuse_row_kernels.py
@@ -63,6 +64,7 @@ from compile.passes.narrow_head import NarrowHead
 from compile.passes.order_shuffled_channels import OrderShuffledChannels
 from compile.passes.partition_precision import PartitionPrecision
 from compile.passes.plan_memory import lower_to_vm, plan_memory
+from compile.passes.widen_half_chains import WidenHalfChains
 from compile.quantize.schemes import Scheme
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.build_cache import BuildCache
@@ -226,6 +228,7 @@ def phases(
                 ChoosePlanarRows(dot),
                 LowerFloatConvolutions(backend),
                 LowerInstanceNorm(backend),
+                WidenHalfChains(),
                 LowerFloatActivations(backend),
                 LegalizeFloatOps(),
                 FuseRowKernels(backend.families, backend.core.recompute_bytes),
