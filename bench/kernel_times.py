@@ -59,9 +59,11 @@ def main() -> None:
 def _time(options: Options) -> None:
     set_up_logging(verbose=False)
     # torch and TVM take seconds to import: only once the options are known to be sound.
-    from bench.page.roofline import plot_endings, write_roofline
+    from bench.page.roofline import multiplies, plot_endings, write_roofline
     from bench.profiling.print_kernels import print_kernels
     from bench.profiling.time_kernels import time_kernels
+    from compile.artefact.reader import open_artefact
+    from compile.support.errors import MqnetError
     from compile.support.outputs import check_output_files, check_written_last
     from compile.support.progress import Progress
     from device.client.address import device_address
@@ -69,6 +71,11 @@ def _time(options: Options) -> None:
     if options.plot is not None:
         check_output_files([options.plot], [options.artefact], plot_endings())
         check_written_last(options.plot)
+        if not multiplies(open_artefact(options.artefact).manifest.kernels):
+            raise MqnetError(
+                f"no kernel call of {options.artefact} multiplies, so there is no roofline: leave "
+                "--plot out"
+            )
     kernels = time_kernels(
         options.artefact,
         options.frames,

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bench.page.drawing import chart_style, new_chart, plain_numbers
+from bench.profiling.kernel_call import KernelCall
 from bench.profiling.kernels_file import KernelsFile
+from compile.artefact.manifest import KernelSummary
 from compile.support.atomic import atomic_path
 
 
+def multiplies(kernels: Iterable[KernelCall | KernelSummary]) -> bool:
+    """Whether one of ``kernels`` does; else there is no roofline."""
+    return any(kernel.macs for kernel in kernels)
+
+
 def roofline(kernels: KernelsFile) -> Figure:
-    """Each kernel call that multiplies, under what the machine can do at most."""
+    """Each kernel call that multiplies, under what the machine can do at most.
+
+    Raises:
+        ValueError: none does, see :func:`multiplies`.
+    """
     calls = [call for call in kernels.calls if call.macs]
+    if not calls:
+        raise ValueError("no kernel call multiplies")
     bandwidth = kernels.machine.copy_bytes_per_second
     intensity = np.array([call.macs / call.moved_bytes for call in calls])
     speed = np.array([call.macs_per_second for call in calls]) / 1e9

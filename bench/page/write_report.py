@@ -29,7 +29,7 @@ from bench.page.first_page import (
 )
 from bench.page.kernel_table import kind_table, layer_table
 from bench.page.plan_chart import plan_chart, plan_facts
-from bench.page.roofline import roofline
+from bench.page.roofline import multiplies, roofline
 from bench.page.size_tables import SizeTables, common_flags, size_tables
 from bench.profiling.kernels_file import KernelsFile
 from bench.session.run_file import RunFile
@@ -254,7 +254,9 @@ def _kernels_section(kernels: KernelsFile, charts: _Charts) -> dict[str, object]
         "network": kernels.network,
         "milliseconds": f"{kernels.seconds * 1e3:.1f}",
         "commit": kernels.environment["commit"],
-        "roofline": charts.add("roofline", "Roofline", roofline(kernels)),
+        "roofline": charts.add("roofline", "Roofline", roofline(kernels))
+        if multiplies(kernels.calls)
+        else None,
         "layers": layers,
         "kinds": kind_table(kernels),
     }

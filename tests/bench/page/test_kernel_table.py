@@ -87,6 +87,13 @@ def test_parts_are_beside_the_page(run: RunFile, tmp_path: Path):
     assert "packed_conv" in (tmp_path / "report" / "roofline.svg").read_text()
 
 
+def test_no_roofline_where_nothing_multiplies(run: RunFile, tmp_path: Path):
+    moved = replace(KERNELS, calls=CALLS[1:2])
+    page = write_report(run, None, tmp_path / "report", moved).read_text()
+    assert "8x8x4" in page and "Roofline" not in page
+    assert not (tmp_path / "report" / "roofline.svg").exists()
+
+
 def test_kernels_of_another_machine(run: RunFile, tmp_path: Path):
     other = replace(KERNELS, environment={"cpu": "Another CPU", "commit": "1234567"})
     with pytest.raises(MqnetError, match="on 'Another CPU' and the session on 'Some CPU <b>'"):
