@@ -14,16 +14,19 @@ import torch
 from numpy.typing import NDArray
 
 from compile.imaging.compare_outputs import compare_pictures
+from compile.imaging.fit_size import fit_photo
 from compile.imaging.photo_frames import photo_frames
 from compile.networks.network import Network
+from compile.networks.registry import MQNET
 from compile.networks.run_module import run_on_frame
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import SCHEMES, Calibration, Scheme
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import CheckpointError
-from compile.support.frame import Frame
+from compile.support.frame import Frame, frame_of
 from compile.support.progress import Progress
 from compile.training.distill import distill
+from compile.training.held_out import held_out_pairs
 
 CALIBRATIONS = {
     "histogram": Calibration(),
@@ -41,6 +44,13 @@ CALIBRATIONS = {
 _STEPS, _SIDE, _BATCH = 60, 96, 2
 """Of networks that are fine-tuned here, towards their own float output: a try, no training."""
 
+_SCHEMES = ("int8", "mixed-qat")
+#: Of MQNet: in others `mixed` is `int8` but for the last tensor.
+_SCHEMES_OF_MQNET = ("int8", "mixed", "mixed-qat")
+
+
+_MEANS = "fp32_psnr_db", "held_out_psnr_db"
+
 
 @dataclass(frozen=True)
 class CalibrationRequest:
@@ -48,7 +58,8 @@ class CalibrationRequest:
 
     Attributes:
         networks: that take photographs and make pictures.
-        schemes: by name; those without int8 activations are calibrated in no way.
+        schemes: by name; those without int8 activations are calibrated in no way. None are those
+            that tell most of each network.
         size: height and width.
         out: folder to write to.
     """
@@ -61,7 +72,8 @@ class CalibrationRequest:
 
 def compare_calibrations(request: CalibrationRequest, progress: Progress) -> list[dict[str, Any]]:
     """Measure the PSNR against float32, in mu-law light, of each network in each way, quantized in
-    PyTorch. Write calibration.csv and calibration.md, and return the rows of the first."""
+    PyTorch, on the photographs for tests and on the held-out pairs. Write calibration.csv and
+    calibration.md, and return the rows of the first."""
     make_folder(request.out)
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
@@ -79,10 +91,13 @@ def _rows(
     network: Network, request: CalibrationRequest, progress: Progress
 ) -> Iterator[dict[str, Any]]:
     size = network.fitting_size(*request.size)
-    frames = photo_frames(size, network.channels)
-    exact = _outputs(network.export_wrapper(network.load(None), torch.float32).eval(), frames)
+    # No method's details were chosen on the second ones.
+    sets = photo_frames(size, network.channels), _held_out_frames(size, network.channels)
+    wrapper = network.export_wrapper(network.load(None), torch.float32).eval()
+    exact = [_outputs(wrapper, frames) for frames in sets]
     photos = network.calibration_photos()
-    for scheme in (SCHEMES[name] for name in request.schemes):
+    usual = _SCHEMES_OF_MQNET if network.name == MQNET else _SCHEMES
+    for scheme in (SCHEMES[name] for name in request.schemes or usual):
         network = _trained(network, photos) if scheme.fine_tuned else network
         for name, calibration in CALIBRATIONS.items():
             if network.training is not None and scheme.fine_tuned and calibration != Calibration():
@@ -91,17 +106,29 @@ def _rows(
                 chosen: Scheme = replace(scheme, calibration=calibration)
                 net = network.load(network.weights(scheme.fine_tuned))
                 module = quantize_network(network, net, chosen, photos, *size).module()
-                found = _outputs(module, frames)
+                found = [_outputs(module, frames) for frames in sets]
             compare = partial(compare_pictures, decode=network.decode)
-            scores = [compare(one, other) for one, other in zip(found, exact, strict=True)]
+            scores, held_out = (
+                [compare(one, other) for one, other in zip(made, wanted, strict=True)]
+                for made, wanted in zip(found, exact, strict=True)
+            )
             yield {
                 "network": network.name,
                 "scheme": scheme.name,
                 "calibration": name,
-                "photographs": len(frames),
+                "photographs": len(scores),
                 "fp32_psnr_db": float(np.mean(scores)),
                 "least_fp32_psnr_db": float(np.min(scores)),
+                "held_out": len(held_out),
+                "held_out_psnr_db": float(np.mean(held_out)),
+                "least_held_out_psnr_db": float(np.min(held_out)),
             }
+
+
+def _held_out_frames(size: tuple[int, int], channels: int) -> list[Frame]:
+    photos = [photo for photo, _ in held_out_pairs().values()]
+    taken = np.arange(channels) % 3
+    return [frame_of(fit_photo(photo, *size, "resize")[0][..., taken]) for photo in photos]
 
 
 def _trained(network: Network, photos: Sequence[NDArray[np.uint8]]) -> Network:
@@ -122,11 +149,11 @@ def _outputs(module: torch.nn.Module, frames: Sequence[Frame]) -> list[Frame]:
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """A line for each way, with the mean and the least dB of each network and scheme, and the best
-    mean of each in bold."""
+    """A line for each way, with the mean dB of each network and scheme, over the photographs for
+    tests and over the held-out pairs, and the best of each in bold."""
     frame = pd.DataFrame(rows)
     keys = list(dict.fromkeys(zip(frame["network"], frame["scheme"], strict=True)))
-    best = frame.groupby(["network", "scheme"])["fp32_psnr_db"].max()
+    best = frame.groupby(["network", "scheme"])[[*_MEANS]].max()
     lines = [
         "| calibration | " + " | ".join(f"{network}, {scheme}" for network, scheme in keys) + " |",
         "| --- " * (len(keys) + 1) + "|",
@@ -138,9 +165,10 @@ def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
             row = cells.get((*key, name))
             text = ""
             if row is not None:
-                mean, least = row["fp32_psnr_db"], row["least_fp32_psnr_db"]
-                shown = f"**{mean:.1f}**" if mean == best[key] else f"{mean:.1f}"
-                text = f"{shown} ({least:.1f})"
+                text = ", ".join(
+                    f"**{row[mean]:.1f}**" if row[mean] == best[mean][key] else f"{row[mean]:.1f}"
+                    for mean in _MEANS
+                )
             texts.append(text)
         lines.append(f"| {name} | " + " | ".join(texts) + " |")
     return "\n".join(lines) + "\n"

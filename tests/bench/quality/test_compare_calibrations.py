@@ -32,6 +32,8 @@ def test_every_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize, "CROPS", 2)
     chosen = {name: CALIBRATIONS[name] for name in ("histogram", "entropy", "correct_bias")}
     monkeypatch.setattr(compare_calibrations, "CALIBRATIONS", chosen)
+    pairs = dict(list(compare_calibrations.held_out_pairs().items())[:2])
+    monkeypatch.setattr(compare_calibrations, "held_out_pairs", lambda: pairs)
     (tmp_path / "net.py").write_text(NET)
     network, out = find_network(f"{tmp_path / 'net.py'}:build", {}), tmp_path / "out"
     request = CalibrationRequest([network], ["int8", "mixed-qat"], (32, 48), out)
@@ -40,19 +42,21 @@ def test_every_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["scheme"] for row in rows] == ["int8"] * 3 + ["mixed-qat"]
     assert all(20 < row["least_fp32_psnr_db"] <= row["fp32_psnr_db"] < 100 for row in rows)
     assert len({row["fp32_psnr_db"] for row in rows}) == 4
+    assert all(row["held_out"] == 2 and 20 < row["held_out_psnr_db"] < 100 for row in rows)
     assert len(pd.read_csv(out / "calibration.csv")) == len(rows)
     assert (out / "calibration.md").read_text() == as_markdown(rows)
 
 
 def test_the_table() -> None:
-    row = {"network": "a", "scheme": "int8", "least_fp32_psnr_db": 30.0}
+    row = {"network": "a", "scheme": "int8", "held_out_psnr_db": 30.0}
     rows = [row | {"calibration": name, "fp32_psnr_db": db} for name, db in (("x", 40), ("y", 50))]
+    rows[1]["held_out_psnr_db"] = 29.0
     rows.append(rows[0] | {"network": "b", "fp32_psnr_db": 60})
     assert as_markdown(rows).splitlines() == [
         "| calibration | a, int8 | b, int8 |",
         "| --- | --- | --- |",
-        "| x | 40.0 (30.0) | **60.0** (30.0) |",
-        "| y | **50.0** (30.0) |  |",
+        "| x | 40.0, **30.0** | **60.0**, **30.0** |",
+        "| y | **50.0**, 29.0 |  |",
     ]
 
 
