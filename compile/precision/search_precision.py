@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from compile.precision.evaluate_candidates import (
 )
 from compile.precision.front import write_front
 from compile.precision.greedy_search import Goal, cheapest, search_greedily
+from compile.precision.measure_decibels import ExactOutputs
 from compile.precision.search_request import BEST, SearchRequest
 from compile.precision.time_candidates import EmulatedMeter, HostMeter, Meter
+from compile.precision.vary_calibration import choices_of, vary_calibration, why_too_few
 from compile.quantize.keep_program import program_key
 from compile.quantize.quantize import crop_size
 from compile.quantize.schemes import scheme_named
@@ -51,6 +54,10 @@ _SOURCES = (
     "device/emulated/arm64",
 )
 _SHOWN = 70
+# The scheme that other crops are tried with, and how many orders of the photographs.
+_CALIBRATED, _ORDERS = "mixed", 3
+
+log = logging.getLogger(__name__)
 # Another candidate is worth a word beside a scheme at so much of its cost, with so much more dB.
 _NEARLY, _MUCH_DB = 1.01, 0.1
 
@@ -134,7 +141,8 @@ def _check_are_a_searchs(outputs: Sequence[Path], log: Path) -> None:
 
 
 def search_precision(request: SearchRequest, console: Console) -> SearchResult:
-    """Search, and write the recipe, the table, the figure and the log.
+    """Search, and write the recipe, the table, the figure and the log, also of what there is where
+    the search is interrupted.
 
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
@@ -156,10 +164,12 @@ def search_precision(request: SearchRequest, console: Console) -> SearchResult:
         make_folder(request.out.parent)
         with progress.phase("float32"):
             searched = load_searched(build, request.photos)
-        log = CandidateLog(request.log, _facts(request, searched, meter))
-        done = len(log.candidates)
+        found = CandidateLog(request.log, _facts(request, searched, meter))
+        done = len(found.candidates)
         if done:
             progress.say(f"{request.log} has {done} candidates: going on")
+        elif build.network.takes_photographs:
+            _warn_of_few_photographs(build, searched.exact, progress)
         with progress.count("candidates", request.trials, done) as step:
 
             def report(one: Candidate) -> None:
@@ -168,18 +178,34 @@ def search_precision(request: SearchRequest, console: Console) -> SearchResult:
                 progress.say(f"  candidate {one.number}: {what}: {_short(one.name)}")
                 step.advance()
 
-            evaluator = Evaluator(searched, meter, log, user_cache(os.environ), work, report)
+            evaluator = Evaluator(searched, meter, found, user_cache(os.environ), work, report)
             points = {name: evaluator.scheme(name) for name in SCHEMES}
             best = max(one.db for one in points.values())
             reference = best if request.against == BEST else points[request.against].db
             wanted = reference - request.budget
             goal = Goal(wanted, request.trials, request.with_float_weights)
-            search_greedily(evaluator, searched.scopes, goal, step.describe)
-    chosen = cheapest(log.candidates, wanted)
-    assert chosen is not None  # The scheme that was asked for is one.
-    result = SearchResult(chosen, log.candidates, meter.unit, wanted)
-    _write(request, result, meter)
+            try:
+                search_greedily(evaluator, searched.scopes, goal, step.describe)
+            finally:
+                # What there is so far is of use, too, where Ctrl-C ends it.
+                result = _result(found.candidates, meter, wanted)
+                _write(request, result, meter)
     return result
+
+
+def _result(candidates: Sequence[Candidate], meter: Meter, wanted: float) -> SearchResult:
+    chosen = cheapest(candidates, wanted)
+    assert chosen is not None  # The scheme that was asked for is one.
+    return SearchResult(chosen, candidates, meter.unit, wanted)
+
+
+def _warn_of_few_photographs(build: BuildRequest, exact: ExactOutputs, progress: Progress) -> None:
+    photos = build.network.calibration_photos()
+    orders = choices_of(len(photos), len(photos), _ORDERS)
+    with progress.count("other crops of the photographs", len(orders)) as step:
+        rows = vary_calibration(replace(build, scheme=_CALIBRATED), photos, orders, exact, step)
+    if reason := why_too_few(rows):
+        log.warning(reason)
 
 
 def print_result(result: SearchResult, request: SearchRequest, console: Console) -> None:

@@ -61,20 +61,32 @@ def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchRequest:
     return SearchRequest(build, 1.0, "w8a32", 8, True, None, None, out)
 
 
-def test_search_and_resume(request_: SearchRequest, monkeypatch: pytest.MonkeyPatch):
+def test_search_and_resume(
+    request_: SearchRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     quiet = Console(quiet=True)
     evaluate, before = Evaluator._measured, []
+    monkeypatch.setattr(searching, "why_too_few", lambda rows: f"{rows[0].choices} choices")
 
-    def interrupted(self: Evaluator, candidate):
-        if candidate.number == 3:
-            raise KeyboardInterrupt
-        return evaluate(self, candidate)
+    def interrupt(number: int) -> None:
+        def interrupted(self: Evaluator, candidate):
+            if candidate.number == number:
+                raise KeyboardInterrupt
+            return evaluate(self, candidate)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Evaluator, "_measured", interrupted)
-        search_precision(request_, quiet)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Evaluator, "_measured", interrupted)
+            search_precision(request_, quiet)
+
+    interrupt(3)
     assert len(request_.log.read_text().splitlines()) == 1 + 2
     assert not request_.out.exists()
+    interrupt(4)
+    # Not without the three schemes; then as far as it came.
+    assert len(list(csv.DictReader(request_.table.open()))) == 3
+    assert request_.out.exists() and request_.picture.read_bytes()[:4] == _PNG
+    # Once.
+    assert [one.message for one in caplog.records if "choices" in one.message] == ["1 choices"]
 
     def counted(self: Evaluator, candidate):
         before.append(candidate.number)
@@ -82,7 +94,7 @@ def test_search_and_resume(request_: SearchRequest, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Evaluator, "_measured", counted)
     result = search_precision(request_, quiet)
-    assert before == [*range(3, len(result.candidates) + 1)] and len(before) > 1
+    assert before == [*range(4, len(result.candidates) + 1)] and before
 
     by_name = {one.name: one for one in result.candidates}
     assert by_name["int8"].db < by_name["mixed"].db < by_name["w8a32"].db
