@@ -117,5 +117,8 @@ def unfit(result: np.ndarray, placement: Placement) -> np.ndarray:
 
 def _shrink(photo: np.ndarray, scale: float) -> np.ndarray:
     height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
-    image = Image.fromarray(np.ascontiguousarray(photo))
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    # Pillow takes no axis of one channel.
+    pixels = photo[..., 0] if photo.shape[2] == 1 else photo
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    shrunk = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    return shrunk.reshape(height, width, photo.shape[2])

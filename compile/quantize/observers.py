@@ -36,7 +36,12 @@ class NotANumberError(Exception):
 class FastHistogramObserver(HistogramObserver):
     """torchao's observer, without a tensor for every number in its search for the range with the
     least squared error, and without `torch.histc`, which takes four times as long to count: the
-    same range, to the last bit."""
+    same range, to the last bit. What is outside of ``limits`` counts as if it were at them."""
+
+    def __init__(self, limits: tuple[float, float] | None = None, **options: Any) -> None:
+        """With torchao's ``options``."""
+        super().__init__(**options)
+        self.limits = limits
 
     def forward(self, x_orig: Tensor) -> Tensor:
         """Count the values of ``x_orig``, of any shape, and return it.
@@ -44,9 +49,15 @@ class FastHistogramObserver(HistogramObserver):
         Raises:
             NotANumberError: one of them is NaN.
         """
-        if x_orig.dtype is not torch.float32 or not x_orig.numel():
-            return super().forward(x_orig)
-        values = _in_memory_order(x_orig.detach())
+        seen = x_orig if self.limits is None else x_orig.detach().clamp(*self.limits)
+        self._count(seen)
+        return x_orig
+
+    def _count(self, seen: Tensor) -> None:
+        if seen.dtype is not torch.float32 or not seen.numel():
+            super().forward(seen)
+            return
+        values = _in_memory_order(seen.detach())
         least, largest = torch.aminmax(values)
         if torch.isnan(least):
             raise NotANumberError
@@ -55,14 +66,14 @@ class FastHistogramObserver(HistogramObserver):
         low = least if is_first else torch.min(before[0], least)
         high = largest if is_first else torch.max(before[1], largest)
         if not 0 < ((high - low) * self.bins).item() < float("inf"):
-            return super().forward(x_orig)
+            super().forward(seen)
+            return
         counts = _counts(values, self.bins, low, high)
         if not is_first:
             counts = self._combine_histograms(self.histogram, *before, counts, low, high)
         self.histogram.detach_().resize_(counts.shape).copy_(counts)
         self.min_val.detach_().resize_(low.shape).copy_(low)
         self.max_val.detach_().resize_(high.shape).copy_(high)
-        return x_orig
 
     def _non_linear_param_search(self) -> tuple[Tensor, Tensor]:
         """Least and greatest value of the range, as tensors without dimensions."""
@@ -146,8 +157,17 @@ def _counts(values: Tensor, bins: int, low: Tensor, high: Tensor) -> Tensor:
 
 
 class WideMinMaxObserver(MinMaxObserver):
-    """Twice the range that was seen: values outside of it are likely, and bits can be spared."""
+    """Twice the range that was seen: values outside of it are likely, and bits can be spared. It
+    ends at the ``limits``."""
+
+    def __init__(self, limits: tuple[float, float] | None = None, **options: Any) -> None:
+        """With torchao's ``options``."""
+        super().__init__(**options)
+        self.limits = limits
 
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point of the doubled range."""
-        return self._calculate_qparams(2 * self.min_val, 2 * self.max_val)
+        least, largest = 2 * self.min_val, 2 * self.max_val
+        if self.limits is not None:
+            least, largest = least.clamp(*self.limits), largest.clamp(*self.limits)
+        return self._calculate_qparams(least, largest)

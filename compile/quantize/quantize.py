@@ -171,6 +171,8 @@ def _equalized_crops(
 ) -> Tensor:
     """The crops that calibrate; ``folded`` is equalized by them, and trained where the network has
     a function for it, in place, where the ``scheme`` wants it."""
+    if len(photos) > CROPS:
+        log.warning("scales are chosen on %d of the %d photographs", CROPS, len(photos))
     crops = torch.from_numpy(calibration_crops(photos, SEED, CROPS, crop))
     if scheme.fine_tuned and network.training is None:
         # It was done before training; once more would undo half of it (53.9 dB, not 55.4).

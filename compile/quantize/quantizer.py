@@ -46,6 +46,7 @@ from compile.quantize.specifications import (
     FIXED_OUTPUTS,
     IMAGE,
     OBSERVERS,
+    SATURATION,
     Specifications,
     fixed_range,
 )
@@ -222,9 +223,11 @@ class SchemeQuantizer(Quantizer):
     def _observed(self, node: Node) -> QuantizationSpec:
         shape = tuple(node.meta["val"].shape)
         one_pixel = len(shape) == _VECTOR or shape[-2:] == (1, 1)
-        return (
-            self._specifications.once_per_image if one_pixel else self._specifications.activations
-        )
+        # Of bytes that are moved others read some, too.
+        may_end = node.target not in MOVERS | REARRANGERS and all(map(self._in_int8, node.users))
+        ends = {user.target for user in node.users} if may_end else set()
+        limits = SATURATION.get(ends.pop()) if len(ends) == 1 else None
+        return self._specifications.observed(one_pixel, limits)
 
     def _is_output_quantized(self, node: Node) -> bool:
         """False for what is inside a unit: a convolution before its activation, 2x before the - 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,6 +33,14 @@ FIXED_OUTPUTS = {
     aten.hardsigmoid.default: fixed_range(1 / 255, -128),  # It reaches 1.
     aten.sigmoid.default: fixed_range(1 / 256, -128),
     aten.tanh.default: fixed_range(1 / 128, 0),
+}
+
+# What these read may be cut off there, for their own numbers of 8 bits are the same beyond: the
+# least and the largest of them are reached half a step before.
+SATURATION: Mapping[object, tuple[float, float]] = {
+    aten.hardsigmoid.default: (-3.0, 3.0),
+    aten.sigmoid.default: (math.log(0.5 / 255.5), math.log(254.5 / 1.5)),
+    aten.tanh.default: (math.atanh(-127.5 / 128), math.atanh(126.5 / 128)),
 }
 
 # The least scale keeps the int32 bias in range: a bias below 2**31 * (2**-12)**2 = 128 always fits,
@@ -74,6 +84,17 @@ class Specifications:
     activations: QuantizationSpec
     once_per_image: QuantizationSpec
     weights: QuantizationSpec
+
+    def observed(
+        self, once_per_image: bool, limits: tuple[float, float] | None = None
+    ) -> QuantizationSpec:
+        """How one is watched that is looked at between ``limits`` only."""
+        chosen = self.once_per_image if once_per_image else self.activations
+        if limits is None:
+            return chosen
+        given = chosen.observer_or_fake_quant_ctr.p
+        made = given.func.with_args(**given.keywords, limits=limits)
+        return replace(chosen, observer_or_fake_quant_ctr=made)
 
 
 OBSERVERS = Specifications(OBSERVED, OBSERVED_ONCE_PER_IMAGE, WEIGHTS)

@@ -44,7 +44,7 @@ PICTURES = {
 
 #: Largest and mean difference from float64: floats round; where a value before int8 is a tie, the
 #: two may take different sides, one step apart, which the head makes more of.
-_INT8, _FLOAT32, _FLOAT16 = (0.03, 5e-4), (2e-6, 2e-7), (3e-3, 3e-4)
+_INT8, _FLOAT32, _FLOAT16 = (0.03, 1e-3), (2e-6, 2e-7), (3e-3, 3e-4)
 
 
 def check(artefact: ArtefactFactory, program: ProgramFactory, case: tuple[str, str, str]) -> None:
@@ -54,7 +54,7 @@ def check(artefact: ArtefactFactory, program: ProgramFactory, case: tuple[str, s
     largest, mean = _FLOAT16 if scheme in ("fp16", "w8a16") else _FLOAT32
     if scheme == "int8" or scheme.startswith("mixed"):
         # The other attentions were trained for a shorter time, and make more of a step.
-        largest, mean = _INT8 if attention == "ca" else (0.1, 2e-3)
+        largest, mean = _INT8 if attention == "ca" else (0.1, 4e-3)
     if scheme == "int8":  # The last tensors, too: a step is 1/128 of them.
         largest, mean = 0.08, 3e-3
     for name, photo in PICTURES.items():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from compile.quantize.observers import FastHistogramObserver, NotANumberError
 from compile.quantize.pt2e import HistogramObserver
+from compile.quantize.specifications import FIXED_OUTPUTS, OBSERVERS, SATURATION
 
 KINDS = {
     "normal": lambda x: x,
@@ -72,3 +73,31 @@ def test_no_number_has_no_range() -> None:
     ours(torch.linspace(-1, 2, 100))
     with pytest.raises(NotANumberError):
         ours(torch.tensor([0.0, torch.nan, 1.0]))
+
+
+@pytest.mark.parametrize("function", SATURATION)
+def test_nothing_is_lost_beyond_where_a_function_is_saturated(function: torch._ops.OpOverload):
+    """At the limits and far beyond them are the same bytes, and next to them inside are others."""
+    output = FIXED_OUTPUTS[function]
+
+    def quantized(x: float) -> int:
+        value = function(torch.tensor(x, dtype=torch.float64)).item()
+        return max(-128, min(127, round(value / output.scale) + output.zero_point))
+
+    low, high = SATURATION[function]
+    assert (quantized(low - 1e-9), quantized(high + 1e-9)) == (-128, 127)
+    assert quantized(low * 0.99) > -128 and quantized(high * 0.98) < 127
+
+
+@pytest.mark.parametrize("values", [(-40.0, 3.0), (20.0, 40.0), (-1.0, 1.0)])
+def test_a_range_ends_at_its_limits(values: tuple[float, float]):
+    x = torch.linspace(*values, 1000)
+    options = {"dtype": torch.int8, "quant_min": -128, "quant_max": 127}
+    for once in (False, True):
+        made = OBSERVERS.observed(once, (-6.0, 5.0)).observer_or_fake_quant_ctr
+        observer = made(**options, qscheme=torch.per_tensor_affine)
+        assert observer(x) is x
+        scale, zero_point = observer.calculate_qparams()
+        low, high = (-128 - zero_point) * scale, (127 - zero_point) * scale
+        assert -6.1 < low <= 0 <= high < 5.1
+        assert high > min(values[1], 4.9) * 0.95

@@ -312,28 +312,3 @@ def test_unknown_scheme_lists_the_known_ones() -> None:
         MqnetError, match="'int4': choose one of fp32, fp16, w8a32, w8a16, int8, mixed"
     ):
         scheme_named("int4")
-
-
-def test_crops_follow_their_seed() -> None:
-    first, again, other = (calibration_crops(PHOTOS, seed, 5) for seed in (0, 0, 1))
-    assert first.shape == (5, 256, 256, 3) and first.dtype == np.uint8
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
-
-
-def test_crops_of_small_photographs_are_reflected() -> None:
-    small = photo(0, 40, 500)
-    (crop,) = calibration_crops([small], 0, 1)
-    assert np.array_equal(crop[40:80], crop[39::-1])
-    assert any(np.array_equal(crop[:40], small[:, left : left + 256]) for left in range(245))
-
-
-def test_every_second_crop_is_exposed_anew() -> None:
-    flat = np.full((256, 256, 3), 100, np.uint8)
-    crops = calibration_crops([flat], 0, 8)
-    assert (crops[::2] == 100).all()
-    assert all((crop != 100).all() for crop in crops[1::2])
-
-
-def test_crops_need_a_photograph() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        calibration_crops([], 0, 1)

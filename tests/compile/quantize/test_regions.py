@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
@@ -79,6 +82,43 @@ def test_a_float_is_quantized_once_for_all_of_one_scale() -> None:
     )
     assert pad.args[0].target is DEQUANTIZE
     assert [user.target for user in pad.users] == [aten.conv2d.default]
+
+
+class Gates(nn.Module):
+    """What a sigmoid alone reads, and what another one reads, too."""
+
+    SIZE_MULTIPLE: ClassVar[int] = 1
+    LEAST_SIDE: ClassVar[int] = 1
+
+    def __init__(self, _divisor: int) -> None:
+        super().__init__()
+        self.alone, self.shared, self.last = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = self.shared(x)
+        return self.last(torch.sigmoid(self.alone(x)) + torch.sigmoid(shared) * shared)
+
+
+@dataclass(frozen=True)
+class GatesEntry(SeededNetwork):
+    name: ClassVar[str] = "gates"
+    module: ClassVar = Gates
+
+    def load(self, checkpoint: Path | None) -> nn.Module:
+        net = super().load(checkpoint)
+        for conv in (net.alone, net.shared):
+            conv.weight.data *= 100
+        return net
+
+
+def test_what_saturates_a_sigmoid_takes_no_part_of_its_range() -> None:
+    network, random = GatesEntry(), np.random.default_rng(0)
+    photo = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    program = quantize_network(network, network.load(None), scheme_named("int8"), [photo], 8, 8)
+    read = [node for node in program.graph.nodes if node.target is aten.sigmoid.default]
+    alone, shared = (node.args[0].args[1] for node in read)
+    assert alone == pytest.approx((math.log(254.5 / 1.5) - math.log(0.5 / 255.5)) / 255, rel=0.01)
+    assert shared > 4 * alone
 
 
 def test_integers_are_left_as_they_are() -> None:
