@@ -18,7 +18,7 @@ class TvmStock(Engine):
 
     name: ClassVar = "tvm-stock"
     schemes: ClassVar = ("fp32",)
-    packages: ClassVar = ("torch", "tvm.relax.frontend.torch", "compile.frontend.instance_norm")
+    packages: ClassVar = ("torch", "tvm.relax.frontend.torch", "compile.frontend.norms")
     marker: ClassVar = "+"
 
     def files(self, job: Job) -> tuple[Path, ...]:
@@ -34,7 +34,7 @@ class TvmStock(Engine):
         from tvm import relax
         from tvm.relax.frontend.torch import from_exported_program
 
-        from compile.frontend.instance_norm import INSTANCE_NORM
+        from compile.frontend.norms import instance_norm
         from compile.networks.mqnet.checkpoints import load_checkpoint
         from compile.quantize.fold import fold_batch_norms
         from device.runtime.run_artefact import use_threads
@@ -48,7 +48,9 @@ class TvmStock(Engine):
         with torch.no_grad():
             program = torch.export.export(net, (torch.rand(1, 3, *job.size),))
         # Its own converter would give another network.
-        module = from_exported_program(program, custom_convert_map=INSTANCE_NORM)
+        module = from_exported_program(
+            program, custom_convert_map={"instance_norm.default": instance_norm}
+        )
         library = tvm.compile(module, tvm_target(load_target("host")))
         self._vm = relax.VirtualMachine(library, tvm.cpu())
 

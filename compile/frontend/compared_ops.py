@@ -19,14 +19,14 @@ cos.default cosh.default cumprod.default cumsum.default detach.default detach_.d
 div.Tensor div.Tensor_mode dropout.default eq.Scalar eq.Tensor erf.default exp.default
 expand.default expand_as.default expm1.default flatten.using_ints flip.default floor.default
 floor_divide.default fmod.Scalar full.default full_like.default gather.default ge.Scalar
-ge.Tensor gelu.default getitem group_norm.default gt.Scalar gt.Tensor hardtanh.default
-hardtanh_.default index_select.default layer_norm.default le.Scalar le.Tensor
+ge.Tensor gelu.default getitem gt.Scalar gt.Tensor hardtanh.default
+hardtanh_.default index_select.default le.Scalar le.Tensor
 leaky_relu.default leaky_relu_.default lift_fresh_copy.default linalg_vector_norm.default
 linear.default linspace.default log.default log10.default log1p.default log2.default
 log_softmax.int logaddexp.default logical_not.default logical_xor.default lt.Scalar
 lt.Tensor masked_fill.Scalar matmul.default max.default max.dim max.other
 max_pool2d_with_indices.default maximum.default mean.default mean.dim median.dim min.other
-minimum.default mm.default mul.Scalar mul.Tensor mul_.Tensor native_group_norm.default
+minimum.default mm.default mul.Scalar mul.Tensor mul_.Tensor
 native_layer_norm.default ne.Scalar ne.Tensor neg.default new_ones.default new_zeros.default
 ones.default ones_like.default pad.default permute.default pow.Scalar pow.Tensor_Scalar
 pow.Tensor_Tensor reciprocal.default relu.default relu6.default relu6_.default relu_.default

@@ -7,9 +7,9 @@ from typing import Any
 
 from compile.frontend.activations import ACTIVATION_OPS
 from compile.frontend.convolution import CONVOLUTION
-from compile.frontend.instance_norm import INSTANCE_NORM
 from compile.frontend.mended_ops import MENDED_OPS
 from compile.frontend.missing_ops import MISSING_OPS
+from compile.frontend.norms import NORMS
 from compile.frontend.pooling import POOLING
 from compile.frontend.quantized_ops import QUANTIZED_OPS
 from compile.frontend.rearranging import REARRANGING
@@ -19,7 +19,7 @@ from compile.frontend.resize import RESIZE
 CONVERTERS: dict[str, Callable[..., Any]] = {
     **QUANTIZED_OPS,
     **CONVOLUTION,
-    **INSTANCE_NORM,
+    **NORMS,
     **MENDED_OPS,
     **MISSING_OPS,
     **POOLING,

@@ -104,7 +104,11 @@ NORMS: dict[str, Function] = {
     "batch without weights": lambda x: F.batch_norm(x, FOUR, VARIANCE, None, None, False, 0.3, 0.5),
     "instance": lambda x: F.instance_norm(x, None, None, FOUR, FOUR_MORE, True, 0.1, 0.5),
     "layer": lambda x: F.layer_norm(x, [7], SEVEN, SEVEN_MORE, 0.5),
+    "layer without weights": lambda x: F.layer_norm(x, [6, 7], eps=0.5),
+    "layer without a bias": lambda x: F.layer_norm(x, [7], SEVEN),
     "group": lambda x: F.group_norm(x, 2, FOUR, FOUR_MORE, 0.5),
+    "group without weights": lambda x: F.group_norm(x, 2, eps=0.5),
+    "group without a bias": lambda x: F.group_norm(x, 4, FOUR),
     "to length 1": lambda x: F.normalize(x, dim=1),
 }
 SUMS: dict[str, Function] = {
@@ -254,8 +258,12 @@ def test_scale_of_attention_is_refused() -> None:
         import_program(program)
 
 
-def test_failure_of_a_converter_is_a_sentence() -> None:
-    net = Many({"norm": lambda x: F.layer_norm(x.exp(), [6, 7], eps=0.5)})
+def test_failure_of_a_converter_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("None")
+
+    monkeypatch.setitem(CONVERTERS, "celu.default", fail)
+    net = Many({"norm": lambda x: F.celu(x.exp())})
     program = torch.export.export(net.eval(), (torch.zeros(SHAPE),))
     with pytest.raises(GraphError, match="an operator behind exp .* cannot be imported"):
         import_program(program)
