@@ -37,9 +37,9 @@ class Options:
     photos: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO [PHOTO ...]")
     ]
-    """JPEG or PNG files of any size and colour space but HDR; .npz or .npy files for a network that
-    takes tensors, with those by the names of its inputs, or for tensors that it makes of pixels,
-    uint8 [1, H, W, C]."""
+    """JPEG, PNG, HEIC, AVIF, WebP, TIFF or JPEG XL files of any size and colour space but HDR; .npz
+    or .npy files for a network that takes tensors, with those by the names of its inputs, or for
+    tensors that it makes of pixels, uint8 [1, H, W, C]."""
 
     output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o", "--out"], metavar="PATH")]
     """File ending in .jpg (Ultra HDR: the photograph with a gain map), .avif (10-bit, PQ, BT.2020),

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.gamuts import BT709_TO_BT2020
 from compile.imaging.transfer import pq_decode, pq_encode, srgb_decode
-from compile.imaging.write_hdr import BT709_TO_BT2020
 
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]

@@ -18,9 +18,9 @@ from skimage.metrics import structural_similarity
 
 from bench.quality.jod import jod
 from compile.imaging.decode_hdr import WHITE_NITS, mu_law
+from compile.imaging.gamuts import BT709_TO_BT2020
 from compile.imaging.metrics import psnr
 from compile.imaging.transfer import pq_encode
-from compile.imaging.write_hdr import BT709_TO_BT2020
 from compile.training.virtual_camera import LUMINANCE
 
 Light = NDArray[np.float32]

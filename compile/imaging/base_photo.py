@@ -18,7 +18,7 @@ class BasePhoto:
     """What a screen without HDR shows.
 
     Attributes:
-        pixels: uint8 [H, W, 3], sRGB, upright.
+        pixels: uint8 [H, W, 3], upright, with sRGB's curve in the primaries of the light.
         file: that they were read from; empty for none.
     """
 

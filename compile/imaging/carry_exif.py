@@ -20,6 +20,11 @@ from PIL.ExifTags import GPS, IFD, Base
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from compile.imaging.decode_heif import heif_exif, is_heif
+from compile.imaging.decode_jxl import is_jxl, jxl_exif
+from compile.imaging.decode_tiff import is_tiff
+from compile.imaging.decode_webp import is_webp, webp_exif
+
 _OF_PIXELS = frozenset(
     {
         Base.ImageWidth,
@@ -57,6 +62,24 @@ _OF_PIXELS = frozenset(
         IFD.Exif,
         IFD.GPSInfo,
         IFD.Interop,
+    }
+)
+
+_OF_PHOTOGRAPHS = frozenset(
+    {
+        Base.ImageDescription,
+        Base.Make,
+        Base.Model,
+        Base.XResolution,
+        Base.YResolution,
+        Base.ResolutionUnit,
+        Base.Software,
+        Base.DateTime,
+        Base.Artist,
+        Base.HostComputer,
+        Base.Copyright,
+        IFD.Exif,
+        IFD.GPSInfo,
     }
 )
 
@@ -131,6 +154,15 @@ _NUMBERS = {
 
 
 def _read(data: bytes) -> Image.Exif:
+    for is_this, exif_of in _CONTAINERS:
+        if is_this(data):
+            return _loaded(exif_of(data))
+    if is_tiff(data):
+        # Of the file's own tags, which say how it is stored, too, only what is of the photograph.
+        exif = _loaded(data)
+        for tag in set(exif) - _OF_PHOTOGRAPHS:
+            del exif[tag]
+        return exif
     # Not by Image.open, which refuses a photograph of very many pixels.
     kind: Callable[[io.BytesIO], JpegImageFile | PngImageFile] = (
         PngImageFile if data.startswith(b"\x89PNG") else JpegImageFile
@@ -144,6 +176,24 @@ def _read(data: bytes) -> Image.Exif:
         if not exif:
             raise ValueError("no tag can be read")
         return exif
+
+
+_CONTAINERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], bytes | None]], ...] = (
+    (is_heif, heif_exif),
+    (is_webp, webp_exif),
+    (is_jxl, jxl_exif),
+)
+"""Whether a file is of a kind, and its EXIF."""
+
+
+def _loaded(tiff: bytes | None) -> Image.Exif:
+    """EXIF from its TIFF header on."""
+    exif = Image.Exif()
+    if tiff is not None:
+        exif.load(b"Exif\0\0" + tiff)
+        if not exif:
+            raise ValueError("no tag can be read")
+    return exif
 
 
 def _without_pixels(exif: Image.Exif, parts: Sequence[IFD]) -> Image.Exif:

@@ -11,7 +11,7 @@ import numpy as np
 
 from compile.imaging.transfer import srgb_decode
 
-_D65 = (0.3127, 0.3290)
+D65 = (0.3127, 0.3290)
 _C = (0.310, 0.316)
 _TABLE = np.linspace(0, 1, 4096)
 
@@ -20,16 +20,16 @@ SRGB_PRIMARIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 # ITU-T H.273 (2021), table 2: white, then red, green and blue, each x and y. Code 10, CIE XYZ, has
 # no ICC profile: its blue has no luminance.
 _PRIMARIES = {
-    1: (_D65, SRGB_PRIMARIES),
+    1: (D65, SRGB_PRIMARIES),
     4: (_C, (0.67, 0.33, 0.21, 0.71, 0.14, 0.08)),
-    5: (_D65, (0.64, 0.33, 0.29, 0.60, 0.15, 0.06)),
-    6: (_D65, (0.630, 0.340, 0.310, 0.595, 0.155, 0.070)),
-    7: (_D65, (0.630, 0.340, 0.310, 0.595, 0.155, 0.070)),
+    5: (D65, (0.64, 0.33, 0.29, 0.60, 0.15, 0.06)),
+    6: (D65, (0.630, 0.340, 0.310, 0.595, 0.155, 0.070)),
+    7: (D65, (0.630, 0.340, 0.310, 0.595, 0.155, 0.070)),
     8: (_C, (0.681, 0.319, 0.243, 0.692, 0.145, 0.049)),
-    9: (_D65, (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)),
+    9: (D65, (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)),
     11: ((0.314, 0.351), (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
-    12: (_D65, (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
-    22: (_D65, (0.630, 0.340, 0.295, 0.605, 0.155, 0.077)),
+    12: (D65, (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
+    22: (D65, (0.630, 0.340, 0.295, 0.605, 0.155, 0.077)),
 }
 
 
@@ -99,7 +99,7 @@ def space_of_numbers(
     Raises:
         ValueError: the numbers are no colour space.
     """
-    white: Sequence[float] = _D65
+    white: Sequence[float] = D65
     primaries: Sequence[float] = SRGB_PRIMARIES
     if chromaticities is not None:
         white, primaries = chromaticities[:2], chromaticities[2:]
@@ -108,11 +108,34 @@ def space_of_numbers(
         raise ValueError(f"a gamma of {gamma:g} is no picture's")
     # sRGB is written so for readers that know neither its chunk nor profiles (PNG, 3rd edition,
     # 11.3.2.5), and read so by libpng, ImageMagick and browsers.
-    like_srgb = np.allclose((*white, *primaries), (*_D65, *SRGB_PRIMARIES), atol=2e-3)
+    like_srgb = np.allclose((*white, *primaries), (*D65, *SRGB_PRIMARIES), atol=2e-3)
     if like_srgb and (gamma is None or abs(gamma / 2.2 - 1) < 0.01):
         return ColourSpace(origin)
     light = srgb_decode(_TABLE) if gamma is None else _TABLE**gamma
     return ColourSpace(origin, _profile(white, primaries, light))
+
+
+def space_of_curve(
+    white: Sequence[float], primaries: Sequence[float], curve: float | int, origin: str
+) -> ColourSpace:
+    """The colour space of chromaticities and of a transfer function.
+
+    Args:
+        curve: an integer is a code of ITU-T H.273, as in JPEG XL's header; a float is a gamma.
+
+    Raises:
+        ValueError: the numbers are no colour space, or no curve is known by the code.
+    """
+    if isinstance(curve, float):
+        return space_of_numbers(curve, (*white, *primaries), origin)
+    if curve in HDR_TRANSFERS:
+        return ColourSpace(origin, hdr=HDR_TRANSFERS[curve])
+    if curve == 13:
+        return space_of_numbers(None, (*white, *primaries), origin)
+    if curve not in _TRANSFERS:
+        raise ValueError(f"transfer function {curve} is unknown")
+    _check_triangle(white, primaries)
+    return ColourSpace(origin, _profile(white, primaries, _TRANSFERS[curve](_TABLE)))
 
 
 def space_of_exif(
@@ -162,6 +185,15 @@ def _check_triangle(white: Sequence[float], primaries: Sequence[float]) -> None:
     inside = np.isfinite(x).all() and np.isfinite(y).all() and (y > 0).all() and (x >= 0).all()
     if not inside or abs(area) < 1e-3 or (x + y > 1.001).any():
         raise ValueError("its chromaticities are no colours")
+
+
+def profile_of(
+    white: Sequence[float],
+    primaries: Sequence[float],
+    decode: Callable[[np.ndarray], np.ndarray],
+) -> bytes:
+    """An ICC profile of chromaticities and of the curve that ``decode`` makes linear."""
+    return _profile(white, primaries, decode(_TABLE))
 
 
 def _profile(white: Sequence[float], primaries: Sequence[float], light: np.ndarray) -> bytes:

@@ -6,15 +6,20 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image, JpegImagePlugin
+from PIL import JpegImagePlugin
 
-from compile.imaging.colour_spaces import ColourSpace, space_of_exif
-from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
-from compile.imaging.icc_profile import space_of_profile
+from compile.imaging.decoded_photo import (
+    APPLES_GAIN_MAP,
+    GAIN_MAP_IGNORED,
+    DamagedFileError,
+    DecodedPhoto,
+    UnsupportedFileError,
+)
+from compile.imaging.exif_facts import DAMAGE, exif_orientation, exif_spaces
+from compile.imaging.gain_map_metadata import HDRGM, ISO_NAME, XMP_NAME
 from compile.imaging.jpeg_segments import (
     APP2,
     END_OF_IMAGE,
@@ -23,17 +28,6 @@ from compile.imaging.jpeg_segments import (
     segments,
 )
 
-# What Pillow raises on damaged files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xCA)
 _RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
@@ -104,15 +98,17 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
             if at_least is not None:
                 image.draft(None, (at_least[1], at_least[0]))
             image.load()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise DamagedFileError(str(error)) from error
         said: list[str] = []
+        if _has_gain_map(data):
+            said.append(GAIN_MAP_IGNORED)
         if _lacks_scans(data):
             said.append("some of its scans are missing, as of a file that was cut off")
         if not image.info.get("icc_profile") and _has_profile(data):
             said.append("its ICC profile is unusable (a part of it is missing) and ignored")
-        spaces = tuple(_spaces(image, said))
-        orientation = _orientation(image, said)
+        spaces = tuple(exif_spaces(image, said))
+        orientation = exif_orientation(image, said)
     pixels = np.asarray(image)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     return DecodedPhoto(pixels, None, spaces, orientation, tuple(said))
@@ -142,6 +138,16 @@ def _damage(data: bytes, mode: str) -> str | None:
         said = _complaint(needed[: end - int(stray[1])] + b"\xff\xd9", colours)
         stray = _STRAY.search(said)
     return None if not said or stray or _HARMLESS.search(said) else said
+
+
+def _has_gain_map(data: bytes) -> bool:
+    """Whether there is a map behind the picture, by Adobe's name or ISO 21496-1's in its own
+    segments, or by Apple's anywhere behind them."""
+    for _, start, end in segments(data):
+        body = data[start + 4 : end]
+        if body.startswith(ISO_NAME) or (body.startswith(XMP_NAME) and HDRGM.encode() in body):
+            return True
+    return APPLES_GAIN_MAP in data
 
 
 def _has_profile(data: bytes) -> bool:
@@ -188,35 +194,3 @@ def _complaint(data: bytearray, colours: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def _spaces(image: Image.Image, said: list[str]) -> Iterator[ColourSpace]:
-    profile = image.info.get("icc_profile")
-    if profile:
-        yield space_of_profile(profile, "its ICC profile")
-    try:
-        exif = image.getexif()
-        details = exif.get_ifd(ExifTags.IFD.Exif)
-        interop = exif.get_ifd(ExifTags.IFD.Interop)
-    except _DAMAGE:
-        return  # _orientation says so
-    try:
-        space = space_of_exif(exif, details, interop)
-    except (*_DAMAGE, ZeroDivisionError) as error:
-        if not profile:
-            said.append(f"{error}, taken for sRGB")
-        return
-    if space is not None:
-        yield space
-
-
-def _orientation(image: Image.Image, said: list[str]) -> int:
-    exif = Image.Exif()
-    try:
-        # Not image.getexif, which turns by XMP, too: browsers do not, and editors that have turned
-        # the pixels leave it there.
-        exif.load(image.info.get("exif", b""))
-        return exif.get(ExifTags.Base.Orientation, 1)
-    except _DAMAGE as error:
-        said.append(f"its EXIF block is malformed ({error}), orientation not applied")
-        return 1

@@ -51,6 +51,11 @@ class _Chunk(NamedTuple):
 _OF_THE_CALLER = "Interlace handling should be turned on"
 
 
+def is_png(data: bytes) -> bool:
+    """Whether it is a PNG file, by its first bytes."""
+    return data.startswith(SIGNATURE)
+
+
 def png_size(data: bytes) -> tuple[int, int, int]:
     """(height, width, bytes of memory that a pixel needs) of a PNG file.
 

@@ -1,4 +1,4 @@
-"""What the decoders of JPEG and PNG hand on: pixels as stored, and what the file says of them."""
+"""What the decoders hand on: pixels as stored, and what the file says of them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class DecodedPhoto:
     spaces: tuple[ColourSpace, ...] = ()
     orientation: int = 1
     warnings: tuple[str, ...] = ()
+
+
+GAIN_MAP_IGNORED = "has a gain map, which is ignored: the picture for screens without HDR is taken"
+"""A warning: what becomes of a photograph that is HDR by a map beside it."""
+
+APPLES_GAIN_MAP = b"urn:com:apple:photo:2020:aux:hdrgainmap"
+"""What Apple calls the picture of the map, before there was a standard."""
 
 
 class DamagedFileError(Exception):

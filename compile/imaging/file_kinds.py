@@ -1,9 +1,12 @@
-"""What a file is that is neither JPEG nor PNG, by its first bytes, in a user's words."""
+"""What a file is that is of no kind that is read, by its first bytes, in a user's words."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+READ = "JPEG, PNG, HEIC, AVIF, WebP, TIFF or JPEG XL"
+"""The kinds that are read."""
 
 _HEAD = 4096
 
@@ -20,21 +23,18 @@ _FETCH = "copy or download the photograph itself again"
 
 # Of ISO base media files, by major or compatible brand; the first that fits.
 _BRANDS = (
-    ((b"avif", b"avis"), "an AVIF picture"),
-    ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "a HEIC picture"),
+    ((b"avis",), "an AVIF sequence"),
+    ((b"hevc", b"hevx", b"msf1"), "a HEIC sequence"),
     ((b"crx ",), "a raw picture of a camera (CR3)"),
     ((b"qt  ", b"mp41", b"mp42", b"isom", b"iso2", b"avc1", b"M4V ", b"3gp4", b"3gp5"), "a video"),
 )
 
 _STARTS = (
     (rb"GIF8[79]a", "a GIF picture"),
-    (rb"RIFF....WEBP", "a WebP picture"),
     (rb"RIFF....AVI ", "a video"),
     (rb"II\*\0....CR", "a raw picture of a camera (CR2)"),
     (rb"FUJIFILMCCD-RAW|II[UR][\0OS]", "a raw picture of a camera"),
-    (rb"II[*+]\0|MM\0[*+]", "a TIFF picture or a camera's raw picture"),
     (rb"BM....\0\0\0\0", "a BMP picture"),
-    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (rb"II\xbc", "a JPEG XR picture"),
     (rb"v/1\x01", "an OpenEXR picture, which is HDR already"),

@@ -1,18 +1,26 @@
-"""A JPEG or PNG file as upright 8-bit sRGB pixels: the first step of every inference."""
+"""A photograph's file as upright 8-bit pixels: the first step of every inference."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging import decode_jpeg, decode_png, jpeg_segments
+from compile.imaging.colour_spaces import ColourSpace
+from compile.imaging.convert_colours import convert_colours
+from compile.imaging.decode_heif import decode_heif, heif_size, is_heif
+from compile.imaging.decode_jxl import decode_jxl, is_jxl, jxl_size
+from compile.imaging.decode_tiff import decode_tiff, is_tiff, tiff_size
+from compile.imaging.decode_webp import decode_webp, is_webp, webp_size
 from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
-from compile.imaging.file_kinds import Kind, describe_kind
+from compile.imaging.file_kinds import READ, Kind, describe_kind
 from compile.imaging.fit_size import best_fit
-from compile.imaging.to_srgb import to_srgb
+from compile.imaging.gamuts import SRGB, Gamut, gamut_of
 from compile.support.errors import PhotoError
 from compile.support.memory import free_memory
 
@@ -28,20 +36,55 @@ _DRAFT = 2
 _log = logging.getLogger(__name__)
 
 
+# Of each kind that is decoded in one size only: whether a file is of it, what it takes, its pixels.
+_KINDS = (
+    (
+        lambda data: data.startswith(decode_png.SIGNATURE),
+        decode_png.png_size,
+        decode_png.decode_png,
+    ),
+    (is_heif, heif_size, decode_heif),
+    (is_webp, webp_size, decode_webp),
+    (is_tiff, tiff_size, decode_tiff),
+    (is_jxl, jxl_size, decode_jxl),
+)
+
+
+class WidePhoto(NamedTuple):
+    """Upright pixels, uint8 [H, W, 3], with sRGB's curve in the primaries of ``gamut``."""
+
+    pixels: NDArray[np.uint8]
+    gamut: Gamut
+
+
 def read_photo(
     path: str | Path, shrink_to: tuple[int, int] | None = None, data: bytes | None = None
 ) -> NDArray[np.uint8]:
-    """Read a photograph of any size as uint8 [H, W, 3], sRGB, upright.
+    """Read a photograph of any size as uint8 [H, W, 3], sRGB, upright: as
+    :func:`read_wide_photo`, with colours that sRGB does not have moved to its border.
 
-    - The EXIF orientation is applied.
-    - The colour space that the file names is converted to sRGB (relative colorimetric): of a PNG
-      by cICP, ICC profile, sRGB, or gAMA and cHRM, of a JPEG by ICC profile or EXIF, the first
-      that is usable. A broken one is ignored with a warning. Where none is named the values are
-      taken for sRGB, CMYK for Pillow's plain conversion.
-    - Greyscale and palettes become three channels; 16 bits become 8, after the conversion.
+    Raises:
+        PhotoError: as there.
+    """
+    return _read(path, shrink_to, data, lambda _: SRGB).pixels
+
+
+def read_wide_photo(
+    path: str | Path, shrink_to: tuple[int, int] | None = None, data: bytes | None = None
+) -> WidePhoto:
+    """Read a photograph of any size as upright pixels of the smallest gamut that holds its colours.
+
+    - The orientation is applied: of EXIF, or in HEIC and AVIF of the file's own properties.
+    - The colour space that the file names is converted to a gamut (relative colorimetric): of a PNG
+      by cICP, ICC profile, sRGB, or gAMA and cHRM, of HEIC and AVIF by ICC profile or codes (nclx),
+      of the others by ICC profile or EXIF, the first that is usable. A broken one is ignored with a
+      warning. Where none is named the values are taken for sRGB, CMYK for Pillow's plain
+      conversion.
+    - Greyscale and palettes become three channels; more bits become 8, after the conversion.
     - Transparency is composited over black: where there is no picture there is no light, and the
       network must not turn a paper-white surround into highlights.
-    - Of an animation or a multi-picture file, the first picture.
+    - Of an animation or a multi-picture file, the first picture. A gain map is ignored, with a
+      warning.
 
     Args:
         shrink_to: (height, width) that the photograph will be shrunk to: a JPEG of four times the
@@ -50,14 +93,24 @@ def read_photo(
             read once.
 
     Raises:
-        PhotoError: missing or unreadable, neither JPEG nor PNG, truncated or damaged, HDR already,
-            too large for the free memory, or below 32 pixels on a side.
+        PhotoError: missing or unreadable, of a kind that is not read, truncated or damaged, HDR
+            already, too large for the free memory, or below 32 pixels on a side.
     """
+    return _read(path, shrink_to, data, gamut_of)
+
+
+def _read(
+    path: str | Path,
+    shrink_to: tuple[int, int] | None,
+    data: bytes | None,
+    choose: Callable[[ColourSpace | None], Gamut],
+) -> WidePhoto:
     path = Path(path)
     data = photo_bytes(path) if data is None else data
     try:
         photo = _decode(path, data, shrink_to)
-        return _upright(_convert(path, photo), photo.orientation)
+        pixels, gamut = _convert(path, photo, choose)
+        return WidePhoto(_upright(pixels, photo.orientation), gamut)
     except DamagedFileError as error:
         _log.debug("%s: %s", path, error)
         raise PhotoError(
@@ -79,7 +132,9 @@ def photo_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
-            is_picture = head.startswith((decode_png.SIGNATURE, jpeg_segments.SIGNATURE))
+            is_picture = head.startswith(jpeg_segments.SIGNATURE) or any(
+                is_this(head) for is_this, _, _ in _KINDS
+            )
             return head + file.read() if is_picture else head
     except FileNotFoundError as error:
         raise PhotoError(f"{path} does not exist; check the photograph's name") from error
@@ -89,11 +144,12 @@ def photo_bytes(path: Path) -> bytes:
 
 
 def _decode(path: Path, data: bytes, shrink_to: tuple[int, int] | None) -> DecodedPhoto:
-    if data.startswith(decode_png.SIGNATURE):
-        height, width, pixel = decode_png.png_size(data)
-        _check_sides(path, height, width)
-        _check_memory(path, height, width, height * width * pixel)
-        return decode_png.decode_png(data)
+    for is_this, size_of, decode in _KINDS:
+        if is_this(data):
+            height, width, pixel = size_of(data)
+            _check_sides(path, height, width)
+            _check_memory(path, height, width, height * width * pixel)
+            return decode(data)
     if data.startswith(jpeg_segments.SIGNATURE):
         height, width, pixel = decode_jpeg.jpeg_size(data)
         _check_sides(path, height, width)
@@ -108,7 +164,7 @@ def _decode(path: Path, data: bytes, shrink_to: tuple[int, int] | None) -> Decod
     kind = describe_kind(data)
     if kind is None:
         kind = Kind("of an unknown kind", "convert the photograph to one of them")
-    raise PhotoError(f"{path} is {kind.what}, not a JPEG or PNG picture; {kind.remedy}")
+    raise PhotoError(f"{path} is {kind.what}, not a {READ} picture; {kind.remedy}")
 
 
 def _check_sides(path: Path, height: int, width: int) -> None:
@@ -128,7 +184,9 @@ def _check_memory(path: Path, height: int, width: int, needed: int) -> None:
         )
 
 
-def _convert(path: Path, photo: DecodedPhoto) -> NDArray[np.uint8]:
+def _convert(
+    path: Path, photo: DecodedPhoto, choose: Callable[[ColourSpace | None], Gamut]
+) -> WidePhoto:
     for sentence in photo.warnings:
         _log.warning("%s: %s", path, sentence)
     for space in photo.spaces:
@@ -137,10 +195,11 @@ def _convert(path: Path, photo: DecodedPhoto) -> NDArray[np.uint8]:
                 f"{path} is HDR already ({space.hdr}, by {space.origin}); take an SDR photograph"
             )
         try:
-            return to_srgb(photo, space)
+            gamut = choose(space)
+            return WidePhoto(convert_colours(photo, space, gamut), gamut)
         except ValueError as error:
             _log.warning("%s: %s is unusable (%s) and ignored", path, space.origin, error)
-    return to_srgb(photo, None)
+    return WidePhoto(convert_colours(photo, None), SRGB)
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ from compile.imaging.gain_map_metadata import (
     xmp_of_base,
     xmp_of_map,
 )
+from compile.imaging.gamuts import SRGB, Gamut
 from compile.imaging.jpeg_segments import (
     APP0,
     APP1,
@@ -39,6 +40,7 @@ from compile.imaging.tone_map import tone_map
 from compile.imaging.transfer import srgb_decode
 
 _EXIF, _MPF = b"Exif\0\0", b"MPF\0"
+_PROFILE = b"ICC_PROFILE\0"
 _MAP_QUALITY = 90
 _PRIMARY = 0x030000  # CIPA DC-007, 5.2.3.3.1: the type of an MP entry
 
@@ -49,8 +51,9 @@ def encode_ultra_hdr(
     exif: Image.Exif | None,
     quality: int,
     keeps_words: bool,
+    gamut: Gamut = SRGB,
 ) -> bytes:
-    """JPEG bytes of relative light, float32 [H, W, 3], linear BT.709, 1 = white.
+    """JPEG bytes of relative light, float32 [H, W, 3], linear in ``gamut``, 1 = white.
 
     Args:
         photo: what other screens show, whose own file is kept as it is if it has one; a tone-mapped
@@ -61,12 +64,15 @@ def encode_ultra_hdr(
     """
     if photo is None:
         photo = BasePhoto(tone_map(linear))
-    if photo.jpeg is None:
-        base = _encoded(photo.pixels, quality, exif)
+    kept = photo.jpeg
+    if kept is not None and gamut is not SRGB and _PROFILE not in kept:
+        kept = None  # What is not sRGB by its EXIF alone is taken for it by most readers.
+    if kept is None:
+        base = _encoded(photo.pixels, quality, exif, None if gamut is SRGB else gamut.profile)
         with Image.open(io.BytesIO(base)) as image:
             pixels = np.asarray(image)
     else:
-        base, pixels = photo.jpeg, photo.pixels
+        base, pixels = kept, photo.pixels
         if not keeps_words:
             base = _without_description(base, exif)
     gains = make_gain_map(linear, _SRGB[pixels])
@@ -82,9 +88,13 @@ def encode_ultra_hdr(
 _SRGB = srgb_decode(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
 
 
-def _encoded(pixels: np.ndarray, quality: int, exif: Image.Exif | None) -> bytes:
+def _encoded(
+    pixels: np.ndarray, quality: int, exif: Image.Exif | None, profile: bytes | None = None
+) -> bytes:
     stream = io.BytesIO()
-    said = {} if exif is None else {"exif": exif}
+    said: dict[str, Image.Exif | bytes] = {} if exif is None else {"exif": exif}
+    if profile is not None:
+        said["icc_profile"] = profile
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling="4:4:4", **said)
     return stream.getvalue()
 

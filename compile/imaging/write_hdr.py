@@ -19,6 +19,7 @@ from compile.imaging.avif_light_level import add_light_level, light_level
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.gamuts import SRGB, Gamut
 from compile.imaging.hdr_png import encode_hdr_png
 from compile.imaging.tone_map import tone_map
 from compile.imaging.transfer import hlg_encode, pq_encode
@@ -26,12 +27,6 @@ from compile.imaging.ultra_hdr import encode_ultra_hdr
 from compile.support.atomic import write_atomically
 from compile.support.errors import OutputError
 
-# ITU-R BT.2087-0, M2: linear BT.709 to linear BT.2020
-BT709_TO_BT2020 = np.array(
-    [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]], np.float32
-)
-# x, y of red, green, blue and white: ITU-R BT.709
-_BT709_CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 _HALF_MAX = 65504.0
 
 
@@ -58,6 +53,7 @@ class HdrOptions:
         quality: of AVIF, and of a JPEG's base that is not the photograph's own file, 0 to 100.
         speed: of AVIF, 0 (slowest, smallest file) to 10.
         transfer: of the light in an AVIF, PQ for None; a PNG is a preview for None.
+        gamut: whose primaries the light has.
     """
 
     exif: Image.Exif | None = None
@@ -66,13 +62,14 @@ class HdrOptions:
     quality: int = 95
     speed: int = 6
     transfer: Transfer | None = None
+    gamut: Gamut = SRGB
 
 
 _DEFAULTS = HdrOptions()
 
 
 def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> None:
-    """Write relative light, float32 [H, W, 3], linear BT.709, 1 = LDR white, by the file's ending.
+    """Write relative light, float32 [H, W, 3], linear, 1 = LDR white, by the file's ending.
 
     - ``.jpg``: the photograph, and a gain map: :func:`compile.imaging.ultra_hdr.encode_ultra_hdr`
     - ``.avif``: 10 bits, 4:4:4, full range, PQ or HLG, BT.2020, LDR white at 203 cd/m2
@@ -102,10 +99,10 @@ def check_ending(path: str | Path) -> None:
 def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """AVIF bytes, 10 bits in BT.2020 (full range, 4:4:4), of relative light.
 
-    The transfer is PQ or HLG (:mod:`compile.imaging.transfer`), the matrix ITU-R BT.2087. How
-    bright the picture is stands there, too.
+    The transfer is PQ or HLG (:mod:`compile.imaging.transfer`); how bright the picture is stands
+    there, too.
     """
-    nits = _nits(linear)
+    nits = _nits(linear, options.gamut)
     transfer, encode = _TRANSFERS[options.transfer or "pq"]
     codes = np.rint(encode(nits) * 1023).astype(np.uint16)
     encoded = imagecodecs.avif_encode(
@@ -122,9 +119,9 @@ def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     return data if options.exif is None else add_exif(data, exif_tiff(options.exif))
 
 
-def _nits(linear: np.ndarray) -> np.ndarray:
+def _nits(linear: np.ndarray, gamut: Gamut) -> np.ndarray:
     """Light in cd/m2, BT.2020."""
-    return np.maximum(linear @ BT709_TO_BT2020.T, 0) * WHITE_NITS
+    return np.maximum(gamut.to_bt2020(linear), 0) * WHITE_NITS
 
 
 def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
@@ -132,7 +129,7 @@ def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     header = {
         "type": OpenEXR.scanlineimage,
         "compression": OpenEXR.ZIP_COMPRESSION,
-        "chromaticities": _BT709_CHROMATICITIES,
+        "chromaticities": options.gamut.chromaticities,
         "whiteLuminance": WHITE_NITS,
         **({} if options.exif is None else exr_attributes(options.exif)),
     }
@@ -146,14 +143,14 @@ def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`), or in HDR
     where a transfer is named: 16 bits in BT.2020."""
     if options.transfer is not None:
-        nits = _nits(linear)
+        nits = _nits(linear, options.gamut)
         transfer, encode = _TRANSFERS[options.transfer]
         codes = np.rint(encode(nits) * 65535).astype(np.uint16)
         tiff = None if options.exif is None else exif_tiff(options.exif)
         return encode_hdr_png(codes, (_BT2020, transfer), light_level(nits), tiff)
     stream = io.BytesIO()
     # A third of the time of the usual level, for a tenth more bytes.
-    preview = Image.fromarray(tone_map(linear))
+    preview = Image.fromarray(tone_map(options.gamut.to_bt709(linear)))
     preview.save(stream, "PNG", exif=options.exif, compress_level=3)
     return stream.getvalue()
 
@@ -161,7 +158,12 @@ def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
 def encode_jpeg(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """JPEG bytes of the photograph with a gain map."""
     return encode_ultra_hdr(
-        linear, options.photo, options.exif, options.quality, options.keeps_words
+        linear,
+        options.photo,
+        options.exif,
+        options.quality,
+        options.keeps_words,
+        options.gamut,
     )
 
 

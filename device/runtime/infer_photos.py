@@ -15,7 +15,8 @@ from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
 from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
-from compile.imaging.read_photo import photo_bytes, read_photo
+from compile.imaging.gamuts import Gamut
+from compile.imaging.read_photo import photo_bytes, read_wide_photo
 from compile.imaging.write_hdr import HdrOptions, write_hdr
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
@@ -53,12 +54,14 @@ class _Read:
     Attributes:
         paths: it and the file to write.
         data: of its file.
+        gamut: whose primaries its numbers have; the network's light has the same.
         frame: uint8 [H, W, 3] of the artefact's size.
         placement: where it is in it.
     """
 
     paths: tuple[Path, Path]
     data: bytes
+    gamut: Gamut
     frame: NDArray[np.uint8]
     placement: Placement
 
@@ -104,8 +107,8 @@ def infer_photos(
     def read(paths: tuple[Path, Path]) -> _Read | PhotoResult:
         try:
             data = photo_bytes(paths[0])
-            pixels = read_photo(paths[0], size if mode == "resize" else None, data)
-            return _Read(paths, data, *fit_photo(pixels, *size, mode))
+            pixels, gamut = read_wide_photo(paths[0], size if mode == "resize" else None, data)
+            return _Read(paths, data, gamut, *fit_photo(pixels, *size, mode))
         except MqnetError as error:
             return PhotoResult(*paths, error=error)
 
@@ -129,6 +132,7 @@ def infer_photos(
                 exif=carried_exif(photo, data, carried),
                 photo=BasePhoto(unfit(made.read.frame, placement), data),
                 keeps_words=carried == "all",
+                gamut=made.read.gamut,
             )
             write_hdr(output, decode(unfit(made.output, placement)), of_photo)
         except MqnetError as error:

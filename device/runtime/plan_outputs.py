@@ -35,7 +35,7 @@ def plan_outputs(
         PhotoError: no photograph is given, or one without a name.
     """
     if not photos:
-        raise OutputError("no photograph is given: name at least one JPEG or PNG file")
+        raise OutputError("no photograph is given: name at least one file")
     paths = [_photo(photo) for photo in photos]
     is_folder = output.endswith(("/", "/.", "/..")) or os.path.isdir(output)
     targets = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -44,12 +45,29 @@ def photographed() -> Image.Exif:
     return exif
 
 
-@pytest.fixture(params=["jpg", "png"])
+@pytest.fixture(params=["jpg", "png", "webp", "avif", "tif", "jxl"])
 def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A photograph with EXIF."""
     path = tmp_path / f"photo.{request.param}"
-    Image.new("RGB", (64, 48), (90, 120, 200)).save(path, exif=photographed())
+    image = Image.new("RGB", (64, 48), (90, 120, 200))
+    if request.param == "jxl":
+        tiff = photographed().tobytes().removeprefix(b"Exif\0\0")
+        box = struct.pack(">I4sI", 12 + len(tiff), b"Exif", 0) + tiff
+        path.write_bytes(imagecodecs.jpegxl_encode(np.asarray(image), usecontainer=True) + box)
+    elif request.param == "tif":
+        path.write_bytes(tiff_of(image))
+    else:
+        image.save(path, exif=photographed())
     return path
+
+
+def tiff_of(image: Image.Image) -> bytes:
+    """A TIFF file, whose EXIF are its own tags; Pillow writes it without EXIF's directories."""
+    exif, pixels = photographed(), image.tobytes()
+    exif.update({256: image.width, 257: image.height, 258: (8, 8, 8), 259: 1, 262: 2})
+    # Pillow makes the offset one from the end of the tags.
+    exif.update({273: 0, 277: 3, 278: image.height, 279: len(pixels)})
+    return exif.tobytes().removeprefix(b"Exif\0\0") + pixels
 
 
 @pytest.mark.parametrize("ending", ["avif", "png"])

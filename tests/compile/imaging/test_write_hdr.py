@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import struct
@@ -15,15 +16,23 @@ import OpenEXR
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from picture_files import BT2020, D65, P3, jpeg, scene, srgb_of_light, to_bt709
 from PIL import Image
 
+from compile.imaging import gamuts
+from compile.imaging.base_photo import BasePhoto
 from compile.imaging.compare import side_by_side
 from compile.imaging.metrics import psnr
-from compile.imaging.read_photo import read_photo
+from compile.imaging.read_photo import read_photo, read_wide_photo
 from compile.imaging.tone_map import to_srgb8, tone_map
 from compile.imaging.transfer import hlg_decode, hlg_encode, pq_decode, pq_encode
-from compile.imaging.write_hdr import BT709_TO_BT2020, HdrOptions, check_ending, write_hdr
+from compile.imaging.write_hdr import HdrOptions, check_ending, write_hdr
 from compile.support.errors import OutputError, PhotoError
+
+# ITU-R BT.2087-0, M2
+BT709_TO_BT2020 = np.array(
+    [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]], np.float32
+)
 
 
 def highlights(height: int, width: int) -> np.ndarray:
@@ -62,6 +71,41 @@ def test_avif(tmp_path: Path, size: tuple[int, int]) -> None:
     light = pq_decode(codes / 1023) / 203 @ np.linalg.inv(BT709_TO_BT2020).T
     bright = linear.min(-1) > 0.2
     assert np.median(np.abs(light / np.maximum(linear, 1e-3) - 1)[bright]) < 0.03
+
+
+def test_light_of_p3_stays_wide(tmp_path: Path) -> None:
+    """In BT.2020, by the formula in NumPy; in EXR as it is; the preview is sRGB's."""
+    linear = np.full((40, 56, 3), [0.9, 0.02, 0.02], np.float32)
+    linear[:10] = [0.1, 0.8, 0.1]
+    from_p3 = np.linalg.inv(to_bt709(D65, BT2020)) @ to_bt709(D65, P3)
+    for name in ("out.avif", "out.exr", "out.png", "out.jpg"):
+        write_hdr(tmp_path / name, linear, HdrOptions(gamut=gamuts.P3))
+    codes = imagecodecs.avif_decode((tmp_path / "out.avif").read_bytes())
+    light = pq_decode(codes / 1023) / 203
+    np.testing.assert_allclose(light, linear @ from_p3.T, rtol=0.08, atol=0.01)
+    # More red than sRGB has.
+    assert (light[20:] @ to_bt709(D65, BT2020).T)[..., 1].max() < -0.005
+    header = OpenEXR.File(str(tmp_path / "out.exr")).header()
+    assert np.allclose(header["chromaticities"], (*P3, *D65))
+    expected = srgb_of_light(linear @ to_bt709(D65, P3).T)
+    with Image.open(tmp_path / "out.png") as image:
+        assert np.abs(np.asarray(image) - expected).max() <= 1
+    read = read_wide_photo(tmp_path / "out.jpg")
+    assert read.gamut is gamuts.P3
+    assert np.abs(read.pixels - srgb_of_light(linear)).max() <= 4
+
+
+def test_a_base_of_p3_is_kept(tmp_path: Path) -> None:
+    """With its profile; without one it would be taken for sRGB."""
+    photo = scene(40, 56)
+    light = np.full((40, 56, 3), 2, np.float32)
+    for options, is_kept in (({"icc_profile": gamuts.P3.profile}, True), ({}, False)):
+        path, data = tmp_path / "out.jpg", jpeg(photo, **options)
+        pixels = np.asarray(Image.open(io.BytesIO(data)))
+        write_hdr(path, light, HdrOptions(photo=BasePhoto(pixels, data), gamut=gamuts.P3))
+        scan = data[data.index(b"\xff\xda") :]
+        assert (scan in path.read_bytes()) is is_kept
+        assert read_wide_photo(path).gamut is gamuts.P3
 
 
 def test_avif_says_how_bright_it_is(tmp_path: Path) -> None:

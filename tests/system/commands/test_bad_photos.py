@@ -80,8 +80,8 @@ def _tiny(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (write_text, "a text file, not a JPEG or PNG"),
-        (_heic, "a HEIC picture, not a JPEG or PNG"),
+        (write_text, "a text file, not a JPEG, PNG, HEIC"),
+        (_heic, "truncated or damaged"),
         (_pq, "HDR already (PQ"),
         (write_nothing, "empty"),
         (_folder, "cannot be read"),

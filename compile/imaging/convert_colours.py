@@ -1,4 +1,4 @@
-"""Decoded pixels of any depth and colour space as 8-bit sRGB."""
+"""Decoded pixels of any depth and colour space as 8 bits of a space that light is computed in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from compile.imaging.colour_spaces import ColourSpace
 from compile.imaging.decoded_photo import DecodedPhoto
+from compile.imaging.gamuts import SRGB, Gamut
 from compile.imaging.icc_profile import RELATIVE_COLORIMETRIC, colour_model
 
 _PROBE_STEPS = 9
@@ -19,11 +20,13 @@ _ROWS = 512
 """Rows that are converted at a time: what is between the two pictures stays small."""
 
 
-def to_srgb(photo: DecodedPhoto, space: ColourSpace | None) -> NDArray[np.uint8]:
-    """Convert a decoded photograph to sRGB, relative colorimetric, over black.
+def convert_colours(
+    photo: DecodedPhoto, space: ColourSpace | None, gamut: Gamut = SRGB
+) -> NDArray[np.uint8]:
+    """Convert a decoded photograph to ``gamut``, relative colorimetric, over black.
 
-    A colour space that leaves every colour where it is, to one level of 255, is sRGB whatever it
-    is called, and changes nothing. 16-bit pixels are rounded to 8 bits after the conversion.
+    A colour space that leaves every colour where it is, to one level of 255, is ``gamut`` whatever
+    it is called, and changes nothing. 16-bit pixels are rounded to 8 bits after the conversion.
 
     Args:
         space: of the pixels; None takes grey and RGB for sRGB, CMYK for Pillow's plain inks.
@@ -42,11 +45,11 @@ def to_srgb(photo: DecodedPhoto, space: ColourSpace | None) -> NDArray[np.uint8]
     elif space is None or space.profile is None:
         rgb = _gray_by_table(pixels, None) if pixels.shape[-1] == 1 else _to_8_bits(pixels)
     else:
-        rgb = _by_profile(pixels, space.profile)
+        rgb = _by_profile(pixels, space.profile, gamut)
     return rgb if photo.alpha is None else _over_black(rgb, photo.alpha)
 
 
-def _by_profile(pixels: NDArray[Any], profile: bytes) -> NDArray[np.uint8]:
+def _by_profile(pixels: NDArray[Any], profile: bytes, gamut: Gamut) -> NDArray[np.uint8]:
     model = colour_model(profile)
     if model == "cmyk":
         raise ValueError("it is for CMYK pictures")
@@ -57,9 +60,9 @@ def _by_profile(pixels: NDArray[Any], profile: bytes) -> NDArray[np.uint8]:
     if pixels.shape[-1] == 1:
         return _gray_by_table(pixels, profile)
     probe = _probe()
-    if np.abs(_transform(probe, profile, "rgb").astype(int) - probe).max() <= 1:
+    if np.abs(_transform(probe, profile, "rgb", gamut).astype(int) - probe).max() <= 1:
         return _to_8_bits(pixels)
-    return _transform(pixels, profile, "rgb")
+    return _transform(pixels, profile, "rgb", gamut)
 
 
 def _gray_by_table(pixels: NDArray[Any], profile: bytes | None) -> NDArray[np.uint8]:
@@ -87,7 +90,9 @@ def _cmyk_to_srgb(pixels: NDArray[Any], space: ColourSpace | None) -> NDArray[np
     return _transform(pixels, space.profile, "cmyk")
 
 
-def _transform(pixels: NDArray[Any], profile: bytes, model: str) -> NDArray[np.uint8]:
+def _transform(
+    pixels: NDArray[Any], profile: bytes, model: str, gamut: Gamut = SRGB
+) -> NDArray[np.uint8]:
     out = np.empty((*pixels.shape[:2], 3), np.uint8)
     # littlecms has exact and fast code for 8 bits; of 16 it makes a table with steps in it.
     flags = None if pixels.dtype == np.uint8 else int(imagecodecs.CMS.FLAGS.NOOPTIMIZE)
@@ -96,7 +101,7 @@ def _transform(pixels: NDArray[Any], profile: bytes, model: str) -> NDArray[np.u
             imagecodecs.cms_transform(
                 np.ascontiguousarray(pixels[top : top + _ROWS]),
                 profile,
-                _srgb(),
+                gamut.profile,
                 colorspace=model,
                 outcolorspace="rgb",
                 intent=RELATIVE_COLORIMETRIC,
@@ -106,11 +111,6 @@ def _transform(pixels: NDArray[Any], profile: bytes, model: str) -> NDArray[np.u
     except imagecodecs.CmsError as error:
         raise ValueError("it is damaged") from error
     return out
-
-
-@cache
-def _srgb() -> bytes:
-    return imagecodecs.cms_profile("srgb")
 
 
 @cache
