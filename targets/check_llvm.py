@@ -7,11 +7,12 @@ and ends the process at a triple or an instruction that it does not have.
 from __future__ import annotations
 
 import difflib
+import platform
 import re
 from collections.abc import Iterable
 
 from compile.support.errors import TargetError
-from targets.spec import DotProductName, MachineName, Processor
+from targets.spec import DotProductName, LinkerName, MachineName, Processor
 
 _TRIPLES: dict[MachineName, str] = {
     "EM_X86_64": r"x86_64(-\w+)?-linux-gnu",
@@ -20,6 +21,12 @@ _TRIPLES: dict[MachineName, str] = {
 _EXAMPLES: dict[MachineName, str] = {
     "EM_X86_64": "x86_64-linux-gnu",
     "EM_AARCH64": "aarch64-linux-gnu or aarch64-linux-android24",
+}
+#: What each linker links, by the triple; `host` links what runs here.
+_LINKED: dict[LinkerName, str] = {
+    "host": rf"{platform.machine()}(-\w+)?-linux-(gnu|musl)",
+    "linux-arm64": r"aarch64(-\w+)?-linux-(gnu|musl)",
+    "android-arm64": r"aarch64(-\w+)?-linux-android\d+",
 }
 #: LLVM's features of which one has to be there.
 _NEEDED: dict[DotProductName, tuple[str, ...]] = {
@@ -36,14 +43,21 @@ def check_llvm_knows(processor: Processor) -> None:
     """Raise where LLVM cannot compile for ``processor`` as its file says.
 
     Raises:
-        TargetError: triple, core or a feature is not known, or the core has not the instruction
-            that the int8 kernels are to be made of. The nearest known name is told.
+        TargetError: triple, core or a feature is not known, the linker is for another system, or
+            the core has not the instruction that the int8 kernels are to be made of. The nearest
+            known name is told.
     """
     file, machine = f"{processor.name}.toml", processor.machine
     if not re.fullmatch(_TRIPLES[machine], processor.triple):
         raise TargetError(
             f"{file}: 'triple' {processor.triple!r} is no Linux or Android system of {machine}: "
             f"give one such as {_EXAMPLES[machine]}"
+        )
+    if not re.fullmatch(_LINKED[processor.linker], processor.triple):
+        fitting = [name for name, what in _LINKED.items() if re.fullmatch(what, processor.triple)]
+        remedy = f"name {' or '.join(fitting)}" if fitting else "none here does"
+        raise TargetError(
+            f"{file}: 'linker' {processor.linker!r} does not link for {processor.triple}: {remedy}"
         )
     cores = _cores(processor.triple)
     if processor.cpu not in cores:

@@ -194,9 +194,11 @@ def _gpu_target(file: GpuFile, path: Path) -> TargetSpec:
     name = file.processor
     if is_path(name):  # From the folder of this file, wherever the command is started.
         name = str(path.parent / name)
+    own = Path(name) if is_path(name) else TARGET_FOLDER / f"{name}.toml"
+    # Looked at before it is loaded: it may name this file.
+    if own.exists() and "opencl" in _read_toml(own):
+        raise TargetError(f"{path.name}: 'processor' {target_name(name)} is a GPU")
     beside = load_target(name)
-    if beside.gpu is not None:
-        raise TargetError(f"{path.name}: 'processor' {beside.name} is a GPU")
     return TargetSpec(
         name=path.stem,
         title=file.title,

@@ -50,8 +50,13 @@ def attached_phones(adb: Adb) -> list[Attached]:
     if result.returncode:
         lines = result.stderr.strip().splitlines()
         raise TargetError(f"adb does not work: {lines[-1] if lines else 'no message'}")
-    _, *lines = result.stdout.partition("List of devices attached")[2].splitlines()
-    return [_read_line(line) for line in lines if line.strip()]
+    _, heading, listed = result.stdout.partition("List of devices attached")
+    if not heading:
+        raise TargetError(
+            f"{adb.program} lists no phones, but something else: put Android's adb before it into "
+            "PATH"
+        )
+    return [_read_line(line) for line in listed.splitlines()[1:] if line.strip()]
 
 
 def choose_phone(adb: Adb, serial: str | None) -> Phone:

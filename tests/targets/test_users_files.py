@@ -51,3 +51,10 @@ def test_a_gpu_of_the_users_beside_a_processor_of_theirs(
     spec = load_target("../gpu.toml")
     assert spec.processor == load_target("../box.toml").processor
     assert processor_beside(spec) == load_target("../box.toml")
+
+
+def test_a_gpu_beside_itself(tmp_path: Path):
+    gpu = (TARGET_FOLDER / "linux-mali.toml").read_text()
+    (tmp_path / "gpu.toml").write_text(gpu.replace('"rk3588"', '"gpu.toml"'))
+    with pytest.raises(TargetError, match=r"gpu\.toml: 'processor' gpu is a GPU"):
+        load_target(str(tmp_path / "gpu.toml"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fixtures_phone import PhoneFactory
@@ -12,7 +13,7 @@ from compile.support.errors import TargetError
 from device.adb.adb import Adb, Phone, PhoneLost, remedy_of
 from device.adb.bench_report import MachineState, ThermalZone
 from device.adb.phone_facts import LEAST_API, read_facts
-from device.adb.phones import Attached, _read_line, choose_phone
+from device.adb.phones import Attached, _read_line, attached_phones, choose_phone
 from targets.load_target import load_target
 
 
@@ -59,6 +60,22 @@ def test_phone_that_cannot_be_taken(
         attach(name, state=state)
     with pytest.raises(TargetError, match=sentence):
         choose_phone(Adb.find(), serial)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("#!/bin/sh\necho Another tool of this name\n", "lists no phones, but something else"),
+        ("#!/bin/sh\nexit 1\n", "adb does not work: no message"),
+        ("\0", "adb cannot be run: Exec format error"),
+    ],
+)
+def test_what_is_no_adb(tmp_path: Path, text: str, sentence: str):
+    program = tmp_path / "adb"
+    program.write_text(text)
+    program.chmod(0o755)
+    with pytest.raises(TargetError, match=re.escape(sentence)):
+        attached_phones(Adb(str(program)))
 
 
 def test_what_a_phone_is(attach: PhoneFactory):
