@@ -19,6 +19,7 @@ from compile.imaging.decoded_photo import (
     DecodedPhoto,
     UnsupportedFileError,
 )
+from compile.imaging.exif_facts import DAMAGE
 from compile.imaging.heif_items import HeifItems, read_heif_items
 from compile.imaging.icc_profile import space_of_profile
 
@@ -112,7 +113,7 @@ def _decode_hevc(data: bytes) -> NDArray[Any]:
     try:
         picture = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
         pixels = np.array(picture)  # A copy: the memory goes with the picture.
-    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
+    except (RuntimeError, *DAMAGE) as error:
         raise DamagedFileError(str(error)) from error
     depth = picture.info["bit_depth"]
     # Those bits are the uppermost of 16.
@@ -122,7 +123,7 @@ def _decode_hevc(data: bytes) -> NDArray[Any]:
 def _decode_av1(data: bytes, items: HeifItems) -> NDArray[Any]:
     try:
         pixels = imagecodecs.avif_decode(data, index=0)
-    except (imagecodecs.AvifError, ValueError) as error:
+    except (imagecodecs.AvifError, *DAMAGE) as error:
         raise DamagedFileError(str(error)) from error
     if pixels.dtype == np.uint8:
         return pixels

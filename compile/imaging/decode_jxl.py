@@ -15,6 +15,7 @@ from compile.imaging.decoded_photo import (
     DecodedPhoto,
     UnsupportedFileError,
 )
+from compile.imaging.exif_facts import DAMAGE
 from compile.imaging.jxl_header import JxlHeader, read_jxl_header
 
 _CODESTREAM = b"\xff\x0a"
@@ -69,7 +70,7 @@ def decode_jxl(data: bytes) -> DecodedPhoto:
         said.append(f"its colours are not used ({error})")
     try:
         pixels = imagecodecs.jpegxl_decode(data, index=0)
-    except (imagecodecs.JpegxlError, ValueError) as error:
+    except (imagecodecs.JpegxlError, *DAMAGE) as error:
         raise DamagedFileError(str(error)) from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     colours = pixels.shape[-1] - 1 | 1  # 1 with and without alpha, or 3

@@ -64,7 +64,7 @@ def decode_tiff(data: bytes) -> DecodedPhoto:
     colours = _COLOURS[photometric]
     try:
         pixels = imagecodecs.tiff_decode(data, index=0)
-    except (imagecodecs.TiffError, ValueError) as error:
+    except (imagecodecs.TiffError, *DAMAGE) as error:
         raise DamagedFileError(str(error)) from error
     size, samples = (tags[_HEIGHT], tags[_WIDTH]), tags.get(_SAMPLES, 1)
     if tags.get(_PLANES, 1) == 2 and samples > 1:

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
-from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto
+from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, UnsupportedFileError
 from compile.imaging.exif_facts import DAMAGE, exif_orientation, exif_spaces
 
 _RESULT = 6  # bytes of a pixel: RGB, and once more while it is turned
@@ -25,6 +25,7 @@ def webp_size(data: bytes) -> tuple[int, int, int]:
 
     Raises:
         DamagedFileError: it is cut off or damaged.
+        UnsupportedFileError: Pillow refuses its size.
     """
     image = _opened(data)
     return image.height, image.width, 8 + _RESULT
@@ -64,5 +65,7 @@ def _opened(data: bytes) -> Image.Image:
     try:
         # Not Image.open, which refuses 179 megapixels and more.
         return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+    except Image.DecompressionBombError as error:  # It looks itself, too.
+        raise UnsupportedFileError("a WebP picture of more than 178 megapixels") from error
     except DAMAGE as error:
         raise DamagedFileError(str(error)) from error
