@@ -3,6 +3,8 @@ network alone would make."""
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
