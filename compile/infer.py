@@ -1,4 +1,4 @@
-"""Send photographs through a built network: writes HDR pictures."""
+"""Send photographs or a clip through a built network: writes HDR pictures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from compile.support.cli import run_command, set_up_logging, stderr
 from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
+    from compile.artefact.reader import Artefact
     from compile.imaging.carry_exif import Carried
     from compile.imaging.write_hdr import HdrOptions
 
@@ -28,6 +29,7 @@ class Options:
     Examples:
     python compile/infer.py build/host-mixed-ca-768x1280 photo.jpg -o photo_hdr.jpg
     python compile/infer.py build/host-mixed-ca-768x1280 *.jpg -o hdr/ --format exr
+    python compile/infer.py build/host-mixed-ca-768x1280 clip.mp4 -o clip_hdr.mkv
     python compile/infer.py build/host-int8-my_net-1x16 in.npz -o out.npz
     """
 
@@ -39,12 +41,13 @@ class Options:
     ]
     """JPEG, PNG, HEIC, AVIF, WebP, TIFF or JPEG XL files of any size and colour space but HDR; .npz
     or .npy files for a network that takes tensors, with those by the names of its inputs, or for
-    tensors that it makes of pixels, uint8 [1, H, W, C]."""
+    tensors that it makes of pixels, uint8 [1, H, W, C]; or one clip, or - for a pipe of frames."""
 
     output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o", "--out"], metavar="PATH")]
     """File ending in .jpg (Ultra HDR: the photograph with a gain map), .avif (10-bit, PQ, BT.2020),
     .exr (linear), .png (tone-mapped preview), .npz or .npy (what the network gives, as it is); or a
-    folder, for any number of photographs: one that is there, or a name that ends in /."""
+    folder, for any number of photographs: one that is there, or a name that ends in /; of a clip
+    .mkv, .mp4 or .mov (HDR10), or - for frames into a pipe."""
 
     format: Literal["jpg", "avif", "exr", "png", "npz"] | None = None
     """Of the files in a folder; avif unless given, or npz of a network that makes no pictures."""
@@ -53,7 +56,8 @@ class Options:
     """Of AVIF, and of a JPEG whose base is not the photograph's own, 0 to 100; 95 unless given."""
 
     speed: int | None = None
-    """Of AVIF, from 0 (slowest, smallest file) to 10; 6 unless given."""
+    """Of AVIF and of a clip, from 0 (slowest, smallest file) to 10; unless given 6, and 10 of a
+    clip."""
 
     transfer: Literal["pq", "hlg"] | None = None
     """Of AVIF, pq unless given; a PNG with it is HDR in 16 bits and no preview."""
@@ -73,8 +77,25 @@ class Options:
     """Threads per frame, at most the number that was built for, which it is unless given; for
     several photographs a core less than there are, for what reads and writes."""
 
+    codec: Literal["av1", "hevc"] | None = None
+    """Of a clip; av1 unless given, which takes half the time to encode; more televisions know
+    hevc."""
+
+    crf: int | None = None
+    """Of a clip, its encoder's quality: from 0 (best) to 63 of av1 (28 unless given) or 51 of hevc
+    (20)."""
+
+    steady: bool = False
+    """Keep the light of a clip steady where its pictures are, until the next cut."""
+
+    y4m: bool = False
+    """Pipes carry YUV4MPEG2: SDR in, out 10 bits of PQ and BT.2020."""
+
+    raw: Annotated[str | None, tyro.conf.arg(metavar="WIDTHxHEIGHT[@RATE]")] = None
+    """Pipes carry frames without headers: rgb24 of this size in, yuv420p10le out."""
+
     json: bool = False
-    """Print one line of JSON per photograph to stdout."""
+    """Print one line of JSON per photograph or clip to stdout."""
 
 
 def main() -> None:
@@ -86,6 +107,7 @@ def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
     from compile.support.atomic import make_folder
+    from compile.video.clip_kinds import is_clip
     from device.runtime.infer_photos import infer_photos
     from device.runtime.infer_tensors import infer_tensors
     from device.runtime.plan_outputs import plan_outputs
@@ -93,6 +115,10 @@ def _infer(options: Options) -> None:
     from device.runtime.tensor_files import TENSOR_ENDINGS
 
     artefact = open_artefact(options.artefact)
+    if is_clip(options.photos, options.output):
+        _infer_clip(options, artefact)
+        return
+    _refuse(options, ("codec", "crf", "steady", "y4m", "raw"), "clips, and this is none")
     outputs = plan_outputs(
         options.photos,
         options.output,
@@ -130,6 +156,48 @@ def _infer(options: Options) -> None:
                 stderr.print(line, highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs))
+
+
+def _infer_clip(options: Options, artefact: Artefact) -> None:
+    _refuse(
+        options,
+        ("format", "quality", "transfer", "no_exif", "strip_location"),
+        "photographs, and this is a clip",
+    )
+    if len(options.photos) != 1:
+        raise MqnetError(f"{options.output} is one clip: name one to make it of")
+    if options.json and options.output == "-":
+        raise MqnetError("--json prints to stdout, which carries the frames: leave it out")
+    from compile.support.quick_start import import_tvm_alone
+
+    import_tvm_alone()
+    from compile.video.encode_clip import MOST_CRF, EncoderOptions
+    from compile.video.infer_clip import ClipRequest, infer_clip
+
+    codec = options.codec or "av1"
+    for name, value, most in (("crf", options.crf, MOST_CRF[codec]), ("speed", options.speed, 10)):
+        if value is not None and not 0 <= value <= most:
+            raise MqnetError(f"{name} {value} is not between 0 and {most}")
+    speed = EncoderOptions().speed if options.speed is None else options.speed
+    request = ClipRequest(
+        options.photos[0],
+        options.output,
+        options.y4m,
+        options.raw,
+        "resize" if options.resize else "pad",
+        options.steady,
+        options.threads,
+        EncoderOptions(codec, options.crf, speed),
+    )
+    summary = infer_clip(artefact, request, stderr)
+    if options.json:
+        print(json.dumps(summary), flush=True)
+
+
+def _refuse(options: Options, names: tuple[str, ...], whose: str) -> None:
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            raise MqnetError(f"--{name.replace('_', '-')} is of {whose}: leave it out")
 
 
 def _hdr_options(options: Options, ending: str) -> HdrOptions:

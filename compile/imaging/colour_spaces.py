@@ -17,9 +17,9 @@ _TABLE = np.linspace(0, 1, 4096)
 
 SRGB_PRIMARIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
-# ITU-T H.273 (2021), table 2: white, then red, green and blue, each x and y. Code 10, CIE XYZ, has
-# no ICC profile: its blue has no luminance.
-_PRIMARIES = {
+#: ITU-T H.273 (2021), table 2: white, then red, green and blue, each x and y. Code 10, CIE XYZ, has
+#: no ICC profile: its blue has no luminance.
+PRIMARIES = {
     1: (D65, SRGB_PRIMARIES),
     4: (_C, (0.67, 0.33, 0.21, 0.71, 0.14, 0.08)),
     5: (D65, (0.64, 0.33, 0.29, 0.60, 0.15, 0.06)),
@@ -76,11 +76,11 @@ def space_of_codes(primaries: int, transfer: int, full_range: bool, origin: str)
     """
     if transfer in HDR_TRANSFERS:
         return ColourSpace(origin, hdr=HDR_TRANSFERS[transfer])
-    if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
+    if primaries not in PRIMARIES or transfer not in _TRANSFERS:
         raise ValueError(f"primaries {primaries} with transfer function {transfer} is unknown")
     if (primaries, transfer) == (1, 13):
         return ColourSpace(origin, full_range=full_range)
-    white, chromaticities = _PRIMARIES[primaries]
+    white, chromaticities = PRIMARIES[primaries]
     profile = _profile(white, chromaticities, _TRANSFERS[transfer](_TABLE))
     return ColourSpace(origin, profile, full_range)
 

@@ -19,6 +19,7 @@ class Kind(NamedTuple):
 
 
 _CONVERT = "convert the photograph to one of them"
+_CLIP = "end the output's name in .mkv, .mp4 or .mov to make a clip of it"
 _FETCH = "copy or download the photograph itself again"
 
 # Of ISO base media files, by major or compatible brand; the first that fits.
@@ -72,7 +73,8 @@ def describe_kind(data: bytes) -> Kind | None:
     if not head:
         return Kind("empty", _FETCH)
     if head[4:8] == b"ftyp":
-        return Kind(_by_brand(head), _CONVERT)
+        what = _by_brand(head)
+        return Kind(what, _CLIP if what == "a video" else _CONVERT)
     for starts, remedy in ((_STARTS, _CONVERT), (_NO_PICTURES, _FETCH)):
         for start, what in starts:
             if re.match(start, head, re.DOTALL):

@@ -14,6 +14,10 @@ class PhotoError(MqnetError):
     """A photograph that is missing, truncated, of an unknown format or too small."""
 
 
+class ClipError(MqnetError):
+    """A clip that is missing, damaged, HDR already or without moving pictures."""
+
+
 class DataError(MqnetError):
     """Training data that cannot be fetched or read, or a folder without any."""
 

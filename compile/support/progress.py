@@ -86,9 +86,9 @@ class Progress:
         self.say(f"  {name:<44}{self.seconds[name]:7.1f} s")
 
     @contextmanager
-    def count(self, name: str, total: int, done: int = 0) -> Iterator[Step]:
-        """Show everything inside as step ``name`` of ``total`` parts, of which ``done`` are done;
-        each further one is told to the step."""
+    def count(self, name: str, total: int | None, done: int = 0) -> Iterator[Step]:
+        """Show everything inside as step ``name`` of ``total`` parts (None: nobody knows), of which
+        ``done`` are done; each further one is told to the step."""
         with self._step(name, total) as step, self._bar(step):
             step.advance(done)
             yield step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -27,20 +27,23 @@ def work_side_by_side(
     take: Callable[[Item], Taken],
     make: Callable[[Taken], Made],
     finish: Callable[[Made], Result],
-) -> Iterator[Result]:
+    finish_is_long: bool = False,
+) -> Generator[Result, None, None]:
     """Yield ``finish(make(take(item)))`` of each item, in their order.
 
     One thread takes ahead, and others finish, while the caller's own makes: what of its state
-    belongs to a thread, and Ctrl-C, stay there. So at most :data:`AHEAD` + 1 + 2 * :data:`BEHIND`
-    things exist at once, and one that is being taken. If a step raises, or the caller stops asking,
-    what has begun is ended and nothing else is.
+    belongs to a thread, and Ctrl-C, stay there. Where there are fewer cores than threads the others
+    step back behind it, but not those that finish where that is most of the work
+    (``finish_is_long``). So at most :data:`AHEAD` + 1 + 2 * :data:`BEHIND` things exist at once,
+    and one that is being taken. If a step raises, or the caller stops asking, what has begun is
+    ended and nothing else is.
     """
     remaining = iter(items)
     taken: deque[Future[Taken]] = deque()
     finishing: deque[Future[Result]] = deque()
     with (
         ThreadPoolExecutor(1, "take", _step_back) as before,
-        ThreadPoolExecutor(BEHIND, "finish", _step_back) as behind,
+        ThreadPoolExecutor(BEHIND, "finish", None if finish_is_long else _step_back) as behind,
     ):
         try:
             while True:
@@ -64,6 +67,6 @@ _NICE = 10
 
 
 def _step_back() -> None:
-    """Let the caller's thread go first where there are fewer cores than threads: the others wait
-    for it sooner or later. On Linux a thread has a priority of its own."""
+    """Let the other threads go first where there are fewer cores than threads: they wait for this
+    one sooner or later. On Linux a thread has a priority of its own."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -29,6 +29,7 @@ ORDER = (
     "compile.artefact",
     "device.opencl",
     "device.runtime",
+    "compile.video",
     "compile.pipeline",
     "compile.place_network",
     "compile.build_parts",

@@ -1,0 +1,1 @@
+"""Clips through a network: frames in, HDR10 out."""
