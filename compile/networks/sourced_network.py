@@ -20,10 +20,13 @@ from compile.support.errors import MqnetError
 
 log = logging.getLogger(__name__)
 
-_PHOTOS = (".jpg", ".jpeg", ".png")
+_PHOTOS = (
+    *(".jpg", ".jpeg", ".png"),
+    *(".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".jxl"),
+)
 # That would be taken for such as are used.
 _OTHER_PHOTOS = (
-    *(".heic", ".heif", ".avif", ".webp", ".jxl", ".tif", ".tiff", ".bmp", ".gif", ".jfif"),
+    *(".bmp", ".gif", ".jfif"),
     *(".dng", ".arw", ".cr2", ".cr3", ".nef", ".orf", ".raf", ".rw2"),
 )
 _MOST_NAMED = 5
