@@ -3,6 +3,8 @@ pan, and a lamp that passes before a static one."""
 
 from __future__ import annotations
 
+import compile.support.early_interruption  # noqa: F401
+
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -144,7 +144,7 @@ def test_features_of_a_photograph(file: Path, tmp_path: Path) -> None:
     done = in_fork("compile/infer", tmp_path / "int8", photo, "--resize", "-o", out)
     assert done.code == 0, done.err
     net = find_network(f"{file}:features", {}).load(None)
-    frame, _ = fit_photo(read_photo(photo), 40, 52, "resize")
+    frame, _ = fit_photo(read_photo(photo, (40, 52)), 40, 52, "resize")
     with torch.no_grad():
         expected = net(torch.from_numpy(frame.copy()).permute(2, 0, 1)[None] / 255).numpy()
     found = np.load(out)
