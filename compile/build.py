@@ -150,6 +150,9 @@ def _build(options: Options) -> None:
     target = with_instruction_set(options.target, options.instruction_set)
     if options.logs is not None and not options.logs.is_dir():
         raise MqnetError(f"logs {options.logs} is no folder: give the one that compile/tune.py had")
+    for name in ("recipe", "checkpoint"):
+        if (given := getattr(options, name)) is not None and given.is_dir():
+            raise MqnetError(f"{name} {given} is a folder: name the file in it")
     names = LIBRARY, HEAD_LIBRARY, VECTOR, MANIFEST
     if options.out is not None:
         check_output_folder(options.out, names, [options.checkpoint, options.logs, options.recipe])

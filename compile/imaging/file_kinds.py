@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 _CONVERT = "convert the photograph to one of them"
 _CLIP = "end the output's name in .mkv, .mp4 or .mov to make a clip of it"
+_VIDEO = "a video"
 _FETCH = "copy or download the photograph itself again"
 
 # Of ISO base media files, by major or compatible brand; the first that fits.
@@ -27,12 +28,12 @@ _BRANDS = (
     ((b"avis",), "an AVIF sequence"),
     ((b"hevc", b"hevx", b"msf1"), "a HEIC sequence"),
     ((b"crx ",), "a raw picture of a camera (CR3)"),
-    ((b"qt  ", b"mp41", b"mp42", b"isom", b"iso2", b"avc1", b"M4V ", b"3gp4", b"3gp5"), "a video"),
+    ((b"qt  ", b"mp41", b"mp42", b"isom", b"iso2", b"avc1", b"M4V ", b"3gp4", b"3gp5"), _VIDEO),
 )
 
 _STARTS = (
     (rb"GIF8[79]a", "a GIF picture"),
-    (rb"RIFF....AVI ", "a video"),
+    (rb"RIFF....AVI |YUV4MPEG2 ", _VIDEO),
     (rb"II\*\0....CR", "a raw picture of a camera (CR2)"),
     (rb"FUJIFILMCCD-RAW|II[UR][\0OS]", "a raw picture of a camera"),
     (rb"BM....\0\0\0\0", "a BMP picture"),
@@ -55,7 +56,7 @@ _NO_PICTURES = (
     (rb"%!PS", "a PostScript document"),
     (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf", "a compressed file"),
-    (rb"\x1aE\xdf\xa3|\0\0\x01\xba", "a video"),
+    (rb"\x1aE\xdf\xa3|\0\0\x01\xba", _VIDEO),
     (rb"\x7fELF", "a program"),
 )
 
@@ -74,11 +75,11 @@ def describe_kind(data: bytes) -> Kind | None:
         return Kind("empty", _FETCH)
     if head[4:8] == b"ftyp":
         what = _by_brand(head)
-        return Kind(what, _CLIP if what == "a video" else _CONVERT)
+        return Kind(what, _CLIP if what == _VIDEO else _CONVERT)
     for starts, remedy in ((_STARTS, _CONVERT), (_NO_PICTURES, _FETCH)):
         for start, what in starts:
             if re.match(start, head, re.DOTALL):
-                return Kind(what, remedy)
+                return Kind(what, _CLIP if what == _VIDEO else remedy)
     at = 0
     while before := _BEFORE_TEXT.match(head, at):
         at = before.end()

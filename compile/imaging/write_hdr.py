@@ -182,4 +182,7 @@ def _encoder(path: Path) -> Callable[[np.ndarray, HdrOptions], bytes]:
     except KeyError:
         known = ", ".join(ENCODERS)
         ending = f"the ending {path.suffix!r}" if path.suffix else "no ending"
-        raise OutputError(f"{path} has {ending}; name the output with one of {known}") from None
+        raise OutputError(
+            f"{path} has {ending}; name the output with one of {known}, of a clip with .mkv, .mp4 "
+            "or .mov"
+        ) from None

@@ -173,10 +173,10 @@ class Clip:
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             reason = (error.strerror or str(error)).lower()
             raise ClipError(f"{self.name} cannot be read ({reason}): name a clip") from None
-        except (av.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except (av.FFmpegError, ValueError):
+            # FFmpeg's own reason is of no help: a header of sizes that cannot be is "busy".
             raise ClipError(
-                f"{self.name} is no clip, or damaged ({reason.lower()}): {_AGAIN}"
+                f"{self.name} is no clip that FFmpeg reads, or damaged: {_AGAIN}"
             ) from None
 
 

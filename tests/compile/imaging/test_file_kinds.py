@@ -40,6 +40,8 @@ def written(form: str, **options: object) -> bytes:
         (b"\0\0\0\x14ftypavis\0\0\0\0msf1", "an AVIF sequence"),
         (b"\0\0\0\x18ftypqt  \0\0\0\0qt  \0\0\0\0", "a video"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "(CR3)"),
+        (b"YUV4MPEG2 W96 H64 F25:1 C420\n", "a video"),
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01", "a video"),
         (b"\n<!DOCTYPE html>\n<html>404 Not Found", "a web page (HTML)"),
         (b"<!-- a --><!-- b -->\n<HTML lang=en>", "a web page (HTML)"),
         (b'<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC "x">\n<svg>', "a drawing (SVG)"),

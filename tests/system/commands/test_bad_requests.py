@@ -150,6 +150,14 @@ def test_bad_checkpoint(
     assert contents(out) == {}
 
 
+@pytest.mark.parametrize("option", ["recipe", "checkpoint"])
+def test_a_folder_in_the_place_of_a_file(here: Command, out: Path, option: str):
+    """One that holds the output, too: that it is an input is not what is wrong."""
+    outcome = here("compile/build", f"--{option}", out, "--out", out / "new")
+    check_sentence(outcome, f"{option} {out} is a folder")
+    assert contents(out) == {}
+
+
 def test_checkpoint_that_is_a_pickle(here: Command, tmp_path: Path, out: Path):
     path = tmp_path / "weights.pt"
     torch.save({"weight": torch.zeros(3)}, path)
