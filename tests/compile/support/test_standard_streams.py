@@ -18,7 +18,8 @@ import pathlib, sys
 from compile.support.standard_streams import steady_streams
 with steady_streams() as out:
     for number in range(1000):
-        print("line", number, flush=True)
+        # More in all than a pipe holds: else it would all be in there before head has begun.
+        print("line", number, "-" * 200, flush=True)
         print("progress", file=sys.stderr)
     pathlib.Path(sys.argv[1]).write_text("done")
     print(out.loss(), file=sys.stderr)
