@@ -22,13 +22,12 @@ from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
 from compile.imaging.transfer import pq_encode, srgb_decode
+from compile.training.virtual_camera import LUMINANCE
 from compile.video.light_converter import LightConverter
 from compile.video.steady_light import SteadyLight
 from device.runtime.run_artefact import Session
 
 _BLOCK = 16
-# ITU-R BT.709
-_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _PQ_CODES = 1023
 
 
@@ -157,7 +156,7 @@ def _noisy(
 
 def _blocks(light: NDArray[np.floating]) -> NDArray[np.floating]:
     """The luminance of blocks in PQ codes, of linear light [H, W, 3]."""
-    luminance = light @ _WEIGHTS
+    luminance = light @ LUMINANCE
     rows, columns = (side // _BLOCK for side in luminance.shape)
     taken = luminance[: rows * _BLOCK, : columns * _BLOCK]
     means = taken.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3), dtype=np.float64)

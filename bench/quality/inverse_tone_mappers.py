@@ -10,16 +10,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.imaging.colour_spaces import PRIMARIES, rgb_to_xyz
 from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.gamuts import BT709_TO_BT2020
-from compile.imaging.transfer import pq_decode, pq_encode, srgb_decode
+from compile.imaging.transfer import BT2020_LUMINANCE, pq_decode, pq_encode, srgb_decode
 
 Photo = NDArray[np.uint8]
 Light = NDArray[np.float32]
 _Floats = NDArray[np.float64]
 
 _PEAK_NITS = 1000.0
-_LUMA = np.array([0.2627, 0.6780, 0.0593])
 _TO_BT709 = np.linalg.inv(np.asarray(BT709_TO_BT2020, np.float64))
 
 # BT.2446-1, method C: where the line ends, in per cent of white without HDR; and k1 and k3.
@@ -35,21 +35,14 @@ _XYZ_TO_LMS = np.array(
     [[0.40024, 0.70760, -0.08081], [-0.22630, 1.16532, 0.04570], [0.0, 0.0, 0.91822]]
 )
 _LMS_TO_IPT = np.array([[0.4, 0.4, 0.2], [4.4550, -4.8510, 0.3960], [0.8056, 0.3572, -1.1628]])
-_BT2020_TO_XYZ = np.array(
-    [
-        [0.636958048, 0.144616904, 0.168880975],
-        [0.262700212, 0.677998072, 0.059301716],
-        [0.0, 0.028072693, 1.060985058],
-    ]
-)
-_BT2020_TO_LMS = (0.04 + 0.88 * np.eye(3)) @ _XYZ_TO_LMS @ _BT2020_TO_XYZ
+_BT2020_TO_LMS = (0.04 + 0.88 * np.eye(3)) @ _XYZ_TO_LMS @ rgb_to_xyz(*PRIMARIES[9])
 
 
 def expand_by_bt2446_a(photo: Photo) -> Light:
     """Method A of Report ITU-R BT.2446-1, section 4: luma to a power that depends on it, colour
     differences with it and 7.5 % more."""
     encoded = _bt2020(photo) ** (1 / 2.4)
-    luma = encoded @ _LUMA
+    luma = encoded @ BT2020_LUMINANCE
     expanded = _expand_luma(255 * luma)
     gain = np.where(luma > 0, 1.075 * expanded / np.maximum(luma, 1e-9), 1.0)
     # R' - Y' and B' - Y' by the gain, and G' by what Y' leaves of them.
@@ -69,7 +62,7 @@ def expand_by_bt2446_c(photo: Photo) -> Light:
     """Method C of Report ITU-R BT.2446-1, section 6, the other way round and without crosstalk: a
     line, and above 58.5 % of white an exponential; the chromaticity stays."""
     light = _bt2020(photo)
-    luminance = light @ _LUMA
+    luminance = light @ BT2020_LUMINANCE
     expanded = _expand_luminance(100 * luminance)
     gain = expanded / np.maximum(luminance, 1e-9)
     return _relative(light * gain[..., None])

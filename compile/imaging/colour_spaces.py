@@ -8,6 +8,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 
 from compile.imaging.transfer import srgb_decode
 
@@ -185,6 +186,17 @@ def _check_triangle(white: Sequence[float], primaries: Sequence[float]) -> None:
     inside = np.isfinite(x).all() and np.isfinite(y).all() and (y > 0).all() and (x >= 0).all()
     if not inside or abs(area) < 1e-3 or (x + y > 1.001).any():
         raise ValueError("its chromaticities are no colours")
+
+
+def rgb_to_xyz(white: Sequence[float], primaries: Sequence[float]) -> NDArray[np.float64]:
+    """The matrix [3, 3] from linear RGB to CIE XYZ with Y = 1 of white (SMPTE RP 177), of x and y
+    of the ``white``, and of red, green and blue."""
+
+    def xyz(x: float, y: float) -> NDArray[np.float64]:
+        return np.array([x / y, 1, (1 - x - y) / y])
+
+    columns = np.stack([xyz(*primaries[at : at + 2]) for at in (0, 2, 4)], -1)
+    return columns * np.linalg.solve(columns, xyz(*white))
 
 
 def profile_of(

@@ -22,6 +22,7 @@ from compile.imaging.decoded_photo import (
 from compile.imaging.exif_facts import DAMAGE
 from compile.imaging.heif_items import HeifItems, read_heif_items
 from compile.imaging.icc_profile import space_of_profile
+from compile.imaging.orientation import turn_upright
 
 # Of pictures; sequences have others, beside these if there is a picture, too.
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"avif", b"mif1"}
@@ -172,19 +173,7 @@ def _orientation(items: HeifItems) -> int:
             turned = np.rot90(turned, body[0] & 3)
         elif name == b"imir":
             turned = turned[:, ::-1] if body[0] & 1 else turned[::-1]
-    for orientation, upright in _UPRIGHT.items():
-        if np.array_equal(upright(corners), turned):
+    for orientation in range(1, 9):
+        if np.array_equal(turn_upright(corners, orientation), turned):
             return orientation
     raise AssertionError("a turn of a square is one of eight")
-
-
-_UPRIGHT = {
-    1: lambda pixels: pixels,
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
-    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
-}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 import imagecodecs
 
@@ -17,6 +18,7 @@ from compile.imaging.decoded_photo import (
 )
 from compile.imaging.exif_facts import DAMAGE
 from compile.imaging.jxl_header import JxlHeader, read_jxl_header
+from compile.imaging.read_boxes import read_boxes
 
 _CODESTREAM = b"\xff\x0a"
 _CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -105,15 +107,7 @@ def _header(data: bytes) -> JxlHeader:
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0 if data.startswith(_CONTAINER) else len(data)
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if length == 1 and at + 16 <= len(data):
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        end = at + length if length else len(data)
-        if end < start:
-            return
-        yield name, data[start:end]
-        at = end
+    """Those up to the first that is damaged; none of a bare codestream."""
+    if data.startswith(_CONTAINER):
+        with suppress(ValueError, struct.error):
+            yield from read_boxes(data)

@@ -13,7 +13,14 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging.colour_spaces import D65, SRGB_PRIMARIES, ColourSpace, profile_of
+from compile.imaging.colour_spaces import (
+    D65,
+    PRIMARIES,
+    SRGB_PRIMARIES,
+    ColourSpace,
+    profile_of,
+    rgb_to_xyz,
+)
 from compile.imaging.icc_profile import RELATIVE_COLORIMETRIC, colour_model
 from compile.imaging.transfer import srgb_decode
 
@@ -62,8 +69,8 @@ class Gamut:
 
 
 SRGB = Gamut("sRGB", SRGB_PRIMARIES)
-P3 = Gamut("Display P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060))
-BT2020 = Gamut("BT.2020", (0.708, 0.292, 0.170, 0.797, 0.131, 0.046))
+P3 = Gamut("Display P3", PRIMARIES[12][1])
+BT2020 = Gamut("BT.2020", PRIMARIES[9][1])
 
 
 def gamut_of(space: ColourSpace | None) -> Gamut:
@@ -105,12 +112,5 @@ def _xyz(pixels: NDArray[np.uint16], profile: bytes) -> NDArray[np.float64]:
 @cache
 def _between(source: Gamut, target: Gamut) -> NDArray[np.float32]:
     """The matrix from linear RGB to linear RGB (SMPTE RP 177; both whites are D65)."""
-    return (np.linalg.inv(_to_xyz(target)) @ _to_xyz(source)).astype(np.float32)
-
-
-def _to_xyz(gamut: Gamut) -> NDArray[np.float64]:
-    def xyz(x: float, y: float) -> NDArray[np.float64]:
-        return np.array([x / y, 1, (1 - x - y) / y])
-
-    columns = np.stack([xyz(*gamut.primaries[at : at + 2]) for at in (0, 2, 4)], -1)
-    return columns * np.linalg.solve(columns, xyz(*D65))
+    to_xyz, xyz_to = (rgb_to_xyz(D65, one.primaries) for one in (source, target))
+    return (np.linalg.inv(xyz_to) @ to_xyz).astype(np.float32)

@@ -6,8 +6,9 @@ ISO/IEC 14496-12 (boxes and items) and 23008-12 (pictures).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from compile.imaging.read_boxes import read_boxes
 
 _FULL_BOX = 4  # bytes of version and flags
 
@@ -109,11 +110,11 @@ def read_heif_items(data: bytes) -> HeifItems:
         ValueError: the file is cut off, or none of this family.
     """
     try:
-        meta = next((body for name, body in _boxes(data) if name == b"meta"), None)
+        meta = next((body for name, body in read_boxes(data) if name == b"meta"), None)
         if meta is None:
             raise ValueError("the file has no box meta")
         found = HeifItems(data)
-        parts = dict(_boxes(meta[_FULL_BOX:]))
+        parts = dict(read_boxes(meta[_FULL_BOX:]))
         found.inside = parts.get(b"idat", b"")
         version, body = _full_box(parts[b"pitm"])
         found.primary = int.from_bytes(body[: 4 if version else 2], "big")
@@ -130,29 +131,13 @@ def read_heif_items(data: bytes) -> HeifItems:
     return found
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        end = at + length if length else len(data)
-        if end < start:
-            raise ValueError("a box is shorter than its header")
-        # The last one may be cut off; whether anything of it is needed is found out later.
-        yield name, data[start:end]
-        at = end
-
-
 def _full_box(body: bytes) -> tuple[int, bytes]:
     return body[0], body[_FULL_BOX:]
 
 
 def _read_infos(found: HeifItems, iinf: bytes) -> None:
     version, body = _full_box(iinf)
-    for name, entry in _boxes(body[4 if version else 2 :]):
+    for name, entry in read_boxes(body[4 if version else 2 :]):
         if name != b"infe":
             continue
         version, body = _full_box(entry)
@@ -192,10 +177,10 @@ def _read_places(found: HeifItems, iloc: bytes) -> None:
 
 def _read_properties(found: HeifItems, iprp: bytes) -> None:
     properties: list[tuple[bytes, bytes]] = []
-    for name, body in _boxes(iprp):
+    for name, body in read_boxes(iprp):
         if name == b"ipco":
-            properties += _boxes(body)
-    for name, body in _boxes(iprp):
+            properties += read_boxes(body)
+    for name, body in read_boxes(iprp):
         if name != b"ipma":
             continue
         version, wide = body[0], body[3] & 1
@@ -216,7 +201,7 @@ def _read_properties(found: HeifItems, iprp: bytes) -> None:
 def _read_references(found: HeifItems, iref: bytes) -> None:
     version, body = _full_box(iref)
     form, size = (">I", 4) if version else (">H", 2)
-    for name, entry in _boxes(body):
+    for name, entry in read_boxes(body):
         (source,) = struct.unpack_from(form, entry)
         (count,) = struct.unpack_from(">H", entry, size)
         targets = struct.unpack_from(f">{count}{form[1]}", entry, size + 2)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from compile.imaging.colour_spaces import D65, PRIMARIES
+
 # Of width by height, by number.
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _SIZES = ((1, 9), (1, 13), (1, 18), (1, 30))
@@ -19,12 +21,10 @@ _ALPHA, _SPOT, _CFA = 0, 2, 5
 _RGB, _GREY, _XYB = 0, 1, 2
 _CUSTOM = 2
 
-_D65 = (0.3127, 0.3290)
-_WHITES = {1: _D65, 10: (1 / 3, 1 / 3), 11: (0.314, 0.351)}
+_WHITES = {1: D65, 10: (1 / 3, 1 / 3), 11: (0.314, 0.351)}
 _PRIMARIES = {
     1: (0.639998686, 0.330010138, 0.300003784, 0.600003357, 0.150002046, 0.059997204),
-    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
-    11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    **{code: PRIMARIES[code][1] for code in (9, 11)},
 }
 
 
@@ -47,7 +47,7 @@ class JxlHeader:
     is_float: bool = False
     bits: int = 8
     has_profile: bool = False
-    white: tuple[float, ...] = _D65
+    white: tuple[float, ...] = D65
     primaries: tuple[float, ...] = _PRIMARIES[1]
     transfer: int = 13
     gamma: float | None = None

@@ -21,6 +21,7 @@ from compile.imaging.decoded_photo import DamagedFileError, DecodedPhoto, Unsupp
 from compile.imaging.file_kinds import READ, Kind, describe_kind
 from compile.imaging.fit_size import best_fit
 from compile.imaging.gamuts import SRGB, Gamut, gamut_of
+from compile.imaging.orientation import turn_upright
 from compile.support.errors import PhotoError
 from compile.support.memory import free_memory
 
@@ -110,7 +111,7 @@ def _read(
     try:
         photo = _decode(path, data, shrink_to)
         pixels, gamut = _convert(path, photo, choose)
-        return WidePhoto(_upright(pixels, photo.orientation), gamut)
+        return WidePhoto(turn_upright(pixels, photo.orientation), gamut)
     except DamagedFileError as error:
         _log.debug("%s: %s", path, error)
         raise PhotoError(
@@ -200,14 +201,3 @@ def _convert(
         except ValueError as error:
             _log.warning("%s: %s is unusable (%s) and ignored", path, space.origin, error)
     return WidePhoto(convert_colours(photo, None), SRGB)
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Exif 2.32, tag 0112."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.require(pixels, requirements=["C", "W"])

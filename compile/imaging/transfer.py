@@ -12,7 +12,8 @@ HLG_PEAK_NITS = 1000.0
 # ITU-R BT.2100-2, table 5
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
 _HLG_GAMMA = 1.2
-_BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
+BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
+"""Of red, green and blue (ITU-R BT.2020, table 4)."""
 
 # SMPTE ST 2084:2014, section 5.3
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -60,7 +61,7 @@ def hlg_encode(nits: np.ndarray) -> np.ndarray:
     F = Lw Y^(gamma - 1) E with Y the luminance of E, and of that the OETF.
     """
     light = np.clip(nits, 0, HLG_PEAK_NITS) / HLG_PEAK_NITS
-    luminance = np.maximum(light @ _BT2020_LUMINANCE, 1e-9)[..., None]
+    luminance = np.maximum(light @ BT2020_LUMINANCE, 1e-9)[..., None]
     scene = np.clip(light * luminance ** (1 / _HLG_GAMMA - 1), 0, 1)
     bright = _A * np.log(np.maximum(12 * scene - _B, 1e-9)) + _C
     return np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)

@@ -12,7 +12,7 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from compile.imaging.colour_spaces import HDR_TRANSFERS, PRIMARIES
+from compile.imaging.colour_spaces import HDR_TRANSFERS, PRIMARIES, rgb_to_xyz
 from compile.support.errors import ClipError
 from compile.video.light_levels import Chromaticities
 
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 _BT2020, _BT709, _UNKNOWN = 9, 1, (0, 2)
 _FULL = 2
+USUAL_RATE = Fraction(25)
+"""Frames a second where nothing says how many."""
 # Of ITU-T H.273, table 3: BT.1361 and linear light are no video's that is to be shown.
 _SDR_TRANSFERS = (0, 1, 2, 4, 5, 6, 7, 13, 14, 15)
 # From here on a picture without a matrix is of BT.709, as players have it.
@@ -124,12 +126,4 @@ def _matrix(frame: VideoFrame) -> str | None:
 
 def _between(source: int, target: int) -> NDArray[np.floating]:
     """Linear light of the primaries ``source`` to that of ``target``; each white is the other's."""
-    return np.linalg.inv(_to_xyz(target)) @ _to_xyz(source)
-
-
-def _to_xyz(primaries: int) -> NDArray[np.floating]:
-    (white_x, white_y), points = PRIMARIES[primaries]
-    x, y = np.array(points[::2]), np.array(points[1::2])
-    columns = np.stack([x / y, np.ones(3), (1 - x - y) / y])
-    white = np.array([white_x / white_y, 1, (1 - white_x - white_y) / white_y])
-    return columns * np.linalg.solve(columns, white)
+    return np.linalg.inv(rgb_to_xyz(*PRIMARIES[target])) @ rgb_to_xyz(*PRIMARIES[source])

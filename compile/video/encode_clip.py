@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from compile.support.errors import ClipError
-from compile.video.clip_format import ClipFormat
+from compile.video.clip_format import USUAL_RATE, ClipFormat
 from compile.video.hdr10_messages import container_packet
 from compile.video.light_converter import HdrFrame
 from compile.video.light_levels import LightLevels
@@ -28,7 +28,6 @@ VideoCodec = Literal["hevc", "av1"]
 # ITU-T H.273: BT.2020, PQ, BT.2020 with non-constant luminance; and the narrow range of FFmpeg.
 _PRIMARIES, _TRANSFER, _MATRIX, _NARROW = 9, 16, 9, 1
 _PIXELS = "yuv420p10le"
-_USUAL_RATE = Fraction(25)
 _FASTEST, _POOL_CORES = 10, 4
 _X265_PRESETS = (
     "placebo",
@@ -99,14 +98,14 @@ class ClipEncoder:
         self.codec, self._size, self._file = options.codec, size, kept
         self._packets: list[_Kept] = []
         self._durations: dict[int, int] = {}
-        self._usual_duration = max(1, round(1 / (clip.rate or _USUAL_RATE) / time_base))
+        self._usual_duration = max(1, round(1 / (clip.rate or USUAL_RATE) / time_base))
         # A container of one packet: the result's header is made of its, with the light in it.
         self._header = io.BytesIO()
         self._container: OutputContainer = av.open(
             self._header, "w", format="matroska", container_options={"live": "1"}
         )
         name, own = _encoder(options)
-        stream = self._container.add_stream(name, clip.rate or _USUAL_RATE, own)
+        stream = self._container.add_stream(name, clip.rate or USUAL_RATE, own)
         assert isinstance(stream, VideoStream)
         self._stream, context = stream, stream.codec_context
         # Of an odd height or width one more: both codecs count in pairs here.

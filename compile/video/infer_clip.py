@@ -19,6 +19,7 @@ from compile.imaging.fit_size import FitMode
 from compile.support.atomic import atomic_path
 from compile.support.errors import ClipError, OutputError
 from compile.support.outputs import check_output_files
+from compile.video.clip_format import USUAL_RATE
 from compile.video.clip_kinds import CONTAINERS, PIPE
 from compile.video.convert_clip import ClipConverter
 from compile.video.encode_clip import ClipEncoder, EncoderOptions
@@ -28,7 +29,6 @@ from compile.video.open_clip import Clip, RawFrames
 from compile.video.write_frames import FrameWriter
 
 _RAW = re.compile(r"(\d+)x(\d+)(?:@(\d+(?:[./]\d+)?))?")
-_USUAL_RATE = Fraction(25)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def infer_clip(artefact: Artefact, request: ClipRequest, console: Console) -> di
             artefact, clip, request.mode, to_pipe, request.steady, request.threads
         )
         if to_pipe:
-            rate = clip.format.rate or _USUAL_RATE
+            rate = clip.format.rate or USUAL_RATE
             writer = FrameWriter(converter.size, rate, clip.format.aspect, request.y4m)
             levels = converter.convert(writer, console)
             copied = 0
@@ -132,10 +132,10 @@ def _raw_frames(text: str) -> RawFrames:
     match = _RAW.fullmatch(text)
     if match is None or 0 in (int(match[1]), int(match[2])):
         raise ClipError(f"--raw {text} is no size of frames: give one such as 1280x768@25")
-    rate = _USUAL_RATE
+    rate = USUAL_RATE
     with contextlib.suppress(ZeroDivisionError):
-        rate = Fraction(match[3] or _USUAL_RATE)
-    return RawFrames(int(match[2]), int(match[1]), rate or _USUAL_RATE)
+        rate = Fraction(match[3] or USUAL_RATE)
+    return RawFrames(int(match[2]), int(match[1]), rate or USUAL_RATE)
 
 
 def _say(console: Console, output: str, converter: ClipConverter, levels: LightLevels) -> None:

@@ -19,7 +19,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as B
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN, MU, PEAK
-from compile.imaging.transfer import PQ_PEAK_NITS, pq_encode
+from compile.imaging.transfer import BT2020_LUMINANCE, PQ_PEAK_NITS, pq_encode
 
 NAME, CELLS_NAME = "light_to_hdr10", "means_of_cells"
 #: Of a row's statistics: the largest, the smallest and the mean max(R, G, B) in cd/m2.
@@ -32,7 +32,6 @@ _LANES = 16
 _PQ_DEGREE, _DARKEST = 15, 1e-12
 _M1 = 2610 / 16384
 # ITU-R BT.2020, tables 4 and 5, for codes of 10 bits in the narrow range.
-_WEIGHTS = (0.2627, 0.6780, 0.0593)
 _BLUE_SPAN, _RED_SPAN = 1.8814, 1.4746
 _BLACK, _LUMA, _GREY, _CHROMA = 64.0, 876.0, 512.0, 896.0
 # Of red, green and blue in a photograph's luma, in 256ths.
@@ -117,7 +116,7 @@ def create_light_kernel(
                         B.buffer_store(light[c], _polynomial(_PQ, other[c][x] * 2 - 1), [x])
                 blue, red = tint[half], tint[2 + half]
                 with B.serial(width) as x:
-                    B.buffer_store(shift, _weighted(light, x, _WEIGHTS), [x])
+                    B.buffer_store(shift, _weighted(light, x, BT2020_LUMINANCE), [x])
                 with B.serial(width) as x:
                     B.buffer_store(planes, _code(shift[x], _LUMA, _BLACK), [y * width + x])
                     B.buffer_store(blue, light[2][x] - shift[x], [x + 1])
@@ -225,7 +224,7 @@ def _sdr_luma(photo: tirx.Buffer, y: Value, x: Value) -> Value:
     return (weighted[0] + weighted[1] + weighted[2]) >> 8
 
 
-def _weighted(rows: list[tirx.Buffer], x: Value, weights: Sequence[float]) -> Value:
+def _weighted(rows: list[tirx.Buffer], x: Value, weights: NDArray[np.floating]) -> Value:
     red, green, blue = (
         row[x] * T.float32(float(one)) for row, one in zip(rows, weights, strict=True)
     )
