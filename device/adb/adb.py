@@ -149,7 +149,9 @@ class Phone:
         Raises:
             PhoneLost: the phone went away.
         """
-        process = self.adb.start(["-s", self.serial, "shell", "-n", _marked(command)])
+        # adb brings the two outputs by streams of their own, and the last error after the mark.
+        joined = f"{{ {command}; }} 2>&1"
+        process = self.adb.start(["-s", self.serial, "shell", "-n", _marked(joined)])
         assert process.stdout is not None
         last = ""
         try:

@@ -39,7 +39,8 @@ class StandInPhone:
 
         ``state``: of `adb devices`. ``hangs_at``, ``goes_away_at``: a text of the command at which
         it does, the latter not the ``first_times``. ``is_full``: it takes half of a file.
-        ``has_bad_cable``: it gets another file.
+        ``has_bad_cable``: it gets another file. ``errors_come_late``: after all of what a command
+        prints to its other output.
         """
         known = {"serial": self.serial, "root": str(self.root), "state": "device"}
         self.description.write_text(json.dumps(known | facts))

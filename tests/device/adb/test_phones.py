@@ -130,6 +130,15 @@ def test_silence_has_an_end(attach: PhoneFactory):
     assert phone.files() == []
 
 
+def test_watched_to_its_last_error(attach: PhoneFactory):
+    """Which the real adb may bring after the exit code: they come by two streams."""
+    attach(errors_come_late=True)
+    said = list[str]()
+    phone = choose_phone(Adb.find(), None)
+    assert phone.watch("sh -c 'echo one; echo error: two >&2; exit 3'", said.append) == 3
+    assert said == ["one", "error: two"]
+
+
 @pytest.mark.parametrize(
     ("said", "remedy"),
     [
