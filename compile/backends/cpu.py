@@ -101,7 +101,9 @@ class CpuBackend(Backend):
                 shift = dot.shift
         else:
             lanes = None if dot is None else dot.find_lanes(weight.shape[0])
-            kernel, packed = plain_convolution(convolution, data_shape, data_dtype, epilogue, lanes)
+            kernel, packed = plain_convolution(
+                convolution, data_shape, data_dtype, epilogue, lanes, widens=True
+            )
         return PackedConvolution(
             kernel,
             result_shape(convolution, data_shape),

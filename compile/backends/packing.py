@@ -45,8 +45,10 @@ def plain_convolution(
     data_dtype: str,
     epilogue: ConvEpilogue,
     lanes: int | None = None,
+    widens: bool = False,
 ) -> tuple[tirx.PrimFunc, NDArray]:
-    """Return the kernel that multiplies number by number, and its weight.
+    """Return the kernel that multiplies number by number, and its weight; one that ``widens``
+    narrow weights once a call, as processors do.
 
     Weights are as the kernels read them: [KH,KW,I,O] with the I of one group, [I,O] for 1x1,
     [KH,KW,C] depthwise. Dense windows have zeros behind the last output, so that vectors of
@@ -55,16 +57,17 @@ def plain_convolution(
     weight, window = convolution.weight, window_of(convolution)
     dtypes = data_dtype, str(weight.dtype)
     if convolution.is_depthwise:
-        kernel = create_depthwise(data_shape, window, *dtypes, epilogue)
+        kernel = create_depthwise(data_shape, window, *dtypes, epilogue, widens)
         return kernel, weight[:, 0].transpose(1, 2, 0)
     packed = weight.transpose(2, 3, 1, 0)
     if window == POINTWISE and not convolution.is_grouped:
-        kernel = create_pointwise(data_shape, weight.shape[0], *dtypes, epilogue)
+        kernel = create_pointwise(data_shape, weight.shape[0], *dtypes, epilogue, widens)
         return kernel, packed[0, 0]
     channels = weight.shape[0]
     padding = -channels % lanes if lanes is not None and not convolution.is_grouped else 0
     kernel = create_spatial_conv(
-        data_shape, channels, window, *dtypes, epilogue, channels + padding, convolution.groups
+        *(data_shape, channels, window, *dtypes, epilogue),
+        *(channels + padding, convolution.groups, widens),
     )
     return kernel, np.pad(packed, [(0, 0), (0, 0), (0, 0), (0, padding)])
 

@@ -15,6 +15,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import RegisterTile, even_lanes, register_tiles, row_blocks
+from compile.kernels.common.wide_weight import WIDE_BLOCK
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def output_extents(sch: s_tir.Schedule) -> tuple[int, int, int]:
 def tile_window(sch: s_tir.Schedule, core: CpuCore, tile: RegisterTile, rows: int) -> TiledWindow:
     """``rows`` to each task, with the input rows that they need padded inside of it (where a block
     "pad" does so); columns and channels to the register ``tile``, which the blocks "conv" and
-    "epilogue" share, and any block between them and "pad"."""
+    "epilogue" share, and any block between them and "pad" that is not of the weights alone."""
     epilogue, conv = (sch.get_sblock(name) for name in ("epilogue", "conv"))
     names = [
         str(sch.get(block).name_hint) for block in sch.get_child_blocks(sch.get_sblock("root"))
@@ -148,7 +149,7 @@ def tile_window(sch: s_tir.Schedule, core: CpuCore, tile: RegisterTile, rows: in
     sch.reorder(row, column_outer, channel_outer, column, vector, lane)
     sch.compute_at(conv, channel_outer, preserve_unit_loops=True)
     for producer in sch.get_producers(conv):
-        if str(sch.get(producer).name_hint) != "pad":
+        if str(sch.get(producer).name_hint) not in ("pad", WIDE_BLOCK):
             sch.compute_at(producer, channel_outer, preserve_unit_loops=True)
     if "pad" in names:
         sch.compute_at(sch.get_sblock("pad"), task, preserve_unit_loops=True)

@@ -11,6 +11,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers
 from compile.kernels.common.tiling import column_tile, rows_per_task
+from compile.kernels.common.wide_weight import schedule_wide_weight, widen_weight
 from compile.kernels.common.window import (
     Window,
     WindowConfiguration,
@@ -30,8 +31,10 @@ def create_depthwise(
     data_dtype: str,
     weight_dtype: str,
     epilogue: ConvEpilogue,
+    widens: bool = False,
 ) -> tirx.PrimFunc:
-    """The kernel (data [1,H,W,C], weight [KH,KW,C], epilogue operands) -> [1,OH,OW,C]."""
+    """The kernel (data [1,H,W,C], weight [KH,KW,C], epilogue operands) -> [1,OH,OW,C]. ``widens``
+    makes narrow weights wide before the loops where that pays."""
     _, height, width, channels = data_shape
     acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
     data = te.placeholder(data_shape, data_dtype, name="data")
@@ -39,16 +42,18 @@ def create_depthwise(
     operands = epilogue.operands(channels, acc_dtype)
     finish = epilogue.apply(operands)
     padded = window.pad(data, padding_value(data_dtype, operands))
+    size = window.output_size(height, width)
+    wide = widen_weight(weight, acc_dtype, prod(size)) if widens else weight
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")
 
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, c: tirx.Expr) -> tirx.Expr:
         value = padded[(b, *window.position(y, x, ky, kx), c)]
-        product = value.astype(acc_dtype) * weight[ky, kx, c].astype(acc_dtype)
+        product = value.astype(acc_dtype) * wide[ky, kx, c].astype(acc_dtype)
         return te.sum(product, axis=[ky, kx])
 
-    shape = (1, *window.output_size(height, width), channels)
+    shape = (1, *size, channels)
     conv = te.compute(shape, multiply, name="conv")
     out = te.compute(shape, lambda b, y, x, c: finish(conv[b, y, x, c], c), name="epilogue")
     macs = prod(shape) * prod(window.kernel)
@@ -68,6 +73,7 @@ def schedule(
     """Rows to threads; a tile of columns and channels accumulates over the whole window; cut by
     the default configuration unless another one is given."""
     configuration = configuration or default_configuration(sch, core)
+    schedule_wide_weight(sch, core)
     tiled = tile_window(sch, core, configuration.tile, configuration.rows)
     for loop in tiled.reduction:
         sch.unroll(loop)

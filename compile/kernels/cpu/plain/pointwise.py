@@ -11,6 +11,7 @@ from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import accumulate_in_registers, keep_in_registers
 from compile.kernels.common.tiling import register_tile, register_tiles
+from compile.kernels.common.wide_weight import schedule_wide_weight, widen_weight
 from compile.kernels.common.window import output_extents
 from compile.kernels.cpu.fused_neighbours import ALL_NEIGHBOURS, place_neighbours, row_loop
 from compile.kernels.family import KernelFamily
@@ -22,10 +23,12 @@ def create_pointwise(
     data_dtype: str,
     weight_dtype: str,
     epilogue: ConvEpilogue,
+    widens: bool = False,
 ) -> tirx.PrimFunc:
     """The kernel (data [1,H,W,K], weight [K,N], epilogue operands) -> [1,H,W,N].
 
     The weight's input zero point does not appear: the packer has folded it into the bias.
+    ``widens`` makes narrow weights wide before the loops where that pays.
     """
     _, height, width, channels_in = data_shape
     acc_dtype = accumulator_dtype(data_dtype, weight_dtype)
@@ -33,12 +36,13 @@ def create_pointwise(
     weight = te.placeholder((channels_in, channels_out), weight_dtype, name="weight")
     operands = epilogue.operands(channels_out, acc_dtype)
     finish = epilogue.apply(operands)
+    wide = widen_weight(weight, acc_dtype, height * width) if widens else weight
 
     k = te.reduce_axis((0, channels_in), name="k")
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         value = data[0, y, x, k]
-        return te.sum(value.astype(acc_dtype) * weight[k, n].astype(acc_dtype), axis=k)
+        return te.sum(value.astype(acc_dtype) * wide[k, n].astype(acc_dtype), axis=k)
 
     conv = te.compute((height, width, channels_out), multiply, name="conv")
     out = te.compute(
@@ -96,6 +100,7 @@ def schedule(
     sch.parallel(row)
     keep_in_registers(sch, [column, vector], lane)
     place_neighbours(sch, row, core)
+    schedule_wide_weight(sch, core)
 
     *_, column, channel, k = sch.get_loops(conv)
     accumulate_in_registers(sch, conv, [column], channel, [k], configuration.lanes)

@@ -19,6 +19,7 @@ from compile.kernels.common.tiling import (
     row_blocks,
     rows_per_task,
 )
+from compile.kernels.common.wide_weight import schedule_wide_weight, widen_weight
 from compile.kernels.common.window import (
     Window,
     WindowConfiguration,
@@ -43,13 +44,15 @@ def create_spatial_conv(
     epilogue: ConvEpilogue,
     weight_channels: int | None = None,
     groups: int = 1,
+    widens: bool = False,
 ) -> tirx.PrimFunc:
     """The kernel (data [1,H,W,I], weight [KH,KW,I/groups,P], epilogue operands) -> [1,OH,OW,O].
 
     A convolution in ``groups`` reads for each output the inputs of its group. P is O, or
     ``weight_channels``, with zeros behind the last output so that vectors are filled.
     Beyond the edge stands the data's zero point, so that its share of the accumulator is the
-    constant that the packer has folded into the bias.
+    constant that the packer has folded into the bias. ``widens`` makes narrow weights wide before
+    the loops where that pays.
     """
     _, height, width, channels_in = data_shape
     channels_in, outputs = channels_in // groups, channels_out // groups
@@ -60,6 +63,8 @@ def create_spatial_conv(
     operands = epilogue.operands(channels_out, acc_dtype)
     finish = epilogue.apply(operands)
     padded = window.pad(data, padding_value(data_dtype, operands))
+    size = window.output_size(height, width)
+    wide = widen_weight(weight, acc_dtype, prod(size)) if widens else weight
 
     ky = te.reduce_axis((0, window.kernel[0]), name="ky")
     kx = te.reduce_axis((0, window.kernel[1]), name="kx")
@@ -68,10 +73,9 @@ def create_spatial_conv(
     def multiply(b: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         channel = k if groups == 1 else n // outputs * channels_in + k
         value = padded[(b, *window.position(y, x, ky, kx), channel)]
-        product = value.astype(acc_dtype) * weight[ky, kx, k, n].astype(acc_dtype)
+        product = value.astype(acc_dtype) * wide[ky, kx, k, n].astype(acc_dtype)
         return te.sum(product, axis=[ky, kx, k])
 
-    size = window.output_size(height, width)
     attrs = {GROUPS_ATTR: groups} if groups > 1 else None
     conv = te.compute((1, *size, width_of_weight), multiply, name="conv", attrs=attrs)
     shape = (1, *size, channels_out)
@@ -121,6 +125,7 @@ def schedule(
     vectorize_copy(sch, pad, core)
     finish_in_registers(sch, epilogue, configuration.lanes)
     place_neighbours(sch, row, core)
+    schedule_wide_weight(sch, core)
     accumulate_in_registers(sch, conv, [column], channel, reduction, configuration.lanes)
 
 
