@@ -49,8 +49,12 @@ class Options:
     workers: Literal[1, 2] = 2
     """Processes that share each step's crops, one core each."""
 
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to train; cuda makes the pictures there, too, in one process (--workers 1)."""
+
     bfloat16: bool = False
-    """Compute in bfloat16 but for the last 6 %: half the time where the CPU has AVX512-BF16."""
+    """Compute in bfloat16 but for the last 6 %: half the time where the CPU has AVX512-BF16, and
+    on a GPU."""
 
     log_every: int = 500
     """Steps between two rows of the log, with each of which the state is saved."""
@@ -83,6 +87,8 @@ def _train(options: Options) -> None:
             "--quantization-aware fine-tunes weights in float32: give them by --start FILE and "
             "leave --bfloat16 away"
         )
+    if options.device == "cuda":
+        _check_cuda(options)
     name = f"{options.attention}-qat" if options.quantization_aware else str(options.attention)
     path = options.out / f"{name}.safetensors"
     written = path.name, "state.pt", "log.csv", "log.png"
@@ -102,13 +108,21 @@ def _train(options: Options) -> None:
     start = None
     if options.start is not None:
         start = transfer_weights(options.start, options.attention, options.seed)
-    run = Run(plan, options.scenes, options.out, start, options.workers, options.log_every)
+    run = Run(
+        plan,
+        options.scenes,
+        options.out,
+        start,
+        options.workers,
+        options.log_every,
+        options.device,
+    )
     with shown_training(stderr, plan) as report:
         state = train(run, report)
     if state.step < plan.steps:
         stderr.print(f"stopped at step {state.step}; the same command goes on from there")
         raise KeyboardInterrupt
-    network: nn.Module = state.average
+    network: nn.Module = state.average.cpu()
     how = f"{plan.crops_until(plan.steps)} crops in {plan.steps} steps, Adam {plan.learning_rate:g}"
     if options.quantization_aware:
         network = trained_network(network, MQNet(options.attention))
@@ -116,6 +130,23 @@ def _train(options: Options) -> None:
     assert isinstance(network, MQNet)
     save_checkpoint(network, path, how)
     print(path)
+
+
+def _check_cuda(options: Options) -> None:
+    import torch
+
+    from compile.support.errors import MqnetError
+
+    if options.quantization_aware or options.workers != 1:
+        raise MqnetError(
+            "--device cuda is for one worker that trains in float: add --workers 1 and leave "
+            "--quantization-aware away"
+        )
+    if not torch.cuda.is_available():
+        raise MqnetError(
+            "--device cuda: torch finds no GPU (CUDA): install its driver and a torch with CUDA, "
+            "or leave --device away"
+        )
 
 
 if __name__ == "__main__":

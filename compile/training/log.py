@@ -20,25 +20,36 @@ class Row:
         step, crops: made so far.
         minutes: of wall-clock time since this run of the program began.
         rate: Adam's learning rate.
-        loss, l1, square, log_square, cosine: mean over the steps since the row before.
+        total to identity: the terms of the loss, mean over the steps since the row before.
         psnr_db: mean mu-law PSNR of the averaged network on the validation pairs.
         clipped_psnr_db: mu-law PSNR over all their clipped pixels together.
         curve_psnr_db, curve_clipped_psnr_db: the same of the best global tone curve.
+        plain_psnr_db, plain_clipped_psnr_db: of the averaged network on validation pairs in sRGB's
+            curve and 8 bits and nothing else.
+        srgb_psnr_db, srgb_clipped_psnr_db: the same of inverting sRGB's curve.
     """
 
     step: int
     crops: int
     minutes: float
     rate: float
-    loss: float
+    total: float
     l1: float
     square: float
     log_square: float
     cosine: float
+    slope: float
+    ratio: float
+    half_clipped: float
+    identity: float
     psnr_db: float
     clipped_psnr_db: float
     curve_psnr_db: float
     curve_clipped_psnr_db: float
+    plain_psnr_db: float
+    plain_clipped_psnr_db: float
+    srgb_psnr_db: float
+    srgb_clipped_psnr_db: float
 
 
 class TrainingLog:
@@ -70,19 +81,20 @@ class TrainingLog:
         figure = Figure(figsize=(8, 6), layout="constrained")
         top, bottom = figure.subplots(2, sharex=True)
         crops = [row.crops / 1e3 for row in self.rows]
-        top.semilogy(crops, [row.loss for row in self.rows], color="black")
+        top.semilogy(crops, [row.total for row in self.rows], color="black")
         top.set_ylabel("training loss")
-        for name, label, color in (
-            ("psnr_db", "all pixels", "tab:blue"),
-            ("clipped_psnr_db", "clipped pixels", "tab:red"),
+        for name, bar, label, color in (
+            ("psnr_db", "curve_psnr_db", "all pixels", "tab:blue"),
+            ("clipped_psnr_db", "curve_clipped_psnr_db", "clipped pixels", "tab:red"),
+            ("plain_psnr_db", "srgb_psnr_db", "plain cameras", "tab:green"),
         ):
             bottom.plot(crops, [getattr(row, name) for row in self.rows], color=color, label=label)
             bottom.plot(
                 crops,
-                [getattr(row, f"curve_{name}") for row in self.rows],
+                [getattr(row, bar) for row in self.rows],
                 color=color,
                 linestyle="dotted",
-                label=f"{label}, best tone curve",
+                label=f"{label}, best curve" if bar.startswith("curve") else "sRGB inverted",
             )
         bottom.set(xlabel="thousand crops", ylabel="validation PSNR, mu-law (dB)")
         bottom.legend(loc="lower right")

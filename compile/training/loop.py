@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,18 +28,21 @@ from compile.quantize.schemes import SCHEMES
 from compile.support.atomic import make_folder
 from compile.support.in_worker import interrupts_held
 from compile.support.scratch_folder import scratch_folder
+from compile.training.batches import Batch, random_batch
+from compile.training.held_out import tone_curve
 from compile.training.log import Row, TrainingLog
-from compile.training.loss import training_loss
-from compile.training.pairs import fixed_pairs, random_batch
+from compile.training.loss import TERMS, training_loss
+from compile.training.pairs import Camera, Pair, fixed_pairs, take_plainly
 from compile.training.plan import Stage, TrainingPlan
 from compile.training.scenes.catalogue import TRAIN, VALIDATION
 from compile.training.scenes.load import load_places
 from compile.training.scenes.views import Place
 from compile.training.state import TrainingState
-from compile.training.tone_curve import fit_tone_curve
+from compile.training.tone_curve import srgb_curve
 from compile.training.validate import Validation
+from compile.training.virtual_camera import photograph
 
-_VALIDATION_SIZE, _VALIDATION_EACH, _CURVE_EACH, _FIXED_SEED = 256, 8, 8, 1
+_VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED = 256, 8, 1
 _GRADIENT_NORM = 1.0
 
 
@@ -54,6 +57,7 @@ class Run:
         start: network to start from, or None; under fake quantization the teacher, too.
         workers: processes.
         log_every: steps between two rows of the log; the state is saved with each.
+        device: "cpu", or "cuda" for one worker that also makes its data there.
     """
 
     plan: TrainingPlan
@@ -62,6 +66,7 @@ class Run:
     start: MQNet | None
     workers: int
     log_every: int
+    device: str = "cpu"
 
     @property
     def state_file(self) -> Path:
@@ -80,12 +85,10 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     """
     make_folder(run.out)
     state = _start(run)
-    places = list(load_places(run.scenes, TRAIN).values())
+    places = list(load_places(run.scenes, TRAIN, run.device).values())
     held = list(load_places(run.scenes, VALIDATION).values())
-    curve = fit_tone_curve(fixed_pairs(places, _VALIDATION_SIZE, _CURVE_EACH, _FIXED_SEED))
-    validation = Validation(
-        fixed_pairs(held, _VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED), curve
-    )
+    validation = Validation(_fixed(held), tone_curve())
+    plain = Validation(_fixed(held, take_plainly), srgb_curve())
     log = TrainingLog(run.out, state.step)
     begin, terms = time.monotonic(), list[Tensor]()
     with (
@@ -99,15 +102,17 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
             terms.append(loss_terms)
             row = None
             if state.step % run.log_every == 0 or state.step == run.plan.steps:
-                loss, l1, square, log_square, cosine = torch.stack(terms).mean(0).tolist()
+                means = torch.stack(terms).mean(0).tolist()
                 row = Row(
                     state.step,
                     run.plan.crops_until(state.step),
                     (time.monotonic() - begin) / 60,
                     run.plan.rate_at(state.step - 1),
-                    *(loss, l1, square, log_square, cosine),
-                    *validation.score(state.average),
-                    *validation.of_curve,
+                    **dict(zip(TERMS, means, strict=True)),
+                    **_scores("", validation.score(state.average)),
+                    **_scores("curve_", validation.of_curve),
+                    **_scores("plain_", plain.score(state.average)),
+                    **_scores("srgb_", plain.of_curve),
                 )
                 terms.clear()
                 log.add(row)
@@ -118,6 +123,14 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     return state
 
 
+def _fixed(places: list[Place], camera: Camera = photograph) -> list[Pair]:
+    return fixed_pairs(places, _VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED, camera)
+
+
+def _scores(prefix: str, scores: tuple[float, float]) -> dict[str, float]:
+    return dict(zip((f"{prefix}psnr_db", f"{prefix}clipped_psnr_db"), scores, strict=True))
+
+
 def _start(run: Run) -> TrainingState:
     start: nn.Module | None = run.start
     if run.plan.scheme is not None:
@@ -125,7 +138,7 @@ def _start(run: Run) -> TrainingState:
         network = MQNetEntry(run.plan.attention)
         assert run.start is not None
         start = fake_quantized(network, run.start, SCHEMES[run.plan.scheme], photos)
-    state = TrainingState(run.plan, start)
+    state = TrainingState(run.plan, start, run.device)
     if run.state_file.exists():
         state.load(run.state_file)
     return state
@@ -162,37 +175,39 @@ def _work(run: Run, rank: int, rendezvous: str) -> None:
 def _steps(
     run: Run, state: TrainingState, places: list[Place], rank: int, rendezvous: str
 ) -> Generator[Tensor]:
-    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [5]. The
+    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [9]. The
     caller counts it in ``state``."""
     torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group("gloo", rendezvous, rank=rank, world_size=run.workers)
-    net = DistributedDataParallel(state.net)
+    net: nn.Module = state.net
+    if run.workers > 1:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        dist.init_process_group("gloo", rendezvous, rank=rank, world_size=run.workers)
+        net = DistributedDataParallel(state.net)
     try:
         while state.step < run.plan.steps:
             stage = run.plan.stage_at(state.step)
             seed = (run.plan.seed, state.step, rank)
             crops = run.plan.crops_at(state.step)
-            photos, targets = random_batch(places, crops.size, crops.batch // run.workers, seed)
+            batch = random_batch(places, crops.size, crops.batch // run.workers, seed)
             if run.plan.scheme is not None:
                 # What is wanted is the network itself, not another that does as well.
                 assert run.start is not None
                 with torch.no_grad():
-                    targets = run.start(photos)
+                    batch = replace(batch, targets=run.start(batch.photos))
             for group in state.optimizer.param_groups:
                 group["lr"] = run.plan.rate_at(state.step)
-            loss = training_loss(_forward(net, photos, stage), targets)
+            loss = training_loss(_forward(net, batch, stage), batch)
             state.optimizer.zero_grad()
             loss.total.backward()
             torch.nn.utils.clip_grad_norm_(state.net.parameters(), _GRADIENT_NORM)
             state.optimizer.step()
-            terms = loss.total, loss.l1, loss.square, loss.log_square, loss.cosine
-            yield torch.stack(terms).detach()
+            yield loss.terms()
     finally:
-        dist.destroy_process_group()
+        if run.workers > 1:
+            dist.destroy_process_group()
 
 
-def _forward(net: DistributedDataParallel, photos: Tensor, stage: Stage) -> Tensor:
-    photos = photos.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=stage.bfloat16):
+def _forward(net: nn.Module, batch: Batch, stage: Stage) -> Tensor:
+    photos = batch.photos.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(photos.device.type, torch.bfloat16, enabled=stage.bfloat16):
         return net(photos).float()

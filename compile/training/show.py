@@ -39,9 +39,10 @@ def shown_training(console: Console, plan: TrainingPlan) -> Iterator[Report]:
                 if row is not None:
                     progress.say(
                         f"step {row.step} ({row.crops:,} crops, {row.minutes:.1f} min): loss "
-                        f"{row.loss:.4f}, {row.psnr_db:.2f} dB (curve {row.curve_psnr_db:.2f}), "
+                        f"{row.total:.4f}, {row.psnr_db:.2f} dB (curve {row.curve_psnr_db:.2f}), "
                         f"clipped {row.clipped_psnr_db:.2f} dB "
-                        f"(curve {row.curve_clipped_psnr_db:.2f})"
+                        f"(curve {row.curve_clipped_psnr_db:.2f}), "
+                        f"plain {row.plain_psnr_db:.2f} dB (sRGB {row.srgb_psnr_db:.2f})"
                     )
                 return not interrupted
 

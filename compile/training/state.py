@@ -30,9 +30,13 @@ class TrainingState:
         step: steps made so far.
     """
 
-    def __init__(self, plan: TrainingPlan, start: nn.Module | None = None) -> None:
-        """At the beginning of ``plan``: to train ``start``, or MQNet with seeded random weights."""
+    def __init__(
+        self, plan: TrainingPlan, start: nn.Module | None = None, device: str = "cpu"
+    ) -> None:
+        """At the beginning of ``plan``: to train ``start``, or MQNet with seeded random weights, on
+        a device of torch."""
         self.plan = plan
+        self._device = device
         # A graph that torch.export has made has no modes, and says so by raising.
         if isinstance(start, GraphModule):
             self.net: nn.Module = start
@@ -40,7 +44,7 @@ class TrainingState:
         else:
             net = _random_network(plan) if start is None else _keep_statistics(start.train())
             # torch says of this method that it takes no memory format alone.
-            self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.Adam(self.net.parameters(), betas=_BETAS, fused=True)
         self.step = 0
@@ -80,7 +84,7 @@ class TrainingState:
             CheckpointError: the file is damaged or of another plan.
         """
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, self._device, weights_only=True)
             plan = state["plan"]
         except Exception as error:  # torch raises whatever its unpickler meets.
             raise CheckpointError(

@@ -28,8 +28,9 @@ class Validation:
 
     def score(self, net: nn.Module) -> tuple[float, float]:
         """Mean mu-law PSNR over the pairs, and PSNR over all clipped pixels, both in dB."""
+        device = next(net.parameters(), self._photos).device
         with torch.inference_mode():
-            outputs = [net(photo[None]) for photo in self._photos]
+            outputs = [net(photo[None].to(device)).cpu() for photo in self._photos]
         return self._score(torch.cat(outputs))
 
     def _score(self, outputs: Tensor) -> tuple[float, float]:

@@ -53,14 +53,19 @@ def photograph(relative: NDArray[np.float32], random: np.random.Generator) -> ND
     """The photograph, uint8 [H,W,3], of relative light, float32 [H,W,3], 1 = white: clipped, with
     shot and read noise, a response curve, 8 bits and, in two of five, JPEG."""
     light = np.minimum(relative, 1)
-    shot = 10 ** random.uniform(*_LOG10_SHOT_NOISE)
-    read = 10 ** random.uniform(*_LOG10_READ_NOISE)
+    shot, read = draw_noise(random)
     noise = random.standard_normal(light.shape, np.float32) * np.sqrt(shot * light + read)
     value = _response(np.clip(light + noise, 0, 1), random)
     pixels = np.rint(value * 255).astype(np.uint8)
     if random.random() < _SHARE_OF_JPEGS:
-        pixels = _through_jpeg(pixels, int(random.integers(*_JPEG_QUALITY, endpoint=True)))
+        pixels = through_jpeg(pixels, int(random.integers(*_JPEG_QUALITY, endpoint=True)))
     return pixels
+
+
+def draw_noise(random: np.random.Generator) -> tuple[float, float]:
+    """Variance of the noise for light of 1, and of what is there without light."""
+    shot = 10 ** random.uniform(*_LOG10_SHOT_NOISE)
+    return shot, 10 ** random.uniform(*_LOG10_READ_NOISE)
 
 
 def _response(light: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
@@ -76,7 +81,8 @@ def _response(light: NDArray[np.float32], random: np.random.Generator) -> NDArra
     return light ** np.float32(1 / random.uniform(*_GAMMA))
 
 
-def _through_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def through_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """``pixels`` [H,W,3] encoded and decoded again."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "jpeg", quality=quality)
     return np.asarray(Image.open(file))

@@ -13,9 +13,9 @@ from compile.training.scenes.views import Panorama, Picture, Place
 log = logging.getLogger(__name__)
 
 
-def load_places(folder: Path, role: str) -> dict[str, Place]:
+def load_places(folder: Path, role: str, device: str = "cpu") -> dict[str, Place]:
     """The scenes in ``folder`` (OpenEXR and Radiance) that have ``role``, by name, sorted: 2:1
-    panoramas, and those that the catalogue says are flat pictures.
+    panoramas, and those that the catalogue says are flat pictures, to look at on ``device``.
 
     A file that cannot be used is logged as a warning and skipped.
 
@@ -32,7 +32,8 @@ def load_places(folder: Path, role: str) -> dict[str, Place]:
             continue
         try:
             flat = is_flat(path.stem)
-            places[path.stem] = Picture(read_hdr(path)) if flat else Panorama(read_panorama(path))
+            light = read_hdr(path) if flat else read_panorama(path)
+            places[path.stem] = (Picture if flat else Panorama)(light, device)
         except PhotoError as error:
             log.warning("skipped: %s", error)
     if not places:

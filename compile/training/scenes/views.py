@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
+
+from compile.training.scenes.sharpening import find_rings
 
 # Pitch, roll and field of view in degrees: hand-held pictures of any subject.
 _PITCH_SIGMA, _PITCH_LIMIT, _ROLL_SIGMA = 12.0, 45.0, 2.0
@@ -18,6 +21,8 @@ _FIELD_OF_VIEW = (40.0, 95.0)
 # of the panorama there is nothing but blur.
 _MOST_ENLARGEMENT = 1.5
 _LEVELS = 3
+# Of the trust of a pixel that was made of none but trusted ones; less only by rounding.
+_WHOLE = 0.999
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,31 @@ class View:
     field_of_view: float
 
 
+class Look(NamedTuple):
+    """What a camera sees.
+
+    Attributes:
+        light: linear, float32 [3,H,W].
+        trust: float32 [1,H,W], 0 where a sharpening filter has left its mark, else 1.
+    """
+
+    light: Tensor
+    trust: Tensor
+
+
 class Place(Protocol):
     """What pictures to train on can be taken of."""
 
-    def random_look(self, size: int, random: np.random.Generator) -> NDArray[np.float32]:
-        """Linear light, float32 [size,size,3], of some part of it."""
+    def random_look(self, size: int, random: np.random.Generator) -> Look:
+        """Some part of it, ``size`` pixels high and wide."""
 
 
 class Panorama:
     """An equirectangular panorama with the halved copies that distant views are taken from."""
 
-    def __init__(self, light: NDArray[np.float32]) -> None:
-        """From linear light, float32 [H,2H,3]."""
-        levels = [torch.from_numpy(light).permute(2, 0, 1)[None]]
+    def __init__(self, light: NDArray[np.float32], device: str = "cpu") -> None:
+        """From linear light, float32 [H,2H,3], to look at on a device of torch."""
+        levels = [_with_trust(light, device)]
         for _ in range(_LEVELS - 1):
             levels.append(F.avg_pool2d(levels[-1], 2))
         # The seam at the back: a column of the other side on each.
@@ -53,12 +70,13 @@ class Panorama:
         """Columns at full size."""
         return self._levels[0].shape[-1] - 2
 
-    def look(self, view: View, height: int, width: int) -> NDArray[np.float32]:
-        """Linear light, float32 [height,width,3], in the direction of ``view`` (a pinhole camera;
-        bilinear from the level whose pixels are nearest in size)."""
+    def look(self, view: View, height: int, width: int) -> Look:
+        """What is seen in the direction of ``view`` (a pinhole camera; bilinear from the level
+        whose pixels are nearest in size)."""
         focal = 0.5 * width / math.tan(math.radians(view.field_of_view) / 2)
-        x = (torch.arange(width) - (width - 1) / 2) / focal
-        y = ((height - 1) / 2 - torch.arange(height)) / focal
+        device = self._levels[0].device
+        x = (torch.arange(width, device=device) - (width - 1) / 2) / focal
+        y = ((height - 1) / 2 - torch.arange(height, device=device)) / focal
         roll, pitch = math.radians(view.roll), math.radians(view.pitch)
         x, y = (
             x * math.cos(roll) + y[:, None] * math.sin(roll),
@@ -75,10 +93,10 @@ class Panorama:
         columns = level.shape[-1]
         grid = torch.stack([across * ((columns - 2) / columns), down], -1)[None]
         seen = F.grid_sample(level, grid, padding_mode="border", align_corners=False)
-        return seen[0].permute(1, 2, 0).numpy()
+        return _as_look(seen[0])
 
-    def random_look(self, size: int, random: np.random.Generator) -> NDArray[np.float32]:
-        """Linear light, float32 [size,size,3], in a random direction."""
+    def random_look(self, size: int, random: np.random.Generator) -> Look:
+        """In a random direction."""
         return self.look(random_view(self, size, random), size, size)
 
     def _level(self, focal: float) -> int:
@@ -103,13 +121,13 @@ def random_view(panorama: Panorama, width: int, random: np.random.Generator) -> 
 class Picture:
     """A flat HDR picture, as a camera has seen it."""
 
-    def __init__(self, light: NDArray[np.float32]) -> None:
-        """From linear light, float32 [H,W,3]."""
-        self._light = torch.from_numpy(light).permute(2, 0, 1)[None]
+    def __init__(self, light: NDArray[np.float32], device: str = "cpu") -> None:
+        """From linear light, float32 [H,W,3], to look at on a device of torch."""
+        self._light = _with_trust(light, device)
 
-    def random_look(self, size: int, random: np.random.Generator) -> NDArray[np.float32]:
-        """Linear light, float32 [size,size,3], of a random square of it: all that fits in or less,
-        but not so little that it would be all blur."""
+    def random_look(self, size: int, random: np.random.Generator) -> Look:
+        """A random square of it: all that fits in or less, but not so little that it would be all
+        blur."""
         height, width = self._light.shape[-2:]
         largest = min(height, width)
         smallest = min(round(size / _MOST_ENLARGEMENT), largest)
@@ -119,4 +137,15 @@ class Picture:
         )
         square = self._light[..., top : top + side, left : left + side]
         seen = F.interpolate(square, (size, size), mode="bilinear", antialias=True)
-        return seen[0].permute(1, 2, 0).numpy()
+        return _as_look(seen[0])
+
+
+def _with_trust(light: NDArray[np.float32], device: str) -> Tensor:
+    """float32 [1,4,H,W]: light, and 1 where it can be trusted."""
+    trust = 1 - find_rings(light).astype(np.float32)
+    planes = torch.from_numpy(np.concatenate([light, trust[..., None]], -1))
+    return planes.permute(2, 0, 1)[None].contiguous().to(device)
+
+
+def _as_look(seen: Tensor) -> Look:
+    return Look(seen[:3], (seen[3:] > _WHOLE).float())

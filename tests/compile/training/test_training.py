@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ from compile.networks.mqnet.network import MQNet
 from compile.networks.mqnet.transfer_weights import transfer_weights
 from compile.quantize.fake_quantize import trained_network
 from compile.support.errors import CheckpointError, DataError
+from compile.training.batches import Batch
 from compile.training.log import Row, TrainingLog
 from compile.training.loop import Run, train
-from compile.training.loss import mu_law_psnr, training_loss
+from compile.training.loss import Loss, mu_law_psnr, training_loss
 from compile.training.pairs import as_batch
 from compile.training.plan import Crops, Stage, TrainingPlan
 from compile.training.scenes.write_exr import write_exr
@@ -39,7 +41,7 @@ PLAN = TrainingPlan(
 )
 FINE_TUNING = TrainingPlan("ca", 4, 1e-2, 0, (Stage(1, (Crops(64, 2),), False),), "mixed")
 NAMES = ("one", "two", "crossroads")
-ROW = Row(10, 160, 0.5, 1e-3, 0.2, 0.1, 0.02, 5.3, 0.01, 20.0, 15.0, 28.0, 20.0)
+ROW = Row(**dict.fromkeys(Row.__dataclass_fields__, 0.5) | {"step": 10, "crops": 160})
 
 
 @pytest.fixture(scope="module")
@@ -59,24 +61,75 @@ def check_equal(found: nn.Module, wanted: nn.Module) -> None:
         assert torch.equal(state[name], tensor), name
 
 
+def as_h(y: torch.Tensor) -> torch.Tensor:
+    return y * (H_MAX - H_MIN) + H_MIN
+
+
+def batch_of(targets: torch.Tensor, photos: torch.Tensor | float = 0.5, plain: bool = False):
+    """Everything is to be trusted."""
+    photos = torch.as_tensor(photos).expand(targets.shape)
+    return Batch(photos, targets, torch.ones_like(targets[:, :1]), torch.tensor([plain]))
+
+
 def test_a_perfect_output_has_no_loss():
-    target = torch.rand(2, 3, 8, 8) * (H_MAX - H_MIN) + H_MIN
-    loss = training_loss(target, target)
-    assert loss.l1 == loss.square == loss.log_square == 0
+    target = as_h(torch.rand(2, 3, 8, 8))
+    loss = training_loss(target, batch_of(target, torch.rand(2, 3, 8, 8) * 2, plain=True))
+    assert all(term == 0 for name, term in vars(loss).items() if name not in ("total", "cosine"))
     assert abs(loss.total) < 1e-6
 
 
 def test_terms_of_the_loss_by_hand():
     y, wanted = torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.5, 0.5, 0.2])
-    output, target = ((v * (H_MAX - H_MIN) + H_MIN).reshape(1, 3, 1, 1) for v in (y, wanted))
-    loss = training_loss(output, target)
+    output, target = (as_h(v).reshape(1, 3, 1, 1).expand(1, 3, 8, 8) for v in (y, wanted))
+    loss = training_loss(output, batch_of(target))
     cosine = 1 - torch.dot(y, wanted) / (y.norm() * wanted.norm())
     torch.testing.assert_close(loss.l1, torch.tensor(0.1))
     torch.testing.assert_close(loss.square, torch.tensor(0.03))
     torch.testing.assert_close(loss.cosine, cosine)
     torch.testing.assert_close(loss.log_square, torch.tensor(301.0).log())
-    torch.testing.assert_close(loss.total, 0.1 + 16 * 0.03 + 0.03 * loss.log_square + 0.5 * cosine)
+    # Errors of 0, 0 and 0.3, less their mean.
+    torch.testing.assert_close(loss.ratio, torch.tensor(0.4 / 3))
+    assert loss.slope == loss.half_clipped == loss.identity == 0
+    torch.testing.assert_close(
+        loss.total, 0.1 + 16 * 0.03 + 0.03 * loss.log_square + 0.5 * cosine + loss.ratio
+    )
     torch.testing.assert_close(mu_law_psnr(output, target), -10 * torch.log10(torch.tensor([0.03])))
+
+
+def test_terms_look_where_they_are_meant_to():
+    """The left half of the photograph is clipped in red alone, or in all channels, or not at all;
+    in y there is an error of 0.1 on the left, in one channel or in all."""
+    left = (torch.arange(32) < 16).float().expand(1, 1, 32, 32)
+    wanted = torch.full((1, 3, 32, 32), 0.5)
+    grey, red = torch.ones(1, 3, 1, 1), torch.tensor([1.0, 0, 0]).reshape(1, 3, 1, 1)
+
+    def loss(photo: torch.Tensor, error: torch.Tensor, plain: bool) -> Loss:
+        photo = 0.5 + 0.5 * photo.expand(wanted.shape)
+        return training_loss(as_h(wanted + 0.1 * error), batch_of(as_h(wanted), photo, plain))
+
+    half = loss(red * left, red * left, plain=False)
+    torch.testing.assert_close(half.half_clipped, torch.tensor(0.4 / 9))
+    assert half.slope > 0 and half.identity == 0
+    whole = loss(grey * left, grey * left, plain=True)
+    assert whole.half_clipped == whole.ratio == whole.identity == 0
+    unclipped = loss(0 * left, grey * left, plain=True)
+    assert unclipped.identity == pytest.approx(0.05) and unclipped.slope == 0
+    # As large an error is smooth or not.
+    stripes = (torch.arange(32) % 2).float().expand(1, 3, 32, 32)
+    ragged, smooth = (
+        loss(grey.expand(1, 3, 32, 32), error, plain=False)
+        for error in (stripes, torch.full((1, 3, 32, 32), 0.5))
+    )
+    assert ragged.l1 == pytest.approx(smooth.l1) and ragged.slope > 0.04 and smooth.slope < 1e-6
+
+
+def test_nothing_is_learnt_where_light_cannot_be_trusted():
+    target = as_h(torch.rand(1, 3, 16, 16))
+    batch = batch_of(target, torch.rand(1, 3, 16, 16) * 2, plain=True)
+    trust = (torch.arange(16) < 8).float().expand(1, 1, 16, 16)
+    wrong = target + (1 - trust) * 0.1
+    assert training_loss(wrong, batch).total > 0.1
+    assert abs(training_loss(wrong, replace(batch, trust=trust)).total) < 1e-6
 
 
 def test_halving_an_error_is_worth_as_much_in_an_easy_picture_as_in_a_hard_one():
@@ -85,7 +138,7 @@ def test_halving_an_error_is_worth_as_much_in_an_easy_picture_as_in_a_hard_one()
 
     def log_square(errors: torch.Tensor) -> float:
         output = target + errors.reshape(2, 1, 1, 1) * (H_MAX - H_MIN)
-        return float(training_loss(output, target).log_square)
+        return float(training_loss(output, batch_of(target)).log_square)
 
     easy, hard = (log_square(errors / halves) for halves in torch.tensor([[2, 1], [1, 2]]))
     whole = log_square(errors)
@@ -183,10 +236,11 @@ def test_a_few_steps_learn_something(scenes: Path, tmp_path: Path):
     photo = read_photo(bundled_photos("test")[0])[:64, :64]
     light = srgb_decode(photo / 255).astype(np.float32)
     photos, targets = as_batch([(photo, light)] * 2)
+    batch = batch_of(targets, photos)
     state = TrainingState(PLAN)
     losses = []
     for _ in range(24):
-        loss = training_loss(state.net(photos), targets)
+        loss = training_loss(state.net(photos), batch)
         state.optimizer.zero_grad()
         loss.total.backward()
         state.optimizer.step()

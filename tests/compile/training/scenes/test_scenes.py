@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from compile.support.errors import PhotoError
 from compile.training.scenes.catalogue import (
@@ -19,7 +20,13 @@ from compile.training.scenes.catalogue import (
     role_of,
 )
 from compile.training.scenes.cube_map import cube_to_equirectangular, read_cube_map
-from compile.training.scenes.views import Panorama, Picture, View, random_view
+from compile.training.scenes.views import Look, Panorama, Picture, View, random_view
+
+
+def picture(look: Look) -> np.ndarray:
+    """What is seen, [H,W,3]; all of it can be trusted."""
+    assert look.trust.all()
+    return look.light.permute(1, 2, 0).numpy()
 
 
 def sphere(height: int) -> np.ndarray:
@@ -58,12 +65,12 @@ def test_scenes_are_on_one_side():
 )
 @pytest.mark.parametrize("roll", [0, 25])
 def test_the_middle_of_a_view(yaw: float, pitch: float, roll: float, expected: tuple):
-    seen = Panorama(sphere(256)).look(View(yaw, pitch, roll, 60), 33, 33)
+    seen = picture(Panorama(sphere(256)).look(View(yaw, pitch, roll, 60), 33, 33))
     np.testing.assert_allclose(seen[16, 16] * 2 - 1, expected, atol=0.01)
 
 
 def test_the_edges_of_a_view():
-    seen = Panorama(sphere(256)).look(View(0, 0, 0, 90), 64, 64) * 2 - 1
+    seen = picture(Panorama(sphere(256)).look(View(0, 0, 0, 90), 64, 64)) * 2 - 1
     right = seen[..., 0] / seen[..., 2]
     up = seen[..., 1] / seen[..., 2]
     ticks = (np.arange(64) - 31.5) / 32
@@ -75,7 +82,7 @@ def test_distant_views_are_averaged_not_sampled():
     """A chessboard of single pixels is grey where a pixel of the view covers many."""
     board = np.indices((256, 512)).sum(0) % 2
     light = np.repeat(board[..., None], 3, -1).astype(np.float32)
-    seen = Panorama(light).look(View(0, 0, 0, 90), 32, 32)
+    seen = picture(Panorama(light).look(View(0, 0, 0, 90), 32, 32))
     np.testing.assert_allclose(seen, 0.5, atol=0.02)
 
 
@@ -91,11 +98,11 @@ def test_random_views_are_not_blurred():
 def test_squares_of_a_picture():
     """Of a picture whose light is (column, row, 0): upright, inside, not so small as to blur."""
     rows, columns = np.indices((60, 100), np.float32)
-    picture = Picture(np.stack([columns, rows, 0 * rows], -1))
+    place = Picture(np.stack([columns, rows, 0 * rows], -1))
     random = np.random.default_rng(0)
     scales = []
     for _ in range(50):
-        seen = picture.random_look(36, random)
+        seen = picture(place.random_look(36, random))
         assert seen.shape == (36, 36, 3) and seen.dtype == np.float32
         for axis, channel, length in ((1, 0, 100), (0, 1, 60)):
             assert seen[..., channel].min() >= 0 and seen[..., channel].max() <= length - 1
@@ -107,8 +114,25 @@ def test_squares_of_a_picture():
 
 
 def test_a_picture_smaller_than_what_is_asked_for_is_enlarged():
-    picture = Picture(np.full((20, 30, 3), 2, np.float32))
-    np.testing.assert_allclose(picture.random_look(64, np.random.default_rng(0)), 2, rtol=1e-6)
+    place = Picture(np.full((20, 30, 3), 2, np.float32))
+    seen = picture(place.random_look(64, np.random.default_rng(0)))
+    assert seen.shape == (64, 64, 3)
+    np.testing.assert_allclose(seen, 2, rtol=1e-6)
+
+
+def test_what_a_ring_was_part_of_is_not_trusted():
+    """Ahead there is a grid of lamps, each in a black ring."""
+    light = np.full((64, 128, 3), 0.5, np.float32)
+    lamps = np.zeros((64, 128), bool)
+    lamps[8:56:6, 66:96:6] = True
+    rings = binary_dilation(lamps, np.ones((3, 3))) & ~lamps
+    light[lamps], light[rings] = 50, 0
+    seen = Panorama(light).look(View(0, 0, 0, 120), 64, 64)
+    trusted = seen.trust[0] > 0
+    assert seen.trust.shape == (1, 64, 64) and seen.trust.sum() == trusted.sum()
+    assert trusted[:, :28].all() and not trusted[:, 36:60].all()
+    # Of a ring alone, or of one and the wall.
+    assert not (trusted & (seen.light[0] < 0.49)).any()
 
 
 def cube_map(width: int) -> bytes:
