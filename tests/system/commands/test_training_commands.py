@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import CA, REPOSITORY, Command, check_sentence, contents, in_fork
 from PIL import Image
 
@@ -66,6 +67,19 @@ def test_training_from_what_is_no_checkpoint(here: Command, scenes: Path, out: P
 def test_fine_tuning_without_weights_or_in_bfloat16(here: Command, out: Path, more: tuple):
     outcome = here("compile/train", "--out", out, "--quantization-aware", *more)
     check_sentence(outcome, "--quantization-aware", "--start", "--bfloat16")
+    assert contents(out) == {}
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", "1", "--quantization-aware", "--start", CA)])
+def test_a_gpu_trains_in_float_by_one_worker(here: Command, out: Path, more: tuple):
+    outcome = here("compile/train", "--out", out, "--device", "cuda", *more)
+    check_sentence(outcome, "--device cuda", "--workers 1", "--quantization-aware")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu(here: Command, out: Path):
+    outcome = here("compile/train", "--out", out, "--device", "cuda", "--workers", "1")
+    check_sentence(outcome, "--device cuda", "no GPU (CUDA)", "leave --device away")
     assert contents(out) == {}
 
 
