@@ -35,8 +35,15 @@ def decode_hdr(output: np.ndarray) -> np.ndarray:
     [0, 16]; L = 1 is LDR white, 203 cd/m2 in the files (ITU-R BT.2408). The primaries are those
     of the input, BT.709.
     """
-    y = np.clip((np.asarray(output, np.float32) - H_MIN) / (H_MAX - H_MIN), 0, 1)
-    return (np.expm1(y * math.log1p(MU)) * (PEAK / MU)).astype(np.float32)
+    # In place: half the time would go into memory that is new.
+    light = np.array(output, np.float32)
+    light -= np.float32(H_MIN)
+    light /= np.float32(H_MAX - H_MIN)
+    np.clip(light, 0, 1, out=light)
+    light *= np.float32(math.log1p(MU))
+    np.expm1(light, out=light)
+    light *= np.float32(PEAK / MU)
+    return light
 
 
 def encode_hdr(linear: np.ndarray) -> np.ndarray:

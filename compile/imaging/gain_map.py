@@ -8,12 +8,14 @@ show light of b times its white shows::
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.brightest_channel import brightest_channel
+from compile.imaging.transfer import srgb_decode
 
 OFFSET = 1 / 64
 """Added to both sides of the ratio, so that it is finite in the dark: as Adobe's specification and
@@ -24,6 +26,8 @@ _LEVELS = 255
 # of a picture darker on a screen that does not.
 _PERCENTILE = 99.9
 _LEAST_STOPS = 1 / 8
+_BLOCK_VALUES = 1 << 17
+_LOG2_BASE = np.log2(srgb_decode(np.arange(256) / 255) + OFFSET).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,35 @@ class GainMap:
     headroom: float
 
 
-def make_gain_map(linear: NDArray[np.floating], base: NDArray[np.floating]) -> GainMap:
-    """Make the map that leads from ``base`` to ``linear``, relative light float32 [H, W, 3] of the
-    same primaries, 1 = white."""
-    light = np.maximum(linear, 0)
-    gains = np.log2((light + OFFSET) / (np.maximum(base, 0) + OFFSET))
+def make_gain_map(linear: NDArray[np.floating], base: NDArray[np.uint8]) -> GainMap:
+    """Make the map that leads from ``base``, uint8 [H, W, 3] with sRGB's curve, to ``linear``,
+    relative light float32 [H, W, 3] of the same primaries, 1 = white."""
+    gains = np.empty(base.shape, np.float32)
+    brightest = np.empty(base.shape[:2], np.float32)
+    for rows in _blocks(base):
+        light = np.maximum(linear[rows], 0)
+        brightest[rows] = brightest_channel(light)
+        np.log2(light + np.float32(OFFSET), out=gains[rows])
+        gains[rows] -= _LOG2_BASE[base[rows]]
     low = float(gains.min())
     # A picture that has one gain needs a range, too.
     high = max(float(gains.max()), low + _LEAST_STOPS)
-    codes = np.rint((gains - low) / (high - low) * _LEVELS).astype(np.uint8)
-    brightest = float(np.percentile(brightest_channel(light), _PERCENTILE))
-    headroom = max(_LEAST_STOPS, float(np.log2(max(brightest, 1.0))))
+    codes = np.empty(base.shape, np.uint8)
+    for rows in _blocks(base):
+        codes[rows] = np.rint((gains[rows] - np.float32(low)) * np.float32(_LEVELS / (high - low)))
+    headroom = max(_LEAST_STOPS, float(np.log2(max(_percentile(brightest), 1.0))))
     return GainMap(codes, low, high, headroom)
+
+
+def _blocks(base: NDArray[np.uint8]) -> Iterator[slice]:
+    """Rows that stay in a core's cache from one step to the next: half the time of all at once."""
+    rows = max(1, _BLOCK_VALUES // (3 * base.shape[1]))
+    return (slice(first, first + rows) for first in range(0, base.shape[0], rows))
+
+
+def _percentile(brightest: NDArray[np.float32]) -> float:
+    """To the 7 bits behind the point that are left of a float's upper half: sorting takes longer
+    than the gains."""
+    counts = np.bincount(brightest.ravel().view(np.uint32) >> 16)
+    found = int(np.searchsorted(counts.cumsum(), _PERCENTILE / 100 * brightest.size))
+    return float(np.uint32(found << 16).view(np.float32))

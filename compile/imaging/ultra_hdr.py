@@ -37,7 +37,6 @@ from compile.imaging.jpeg_segments import (
     segments,
 )
 from compile.imaging.tone_map import tone_map
-from compile.imaging.transfer import srgb_decode
 
 _EXIF, _MPF = b"Exif\0\0", b"MPF\0"
 _PROFILE = b"ICC_PROFILE\0"
@@ -75,7 +74,7 @@ def encode_ultra_hdr(
         base, pixels = kept, photo.pixels
         if not keeps_words:
             base = _without_description(base, exif)
-    gains = make_gain_map(linear, _SRGB[pixels])
+    gains = make_gain_map(linear, pixels)
     own = [
         segment(APP1, XMP_NAME + packet(xmp_of_map(gains))),
         segment(APP2, iso_of_map(gains)),
@@ -83,9 +82,6 @@ def encode_ultra_hdr(
     encoded = _encoded(gains.codes, _MAP_QUALITY, None)
     gain_map = encoded[:2] + b"".join(own) + encoded[2:]
     return _with_map(base, gain_map)
-
-
-_SRGB = srgb_decode(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
 
 
 def _encoded(

@@ -66,7 +66,7 @@ def light_of(pixels: np.ndarray) -> np.ndarray:
 def shown(linear: np.ndarray, pixels: np.ndarray, boost: float) -> np.ndarray:
     """What a screen shows that reaches ``boost`` times white: ISO 21496-1."""
     base = srgb_decode(pixels.astype(np.float64) / 255)
-    weight = np.clip(np.log2(boost) / make_gain_map(linear, base).headroom, 0, 1)
+    weight = np.clip(np.log2(boost) / make_gain_map(linear, pixels).headroom, 0, 1)
     return (base + OFFSET) * ((linear + OFFSET) / (base + OFFSET)) ** weight - OFFSET
 
 
@@ -126,7 +126,7 @@ def test_the_index_leads_to_the_map() -> None:
         assert image.n_frames == 2
         image.seek(1)
         codes = np.asarray(image)
-    gains = make_gain_map(linear, srgb_decode(decoded(encoded) / 255))
+    gains = make_gain_map(linear, decoded(encoded))
     assert codes.shape == pixels.shape and psnr(codes / 255, gains.codes / 255) > 30
 
 
@@ -193,7 +193,24 @@ def test_a_lone_bright_pixel_darkens_no_screen() -> None:
     pixels = photograph()
     linear = srgb_decode(pixels.astype(np.float32) / 255)
     linear[5, 7] = 16
-    assert make_gain_map(linear, np.minimum(linear, 1)).headroom == 1 / 8
+    assert make_gain_map(linear, pixels).headroom == 1 / 8
+
+
+@pytest.mark.parametrize("height, width", [(1, 50_001), (97, 1283), (64, 40)])
+def test_map_is_that_of_the_formula(height: int, width: int) -> None:
+    """In float64, all rows at once; sizes that no block divides."""
+    random = np.random.default_rng(height)
+    pixels = random.integers(0, 256, (height, width, 3), np.uint8)
+    linear = (random.random(pixels.shape, np.float32) ** 4 * 18 - 0.1).astype(np.float32)
+    light = np.maximum(linear.astype(np.float64), 0)
+    gains = np.log2((light + OFFSET) / (srgb_decode(pixels / 255) + OFFSET))
+    found = make_gain_map(linear, pixels)
+    assert (found.low, found.high) == pytest.approx((gains.min(), gains.max()), abs=2e-6)
+    assert np.abs(found.low + found.codes / 255 * (found.high - found.low) - gains).max() < (
+        0.51 / 255 * (found.high - found.low)
+    )
+    headroom = np.log2(np.percentile(light.max(-1), 99.9))
+    assert found.headroom == pytest.approx(headroom, abs=0.02)
 
 
 def test_a_packet_that_has_no_room_gives_way() -> None:
@@ -219,6 +236,6 @@ def test_iso_form_is_that_of_the_standard() -> None:
     assert bodies[1][:5] == bytes([0, 0, 0, 0, 0x40])
     numbers = struct.unpack(">14i", bodies[1][5:])
     ratios = np.divide(numbers[::2], numbers[1::2])
-    gains = make_gain_map(linear, srgb_decode(decoded(encoded).astype(np.float32) / 255))
+    gains = make_gain_map(linear, decoded(encoded))
     expected = [0, gains.headroom, gains.low, gains.high, 1, OFFSET, OFFSET]
     np.testing.assert_allclose(ratios, expected, atol=2e-6)
