@@ -58,6 +58,7 @@ from compile.pipeline import (
 from compile.place_network import place_network
 from compile.quantize.check_output import check_output
 from compile.quantize.keep_program import find_program, keep_program, program_key
+from compile.quantize.observed_tensors import ObservedTensors
 from compile.quantize.observers import NotANumberError
 from compile.quantize.quantize import crop_size, float_program, quantize_network
 from compile.records.log_folder import log_for_builds, records_name
@@ -148,8 +149,11 @@ def _write_vector(
     write_vector(path, TestVector(frame, modules, list_nodes(program)))
 
 
-def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> ExportedProgram:
-    """The quantized network of ``request``; ``cache`` lets it be calibrated once, for any size.
+def quantized_program(
+    request: BuildRequest, cache: BuildCache = NO_CACHE, observed: ObservedTensors | None = None
+) -> ExportedProgram:
+    """The quantized network of ``request``; ``cache`` lets it be calibrated once, for any size, and
+    ``observed``, of other schemes of the same network, where they have.
 
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
@@ -171,7 +175,7 @@ def quantized_program(request: BuildRequest, cache: BuildCache = NO_CACHE) -> Ex
     remedy = "train it again" if weights else "look at what it computes"
     check_output(network, net, photos, whose, crop, remedy)
     try:
-        program = quantize_network(network, net, scheme, photos, *request.size, crop)
+        program = quantize_network(network, net, scheme, photos, *request.size, crop, observed)
     except NotANumberError:
         raise CheckpointError(
             f"{whose} makes values on the way that are no numbers once it is calibrated: {remedy}"

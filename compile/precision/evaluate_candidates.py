@@ -25,6 +25,7 @@ from compile.precision.measure_decibels import ExactOutputs, exact_outputs
 from compile.precision.scopes import INT8, Assignment, Scopes, assignment_of, find_scopes
 from compile.precision.time_candidates import Meter, costs_by_scope
 from compile.precision.write_recipe import describe_rules, recipe_text
+from compile.quantize.observed_tensors import ObservedTensors
 from compile.quantize.recipe import read_recipe
 from compile.support.build_cache import BuildCache
 from compile.support.errors import MqnetError
@@ -96,6 +97,7 @@ class Evaluator:
         self._searched, self._meter, self._log = searched, meter, log
         self._cache, self._work, self._report = cache, work, report
         self._has_first = False
+        self._observed = ObservedTensors()
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -180,5 +182,5 @@ class Evaluator:
             out=self._work / f"candidate-{candidate.number}",
         )
         with contextlib.redirect_stdout(sys.stderr):
-            program = quantized_program(request, self._cache)
+            program = quantized_program(request, self._cache, self._observed)
         return program, build_network(request, Progress(_QUIET), program, self._cache)

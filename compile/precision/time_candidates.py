@@ -12,12 +12,13 @@ from typing import Protocol
 from compile.artefact.compatibility import MachineFacts, TargetNeeds, why_not
 from compile.artefact.manifest import CallSummary
 from compile.artefact.reader import Artefact, open_artefact
+from compile.precision.known_cycles import KnownCycles, calls_of, may_skip
 from compile.support.errors import MqnetError, TargetError
 from compile.support.frame import Frame
 from compile.support.worker_pool import WorkerPool
 from device.emulated.arm64.board_core import board_core
 from device.emulated.arm64.command import check_board
-from device.emulated.arm64.count_instructions import count_on_board
+from device.emulated.arm64.count_instructions import COUNT, count_on_board
 from device.runtime.run_artefact import Session, use_threads
 from device.server.kernel_calls import time_calls
 from device.server.machine import describe_machine, fastest_cores
@@ -69,7 +70,8 @@ class Meter(Protocol):
 
 
 class EmulatedMeter:
-    """Counts a frame on the emulated arm64 board, and turns counts into cycles of ``spec``.
+    """Counts the kernel calls of a frame on the emulated arm64 board, but for those that are known
+    of an earlier one, and turns counts into cycles of ``spec``.
 
     Raises:
         TargetError: no arm64 target, none with a model of its core, or no board at ``root``.
@@ -87,23 +89,30 @@ class EmulatedMeter:
         check_board(root)
         self._root, self._spec, self._core = root, spec, board_core(spec.processor.cpu)
         self.machine = f"EMULATED {self._core.title}"
+        self._known = KnownCycles()
 
     def keep_first(self, folder: Path, cost: float) -> None:
         """Nothing: cycles are the same at any time."""
 
     def measure(self, artefact: Artefact, frame: Frame) -> FrameCost:
         """See :class:`Meter`."""
-        counts = count_on_board(
-            self._root,
-            artefact.library,
-            frame,
-            self._core,
-            timing=self._spec.timing,
-            aliases_bionic=artefact.manifest.target.linker == "android-arm64",
-        )
-        assert counts.frame.cycles is not None  # There is a model.
-        calls = tuple((one.cycles or 0.0) / 1e6 for _, one in counts.kernels)
-        return FrameCost(counts.frame.cycles / 1e6, calls)
+        calls = calls_of(artefact)
+        todo = self._known.todo(calls) if may_skip(artefact) else COUNT * len(calls)
+        counted: dict[int, float] = {}
+        if COUNT in todo:
+            counts = count_on_board(
+                self._root,
+                artefact.library,
+                frame,
+                self._core,
+                timing=self._spec.timing,
+                aliases_bionic=artefact.manifest.target.linker == "android-arm64",
+                todo=todo,
+            )
+            cycles = [one.cycles or 0.0 for _, one in counts.kernels]
+            counted = {n: cycles[n] / 1e6 for n, each in enumerate(todo) if each == COUNT}
+        costs = self._known.fill(calls, counted)
+        return FrameCost(sum(costs), costs)
 
     def close(self) -> None:
         """Nothing: each frame has a process of its own."""

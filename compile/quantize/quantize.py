@@ -30,6 +30,7 @@ from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
 from compile.quantize.lift_program import lift_program
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
+from compile.quantize.observed_tensors import ObservedTensors
 from compile.quantize.one_thread import one_thread
 from compile.quantize.precisions import check_ranges, check_rules, precisions_of
 from compile.quantize.pt2e import convert_pt2e, prepare_pt2e
@@ -50,6 +51,7 @@ def quantize_network(
     height: int,
     width: int,
     crop: tuple[int, int] | None = None,
+    observed: ObservedTensors | None = None,
 ) -> ExportedProgram:
     """Export ``net``, the module of ``network``, at a fixed size, quantized by ``scheme``.
 
@@ -59,7 +61,8 @@ def quantize_network(
     in the graph holds a size (upsampling is by a factor, pooling is to 1x1), the converted graph is
     simply exported once more at that size; else the crops have that size. A network that is
     quantized already is only exported. ``crop`` is what :func:`crop_size` has given for this size,
-    where the caller has it already.
+    where the caller has it already. ``observed`` is of earlier calls with the same network, weights
+    and photographs: what they have observed is not observed again.
 
     Raises:
         MqnetError: the network does not take this size.
@@ -76,7 +79,7 @@ def quantize_network(
     dtype = getattr(torch, scheme.float_dtype)
     folded = _with_kernels(network, fold_batch_norms(net), crop).to(dtype)
     with one_thread():
-        program = _quantized(network, folded, scheme, photos, dtype, crop)
+        program = _quantized(network, folded, scheme, photos, dtype, crop, observed)
     inputs = network.example_inputs(height, width)
     if isinstance(program, GraphModule):
         return lift_program(network, program, inputs)
@@ -145,6 +148,7 @@ def _quantized(
     photos: Sequence[NDArray[np.uint8]],
     dtype: torch.dtype,
     crop: tuple[int, int],
+    observed: ObservedTensors | None,
 ) -> nn.Module:
     wrapper = network.export_wrapper(folded, dtype).eval()
     if scheme.calibrates:
@@ -154,9 +158,14 @@ def _quantized(
                     f"network {network.title} takes tensors, and is trained under quantization on "
                     "photographs only: choose scheme mixed"
                 )
-            return _quantize(network, wrapper, folded, scheme, network.calibration_tensors())
+            return _quantize(
+                network, wrapper, folded, scheme, network.calibration_tensors(), observed
+            )
         crops = _equalized_crops(network, folded, scheme, photos, crop)
-        return _quantize(network, wrapper, folded, scheme, [(one[None],) for one in crops])
+        frames = [(one[None],) for one in crops]
+        # Training changes the weights, by the scheme.
+        observed = None if scheme.fine_tuned else observed
+        return _quantize(network, wrapper, folded, scheme, frames, observed)
     if Precision.WEIGHT_ONLY_INT8 in scheme.precisions:
         return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])
     return wrapper
@@ -197,6 +206,7 @@ def _quantize(
     folded: nn.Module,
     scheme: Scheme,
     frames: Sequence[tuple[Tensor, ...]],
+    observed: ObservedTensors | None = None,
 ) -> GraphModule:
     """Prepare ``wrapper``, around ``folded``, calibrate on the inputs ``frames`` and convert."""
     # Guards would tie the graph to the size of the crops.
@@ -217,8 +227,10 @@ def _quantize(
     prepared = prepare_pt2e(graph, quantizer)
     check_complete(wanted, quantizer.convolutions)
     check_ranges(quantizer.ranges, scheme, root)
-    with torch.no_grad(), observing_in_threads(prepared):
-        for frame in frames:
+    remembered = (observed or ObservedTensors()).remembering(prepared)
+    with remembered as is_known, torch.no_grad(), observing_in_threads(prepared):
+        # Where all activations are known, weights are looked at.
+        for frame in frames[:1] if is_known else frames:
             prepared(*frame)
     converted = convert_pt2e(prepared)
     if scheme.calibration.correct_bias:

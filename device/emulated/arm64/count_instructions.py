@@ -24,6 +24,10 @@ from device.emulated.arm64.counting_plugin import counting_plugin
 from device.emulated.arm64.run_guest import run_guest
 from targets.timing_model import TimingModel
 
+#: What may be done with a kernel call: nothing; it runs, so that the caches hold what it leaves;
+#: it is counted.
+SKIP, RUN, COUNT = "s", "r", "c"
+
 _GUEST = Path(__file__).with_name("guest_count.py")
 # The emulator executes some 50 million instructions a second, of frames that may have billions.
 _TIMEOUT = 3600.0
@@ -82,6 +86,7 @@ def count_on_board(
     engine: str = "tvm",
     timing: TimingModel | None = None,
     aliases_bionic: bool = False,
+    todo: str | None = None,
 ) -> FrameCounts:
     """Runs a network on ``frame`` on the emulated board and counts its next run.
 
@@ -93,6 +98,8 @@ def count_on_board(
         engine: What runs it: "tvm", "tvm-standalone" or "litert".
         timing: Of the core, to count cycles too; that takes ten times as long.
         aliases_bionic: Give the C library bionic's names, as an Android library demands.
+        todo: Of engine "tvm" only: a letter for each kernel call, what is to be done with it (SKIP,
+            RUN, COUNT); the others' counts are 0, and so are the frame's.
 
     Raises:
         TargetError: No QEMU, no board, no C compiler, a plugin that QEMU refuses, an unknown core.
@@ -111,6 +118,7 @@ def count_on_board(
         if aliases_bionic:
             env["LD_LIBRARY_PATH"] = str(link_bionic_names(root, work / "bionic"))
         files = network.absolute(), work / "frame.npz", work / "counts.json"
+        engine, more = (engine, ()) if todo is None else (f"{engine}-calls", (todo,))
         board = root_with_core(root, core, work / "board")
         command = board_command(
             board,
@@ -119,6 +127,7 @@ def count_on_board(
             _GUEST,
             engine,
             *files,
+            *more,
             plugin=plugin,
             plugin_options=() if timing is None else timing.plugin_options(),
         )

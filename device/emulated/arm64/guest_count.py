@@ -2,7 +2,8 @@
 
 Needs QEMU with the plugin of `count_instructions.c`. Only what the board's root holds may be
 imported, and of this project what a board runs anyway. Arguments: engine, network (its .so or
-.tflite), frame.npz (inputs in order), counts.json.
+.tflite), frame.npz (inputs in order), counts.json; for the engine "tvm-calls" also what to do with
+each kernel call in order, as letters.
 """
 
 import ctypes
@@ -21,6 +22,9 @@ _READ_COUNTERS, _WATCH = map(ctypes.c_long, (0x7F01, 0x7F02))
 # No function begins there: only the caches are followed.
 _NO_FUNCTION = ctypes.c_void_p(-1)
 _COUNTERS = 7
+# What is done with a kernel call: nothing; it runs, so that the caches hold what it leaves; it is
+# counted.
+SKIP, RUN, COUNT = "s", "r", "c"
 # Python 3.11 rewrites byte code in its first executions: after these it costs the same each time.
 _WARM_UP = 32
 
@@ -76,8 +80,8 @@ def count_standalone(network: str, frame: tuple) -> dict:
     return {"frame": count_frame(engine.run), "kernels": []}
 
 
-def count_tvm(network: str, frame: tuple) -> dict:
-    """A frame without the instrument, then each of its kernel calls by the instrument."""
+def load_tvm(network: str) -> tuple:
+    """The virtual machine of a build, and its device."""
     import tvm
     import tvm_ffi
     from tvm.runtime import vm
@@ -88,42 +92,89 @@ def count_tvm(network: str, frame: tuple) -> dict:
         library = Path(package.__file__).parent / "lib" / name
         ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
     device = tvm.cpu()
-    machine = vm.VirtualMachine(tvm.runtime.load_module(network), device)
+    return vm.VirtualMachine(tvm.runtime.load_module(network), device), device
+
+
+def count_tvm(network: str, frame: tuple) -> dict:
+    """A frame without the instrument, then each of its kernel calls by the instrument."""
+    import tvm
+
+    machine, device = load_tvm(network)
     main = machine["main"]
     tensors = [tvm.runtime.tensor(tensor, device) for tensor in frame]
     whole = count_frame(lambda: main(*tensors))
-    # It takes any arguments and does nothing: what its call costs is what a kernel's call costs.
-    nothing = tvm.get_global_func("testing.nop")
-    kernels = []
-
-    def instrument(
-        function: Callable[..., object], name: str, before: bool, _: object, *arguments: object
-    ) -> int:
-        """Calls the kernel itself, so that nothing lies between the two counts but the call."""
-        if not before or name.startswith("vm."):
-            return vm.VMInstrumentReturnKind.NO_OP
-        nothing(*arguments)
-        empty = counted(nothing, *arguments)
-        kernels.append([name, minus(counted(function, *arguments), empty)])
-        return vm.VMInstrumentReturnKind.SKIP_RUN
-
-    machine.set_instrument(instrument)
+    found = CallCounter()
+    machine.set_instrument(found.call)
     main(*tensors)
-    return {"frame": whole, "kernels": kernels}
+    return {"frame": whole, "kernels": found.kernels}
 
 
-ENGINES = {"tvm": count_tvm, "tvm-standalone": count_standalone, "litert": count_litert}
+def count_tvm_calls(network: str, frame: tuple, todo: str) -> dict:
+    """Of a second frame those kernel calls that ``todo`` says to count, in place of the others
+    zeros. What is skipped is no call, and its result whatever is in memory."""
+    import tvm
+
+    machine, device = load_tvm(network)
+    main = machine["main"]
+    tensors = [tvm.runtime.tensor(tensor, device) for tensor in frame]
+    # The first one takes memory.
+    for each in todo.replace(COUNT, RUN), todo:
+        found = CallCounter(each)
+        machine.set_instrument(found.call)
+        main(*tensors)
+    return {"frame": [0] * _COUNTERS, "kernels": found.kernels}
+
+
+class CallCounter:
+    """An instrument of TVM's virtual machine that counts kernel calls: all, or as ``todo`` says."""
+
+    def __init__(self, todo: str | None = None) -> None:
+        import tvm
+        from tvm.runtime import vm
+
+        self.kernels: list = []
+        self._todo, self._kinds = todo, vm.VMInstrumentReturnKind
+        # It takes any arguments and does nothing: its call costs what a kernel's call costs.
+        self._nothing = tvm.get_global_func("testing.nop")
+
+    def call(
+        self,
+        function: Callable[..., object],
+        name: str,
+        before: bool,
+        _: object,
+        *arguments: object,
+    ) -> int:
+        """Call the kernel itself, so that nothing lies between the two counts but the call."""
+        if not before or name.startswith("vm."):
+            return self._kinds.NO_OP
+        todo = COUNT if self._todo is None else self._todo[len(self.kernels)]
+        if todo != COUNT:
+            self.kernels.append([name, [0] * _COUNTERS])
+            return self._kinds.SKIP_RUN if todo == SKIP else self._kinds.NO_OP
+        self._nothing(*arguments)
+        empty = counted(self._nothing, *arguments)
+        self.kernels.append([name, minus(counted(function, *arguments), empty)])
+        return self._kinds.SKIP_RUN
+
+
+ENGINES: dict[str, Callable[..., dict]] = {
+    "tvm": count_tvm,
+    "tvm-calls": count_tvm_calls,
+    "tvm-standalone": count_standalone,
+    "litert": count_litert,
+}
 
 
 def main() -> None:
     """Count the frame that the command line names."""
-    engine, network, inputs, counts = sys.argv[1:]
+    engine, network, inputs, counts, *todo = sys.argv[1:]
     # A collection would fall into one of the counts.
     gc.disable()
     with np.load(inputs) as file:
         frame = tuple(file.values())
     system_call(_WATCH, _NO_FUNCTION)
-    Path(counts).write_text(json.dumps(ENGINES[engine](network, frame)))
+    Path(counts).write_text(json.dumps(ENGINES[engine](network, frame, *todo)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from compile.precision.time_candidates import (
     costs_by_scope,
 )
 from compile.support.errors import MqnetError, TargetError
+from device.emulated.arm64.board_core import board_core
+from device.emulated.arm64.count_instructions import COUNT, RUN, SKIP, count_on_board
 from targets.load_target import load_target
 
 FRAME = (np.full((1, *SIZE, 3), 100, np.uint8),)
@@ -27,7 +29,20 @@ def test_of_an_emulated_board(arm64_root: Path, artefact: ArtefactFactory):
     meter = EmulatedMeter(load_target("cortex-a76"), arm64_root)
     cost = meter.measure(build, FRAME)
     assert len(cost.calls) == len(build.manifest.calls) and min(cost.calls) > 0
-    assert 0.9 * cost.whole < sum(cost.calls) <= cost.whole
+    assert sum(cost.calls) == cost.whole
+    assert meter.measure(build, FRAME) == cost
+    # One alone costs what it does in a whole frame, where the one before it runs.
+    number = int(np.argmax(cost.calls))
+    todo = "".join({number - 1: RUN, number: COUNT}.get(n, SKIP) for n in range(len(cost.calls)))
+    spec = load_target("cortex-a76")
+    counts = count_on_board(
+        *(arm64_root, build.library, FRAME, board_core(spec.processor.cpu)),
+        timing=spec.timing,
+        todo=todo,
+    )
+    cycles = [each.cycles for _, each in counts.kernels]
+    assert cycles[number] == pytest.approx(1e6 * cost.calls[number], rel=0.02)
+    assert not any(cycles[:number]) and not any(cycles[number + 1 :])
     assert "EMULATED" in meter.unit and "EMULATED" in meter.machine
 
 
