@@ -22,12 +22,14 @@ _USUAL_SIDE = 256
 
 @dataclass(frozen=True)
 class Options:
-    """Measure picture quality on the 24 held-out pairs: tone mappers, then each scheme in PyTorch
-    and compiled for this machine, which must agree to 0.1 dB.
+    """Measure picture quality on the 24 held-out pairs, and with --flat on ten flat photographs
+    through five cameras in three exposures: tone mappers, then each scheme in PyTorch and compiled
+    for this machine, which must agree to 0.1 dB.
 
     Of another network than MQNet there is no HDR reference: the dB are against its own float32.
 
-    Writes accuracy.csv and, of MQNet, strips.png.
+    Writes accuracy.csv and, of MQNet, photographs.csv, strips.png and, with --flat, worst.png: the
+    photographs that come out worst beside inverting sRGB's curve.
     """
 
     network: str = _MQNET
@@ -47,6 +49,10 @@ class Options:
 
     strips: tuple[str, ...] = ()
     """Pairs to draw in strips.png, such as forest-0; all unless given."""
+
+    flat: Path | None = None
+    """Folder with the flat photographs of the second test set, from `python compile/scenes.py
+    fetch`; it is left out unless given. Of MQNet."""
 
     size: str | None = None
     """Height and width of another network than MQNet; 256x256 unless given, or the only one that it
@@ -80,13 +86,19 @@ def _measure(options: Options) -> None:
 
     is_ours = options.network == _MQNET
     given = {"size": options.size, "head": options.head, "calibrate": options.calibrate}
-    others = {"strips": options.strips, "attentions": options.attentions != ("ca",)}
+    others = {
+        "strips": options.strips,
+        "attentions": options.attentions != ("ca",),
+        "flat": options.flat,
+    }
     for name, value in (given if is_ours else others).items():
         if value:
             raise MqnetError(f"network {options.network} has no {name} here: leave --{name} out")
     out = options.out or new_path(_FOLDER, f"{datetime.now():%Y%m%d-%H%M%S}")
-    written = ("accuracy.csv", "strips.png") if is_ours else ("accuracy.csv",)
-    check_output_folder(out, written, [options.checkpoint])
+    written: tuple[str, ...] = ("accuracy.csv",)
+    if is_ours:
+        written += ("photographs.csv", "strips.png", "worst.png")
+    check_output_folder(out, written, [options.checkpoint, options.flat])
     rows = _rows_of_mqnet(options, out) if is_ours else _rows_of_network(options, out)
     if options.json:
         print(json.dumps(rows, indent=2))
@@ -100,7 +112,12 @@ def _rows_of_mqnet(options: Options, out: Path) -> list[dict[str, Any]]:
     from compile.support.progress import Progress
 
     request = AccuracyRequest(
-        options.schemes, options.attentions, options.checkpoint, options.strips, out
+        options.schemes,
+        options.attentions,
+        options.checkpoint,
+        options.strips,
+        options.flat,
+        out,
     )
     rows = measure_accuracy(request, Progress(stderr))
     if not options.json:

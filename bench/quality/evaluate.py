@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.quality_metrics import METRICS
+from bench.quality.quality_metrics import METRICS, Metric
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest
@@ -75,14 +75,19 @@ def against_float32(result: Result, results: Sequence[Result]) -> list[float] | 
     return [psnr(mu_law(light), mu_law(exact)) for light, exact in lights]
 
 
-def evaluate_tone_mappers(pairs: Sequence[Pair]) -> Iterator[Result]:
+def evaluate_tone_mappers(
+    pairs: Sequence[Pair], metrics: Mapping[str, Metric] = METRICS
+) -> Iterator[Result]:
     """Each of :data:`bench.quality.tone_mappers.TONE_MAPPERS`."""
     for name, operator in TONE_MAPPERS.items():
-        yield _evaluate("tone-mapper", name, "", None, pairs, operator)
+        yield _evaluate("tone-mapper", name, "", None, pairs, operator, metrics)
 
 
 def evaluate_network(
-    request: BuildRequest, pairs: Sequence[Pair], phases: Progress
+    request: BuildRequest,
+    pairs: Sequence[Pair],
+    phases: Progress,
+    metrics: Mapping[str, Metric] = METRICS,
 ) -> Iterator[Result]:
     """The network of ``request`` (its size is that of the pairs), in PyTorch and compiled."""
     cache = user_cache(os.environ)
@@ -98,6 +103,7 @@ def evaluate_network(
             None,
             pairs,
             lambda photo: request.network.decode(run_module(module, photo)),
+            metrics,
         )
     yield result
     artefact = build_network(request, phases, program, cache)
@@ -110,6 +116,7 @@ def evaluate_network(
             artefact.manifest.whole.weight_bytes,
             pairs,
             lambda photo: request.network.decode(session.run(photo)[0]),
+            metrics,
         )
     yield result
 
@@ -127,17 +134,18 @@ def _evaluate(
     weight_bytes: int | None,
     pairs: Sequence[Pair],
     operator: Callable[[Photo], Light],
+    metrics: Mapping[str, Metric],
 ) -> Result:
     lights = [operator(photo) for photo, _ in pairs]
-    scores: Mapping[str, list[float]] = {
+    scores = {
         name: [
             metric.measure(light, truth) for light, (_, truth) in zip(lights, pairs, strict=True)
         ]
-        for name, metric in METRICS.items()
+        for name, metric in metrics.items()
     }
     errors = [
         np.square(mu_law(light) - mu_law(truth))[photo.max(-1) >= CLIPPED]
         for light, (photo, truth) in zip(lights, pairs, strict=True)
     ]
     clipped = float(-10 * np.log10(np.concatenate(errors).mean()))
-    return Result(engine, scheme, attention, weight_bytes, lights, dict(scores), clipped)
+    return Result(engine, scheme, attention, weight_bytes, lights, scores, clipped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bench.quality.by_photograph import rows_by_photograph, worst_pairs
 from bench.quality.evaluate import (
     Result,
     against_float32,
@@ -18,13 +19,20 @@ from bench.quality.evaluate import (
     evaluate_tone_mappers,
     request_for,
 )
+from bench.quality.quality_metrics import METRICS, Metric
 from bench.quality.strips import draw_strips
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
-from compile.training.held_out import held_out_pairs
+from compile.training.flat import flat_pairs
+from compile.training.held_out import SIZE, held_out_pairs
+from compile.training.pairs import Pair
 
 _LARGEST_DISAGREEMENT_DB = 0.1
+# HDR-FLIP takes nine tenths of the time of all metrics: of 150 pairs that is too much.
+_FLAT_METRICS = {name: metric for name, metric in METRICS.items() if name != "flip"}
+# What no photograph should come out worse than.
+_BAR = "srgb"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class AccuracyRequest:
         schemes, attentions: by name.
         checkpoint: weights of the one attention measured; None: the bundled ones.
         strips: pairs to draw; none: all.
+        flat: folder with the photographs of the second test set, or None to leave it out.
         out: folder to write to; artefacts are built below it.
     """
 
@@ -42,48 +51,100 @@ class AccuracyRequest:
     attentions: Sequence[str]
     checkpoint: Path | None
     strips: Sequence[str]
+    flat: Path | None
     out: Path
 
 
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs that are measured together.
+
+    Attributes:
+        name: "held-out" or "flat".
+        pairs: by name.
+        metrics: that are measured.
+    """
+
+    name: str
+    pairs: dict[str, Pair]
+    metrics: Mapping[str, Metric]
+
+
 def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[str, Any]]:
-    """Measure the tone mappers and each scheme on the held-out pairs, write accuracy.csv and
-    strips.png, and return a row of means for each.
+    """Measure the tone mappers and each scheme on the held-out pairs, and on flat photographs if
+    they are asked for; write accuracy.csv, photographs.csv, strips.png and worst.png, and return a
+    row of means for each set, engine and scheme.
 
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
     """
-    pairs = held_out_pairs()
+    held_out = held_out_pairs()
     for name in request.strips:
-        if name not in pairs:
-            raise MqnetError(f"there is no held-out pair {name!r}: choose of {', '.join(pairs)}")
-    drawn = {name: pair for name, pair in pairs.items() if name in (request.strips or pairs)}
+        if name not in held_out:
+            raise MqnetError(f"there is no held-out pair {name!r}: choose of {', '.join(held_out)}")
+    sets = [PairSet("held-out", held_out, METRICS)]
+    if request.flat is not None:
+        sets.append(PairSet("flat", flat_pairs(request.flat, SIZE), _FLAT_METRICS))
     make_folder(request.out)
     torch.set_num_threads(1)
-    results: list[Result] = []
+    rows, photographs = list[dict[str, Any]](), list[dict[str, Any]]()
+    for chosen in sets:
+        progress.say(f"{chosen.name}: {len(chosen.pairs)} pairs")
+        results = _results(request, chosen, progress)
+        rows += [{"pairs": chosen.name} | _row(result, results) for result in results]
+        of_each = rows_by_photograph(list(chosen.pairs), results)
+        photographs += [{"pairs": chosen.name} | row for row in of_each]
+        if chosen.name == "held-out":
+            _draw(request.out / "strips.png", chosen, request.strips or list(held_out), results)
+        else:
+            bar = next(result for result in results if result.scheme == _BAR)
+            worst = worst_pairs(chosen.pairs, _compiled(results)[-1], bar)
+            _draw(request.out / "worst.png", chosen, list(worst), results, bar)
+    for name, table in (("accuracy", rows), ("photographs", photographs)):
+        text = pd.DataFrame(table).to_csv(index=False)
+        write_atomically(request.out / f"{name}.csv", text.encode())
+    return rows
+
+
+def _results(request: AccuracyRequest, chosen: PairSet, progress: Progress) -> list[Result]:
+    pairs = list(chosen.pairs.values())
     with progress.phase("tone mappers"):
-        results += evaluate_tone_mappers(list(pairs.values()))
+        results = list(evaluate_tone_mappers(pairs, chosen.metrics))
     for attention in request.attentions:
         for scheme in request.schemes:
             progress.say(f"{attention}, {scheme}")
             folder = request.out / f"{attention}-{scheme}"
             build = request_for(scheme, attention, request.checkpoint, folder)
-            results += evaluate_network(build, list(pairs.values()), progress)
-    rows = [_row(result, results) for result in results]
-    write_atomically(request.out / "accuracy.csv", pd.DataFrame(rows).to_csv(index=False).encode())
-    compiled = {
-        f"{result.attention} {result.scheme}": [
-            light for name, light in zip(pairs, result.lights, strict=True) if name in drawn
+            results += evaluate_network(build, pairs, progress, chosen.metrics)
+    return results
+
+
+def _compiled(results: Sequence[Result]) -> list[Result]:
+    return [result for result in results if result.engine == "tvm"]
+
+
+def _draw(
+    path: Path,
+    chosen: PairSet,
+    names: Sequence[str],
+    results: Sequence[Result],
+    beside: Result | None = None,
+) -> None:
+    """Strips of the pairs called ``names``: of ``beside``, if any, and of all that is compiled."""
+    drawn = {name: pair for name, pair in chosen.pairs.items() if name in names}
+    columns = {
+        f"{result.attention} {result.scheme}".strip(): [
+            light for name, light in zip(chosen.pairs, result.lights, strict=True) if name in drawn
         ]
-        for result in results
-        if result.engine == "tvm"
+        for result in (*([] if beside is None else [beside]), *_compiled(results))
     }
-    draw_strips(request.out / "strips.png", drawn, compiled, list(compiled)[-1])
-    return rows
+    draw_strips(path, drawn, columns, list(columns)[-1])
 
 
 def check_agreement(rows: Sequence[dict[str, Any]]) -> None:
     """Raise RuntimeError where a compiled network differs from its PyTorch reference."""
-    by_engine = {(r["engine"], r["attention"], r["scheme"]): r["mu_psnr_db"] for r in rows}
+    key = "engine", "pairs", "attention", "scheme"
+    by_engine = {tuple(row[name] for name in key): row["mu_psnr_db"] for row in rows}
     for (engine, *network), compiled in by_engine.items():
         difference = compiled - by_engine[("pytorch", *network)] if engine == "tvm" else 0.0
         if abs(difference) > _LARGEST_DISAGREEMENT_DB:

@@ -14,7 +14,7 @@ from compile.support.tables import print_table
 def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
     """Print ``rows`` of :func:`bench.quality.measure_accuracy.measure_accuracy` to stdout."""
     table = Table()
-    for column in ("engine", "scheme", "attention"):
+    for column in ("pairs", "engine", "scheme", "attention"):
         table.add_column(column, no_wrap=True)
     for column in (
         *(m.title for m in METRICS.values()),
@@ -26,8 +26,11 @@ def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
     for row in rows:
         size, agreement = row["weight_bytes"], row["fp32_psnr_db"]
         table.add_row(
-            *(row[name] for name in ("engine", "scheme", "attention")),
-            *(f"{row[name]:.{metric.decimals}f}" for name, metric in METRICS.items()),
+            *(row[name] for name in ("pairs", "engine", "scheme", "attention")),
+            *(
+                f"{row[name]:.{metric.decimals}f}" if name in row else ""
+                for name, metric in METRICS.items()
+            ),
             f"{row['clipped_mu_psnr_db']:.2f}",
             "" if agreement is None else f"{agreement:.1f}",
             "" if size is None else f"{size / 1e3:,.0f}",

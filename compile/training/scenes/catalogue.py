@@ -7,11 +7,12 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _CATALOGUE = Path(__file__).with_name("scenes.toml")
 _REPOSITORIES = Path(__file__).with_name("repositories.toml")
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+TRAIN, VALIDATION, TEST, FLAT_TEST = "train", "validation", "test", "flat-test"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class RepositoryFile:
         exr_sha256: of the scene as a folder of such scenes has it, NAME.exr.
         author, licence: of the scene.
         place: what it shows, if another scene shows it, too.
-        repair: negative light is set to zero.
+        repair: negative light is set to zero, an alpha channel and other views are left away, and
+            luminance with or without chroma becomes RGB.
     """
 
     repository: str
@@ -82,7 +84,7 @@ class Scene:
         name: ours, unique; the fetched file is called so.
         source: what carries it.
         file: its name in a package's folder, its path in a repository.
-        role: :data:`TRAIN`, :data:`VALIDATION` or :data:`TEST`.
+        role: :data:`TRAIN`, :data:`VALIDATION`, :data:`TEST` or :data:`FLAT_TEST`.
         flat: a picture as a camera sees it, not a panorama.
     """
 
@@ -100,11 +102,13 @@ def catalogue() -> tuple[Scene, ...]:
     packages = {entry["name"]: Package(**entry) for entry in data["package"]}
     packaged = [Scene(source=packages[entry.pop("package")], **entry) for entry in data["scene"]]
     data = tomllib.loads(_REPOSITORIES.read_text(encoding="utf-8"))
-    files = [
-        Scene(entry.pop("name"), RepositoryFile(**entry), entry["path"], TRAIN)
-        for entry in data["scene"]
-    ]
-    return *packaged, *files
+    return *packaged, *(_of_repository(entry) for entry in data["scene"])
+
+
+def _of_repository(entry: dict[str, Any]) -> Scene:
+    name, role = entry.pop("name"), entry.pop("role", TRAIN)
+    flat = entry.pop("flat", False)
+    return Scene(name, RepositoryFile(**entry), entry["path"], role, flat)
 
 
 def role_of(name: str) -> str:

@@ -10,6 +10,7 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from compile.support.errors import PhotoError
+from compile.training.scenes.luminance_chroma import rgb_of
 
 ENDINGS = (".exr", ".hdr")
 
@@ -19,8 +20,8 @@ _RADIANCE_SIGNATURES = (b"#?RADIANCE", b"#?RGBE")
 def read_hdr(path: Path, check: bool = True) -> NDArray[np.float32]:
     """Linear RGB light, float32 [H,W,3], of an OpenEXR or Radiance file.
 
-    Without ``check`` values that no light has are let through, for a caller who repairs them, and
-    an alpha channel is left away.
+    Without ``check`` values that no light has are let through, for a caller who repairs them, an
+    alpha channel and other views are left away, and luminance and chroma become RGB.
 
     Raises:
         PhotoError: missing, of another format, damaged; one channel or an alpha channel; a value
@@ -80,7 +81,10 @@ def _read_exr(path: Path, check: bool) -> NDArray[np.float32]:
     except Exception as error:  # OpenEXR's binding raises bare Exceptions.
         raise _damaged(path) from error
     if not check:
+        channels = {name: pixels for name, pixels in channels.items() if len(name) <= 2}
         channels.pop("A", None)
+        if "Y" in channels:
+            return rgb_of(channels)
     if set(channels) != set("RGB"):
         raise PhotoError(
             f"{path} has the channels {', '.join(sorted(channels))}, not R, G, B: save it as RGB "

@@ -68,6 +68,12 @@ def test_strip_of_no_pair(here: Command, out: Path):
     assert contents(out) == {}
 
 
+def test_no_photographs_of_the_second_test_set(here: Command, tmp_path: Path, out: Path):
+    outcome = here("bench/accuracy", "--flat", tmp_path, "--out", out / "new")
+    check_sentence(outcome, str(tmp_path), "banana_flower.exr", "scenes.py fetch")
+    assert contents(out) == {}
+
+
 def test_size_below_32(out: Path):
     outcome = as_user("compile/build", "--target", "host", "--size", "31x64", "--out", out / "new")
     check_sentence(outcome, "31x64", "32x32")

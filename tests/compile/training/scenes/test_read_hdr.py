@@ -11,11 +11,19 @@ import pytest
 
 from compile.support.errors import DataError, PhotoError
 from compile.training.scenes.load import load_places
+from compile.training.scenes.luminance_chroma import rgb_of
 from compile.training.scenes.read_hdr import read_hdr, read_panorama
 from compile.training.scenes.views import Picture
 from compile.training.scenes.write_exr import write_exr
+from compile.training.virtual_camera import LUMINANCE
 
 LIGHT = np.random.default_rng(0).uniform(0, 50, (16, 32, 3)).astype(np.float32)
+
+
+def _write(path: Path, channels: dict[str, np.ndarray]) -> None:
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(path))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -55,12 +63,30 @@ def test_values_that_no_light_has(tmp_path: Path, value: float, words: str):
 
 @pytest.mark.parametrize("names", ["Y", "RGBA"])
 def test_other_channels(tmp_path: Path, names: str):
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    channels = {name: LIGHT[..., 0].copy() for name in names}
-    with OpenEXR.File(header, channels) as file:
-        file.write(str(tmp_path / "a.exr"))
+    _write(tmp_path / "a.exr", {name: LIGHT[..., 0].copy() for name in names})
     with pytest.raises(PhotoError, match="a.exr has the channels .* not R, G, B"):
         read_hdr(tmp_path / "a.exr")
+
+
+def test_luminance_and_chroma_become_rgb():
+    """Of two flat halves, whose chroma is at half the size."""
+    light = np.repeat(np.float32([[[4, 2, 1]], [[0.1, 0.2, 0.8]]]), 8, 0).repeat(16, 1)
+    luminance = light @ LUMINANCE
+    red, blue = (
+        ((light[..., channel] - luminance) / luminance)[::2, ::2].astype(np.float16)
+        for channel in (0, 2)
+    )
+    found = rgb_of({"Y": luminance, "RY": red, "BY": blue})
+    away = np.abs(np.arange(16) - 7.5) > 2
+    np.testing.assert_allclose(found[away], light[away], rtol=2e-3)
+
+
+def test_a_grey_picture_with_another_view(tmp_path: Path):
+    luminance = LIGHT[..., 0].copy()
+    _write(tmp_path / "b.exr", {"Y": luminance, "right.Y": luminance / 2})
+    np.testing.assert_array_equal(
+        read_hdr(tmp_path / "b.exr", check=False), np.repeat(luminance[..., None], 3, -1)
+    )
 
 
 @pytest.mark.parametrize(

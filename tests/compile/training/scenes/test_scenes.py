@@ -11,6 +11,7 @@ from scipy.ndimage import binary_dilation
 
 from compile.support.errors import PhotoError
 from compile.training.scenes.catalogue import (
+    FLAT_TEST,
     TEST,
     TRAIN,
     VALIDATION,
@@ -40,16 +41,19 @@ def sphere(height: int) -> np.ndarray:
 
 def test_scenes_are_on_one_side():
     scenes = catalogue()
-    assert len({scene.name for scene in scenes}) == len(scenes) == 116
-    assert Counter(scene.role for scene in scenes) == {TRAIN: 107, VALIDATION: 3, TEST: 6}
+    assert len({scene.name for scene in scenes}) == len(scenes) == 126
+    roles = Counter(scene.role for scene in scenes)
+    assert roles == {TRAIN: 107, VALIDATION: 3, TEST: 6, FLAT_TEST: 10}
     # Two files of the same room.
     assert role_of("studio") == role_of("studio_small") == TRAIN
     assert role_of("my-own-panorama") == TRAIN
     assert is_flat("golden_gate") and not is_flat("city") and not is_flat("my-own-panorama")
-    assert {scene.role for scene in scenes if scene.flat} == {TRAIN}
-    files = [scene.source for scene in scenes if isinstance(scene.source, RepositoryFile)]
-    assert len(files) == 76 and {len(file.exr_sha256) for file in files} == {64}
-    assert {file.licence for file in files} == {"CC0-1.0"}
+    assert {scene.role for scene in scenes if scene.flat} == {TRAIN, FLAT_TEST}
+    assert all(scene.flat for scene in scenes if scene.role == FLAT_TEST)
+    files = [scene for scene in scenes if isinstance(scene.source, RepositoryFile)]
+    assert len(files) == 86 and {len(file.source.exr_sha256) for file in files} == {64}
+    licences = {(file.role, file.source.licence) for file in files}
+    assert licences == {(TRAIN, "CC0-1.0"), (FLAT_TEST, "BSD-3-Clause")}
     assert all(len(scene.source.sha256) == 64 for scene in scenes)
 
 
