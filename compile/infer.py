@@ -62,6 +62,10 @@ class Options:
     transfer: Literal["pq", "hlg"] | None = None
     """Of AVIF, pq unless given; a PNG with it is HDR in 16 bits and no preview."""
 
+    gain_map: bool = False
+    """Make an AVIF what a .jpg is, the photograph for every screen and a gain map for those with
+    HDR, in place of PQ."""
+
     no_exif: bool = False
     """Leave the photographs' EXIF out (date, camera, place), which is else carried on; what they
     hold beside it (XMP, IPTC, the maker's note, a thumbnail) is only where a .jpg keeps the
@@ -161,7 +165,7 @@ def _infer(options: Options) -> None:
 def _infer_clip(options: Options, artefact: Artefact) -> None:
     _refuse(
         options,
-        ("format", "quality", "transfer", "no_exif", "strip_location"),
+        ("format", "quality", "transfer", "gain_map", "no_exif", "strip_location"),
         "photographs, and this is a clip",
     )
     if len(options.photos) != 1:
@@ -218,9 +222,14 @@ def _hdr_options(options: Options, ending: str) -> HdrOptions:
         raise MqnetError(
             f"--transfer is of AVIF and PNG, and {ending[1:]} is written: leave it out"
         )
+    if options.gain_map and ending != ".avif":
+        raise MqnetError(f"--gain-map is of AVIF, and {ending[1:]} is written: leave it out")
+    if options.gain_map and options.transfer is not None:
+        raise MqnetError(f"--transfer {options.transfer} has no --gain-map: leave one of them out")
     defaults = HdrOptions()
     return HdrOptions(
         transfer=options.transfer,
+        gain_map=options.gain_map,
         quality=defaults.quality if options.quality is None else options.quality,
         speed=defaults.speed if options.speed is None else options.speed,
     )

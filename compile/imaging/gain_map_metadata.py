@@ -31,10 +31,10 @@ def iso_of_base() -> bytes:
     return ISO_NAME + struct.pack(">HH", 0, 0)
 
 
-def iso_of_map(gains: GainMap) -> bytes:
-    """The segment's body of the map: ratios of 32-bit integers, big-endian."""
+def iso_metadata(gains: GainMap) -> bytes:
+    """What the map means: versions, flags, ratios of 32-bit integers, big-endian."""
     numbers = (0, gains.headroom, gains.low, gains.high, 1, OFFSET, OFFSET)
-    return ISO_NAME + struct.pack(">HHB", 0, 0, _IN_SPACE_OF_BASE) + b"".join(map(_ratio, numbers))
+    return struct.pack(">HHB", 0, 0, _IN_SPACE_OF_BASE) + b"".join(map(_ratio, numbers))
 
 
 def xmp_of_base(map_bytes: int) -> str:

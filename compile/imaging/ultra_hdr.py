@@ -19,8 +19,8 @@ from compile.imaging.gain_map_metadata import (
     ISO_NAME,
     XMP_NAME,
     add_description,
+    iso_metadata,
     iso_of_base,
-    iso_of_map,
     packet,
     xmp_of_base,
     xmp_of_map,
@@ -77,7 +77,7 @@ def encode_ultra_hdr(
     gains = make_gain_map(linear, pixels)
     own = [
         segment(APP1, XMP_NAME + packet(xmp_of_map(gains))),
-        segment(APP2, iso_of_map(gains)),
+        segment(APP2, ISO_NAME + iso_metadata(gains)),
     ]
     encoded = _encoded(gains.codes, _MAP_QUALITY, None)
     gain_map = encoded[:2] + b"".join(own) + encoded[2:]

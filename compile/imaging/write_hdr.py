@@ -19,6 +19,7 @@ from compile.imaging.avif_light_level import add_light_level, light_level
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.gain_map_avif import encode_gain_map_avif
 from compile.imaging.gamuts import SRGB, Gamut
 from compile.imaging.hdr_png import encode_hdr_png
 from compile.imaging.tone_map import tone_map
@@ -53,6 +54,7 @@ class HdrOptions:
         quality: of AVIF, and of a JPEG's base that is not the photograph's own file, 0 to 100.
         speed: of AVIF, 0 (slowest, smallest file) to 10.
         transfer: of the light in an AVIF, PQ for None; a PNG is a preview for None.
+        gain_map: of AVIF, whether it is the photograph with a gain map, as a JPEG is.
         gamut: whose primaries the light has.
     """
 
@@ -62,6 +64,7 @@ class HdrOptions:
     quality: int = 95
     speed: int = 6
     transfer: Transfer | None = None
+    gain_map: bool = False
     gamut: Gamut = SRGB
 
 
@@ -72,7 +75,8 @@ def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAU
     """Write relative light, float32 [H, W, 3], linear, 1 = LDR white, by the file's ending.
 
     - ``.jpg``: the photograph, and a gain map: :func:`compile.imaging.ultra_hdr.encode_ultra_hdr`
-    - ``.avif``: 10 bits, 4:4:4, full range, PQ or HLG, BT.2020, LDR white at 203 cd/m2
+    - ``.avif``: 10 bits, 4:4:4, full range, PQ or HLG, BT.2020, LDR white at 203 cd/m2; or the
+      photograph and a gain map
     - ``.exr``: half floats, ZIP, the light as it is
     - ``.png``: 8-bit sRGB, tone-mapped (ITU-R BT.2390): a preview, not HDR; with a transfer as
       AVIF, in 16 bits
@@ -100,8 +104,13 @@ def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """AVIF bytes, 10 bits in BT.2020 (full range, 4:4:4), of relative light.
 
     The transfer is PQ or HLG (:mod:`compile.imaging.transfer`); how bright the picture is stands
-    there, too.
+    there, too. With a gain map instead it is what
+    :func:`compile.imaging.gain_map_avif.encode_gain_map_avif` makes.
     """
+    if options.gain_map:
+        return encode_gain_map_avif(
+            linear, options.photo, options.exif, options.quality, options.speed, options.gamut
+        )
     nits = _nits(linear, options.gamut)
     transfer, encode = _TRANSFERS[options.transfer or "pq"]
     codes = np.rint(encode(nits) * 1023).astype(np.uint16)

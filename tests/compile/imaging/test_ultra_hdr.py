@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import imagecodecs
 import numpy as np
 import pytest
+from brightened_photo import light_of, photograph
 from PIL import Image, MpoImagePlugin
 
 from compile.imaging.base_photo import BasePhoto
-from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import mu_law
 from compile.imaging.gain_map import OFFSET, make_gain_map
 from compile.imaging.gain_map_metadata import HDRGM, ISO_NAME, XMP_NAME
@@ -29,11 +29,6 @@ XMP = (
     + b" " * 2000
     + b'<?xpacket end="w"?>'
 )
-
-
-def photograph(height: int = 161, width: int = 230, mode: str = "RGB") -> np.ndarray:
-    with Image.open(bundled_photos("test")[0]) as image:
-        return np.asarray(image.convert(mode).crop((60, 30, 60 + width, 30 + height)))
 
 
 def jpeg_file(pixels: np.ndarray, orientation: int = 1, xmp: bytes = b"") -> bytes:
@@ -54,13 +49,6 @@ def jpeg_file(pixels: np.ndarray, orientation: int = 1, xmp: bytes = b"") -> byt
 def decoded(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def light_of(pixels: np.ndarray) -> np.ndarray:
-    """The photograph's, with four stops more where it is white."""
-    base = srgb_decode(pixels.astype(np.float32) / 255)
-    brighter = 1 + 15 * np.clip((base.max(-1, keepdims=True) - 0.7) / 0.3, 0, 1) ** 2
-    return (base * brighter * np.float32([0.9, 1, 1.1])).astype(np.float32)
 
 
 def shown(linear: np.ndarray, pixels: np.ndarray, boost: float) -> np.ndarray:

@@ -38,6 +38,23 @@ def test_unknown_ending(here: Command, host: Path, photo: Path, out: Path, name:
     assert contents(out) == {}
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("x.jpg", "--gain-map"), "--gain-map is of AVIF, and jpg is written: leave it out"),
+        (("x.avif", "--gain-map", "--transfer", "hlg"), "--transfer hlg has no --gain-map"),
+        (("x.jpg", "--transfer", "pq"), "--transfer is of AVIF and PNG, and jpg is written"),
+        (("x.png", "--speed", "3"), "--speed is of AVIF, and png is written"),
+    ],
+)
+def test_options_of_another_kind_of_file(
+    here: Command, host: Path, photo: Path, out: Path, options: tuple[str, ...], sentence: str
+):
+    name, *others = options
+    check_sentence(here("compile/infer", host, photo, "-o", out / name, *others), sentence)
+    assert contents(out) == {}
+
+
 def test_output_in_a_missing_folder(here: Command, host: Path, photo: Path, out: Path):
     check_sentence(
         here("compile/infer", host, photo, "-o", out / "no" / "x.avif"), "create the folder"
