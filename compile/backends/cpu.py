@@ -60,6 +60,11 @@ from compile.kernels.cpu.norm import instance_norm, planar_norm
 from compile.kernels.cpu.norm.row_statistics import create_row_statistics
 from compile.kernels.cpu.plain import elementwise, max_pool, move
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.cpu.planar.planar_parts_conv import (
+    create_planar_parts_conv,
+    pack_for_parts,
+    serves_parts_of_sums,
+)
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 
 
@@ -90,8 +95,12 @@ class CpuBackend(Backend):
         elif convolution.out_layout == NHCW:
             assert dot is not None  # Planes are chosen for a dot product only.
             window = window_of(convolution)
-            kernel = create_planar_conv(data_shape, weight.shape[0], window, dot, epilogue)
-            packed, shift = pack_planar(weight, dot), dot.shift
+            columns = result_shape(convolution, data_shape)[-1]
+            in_parts = serves_parts_of_sums(weight, columns, dot, self.core)
+            create = create_planar_parts_conv if in_parts else create_planar_conv
+            kernel = create(data_shape, weight.shape[0], window, dot, epilogue)
+            packed = (pack_for_parts if in_parts else pack_planar)(weight, dot)
+            shift = dot.shift
         elif dot is not None and _suits(convolution, data_dtype, dot):
             pairs = _pairs_for(convolution, data_shape, dot, self.core)
             if pairs is not None:

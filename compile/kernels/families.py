@@ -24,7 +24,12 @@ from compile.kernels.cpu.plain import (
     reduction,
     spatial_conv,
 )
-from compile.kernels.cpu.planar import planar_conv, planar_conv_pointwise, planar_pointwise
+from compile.kernels.cpu.planar import (
+    planar_conv,
+    planar_conv_pointwise,
+    planar_parts_conv,
+    planar_pointwise,
+)
 from compile.kernels.family import KernelFamilies
 from compile.kernels.gpu import (
     dp4a_concat_pointwise,
@@ -49,6 +54,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         int8_grouped_conv.FAMILY,
         inverted_residual.FAMILY,
         planar_conv.FAMILY,
+        planar_parts_conv.FAMILY,
         planar_conv_pointwise.FAMILY,
         planar_pointwise.FAMILY,
         pointwise.FAMILY,

@@ -43,6 +43,22 @@ def smlal() -> DotProduct:
     )
 
 
+def smlal_parts() -> DotProduct:
+    """The same for channels that fill registers, of which a group does: no ``tbl`` is needed, and
+    sums are in parts (:mod:`compile.kernels.cpu.instructions.arm_parts`)."""
+    return DotProduct(
+        "smlalparts",
+        _BYTES,
+        "int8",
+        "int8",
+        0,
+        lanes=(_LANES,),
+        steps=(1,),
+        emit=_emit,
+        least_weight=-127,
+    )
+
+
 def _emit(
     accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
 ) -> tirx.Expr:

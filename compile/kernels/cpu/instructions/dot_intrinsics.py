@@ -155,14 +155,16 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
         assert dot.steps_together is not None and dot.spread is not None
         for first in range(0, steps, dot.steps_together):
             count = min(dot.steps_together, steps - first)
+            words = []
             for pixel in range(pixels):
                 data = A.vload([pixel * stride, 0], f"{data_dtype}x{steps * group}")
-                words = dot.spread(data, first, count)
-                for vector in range(vectors):
-                    members = f"{weight_dtype}x{lanes * group * count}"
-                    weights = B.vload([vector, 0, 0, first, 0, 0], members)
+                words.append(dot.spread(data, first, count))
+            for vector in range(vectors):
+                members = f"{weight_dtype}x{lanes * group * count}"
+                weights = B.vload([vector, 0, 0, first, 0, 0], members)
+                for pixel in range(pixels):
                     accumulator = C.vload([pixel, vector * lanes], f"int32x{lanes}")
-                    value = dot.emit(accumulator, [words], [weights], lanes)
+                    value = dot.emit(accumulator, [words[pixel]], [weights], lanes)
                     T.buffer_store(C, value, [pixel, T.ramp(vector * lanes, 1, lanes)])
 
     def accumulate(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compile.kernels.cpu.instructions.arm_sdot import sdot
-from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.arm_smlal import smlal, smlal_parts
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.pair_products import pmaddwd_pairs, smlal_pairs, vpdpwssd
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
@@ -34,6 +34,11 @@ def pair_product_of(dot: DotProduct, vector_bits: int) -> DotProduct | None:
     return _pair_product_named(_PAIRS.get(dot.name, ""), vector_bits)
 
 
+def parts_product_of(dot: DotProduct) -> DotProduct | None:
+    """The form of ``dot`` that leaves sums in parts; None where there is none."""
+    return smlal_parts() if dot.name == "smlal" else None
+
+
 def annotated_dot_product(annotation: object, vector_bits: int) -> DotProduct:
     """The one that a kernel's block says it is made of, on registers of up to ``vector_bits``."""
     dot = instruction_named(str(annotation), vector_bits)
@@ -43,6 +48,8 @@ def annotated_dot_product(annotation: object, vector_bits: int) -> DotProduct:
 
 def instruction_named(name: str, vector_bits: int) -> DotProduct | None:
     """A dot product instruction, or one on pairs of int16; None for any other ``name``."""
+    if name == smlal_parts().name:
+        return smlal_parts()
     return dot_product_named(name, vector_bits) or _pair_product_named(name, vector_bits)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable
 
+from compile.kernels.cpu.instructions.arm_parts import join_parts_intrinsic, parts_intrinsic
 from compile.kernels.cpu.instructions.arm_smmla import smmla_intrinsic
 from compile.kernels.cpu.instructions.dot_intrinsics import (
     DotTile,
@@ -58,6 +59,8 @@ _INTRINSICS: dict[str, Callable[..., str]] = {
     ),
     r"([a-z]+)_planar_(\d+)x(\d+)": lambda dot, *sizes: _planar(_dot(dot), *sizes),
     r"([a-z]+)_taps_(\d+)x(\d+)x(\d+)": lambda dot, *sizes: _taps(_dot(dot), *sizes),
+    r"([a-z]+)_parts_(\d+)x(\d+)": lambda dot, *sizes: parts_intrinsic(_dot(dot), *sizes),
+    r"join_parts": join_parts_intrinsic,
     r"smmla_(\d+)x(\d+)": smmla_intrinsic,
     r"split_(u?int\d+)_(\d+)x(\d+)x(\d+)": split_groups_intrinsic,
     r"interleave_(\d+)x(\d+)": interleave_intrinsic,

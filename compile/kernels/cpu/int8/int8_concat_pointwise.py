@@ -120,7 +120,7 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     return [
         Configuration(tile.pixels, tile.vectors, tile.steps, low.pixels, low.steps, *block)
         for tile in dot_product_tiles(sizes.high, core)
-        if (low := _low_tile(sizes, tile.vectors, core))
+        if (low := dot_product_tile(sizes.low, core, tile.vectors))
         for block in pixel_blocks(
             sizes.low.rows, sizes.low.columns, sizes.common_columns(tile, low), core
         )
@@ -131,7 +131,7 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """The tile with the fewest loads, and blocks that fit the level 1 cache."""
     sizes = _sizes(sch, core)
     tile = dot_product_tile(sizes.high, core)
-    low = _low_tile(sizes, tile.vectors, core)
+    low = dot_product_tile(sizes.low, core, tile.vectors)
     # A group fills 32 bits, whatever its type.
     pixel_bytes = 4 * (sizes.low.groups + sizes.factor**2 * sizes.high.groups)
     block = pixels_per_task(
@@ -239,12 +239,6 @@ def _sizes(sch: s_tir.Schedule, core: CpuCore) -> _Sizes:
     rows, columns, _, k = (int(axis.dom.extent) for axis in axes)
     low = replace(high, rows=rows, columns=columns, groups=k // high.dot.group)
     return _Sizes(low, high)
-
-
-def _low_tile(sizes: _Sizes, vectors: int, core: CpuCore) -> DotTile:
-    """The tile with the most pixels, of those with ``vectors``."""
-    tiles = [tile for tile in dot_product_tiles(sizes.low, core) if tile.vectors == vectors]
-    return max(tiles, key=lambda tile: (tile.pixels, tile.steps))
 
 
 FAMILY = KernelFamily(

@@ -27,6 +27,10 @@ DOT_PRODUCT_ATTR, STRIDE_ATTR = "mqnet.dot_product", "mqnet.stride"
 #: What a step of "conv" reads.
 _OPERANDS = ("sums", "data", "weights")
 
+#: Turns of a loop over the most steps that an instruction with ``steps_together`` can take, below
+#: which it takes fewer at once.
+_FEWEST_TURNS = 6
+
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
 MOST_BYTES = 1023
 
@@ -66,20 +70,26 @@ def take_annotations(sch: s_tir.Schedule, conv: SBlockRV) -> None:
         sch.unannotate(conv, attr)
 
 
-def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
-    """The tile for the pixels of a row by the channels.
+def dot_product_tile(
+    extents: PackedExtents, core: CpuCore, vectors_of_other: int | None = None
+) -> DotTile:
+    """The tile for the pixels of a row by the channels; of ``vectors_of_other`` where another
+    feature map's tile goes on with its sums.
 
     A step loads a group of data for each pixel and a vector of weights for each vector: the tile
     with the fewest loads for each instruction wins, of those that fill whole stores.
     """
     dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
     tiles = []
-    for vectors in _vector_counts(extents):
+    for vectors in [vectors_of_other] if vectors_of_other else _vector_counts(extents):
         steps = _steps(extents, vectors)
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
         # vector for each, or one group of data and one vector of weights.
         free = core.registers - dot.temporaries - (steps if steps > 1 else 2)
         fitting = free // (vectors + (steps > 1))
+        if dot.steps_together is not None:
+            # As many again hold the data of all pixels, weights, and products of the next steps.
+            fitting = min(fitting, core.registers // 2 // vectors)
         if dot.keeps_weights:
             # One pixel's data beside the weights of all vectors, or the other way round.
             free = core.registers - dot.temporaries - 1
@@ -94,8 +104,9 @@ def dot_product_tile(extents: PackedExtents, core: CpuCore) -> DotTile:
 def _steps(extents: PackedExtents, vectors: int) -> int:
     """Of the default tile with so many ``vectors``."""
     dot = extents.dot
-    # With few vectors LLVM takes the products of several steps into more registers than there are.
-    most = 4 if dot.steps_together is not None and vectors < 4 else max(dot.steps)
+    # In a short loop LLVM takes the products of several steps into more registers than there are.
+    is_short = extents.groups < _FEWEST_TURNS * max(dot.steps) or vectors < 4
+    most = 4 if dot.steps_together is not None and is_short else max(dot.steps)
     return next(n for n in dot.steps if n <= most and extents.groups % n == 0)
 
 

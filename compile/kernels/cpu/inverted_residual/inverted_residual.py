@@ -111,8 +111,7 @@ def _configuration(
 ) -> Configuration:
     low_pixels = low_steps = 0
     if sizes.low is not None:
-        tiles = [t for t in dot_product_tiles(sizes.low, core) if t.vectors == tile.vectors]
-        low = max(tiles, key=lambda t: (t.pixels, t.steps))
+        low = dot_product_tile(sizes.low, core, tile.vectors)
         low_pixels, low_steps = low.pixels, low.steps
     project = dot_product_tile(sizes.project, core)
     return Configuration(

@@ -21,6 +21,7 @@ from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
+from compile.kernels.cpu.planar.planar_parts_conv import create_planar_parts_conv, pack_for_parts
 from compile.passes.apply_default_schedule import apply_default_schedule
 from device.emulated.arm64.run_module import run_all_on_board
 from targets.load_target import load_target
@@ -28,6 +29,11 @@ from targets.load_target import load_target
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
 DOT = smlal()
 PLANAR = Conv((6, 16, 9), 12, 3, 1, SAME_3X3)
+IN_PARTS = (
+    Conv((6, 16, 16), 12, 3, 1, SAME_3X3),
+    Conv((4, 12, 32), 6, 3, 1, SAME_3X3),
+    Conv((5, 9, 16), 3, 2, 1, (0, 0, 0, 0)),
+)
 KERNELS = [
     Conv((1, 5, 6), 8),
     Conv((4, 8, 48), 24),
@@ -39,11 +45,14 @@ KERNELS = [
     Conv((7, 9, 24), None, 3, 2, SAME_3X3),
     Conv((5, 6, 8), None, 5, 1, (2, 2, 2, 2)),
     PLANAR,
+    *IN_PARTS,
 ]
 
 
 def create(conv: Conv) -> tirx.PrimFunc:
     shape = (1, *conv.data)
+    if conv in IN_PARTS:
+        return create_planar_parts_conv(shape, conv.channels_out, conv.window, DOT, REQUANTIZE)
     if conv is PLANAR:
         return create_planar_conv(shape, conv.channels_out, conv.window, DOT, REQUANTIZE)
     if conv.channels_out is None:
@@ -54,6 +63,8 @@ def create(conv: Conv) -> tirx.PrimFunc:
 
 
 def packed(conv: Conv, weight: NDArray[np.int8]) -> NDArray:
+    if conv in IN_PARTS:
+        return pack_for_parts(weight, DOT)
     if conv is PLANAR:
         return pack_planar(weight, DOT)
     return (pack_depthwise if conv.channels_out is None else pack_for_dot_product)(weight, DOT)
@@ -73,7 +84,7 @@ def drawn(conv: Conv, random: np.random.Generator, ends: bool) -> tuple[list[NDA
     scale = 60 / max(1.0, float(np.abs(accumulator).mean()))
     multiplier = (scale * random.uniform(0.5, 1.5, channels)).astype(np.float32)
     expected = ops.requantize(accumulator, multiplier, 3, -120, 126)
-    if conv is PLANAR:
+    if conv is PLANAR or conv in IN_PARTS:
         expected = expected.transpose(0, 1, 3, 2)
     offset = zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
     quant = np.array([zero_point, 3, -120, 126], np.int32)
