@@ -96,6 +96,10 @@ class Options:
     """Also write the standalone form: a C library and a program, without TVM and Python. For
     Android it is always written, unless --on-processor splits the network."""
 
+    tiles: bool = False
+    """Also write what computes photographs of any size, in tiles of --size
+    (docs/photographs.md#large-photographs)."""
+
     no_cache: bool = False
     """Make everything anew: take nothing from the build cache and put nothing into it."""
 
@@ -192,6 +196,7 @@ def _kept(options: Options, target: str, cache: BuildCache, progress: Progress) 
         ndk_compiler=find_ndk(os.environ),
         on_processor=options.on_processor,
         standalone=_is_standalone(options, target),
+        tiles=options.tiles,
     )
     key = artefact_key(facts, options.checkpoint, options.logs)
     return restore_artefact(cache, key, options.out, progress)
@@ -223,6 +228,7 @@ def _built(options: Options, target: str, cache: BuildCache, progress: Progress)
         on_processor=options.on_processor,
         logs=options.logs,
         standalone=_is_standalone(options, target),
+        tiles=options.tiles,
     )
     return build_network(request, progress, cache=cache)
 

@@ -46,6 +46,7 @@ from compile.artefact.vector_file import TestVector, write_vector
 from compile.artefact.writer import describe_files, staged_artefact, write_manifest
 from compile.build_parts import NetworkPlan, emit_parts, link_parts, plan_parts
 from compile.build_request import BuildRequest
+from compile.build_stages import check_stages, write_stages
 from compile.codegen.link.link import LinkOptions, LinkReport
 from compile.codegen.standalone.build_standalone import identifier_of
 from compile.graph.parts import COPY, HEAD, INPUT, MAIN
@@ -102,6 +103,7 @@ def build_network(
     options = _pipeline_options(request, spec)
     placement = place_network(options, request.on_processor, request.logs)
     check_standalone(request, spec)
+    check_stages(request, spec)
     folder = request.out or request.default_folder
     check_scratch_space()
     key = None
@@ -128,6 +130,10 @@ def build_network(
         names = (*executables, VECTOR)
         with progress.phase("test vector"):
             _write_vector(request, program, plan, work / VECTOR)
+        if request.tiles:
+            names += write_stages(
+                plan.partitioned, options, link, work, cache, progress.phase, dump
+            )
         if request.standalone:
             with progress.phase("standalone form"):
                 objects = executables[LIBRARY].objects

@@ -57,11 +57,13 @@ class NetworkPlan:
         interface: its input, its output, and what its parts pass on.
         parts: in the order of computation; a single one where one device computes all.
         not_lowered: operations between int8 tensors that no integer kernel computes.
+        partitioned: the module that the parts were planned of.
     """
 
     interface: Interface
     parts: tuple[PlannedPart, ...]
     not_lowered: tuple[FloatOperation, ...]
+    partitioned: tvm.IRModule
 
 
 def plan_parts(
@@ -86,7 +88,8 @@ def plan_parts(
     parts = tuple(
         _plan(partitioned, part, report, observe, compilers.get(part.library)) for part in placement
     )
-    return NetworkPlan(describe_interface(partitioned), parts, list_not_lowered(partitioned))
+    interface, not_lowered = describe_interface(partitioned), list_not_lowered(partitioned)
+    return NetworkPlan(interface, parts, not_lowered, partitioned)
 
 
 def _plan(

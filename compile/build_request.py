@@ -40,6 +40,7 @@ class BuildRequest:
             and those that are shipped.
         recipe: file of rules on top of the scheme that it names, or None.
         standalone: write the standalone form, too.
+        tiles: write what computes pictures of any size in tiles of ``size``, too.
     """
 
     target: str
@@ -56,6 +57,7 @@ class BuildRequest:
     logs: Path | None = None
     recipe: Path | None = None
     standalone: bool = False
+    tiles: bool = False
 
     @property
     def quantization(self) -> Scheme:
@@ -93,6 +95,8 @@ class BuildRequest:
         name = f"{target_name(self.target)}-{scheme}-{self.network.label}-{height}x{width}"
         if self.on_processor is not None:
             name += f"-{self.on_processor}-on-processor"
+        if self.tiles:
+            name += "-tiles"
         return Path("build") / name
 
     def facts(self) -> dict[str, object]:
@@ -110,6 +114,7 @@ class BuildRequest:
             image_weights=self.image_weights,
             content=self.network.content,
             standalone=self.standalone,
+            tiles=self.tiles,
         )
 
 

@@ -75,7 +75,8 @@ class Options:
     """Leave out of it only where a photograph was taken."""
 
     resize: bool = False
-    """Shrink a photograph that is larger than the network was built for; else it is an error."""
+    """Shrink a photograph that is larger than the network was built for; else it is an error,
+    unless the network was built with --tiles and takes any size."""
 
     threads: int | None = None
     """Threads per frame, at most the number that was built for, which it is unless given; for
@@ -110,10 +111,12 @@ def main() -> None:
 def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
+    from compile.artefact.stage_facts import has_stages
     from compile.support.atomic import make_folder
     from compile.video.clip_kinds import is_clip
     from device.runtime.infer_photos import infer_photos
     from device.runtime.infer_tensors import infer_tensors
+    from device.runtime.infer_tiled import infer_tiled
     from device.runtime.plan_outputs import plan_outputs
     from device.runtime.run_artefact import Session
     from device.runtime.tensor_files import TENSOR_ENDINGS
@@ -135,7 +138,8 @@ def _infer(options: Options) -> None:
     if ending not in TENSOR_ENDINGS:
         artefact.check_makes_pictures()
     threads = options.threads
-    if threads is None and len(outputs) > 1:
+    is_tiled = has_stages(artefact.manifest) and not options.resize
+    if threads is None and len(outputs) > 1 and not is_tiled:
         # What reads and writes needs a core, too: a network that shares all waits for its slowest.
         cores = len(os.sched_getaffinity(0))
         threads = max(1, min(artefact.manifest.threads, cores - 1))
@@ -146,6 +150,8 @@ def _infer(options: Options) -> None:
     failures = []
     if ending in TENSOR_ENDINGS:
         results = infer_tensors(session, outputs, mode, stderr)
+    elif is_tiled:
+        results = infer_tiled(session, outputs, hdr, _carried(options), stderr)
     else:
         results = infer_photos(session, outputs, mode, hdr, _carried(options), stderr)
     # Closed also where Ctrl-C comes between two results: what is being written is then ended.

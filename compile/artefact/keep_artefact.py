@@ -53,6 +53,7 @@ def request_facts(
     content: str = "",
     recipe: str | None = None,
     standalone: bool = False,
+    tiles: bool = False,
 ) -> dict[str, object]:
     """Name what decides what is built, but for the checkpoint, as plain data for a key."""
     facts: dict[str, object] = dict(locals())

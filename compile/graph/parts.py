@@ -24,6 +24,11 @@ def region_name(part: str, region: int) -> str:
     return part if region == 0 else f"{part}_{region}"
 
 
+def stage_name(number: int) -> str:
+    """Name the function of a stage (:mod:`compile.passes.split_stages`), counted from 0."""
+    return f"stage_{number}"
+
+
 def parts_among(functions: Iterable[str]) -> list[str]:
     """List the parts of a network in the order in which they are computed, of all the names of its
     module's ``functions``; the whole network is not one of them."""

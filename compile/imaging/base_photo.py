@@ -20,18 +20,23 @@ class BasePhoto:
     Attributes:
         pixels: uint8 [H, W, 3], upright, with sRGB's curve in the primaries of the light.
         file: that they were read from; empty for none.
+        is_file: whether the pixels are those that a decoder makes of the file, where that is known;
+            None where they have to be compared.
     """
 
     pixels: NDArray[np.uint8]
     file: bytes = b""
+    is_file: bool | None = None
 
     @cached_property
     def jpeg(self) -> bytes | None:
         """The file, if it is a JPEG of just these pixels: it is not where it was turned, shrunk or
         of other colours. It is decoded for that, so this is asked only where a base is made."""
-        if not self.file.startswith(SIGNATURE):
+        if not self.file.startswith(SIGNATURE) or self.is_file is False:
             return None
         data = first_picture(self.file)
+        if self.is_file:
+            return data
         # Not Image.open, which refuses 179 megapixels and more.
         with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
             is_same = image.mode == "RGB" and (image.height, image.width) == self.pixels.shape[:2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import struct
@@ -9,6 +10,7 @@ import warnings
 
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import JpegImagePlugin
 
 from compile.imaging.decoded_photo import (
@@ -95,9 +97,7 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
             reason = _damage(data, image.mode)
             if reason:
                 raise DamagedFileError(reason)
-            if at_least is not None:
-                image.draft(None, (at_least[1], at_least[0]))
-            image.load()
+            pixels = _pixels(data, image, at_least)
         except DAMAGE as error:
             raise DamagedFileError(str(error)) from error
         said: list[str] = []
@@ -109,9 +109,20 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
             said.append("its ICC profile is unusable (a part of it is missing) and ignored")
         spaces = tuple(exif_spaces(image, said))
         orientation = exif_orientation(image, said)
-    pixels = np.asarray(image)
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
     return DecodedPhoto(pixels, None, spaces, orientation, tuple(said))
+
+
+def _pixels(
+    data: bytes, image: JpegImagePlugin.JpegImageFile, at_least: tuple[int, int] | None
+) -> NDArray[np.uint8]:
+    if image.mode == "RGB" and at_least is None:
+        # Pillow needs 4 bytes a pixel, and 3 for NumPy beside them; but it passes over stray bytes.
+        with contextlib.suppress(ValueError):
+            return simplejpeg.decode_jpeg(data, "RGB", strict=False)
+    if at_least is not None:
+        image.draft(None, (at_least[1], at_least[0]))
+    pixels = np.asarray(image)
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _damage(data: bytes, mode: str) -> str | None:

@@ -58,6 +58,15 @@ class WidePhoto(NamedTuple):
     gamut: Gamut
 
 
+class StoredPhoto(NamedTuple):
+    """As :class:`WidePhoto`; ``is_stored``: as they are in the file, neither turned nor of other
+    colours."""
+
+    pixels: NDArray[np.uint8]
+    gamut: Gamut
+    is_stored: bool
+
+
 def read_photo(
     path: str | Path, shrink_to: tuple[int, int] | None = None, data: bytes | None = None
 ) -> NDArray[np.uint8]:
@@ -68,6 +77,15 @@ def read_photo(
         PhotoError: as there.
     """
     return _read(path, shrink_to, data, lambda _: SRGB).pixels
+
+
+def read_stored_photo(path: str | Path, data: bytes | None = None) -> StoredPhoto:
+    """Read a photograph as :func:`read_wide_photo` does, and say whether it is as it was stored.
+
+    Raises:
+        PhotoError: as there.
+    """
+    return _read(path, None, data, gamut_of)
 
 
 def read_wide_photo(
@@ -97,7 +115,7 @@ def read_wide_photo(
         PhotoError: missing or unreadable, of a kind that is not read, truncated or damaged, HDR
             already, too large for the free memory, or below 32 pixels on a side.
     """
-    return _read(path, shrink_to, data, gamut_of)
+    return WidePhoto(*_read(path, shrink_to, data, gamut_of)[:2])
 
 
 def _read(
@@ -105,13 +123,14 @@ def _read(
     shrink_to: tuple[int, int] | None,
     data: bytes | None,
     choose: Callable[[ColourSpace | None], Gamut],
-) -> WidePhoto:
+) -> StoredPhoto:
     path = Path(path)
     data = photo_bytes(path) if data is None else data
     try:
         photo = _decode(path, data, shrink_to)
         pixels, gamut = _convert(path, photo, choose)
-        return WidePhoto(turn_upright(pixels, photo.orientation), gamut)
+        is_stored = photo.orientation == 1 and np.shares_memory(pixels, photo.pixels)
+        return StoredPhoto(turn_upright(pixels, photo.orientation), gamut, is_stored)
     except DamagedFileError as error:
         _log.debug("%s: %s", path, error)
         raise PhotoError(

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from compile.imaging.base_photo import BasePhoto
-from compile.imaging.gain_map import make_gain_map
+from compile.imaging.gain_map import GainMap, make_gain_map
 from compile.imaging.gain_map_metadata import (
     ISO_NAME,
     XMP_NAME,
@@ -63,18 +63,30 @@ def encode_ultra_hdr(
     """
     if photo is None:
         photo = BasePhoto(tone_map(linear))
+    base, is_kept = encode_base(photo, exif, quality, keeps_words, gamut)
+    pixels = photo.pixels
+    if not is_kept:
+        with Image.open(io.BytesIO(base)) as image:
+            pixels = np.asarray(image)
+    return join_gain_map(base, make_gain_map(linear, pixels))
+
+
+def encode_base(
+    photo: BasePhoto, exif: Image.Exif | None, quality: int, keeps_words: bool, gamut: Gamut
+) -> tuple[bytes, bool]:
+    """JPEG bytes of what other screens show, as :func:`encode_ultra_hdr` makes them; and whether
+    they are the photograph's own, and so its pixels."""
     kept = photo.jpeg
     if kept is not None and gamut is not SRGB and _PROFILE not in kept:
         kept = None  # What is not sRGB by its EXIF alone is taken for it by most readers.
     if kept is None:
-        base = _encoded(photo.pixels, quality, exif, None if gamut is SRGB else gamut.profile)
-        with Image.open(io.BytesIO(base)) as image:
-            pixels = np.asarray(image)
-    else:
-        base, pixels = kept, photo.pixels
-        if not keeps_words:
-            base = _without_description(base, exif)
-    gains = make_gain_map(linear, pixels)
+        profile = None if gamut is SRGB else gamut.profile
+        return _encoded(photo.pixels, quality, exif, profile), False
+    return (kept if keeps_words else _without_description(kept, exif)), True
+
+
+def join_gain_map(base: bytes, gains: GainMap) -> bytes:
+    """JPEG bytes of ``base``, a JPEG file, with a map of its gains, which may be smaller."""
     own = [
         segment(APP1, XMP_NAME + packet(xmp_of_map(gains))),
         segment(APP2, ISO_NAME + iso_metadata(gains)),

@@ -2,7 +2,8 @@
 
 Channels-last, a vector is not filled by fewer than 16 channels, and the head has 12, 6 and 3.
 Planes begin behind a convolution of int8, which makes its lanes pixels at no cost, go through
-InstanceNorm and ReLU into 1x1 convolutions, and end in the last of them.
+InstanceNorm, or the multiply-add by arguments in its place, and ReLU into 1x1 convolutions, and end
+in the last of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from compile.graph.constants import constant_value, variables_of
 from compile.graph.match_convolution import NHCW, Convolution, match_convolution
 from compile.graph.quantized_graph import NotLowerable, QuantizedTensor, op_name
 from compile.graph.rewrite_function import FunctionRewriter, rewrite_functions
+from compile.graph.shapes import tensor_shape
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.planar.planar_conv import serves_planar
 
@@ -86,9 +88,17 @@ class _Planarizer(FunctionRewriter):
             return False
         if op_name(value) == "nn.conv2d":
             return self._is_pointwise(value)
-        if op_name(value) == "add" and constant_value(value.args[1], self.definitions) is None:
+        if op_name(value) in ("add", "multiply") and not self._is_by_channel(value):
             return False
         return op_name(value) in _THROUGH and self._goes_on(user)
+
+    def _is_by_channel(self, value: relax.Call) -> bool:
+        """Whether ``value`` adds a constant, or adds or multiplies by an argument of one number for
+        each channel."""
+        other = value.args[1]
+        if other in list(self.function.params):
+            return tensor_shape(other) == (1, 1, 1, tensor_shape(value)[3])
+        return op_name(value) == "add" and constant_value(other, self.definitions) is not None
 
     def _is_pointwise(self, value: relax.Call) -> bool:
         convolution = self._matched(value)
@@ -130,10 +140,18 @@ class _Planarizer(FunctionRewriter):
         )
 
     def _add(self, _var: relax.Var, call: relax.Call) -> relax.Expr:
-        bias = constant_value(call.args[1], self.definitions)
-        assert bias is not None  # What `_THROUGH` leads through are additions of constants.
-        planes = np.ascontiguousarray(bias.reshape(1, 1, bias.size, 1))
-        return relax.op.add(self.renewed(call.args[0]), relax.const(planes))
+        return relax.op.add(self.renewed(call.args[0]), self._planes(call.args[1]))
+
+    def _multiply(self, _var: relax.Var, call: relax.Call) -> relax.Expr:
+        return relax.op.multiply(self.renewed(call.args[0]), self._planes(call.args[1]))
+
+    def _planes(self, by_channel: relax.Expr) -> relax.Expr:
+        """A constant or an argument of one number for each channel, for planes."""
+        constant = constant_value(by_channel, self.definitions)
+        if constant is None:
+            channels = tensor_shape(by_channel)[3]
+            return self.builder.emit(relax.op.reshape(by_channel, (1, 1, channels, 1)))
+        return relax.const(np.ascontiguousarray(constant.reshape(1, 1, constant.size, 1)))
 
     def _relu(self, _var: relax.Var, call: relax.Call) -> relax.Expr:
         return self.renewed(call)
@@ -146,11 +164,12 @@ class _Planarizer(FunctionRewriter):
 
 
 #: Ops that leave planes planar.
-_THROUGH = ("add", "nn.relu", "nn.instance_norm")
+_THROUGH = ("add", "multiply", "nn.relu", "nn.instance_norm")
 
 _CONVERTERS = {
     "nn.conv2d": _Planarizer._conv2d,
     "add": _Planarizer._add,
+    "multiply": _Planarizer._multiply,
     "nn.relu": _Planarizer._relu,
     "nn.instance_norm": _Planarizer._instance_norm,
 }

@@ -84,6 +84,11 @@ def synchronize(device: Device) -> None:
     runtime_function("runtime.Device_StreamSync")(device, 0)
 
 
+def free_memory() -> None:
+    """Give back the memory that virtual machines keep for their next frames."""
+    runtime_function("vm.builtin.memory_manager.clear")()
+
+
 def load_machine(library: Path, device: Device) -> tvm_ffi.Module:
     """Relax's virtual machine with the functions of ``library``, for ``device``.
 

@@ -66,8 +66,8 @@ def artefact(
     shared_folder: Path,
     build_cache: BuildCache,
 ) -> ArtefactFactory:
-    """``artefact(target, scheme, attention, size, image_weights, standalone)``: a build. Do not
-    write into its folder."""
+    """``artefact(target, scheme, attention, size, image_weights, standalone, tiles)``: a build. Do
+    not write into its folder."""
 
     def make(
         target: str = "host",
@@ -76,10 +76,12 @@ def artefact(
         size: tuple[int, int] = SIZE,
         image_weights: bool = False,
         standalone: bool = False,
+        tiles: bool = False,
     ) -> Artefact:
         name = f"{target}-{scheme}-{attention}-{size[0]}x{size[1]}"
         name += "-images" if image_weights else ""
         name += "-standalone" if standalone else ""
+        name += "-tiles" if tiles else ""
         folder = shared_folder / "artefacts" / name
         folder.parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{name}.lock")):
@@ -93,6 +95,7 @@ def artefact(
                     out=folder,
                     image_weights=image_weights,
                     standalone=standalone,
+                    tiles=tiles,
                 )
                 building.build_network(request, Progress(Console(quiet=True)), cache=build_cache)
         return open_artefact(folder)

@@ -35,6 +35,7 @@ ORDER = (
     "compile.build_parts",
     "compile.build_request",
     "compile.standalone_form",
+    "compile.build_stages",
     "compile.build_network",
     "device.server",
     "device.client",

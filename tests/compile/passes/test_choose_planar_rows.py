@@ -129,3 +129,86 @@ def test_what_others_read_stays() -> None:
 
 def test_without_a_dot_product_nothing_changes() -> None:
     assert ChoosePlanarRows(None)(Before).same_as(Before)
+
+
+def test_multiply_add_by_arguments_goes_on_in_planes() -> None:
+    """As in place of an InstanceNorm whose moments are known (compile/passes/split_stages.py); one
+    by a feature map does not."""
+
+    @I.ir_module
+    class Scaled:
+        @R.function
+        def main(
+            q: R.Tensor((1, 5, 12, 8), "int8"),
+            scale: R.Tensor((1, 1, 1, 6), "float32"),
+            shift: R.Tensor((1, 1, 1, 6), "float32"),
+        ) -> R.Tensor((1, 5, 12, 3), "float32"):
+            with R.dataflow():
+                x = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                w = R.dequantize(R.const(WEIGHT), R.const(SCALE), R.const(0, "int8"), axis=0)
+                conv = R.nn.conv2d(
+                    x, w, padding=[1, 1, 1, 1], data_layout="NHWC", kernel_layout="OIHW"
+                )
+                active = R.nn.relu(R.add(R.multiply(conv, scale), shift))
+                out = R.nn.conv2d(
+                    active, R.const(POINTWISE), data_layout="NHWC", kernel_layout="OIHW"
+                )
+                R.output(out)
+            return out
+
+    @I.ir_module
+    class Planar:
+        @R.function
+        def main(
+            q: R.Tensor((1, 5, 12, 8), "int8"),
+            scale: R.Tensor((1, 1, 1, 6), "float32"),
+            shift: R.Tensor((1, 1, 1, 6), "float32"),
+        ) -> R.Tensor((1, 5, 12, 3), "float32"):
+            with R.dataflow():
+                x = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                w = R.dequantize(R.const(WEIGHT), R.const(SCALE), R.const(0, "int8"), axis=0)
+                conv = R.nn.conv2d(
+                    x,
+                    w,
+                    padding=[1, 1, 1, 1],
+                    data_layout="NHWC",
+                    kernel_layout="OIHW",
+                    out_layout="NHCW",
+                )
+                scales = R.reshape(scale, R.shape([1, 1, 6, 1]))
+                product = R.multiply(conv, scales)
+                shifts = R.reshape(shift, R.shape([1, 1, 6, 1]))
+                active = R.nn.relu(R.add(product, shifts))
+                out = R.nn.conv2d(
+                    active,
+                    R.const(POINTWISE),
+                    data_layout="NHCW",
+                    kernel_layout="OIHW",
+                    out_layout="NHWC",
+                )
+                R.output(out)
+            return out
+
+    @I.ir_module
+    class ByFeatureMap:
+        @R.function
+        def main(
+            q: R.Tensor((1, 5, 12, 8), "int8"), other: R.Tensor((1, 5, 12, 6), "float32")
+        ) -> R.Tensor((1, 5, 12, 3), "float32"):
+            with R.dataflow():
+                x = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), axis=-1)
+                w = R.dequantize(R.const(WEIGHT), R.const(SCALE), R.const(0, "int8"), axis=0)
+                conv = R.nn.conv2d(
+                    x, w, padding=[1, 1, 1, 1], data_layout="NHWC", kernel_layout="OIHW"
+                )
+                out = R.nn.conv2d(
+                    R.multiply(conv, other),
+                    R.const(POINTWISE),
+                    data_layout="NHWC",
+                    kernel_layout="OIHW",
+                )
+                R.output(out)
+            return out
+
+    assert_structural_equal(ChoosePlanarRows(pmaddwd(256))(Scaled), Planar)
+    assert layouts(ChoosePlanarRows(pmaddwd(256))(ByFeatureMap)) == {"NHWC"}

@@ -235,3 +235,48 @@ def test_norm_of_planes() -> None:
     assert_structural_equal(
         after[normalize.args[0]], planar_norm.create_normalize((1, 5, 3, 8), 0.0)
     )
+
+
+@pytest.mark.parametrize("with_relu", [False, True], ids=["plain", "relu"])
+def test_multiply_add_by_arguments_is_a_norm_without_statistics(with_relu: bool) -> None:
+    """As of a tile of a picture whose moments are known (compile/passes/split_stages.py)."""
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(
+            x: R.Tensor((1, 5, 7, 3), "float32"),
+            scale: R.Tensor((1, 1, 1, 3), "float32"),
+            shift: R.Tensor((1, 1, 1, 3), "float32"),
+        ) -> R.Tensor((1, 5, 7, 3), "float32"):
+            with R.dataflow():
+                out = R.add(R.multiply(x, scale), shift)
+                R.output(out)
+            return out
+
+    before = Before
+    if with_relu:
+        builder = relax.BlockBuilder()
+        x, scale, shift = (relax.Var(one.name, one.ty) for one in before["main"].params)
+        with builder.function("main", [x, scale, shift]):
+            with builder.dataflow():
+                total = builder.emit(relax.op.add(builder.emit(relax.op.multiply(x, scale)), shift))
+                output = builder.emit_output(relax.op.nn.relu(total))
+            builder.emit_func_output(output)
+        before = builder.get()
+    low = 0.0 if with_relu else None
+    builder = relax.BlockBuilder()
+    x, scale, shift = (relax.Var(one.name, one.ty) for one in before["main"].params)
+    with builder.function("main", [x, scale, shift]):
+        with builder.dataflow():
+            rows = [builder.emit(relax.op.reshape(one, (1, 1, 3))) for one in (scale, shift)]
+            pair = builder.emit(
+                relax.op.broadcast_to(builder.emit(relax.op.concat(rows)), (2, 7, 3))
+            )
+            # As above: the kernel of the multiply-add alone is made first.
+            name = "normalize1" if with_relu else "normalize"
+            kernel = builder.add_func(create_normalize(SHAPE, low, "float32"), name)
+            kind = relax.TensorType(SHAPE, "float32")
+            output = builder.emit_output(relax.op.call_tir(kernel, [x, pair], kind))
+        builder.emit_func_output(output)
+    assert_structural_equal(LowerInstanceNorm(cpu_backend())(before), builder.get())
