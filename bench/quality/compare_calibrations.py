@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from compile.imaging.photo_frames import photo_frames
 from compile.networks.network import Network
 from compile.networks.registry import MQNET
 from compile.networks.run_module import run_on_frame
+from compile.quantize.observed_tensors import ObservedTensors
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import SCHEMES, Calibration, Scheme
 from compile.support.atomic import make_folder, write_atomically
@@ -97,6 +99,8 @@ def _rows(
     exact = [_outputs(wrapper, frames) for frames in sets]
     photos = network.calibration_photos()
     usual = _SCHEMES_OF_MQNET if network.name == MQNET else _SCHEMES
+    # Weights that are equalized or fine-tuned make other tensors; all else chooses of the same.
+    observed = defaultdict[tuple[bool, bool], ObservedTensors](ObservedTensors)
     for scheme in (SCHEMES[name] for name in request.schemes or usual):
         network = _trained(network, photos) if scheme.fine_tuned else network
         for name, calibration in CALIBRATIONS.items():
@@ -105,7 +109,10 @@ def _rows(
             with progress.phase(f"{network.name} {scheme.name} {name}"):
                 chosen: Scheme = replace(scheme, calibration=calibration)
                 net = network.load(network.weights(scheme.fine_tuned))
-                module = quantize_network(network, net, chosen, photos, *size).module()
+                known = observed[scheme.fine_tuned, calibration.equalize]
+                module = quantize_network(
+                    network, net, chosen, photos, *size, observed=known
+                ).module()
                 found = [_outputs(module, frames) for frames in sets]
             compare = partial(compare_pictures, decode=network.decode)
             scores, held_out = (

@@ -163,8 +163,8 @@ def _quantized(
             )
         crops = _equalized_crops(network, folded, scheme, photos, crop)
         frames = [(one[None],) for one in crops]
-        # Training changes the weights, by the scheme.
-        observed = None if scheme.fine_tuned else observed
+        if scheme.fine_tuned and network.training is not None:
+            observed = None  # The weights are others than before.
         return _quantize(network, wrapper, folded, scheme, frames, observed)
     if Precision.WEIGHT_ONLY_INT8 in scheme.precisions:
         return _quantize(network, wrapper, folded, scheme, [network.example_inputs(*crop)])

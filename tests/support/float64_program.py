@@ -1,5 +1,7 @@
 """A quantized program in float64: what its scales, zero points and weights mean, without rounding
-between."""
+between. Biases of integer convolutions are whole numbers of their accumulator, as the compiler has
+them: half of one can be what a picture of one colour lacks to a tie, all of it.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,10 @@ def run_in_float64(program: ExportedProgram, photo: NDArray[np.uint8]) -> NDArra
 
 
 class _Float64(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.scales: dict[fx.Node, Tensor] = {}
+
     def run_node(self, node: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         if node.target is QUANTIZE:
@@ -37,13 +43,24 @@ class _Float64(fx.Interpreter):
             return (value.double() - zero_point) * scale
         if node.target is DEQUANTIZE_PER_CHANNEL:
             value, scales, zero_points, axis = args[:4]
+            self.scales[node] = scales
             shape = [-1 if index == axis else 1 for index in range(value.ndim)]
             return (value.double() - zero_points.reshape(shape)) * scales.reshape(shape)
+        if node.target is aten.conv2d.default and len(args) > 2 and args[2] is not None:
+            return node.target(*args[:2], self._whole(args[2], node), *args[3:], **kwargs)
         if node.target is aten.to.dtype:  # To float16, or back.
             return args[0].double()
         if node.target is aten._assert_tensor_metadata.default:
             return None
         return super().run_node(node)
+
+    def _whole(self, bias: Tensor, conv: fx.Node) -> Tensor:
+        """``bias`` of ``conv`` as an integer accumulator holds it, where it multiplies integers."""
+        data, weight = conv.args[:2]
+        if data.target is not DEQUANTIZE or weight not in self.scales:
+            return bias
+        unit = data.args[1] * self.scales[weight]
+        return (bias / unit).round() * unit
 
 
 def _widened(tensor: Tensor) -> Tensor:

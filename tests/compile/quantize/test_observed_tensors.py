@@ -10,7 +10,8 @@ from torch import Tensor, fx, nn
 
 from compile.quantize.observe_in_threads import observing_in_threads
 from compile.quantize.observed_tensors import ObservedTensors
-from compile.quantize.observers import FastHistogramObserver, WideMinMaxObserver
+from compile.quantize.observers import FastHistogramObserver, RangeObserver, WideMinMaxObserver
+from compile.quantize.schemes import Calibration
 
 FRAMES = [scale * torch.linspace(-1, 2, 60).reshape(1, 3, 4, 5) for scale in (1.0, 3.0, 0.5)]
 
@@ -68,6 +69,14 @@ def test_other_tensors_of_a_shared_observer_are_others() -> None:
     assert not is_known
     _, expected = calibrated(alone, (2, 3), FastHistogramObserver)
     assert all(map(torch.equal, found, expected))
+
+
+def test_methods_choose_of_the_same_histogram() -> None:
+    observed, mse = ObservedTensors(), partial(RangeObserver, Calibration("mse"))
+    calibrated(observed, (), FastHistogramObserver)
+    is_known, found = calibrated(observed, (), mse)
+    _, expected = calibrated(ObservedTensors(), (), mse)
+    assert is_known and all(map(torch.equal, found, expected))
 
 
 def test_other_options_are_others() -> None:
