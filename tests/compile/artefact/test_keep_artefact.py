@@ -55,6 +55,7 @@ def logs(tmp_path: Path) -> Path:
         ("image_weights", True),
         ("content", "a checksum"),
         ("standalone", True),
+        ("tiles", True),
     ],
 )
 def test_another_request_has_another_key(fact: str, value: object, logs: Path) -> None:
@@ -64,7 +65,7 @@ def test_another_request_has_another_key(fact: str, value: object, logs: Path) -
 
 def test_no_fact_is_left_out() -> None:
     json.dumps(FACTS)
-    assert len(FACTS) == 12
+    assert len(FACTS) == 13
 
 
 def test_the_content_of_files_counts(logs: Path, tmp_path: Path) -> None:
