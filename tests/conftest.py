@@ -56,6 +56,9 @@ settings.load_profile("same")
 
 # A shell starts `pytest &` with SIGINT ignored; what is interrupted in tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# TVM's threads look for work 300,000 times before they sleep, and a process that ends waits for
+# them: on a busy machine for five minutes, with all tests passed.
+os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "1000")
 collect_rarely()
 parse_quickly()
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
