@@ -327,6 +327,29 @@ def test_last_round_drops_what_was_measured_at_a_lucky_moment(tmp_path: Path) ->
     assert "1 keep the default configuration" in found.messages[-1]
 
 
+def test_last_round_never_drops_the_default_configuration(tmp_path: Path) -> None:
+    """Which the search measured at a lucky moment, and which loses in turns to one that the search
+    took for slower: the log tells no time of a kernel without it."""
+    task = conv(24)
+    configurations = all_configurations(task.family, task.load(), UNIT)[1]
+    lucky, fast = configurations[-2:]
+    usual = default(task)
+
+    class Faster(Device):
+        def measure(self, jobs: Sequence[tuple[TaskArguments, Path]]) -> list[Measurement]:
+            return [
+                Measurement((0.9 * one.mean,)) if self._libraries[library] == fast else one
+                for (_, library), one in zip(jobs, super().measure(jobs), strict=True)
+            ]
+
+    others = frozenset(configurations) - {lucky, fast, usual}
+    device = Faster(tmp_path, flat=True, lucky={usual: 0.7, lucky: 0.5}, breaks=others)
+    found = session(device, [task], has_last_round=True)
+    (state,) = found.states
+    assert state.best == state.default == usual
+    assert found.dropped == {task.key: [lucky]} and fast in state.seconds
+
+
 def test_last_round_is_held_once(tmp_path: Path) -> None:
     device, task = Device(tmp_path), conv(24)
     first = session(device, [task], has_last_round=True)
