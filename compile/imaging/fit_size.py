@@ -84,7 +84,8 @@ def fit_photo(
     if scale < 1 and mode == "pad":
         raise PhotoError(
             f"the photograph is {photo_width}x{photo_height} pixels but the artefact takes "
-            f"at most {width}x{height}; shrink it with --resize, or build the artefact with --tiles"
+            f"at most {width}x{height}; shrink it with --resize, or build a larger artefact, or "
+            "for pictures one with --tiles"
         )
     if turned:
         photo = np.rot90(photo)
