@@ -16,7 +16,8 @@ NETWORKS = (
 )
 
 # Its wheel is built beside a torch with CUDA. Beside one without, its operators are missing, two of
-# which it describes when it is imported and none of these networks calls.
+# which it describes when it is imported and none of these networks calls. Beside one with, its
+# library defines them, and aborts where they are there.
 _MISSING = torch.library.Library("torchvision", "FRAGMENT")
 
 
@@ -36,7 +37,7 @@ class _AsMap(nn.Module):
 def torchvision_network(name: str) -> nn.Module:
     """The network ``name``, in evaluation mode."""
     for operator in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, operator):
+        if torch.version.cuda is None and not hasattr(torch.ops.torchvision, operator):
             schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             _MISSING.define(f"{operator}{schema}")
     from torchvision import models  # noqa: PLC0415  (It needs what is defined above.)
