@@ -50,7 +50,9 @@ def _measure(options: Options) -> None:
 
     sizes = [_size(text) for text in options.sizes]
     if not has_stages(open_artefact(options.artefact).manifest):
-        raise MqnetError(f"{options.artefact} takes no photograph of any size: build it --tiles")
+        raise MqnetError(
+            f"{options.artefact} takes no photograph of any size: build it with --tiles"
+        )
     rows = []
     with (
         scratch_folder("mqnet-large-") as folder,

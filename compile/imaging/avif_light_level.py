@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 
 from compile.imaging.avif_boxes import box, boxes, moved_image, parts_of
 from compile.imaging.brightest_channel import brightest_channel
+from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.gamuts import Gamut
 
 _MOST = 0xFFFF
+
+
+def nits_of(linear: NDArray[np.floating], gamut: Gamut) -> NDArray[np.floating]:
+    """Light in cd/m2, BT.2020 [..., 3], of relative light in ``gamut``, 1 = white."""
+    return np.maximum(gamut.to_bt2020(linear), 0) * WHITE_NITS
 
 
 def light_level(nits: NDArray[np.floating]) -> tuple[int, int]:
@@ -23,15 +30,20 @@ def light_level(nits: NDArray[np.floating]) -> tuple[int, int]:
     return int(most), int(mean)
 
 
+def light_level_box(most: int, mean: int) -> bytes:
+    """The property ``clli`` (ISO/IEC 23008-12) of :func:`light_level`."""
+    return box(b"clli", struct.pack(">HH", most, mean))
+
+
 def add_light_level(avif: bytes, most: int, mean: int) -> bytes:
-    """Return ``avif``, a file of one image as libavif writes it, with the property ``clli`` of the
-    image (ISO/IEC 23008-12): :func:`light_level`.
+    """Return ``avif``, a file of one image as libavif writes it, with the property
+    :func:`light_level_box` of the image.
 
     Raises:
         ValueError: the file is laid out otherwise.
     """
     ftyp, meta, mdat = parts_of(avif)
-    level = box(b"clli", struct.pack(">HH", most, mean))
+    level = light_level_box(most, mean)
     growth = len(level) + 1
     parts = [meta[:4]]
     for name, body in boxes(meta[4:]):

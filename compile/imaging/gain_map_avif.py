@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compile.imaging.avif_boxes import ITEM_LAYOUT, box, boxes, moved_image, parts_of
-from compile.imaging.avif_light_level import light_level
+from compile.imaging.avif_light_level import light_level, light_level_box, nits_of
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import exif_tiff
-from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.gain_map import make_gain_map
 from compile.imaging.gain_map_metadata import iso_metadata
 from compile.imaging.gamuts import BT2020, P3, SRGB, Gamut
@@ -80,7 +79,6 @@ def encode_gain_map_avif(
     (base_item, kinds), (map_item, _) = _image(base, _BASE), _image(gain_map, _MAP, _HIDDEN)
     sizes = tuple(one for one in base_item.properties if one[0][4:8] == b"ispe")
     bits = struct.pack(">IB3B", 0, 3, 10, 10, 10)
-    level = light_level(np.maximum(gamut.to_bt2020(linear), 0) * WHITE_NITS)
     shown = _Item(
         _SHOWN,
         b"tmap",
@@ -89,7 +87,7 @@ def encode_gain_map_avif(
             *sizes,
             (box(b"pixi", bits), False),
             (_colours(_PRIMARIES[gamut], _PQ, _BT709_MATRIX), False),
-            (box(b"clli", struct.pack(">HH", *level)), False),
+            (light_level_box(*light_level(nits_of(linear, gamut))), False),
         ),
     )
     items = [base_item, shown, map_item]

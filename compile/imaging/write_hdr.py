@@ -15,7 +15,7 @@ import OpenEXR
 from PIL import Image
 
 from compile.imaging.avif_exif import add_exif
-from compile.imaging.avif_light_level import add_light_level, light_level
+from compile.imaging.avif_light_level import add_light_level, light_level, nits_of
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
@@ -111,7 +111,7 @@ def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
         return encode_gain_map_avif(
             linear, options.photo, options.exif, options.quality, options.speed, options.gamut
         )
-    nits = _nits(linear, options.gamut)
+    nits = nits_of(linear, options.gamut)
     transfer, encode = _TRANSFERS[options.transfer or "pq"]
     codes = np.rint(encode(nits) * 1023).astype(np.uint16)
     encoded = imagecodecs.avif_encode(
@@ -126,11 +126,6 @@ def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     )
     data = add_light_level(bytes(encoded), *light_level(nits))
     return data if options.exif is None else add_exif(data, exif_tiff(options.exif))
-
-
-def _nits(linear: np.ndarray, gamut: Gamut) -> np.ndarray:
-    """Light in cd/m2, BT.2020."""
-    return np.maximum(gamut.to_bt2020(linear), 0) * WHITE_NITS
 
 
 def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
@@ -152,7 +147,7 @@ def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`), or in HDR
     where a transfer is named: 16 bits in BT.2020."""
     if options.transfer is not None:
-        nits = _nits(linear, options.gamut)
+        nits = nits_of(linear, options.gamut)
         transfer, encode = _TRANSFERS[options.transfer]
         codes = np.rint(encode(nits) * 65535).astype(np.uint16)
         tiff = None if options.exif is None else exif_tiff(options.exif)
