@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from tvm import rpc
@@ -18,8 +19,10 @@ from device.client.address import DeviceAddress
 
 # A device has to be free again between two sessions of one run, which takes it some seconds.
 _WAIT_SECONDS, _POLL_SECONDS = 60.0, 0.5
-# A tracker that is there answers at once.
-_SECONDS_OF_TRACKER, _SECONDS_TO_BE_GIVEN = 10.0, 2.0
+# A tracker that is there answers soon, but TVM's lets two callers wait at its door: the system
+# drops further ones and calls again for them ever more seldom, where a new call comes through.
+_SECONDS_OF_CALLS, _SECONDS_OF_TRACKER = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), 10.0
+_SECONDS_TO_BE_GIVEN = 2.0
 # A device of several may be out of reach; one that was stopped has another key a moment later.
 _TRIES, _SECONDS_TO_TRY_AGAIN = 3, 10.0
 
@@ -77,15 +80,32 @@ def _tracker(address: DeviceAddress) -> Iterator[socket.socket]:
         TargetError: it is gone, or stops to answer.
     """
     try:
-        place = address.host, address.port
-        with socket.create_connection(place, _SECONDS_OF_TRACKER) as connection:
-            connection.sendall(struct.pack("<i", base.RPC_TRACKER_MAGIC))
-            base.recvall(connection, 4)
+        with _call(address) as connection:
+            connection.settimeout(_SECONDS_OF_TRACKER)
             yield connection
     except (OSError, ValueError) as error:
         raise TargetError(
             f"the tracker at {address.host}:{address.port} went away ({error}): start it again"
         ) from None
+
+
+def _call(address: DeviceAddress) -> socket.socket:
+    """A connection on which the tracker has said what it is.
+
+    Raises:
+        OSError: nothing listens there, or nothing is said at the last call either.
+    """
+    for seconds in _SECONDS_OF_CALLS:
+        # Those who were dropped together would be dropped together again.
+        patience = seconds * random.uniform(0.5, 1.0)
+        with suppress(TimeoutError), ExitStack() as opened:
+            there = socket.create_connection((address.host, address.port), patience)
+            connection = opened.enter_context(there)
+            connection.sendall(struct.pack("<i", base.RPC_TRACKER_MAGIC))
+            base.recvall(connection, 4)
+            opened.pop_all()
+            return connection
+    raise TimeoutError("timed out")
 
 
 def _ask(tracker: socket.socket, message: list[Any]) -> Any:
@@ -120,15 +140,25 @@ def _wait_for_device(address: DeviceAddress, deadline: float) -> tuple[str, int,
     """
     while True:
         with _tracker(address) as tracker:
-            summary = _summary(tracker)
-            if address.key not in _known(summary):
-                raise _unknown(address, summary)
-            if summary["queue_info"].get(address.key, {}).get("free"):
-                # Whoever asks first gets it; the others' requests end with their connections.
-                tracker.settimeout(_SECONDS_TO_BE_GIVEN)
-                with suppress(TimeoutError):
-                    host, port, key = _ask(tracker, [TrackerCode.REQUEST, address.key, "", 1])
-                    return host, port, key
+            while not _is_free(address, tracker):
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(_POLL_SECONDS)
+            # Whoever asks first gets it; the others' requests end with their connections.
+            tracker.settimeout(_SECONDS_TO_BE_GIVEN)
+            with suppress(TimeoutError):
+                host, port, key = _ask(tracker, [TrackerCode.REQUEST, address.key, "", 1])
+                return host, port, key
         if time.monotonic() > deadline:
             return None
-        time.sleep(_POLL_SECONDS)
+
+
+def _is_free(address: DeviceAddress, tracker: socket.socket) -> bool:
+    """
+    Raises:
+        TargetError: the tracker knows no such device.
+    """
+    summary = _summary(tracker)
+    if address.key not in _known(summary):
+        raise _unknown(address, summary)
+    return bool(summary["queue_info"].get(address.key, {}).get("free"))

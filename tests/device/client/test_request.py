@@ -62,12 +62,27 @@ def test_a_tracker_takes_what_is_no_message(tracker: tuple[str, int], board: Ser
 
 def test_a_tracker_that_stays_silent(monkeypatch: pytest.MonkeyPatch):
     """As one that was stopped: its port still takes connections."""
-    monkeypatch.setattr(request, "_SECONDS_OF_TRACKER", 0.1)
+    monkeypatch.setattr(request, "_SECONDS_OF_CALLS", (0.1, 0.1))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = DeviceAddress(*silent.getsockname(), "x")
         for ask in (count_devices, request_device):
             with pytest.raises(TargetError, match=r"went away \(timed out\): start it again"):
                 ask(address)
+
+
+def test_a_tracker_that_hears_the_second_call(monkeypatch: pytest.MonkeyPatch):
+    """As one at whose door too many wait: the first call gets no answer."""
+    monkeypatch.setattr(request, "_SECONDS_OF_CALLS", (0.1, 20.0))
+    with socket.create_server(("127.0.0.1", 0)) as door, ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(count_devices, DeviceAddress(*door.getsockname(), "pi"))
+        unheard, _ = door.accept()
+        heard, _ = door.accept()
+        with unheard, heard:
+            heard.sendall(base.recvall(heard, 4))
+            assert base.recvjson(heard) == [base.TrackerCode.SUMMARY]
+            known = {"server_info": [{"key": "server:pi"}], "queue_info": {}}
+            base.sendjson(heard, [base.TrackerCode.SUCCESS, known])
+            assert counted.result() == 1
 
 
 def test_a_device_that_is_registered_and_cannot_be_reached(
