@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from compile.search.tuning_session import Observer, TuningSession
-from compile.support.progress import Progress
+from compile.support.progress import Progress, can_move
 from compile.support.tables import fit_table, print_table
 
 _ROWS_RUNNING, _ROWS_AT_THE_END = 12, 20
@@ -36,7 +36,7 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
     def observe(session: TuningSession) -> None:
         nonlocal told
         last[:] = [session]
-        if console.is_terminal:
+        if can_move(console):
             table = session_table(session, title, _ROWS_RUNNING)
             fit_table(table, console)
             live.update(table, refresh=True)
@@ -45,7 +45,7 @@ def shown_session(console: Console, title: str) -> Iterator[Observer]:
             progress.say(f"  {session_line(session)}")
 
     try:
-        with live if console.is_terminal else progress.phase("tune"):
+        with live if can_move(console) else progress.phase("tune"):
             yield observe
     finally:
         for session in last:

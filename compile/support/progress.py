@@ -1,7 +1,8 @@
 """What a long command tells while it runs: on a terminal it moves, in a log it is plain lines.
 
-All of it goes to stderr. In a log there is a line for each step that has ended, and at least every
-10 s a line that says what is running.
+All of it goes to stderr. A terminal that cannot draw over a line (TERM=dumb) is a log, too. In a
+log there is a line for each step that has ended, and at least every 10 s a line that says what is
+running.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from compile.support.interruption import check_interrupted
 
 # Looked at every second, so that no silence is longer than 10 s.
 _LONGEST_SILENCE, _LOOK_SECONDS = 9.0, 1.0
+
+
+def can_move(console: Console) -> bool:
+    """Tell whether what ``console`` shows can be drawn over."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 class Step:
@@ -118,7 +124,7 @@ class Progress:
     @contextmanager
     def _heart(self) -> Iterator[None]:
         """Beat all the while, in a thread of its own."""
-        if self._console.is_terminal or self._console.quiet:
+        if can_move(self._console) or self._console.quiet:
             yield
             return
         self._said = self._clock()
@@ -140,7 +146,7 @@ class Progress:
 
     @contextmanager
     def _spinner(self, step: Step) -> Iterator[None]:
-        if not self._console.is_terminal:
+        if not can_move(self._console):
             yield
             return
         with self._console.status(escape(step.text()), spinner=self._spinner_name()) as status:
@@ -151,7 +157,7 @@ class Progress:
         return "line" if self._console.options.ascii_only else "dots"
 
     def _bar(self, step: Step) -> AbstractContextManager[object]:
-        if not self._console.is_terminal:
+        if not can_move(self._console):
             return contextlib.nullcontext()
         columns = (
             SpinnerColumn(self._spinner_name()),

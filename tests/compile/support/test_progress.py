@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from threading import Event
 
 import pytest
 from command_line import REPOSITORY
@@ -122,8 +123,29 @@ def test_each_step_of_a_folder_is_a_line(made: bool):
     assert last == f"{'made' if made else 'is current'}: /somewhere"
 
 
+def terminal(kind: str) -> Console:
+    """As TERM names it."""
+    return Console(file=StringIO(), force_terminal=True, width=80, _environ={"TERM": kind})
+
+
+@pytest.mark.parametrize("name", ["phase", "count"])
+def test_a_terminal_that_cannot_draw_over_a_line_is_a_log(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    """TERM=dumb, as in Emacs's shell: rich shows nothing there before a step has ended."""
+    monkeypatch.setattr("compile.support.progress._LONGEST_SILENCE", 0.0)
+    monkeypatch.setattr("compile.support.progress._LOOK_SECONDS", 0.001)
+    console, said = terminal("dumb"), Event()
+    progress = Progress(console)
+    say = progress.say
+    monkeypatch.setattr(progress, "say", lambda text: (say(text), said.set()))
+    with progress.phase("link") if name == "phase" else progress.count("link", 2):
+        assert said.wait(60)
+    assert lines(console)[0] == f"  link{', 0 of 2' * (name == 'count')}: 0 s so far"
+
+
 def test_a_terminal_shows_what_runs_and_keeps_the_line_of_each_phase():
-    console = Console(file=StringIO(), force_terminal=True, width=80)
+    console = terminal("xterm")
     progress = Progress(console)
     with progress.count("parts", 2) as step:
         step.describe("one[0]")

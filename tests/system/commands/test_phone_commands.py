@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tvm
 from command_line import REPOSITORY, Command, check_sentence, needs_lld, x86_only
@@ -268,13 +269,15 @@ def start(phone: StandInPhone, *arguments: object) -> subprocess.Popen[str]:
     return process
 
 
-def running(phone: StandInPhone) -> bytes:
-    """Numbers of the processes on the phone."""
-    return subprocess.run(["pgrep", "-f", phone.root], capture_output=True, check=False).stdout
+def running(phone: StandInPhone) -> list[str]:
+    """Commands of the processes on the phone, whose paths are in its folder."""
+    commands = [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+    return [command for command in commands if str(phone.root) in command]
 
 
 def check_interrupted(phone: StandInPhone, process: subprocess.Popen[str]) -> None:
     """Ctrl-C on a terminal, which reaches adb, too: the program there is ended and removed."""
+    assert running(phone)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and said.splitlines()[-1] == "interrupted"
