@@ -67,12 +67,12 @@ def peak_of(manifest: Manifest) -> tuple[int, int]:
 
 
 def planned_bytes(manifest: Manifest) -> int:
-    """What all storages and results take."""
+    """What all storages take, and results of builds of earlier versions, which have none."""
     return sum(max(one.size for one in storage) for storage in storages_of(manifest))
 
 
 def storages_of(manifest: Manifest) -> list[Sequence[PlannedTensor]]:
-    """The tensors that calls make, by the memory that they share: a result has its own."""
+    """The tensors that calls make, by the memory that they share."""
     shared: dict[int, list[PlannedTensor]] = {}
     own = []
     for tensor in manifest.tensors:
@@ -84,6 +84,6 @@ def storages_of(manifest: Manifest) -> list[Sequence[PlannedTensor]]:
 
 
 def _color(tensor: PlannedTensor) -> str:
-    if tensor.storage < 0:
+    if tensor.is_kept:
         return QUIET
     return OURS if "float" in tensor.dtype else OTHERS

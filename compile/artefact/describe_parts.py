@@ -80,9 +80,6 @@ class _Counter(PyExprVisitor):
                 self.constant_bytes += sum(_constant_bytes(arg) for arg in call.args)
         elif call.op.name == "relax.memory.alloc_storage":
             self.allocated_bytes += prod(int(extent) for extent in call.args[0].values)
-        elif call.op.name == "relax.builtin.alloc_tensor":
-            shape = (int(extent) for extent in call.args[0].values)
-            self.allocated_bytes += prod(shape) * tvm.DataType(call.args[1].value).itemsize
 
 
 def _constant_bytes(expr: relax.Expr) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import tvm
 from tvm import relax, tirx
 
 from compile.artefact.manifest import PlannedTensor
 from compile.graph.parts import INPUT
 
-#: Of no call: what the caller gives. Of no storage: that, and results.
+#: Of no call and no storage: what the caller gives.
 NONE = -1
 
 
@@ -37,17 +38,17 @@ def join_parts(
     """
     copies = {origin: calls + n for n, origin in enumerate(o for o in arguments if o != INPUT)}
     behind, storages = calls + len(copies), 1 + max(one.storage for one in backbone)
-    results = [index for index, one in enumerate(backbone) if one.call >= 0 > one.storage]
+    results = [index for index, one in enumerate(backbone) if one.is_result]
     tensors = list(backbone)
     for origin, copy in copies.items():
-        tensors[results[int(origin)]] = _read_too(tensors[results[int(origin)]], [copy])
+        copied = _read_too(tensors[results[int(origin)]], [copy])
+        tensors[results[int(origin)]] = msgspec.structs.replace(copied, is_result=False)
     parameters = iter(arguments)
     for one in head:
         readers = tuple(reader + behind for reader in one.readers)
         if one.call != NONE:
-            storage = one.storage if one.storage == NONE else one.storage + storages
-            made = PlannedTensor(one.shape, one.dtype, one.call + behind, readers, storage)
-            tensors.append(made)
+            places = {"call": one.call + behind, "storage": one.storage + storages}
+            tensors.append(msgspec.structs.replace(one, readers=readers, **places))
         elif (origin := next(parameters)) == INPUT:
             tensors[0] = _read_too(tensors[0], readers)
         else:
@@ -56,8 +57,7 @@ def join_parts(
 
 
 def _read_too(tensor: PlannedTensor, readers: Sequence[int]) -> PlannedTensor:
-    read = (*tensor.readers, *readers)
-    return PlannedTensor(tensor.shape, tensor.dtype, tensor.call, read, tensor.storage)
+    return msgspec.structs.replace(tensor, readers=(*tensor.readers, *readers))
 
 
 class _Walk:
@@ -82,8 +82,12 @@ class _Walk:
         for block in function.body.blocks:
             for binding in block.bindings:
                 self._follow(binding.var, binding.value)
+        results = set(self._held_by(function.body.body))
         return [
-            PlannedTensor(shape, dtype, made, tuple(self._readers.get(index, ())), storage)
+            PlannedTensor(
+                *(shape, dtype, made, tuple(self._readers.get(index, ())), storage),
+                is_result=made != NONE and index in results,
+            )
             for index, made in self._made.items()
             for shape, dtype, storage in (self._facts[index],)
         ]
@@ -105,8 +109,6 @@ class _Walk:
         elif name == "relax.memory.alloc_tensor":
             storage = self._storages[value.args[0]]
             self._add(var, _extents(value.args[2]), value.args[3].value, storage)
-        elif name == "relax.builtin.alloc_tensor":
-            self._add(var, _extents(value.args[0]), value.args[1].value, NONE)
         else:
             # A view of the same memory, as a reshape.
             self._holds[var] = tuple(i for arg in value.args for i in self._held_by(arg))

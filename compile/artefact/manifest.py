@@ -96,7 +96,7 @@ class PartSummary(msgspec.Struct, frozen=True):
         ops: kernel calls per frame.
         macs: multiply-accumulates per frame.
         weight_bytes: constants: weights, biases, scales and tables.
-        activation_bytes: planned storage and the part's result, which is the peak.
+        activation_bytes: planned storage, the part's results in it, which is the peak.
         kernels_with_record: distinct kernels whose schedule was tuned.
         kernels_without_record: distinct kernels with a default schedule.
     """
@@ -183,7 +183,9 @@ class PlannedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
         shape, dtype: as the calls have it.
         call: number of the call that makes it, -1 of none.
         readers: numbers of the calls that read it.
-        storage: number of the memory that it shares with others, -1 of inputs and results.
+        storage: number of the memory that it shares with others, -1 of inputs; in builds of earlier
+            versions also of results.
+        is_result: of the network, which is in memory to the end.
     """
 
     shape: tuple[int, ...]
@@ -191,6 +193,7 @@ class PlannedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
     call: int
     readers: tuple[int, ...] = ()
     storage: int = -1
+    is_result: bool = False
 
     @property
     def size(self) -> int:
@@ -199,8 +202,13 @@ class PlannedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def life(self, calls: int) -> tuple[int, int]:
         """First and last call, of a frame of so many ``calls``, that it has to be in memory for."""
-        last = max(self.readers, default=self.call) if self.storage >= 0 else calls - 1
+        last = calls - 1 if self.is_kept else max(self.readers, default=self.call)
         return max(self.call, 0), last
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is the caller's when the frame is done."""
+        return self.is_result or self.storage < 0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

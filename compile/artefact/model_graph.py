@@ -62,7 +62,7 @@ class _Nodes:
             for reader in tensor.readers:
                 number = str(len(self._read[reader]))
                 self._read[reader].append({**edge, "targetNodeInputId": number})
-            if tensor.call >= 0 > tensor.storage and not tensor.readers:
+            if tensor.call >= 0 and tensor.is_kept and not tensor.readers:
                 self._results.append({**edge, "targetNodeInputId": "0"})
         self._inputs = inputs
         self._kernels = {(one.part, one.name): one for one in manifest.kernels}

@@ -30,7 +30,6 @@ def plan_memory() -> tvm.transform.Pass:
 def lower_to_vm() -> tvm.transform.Pass:
     """The planned module as calls of the virtual machine's builtins."""
     passes = [
-        relax.transform.LowerAllocTensor(),
         relax.transform.KillAfterLastUse(),
         relax.transform.LowerRuntimeBuiltin(),
         relax.transform.ComputePrimValue(),

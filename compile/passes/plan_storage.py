@@ -1,7 +1,8 @@
 """Let tensors that are never needed at the same time share storage, whatever their types and sizes.
 
 TVM's own planner hands storage on between tensors of one type only, so the float head could use
-nothing of what the int8 backbone leaves. (One block of memory with an offset for each tensor would
+nothing of what the int8 backbone leaves. A result lies in such a storage, too, which lives on until
+the caller lets go of the result. (One block of memory with an offset for each tensor would
 be denser still, but TVM's kernels refuse a tensor that does not start where its storage does.)
 """
 
@@ -19,8 +20,8 @@ from compile.graph.quantized_graph import op_name
 
 @tvm.transform.module_pass(opt_level=0, name="PlanStorage")
 class PlanStorage:
-    """Replace the allocations of every Relax function, but for its results, by tensors in shared
-    storages. Runs behind ``CallTIRRewrite``; shapes are static."""
+    """Replace the allocations of every Relax function by tensors in shared storages. Runs behind
+    ``CallTIRRewrite``; shapes are static."""
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """IRModule-level transformation."""
@@ -31,13 +32,24 @@ class PlanStorage:
         return mod
 
 
+# A result keeps its storage, whole, for as long as the caller keeps the result: no larger one than
+# so many times its size.
+_MOST_KEPT = 1.5
+
+
 @dataclass(frozen=True)
 class Lifetime:
-    """A tensor in memory from the binding ``first`` to the binding ``last``, both included."""
+    """A tensor in memory from the binding ``first`` to the binding ``last``, both included; a
+    result, which is ``kept``, outlives them all."""
 
     size: int
     first: int
     last: int
+    kept: bool = False
+
+    def meets(self, other: Lifetime) -> bool:
+        """Whether there is a binding at which both are in memory."""
+        return (self.kept or other.first <= self.last) and (other.kept or self.first <= other.last)
 
 
 def assign_storages(lifetimes: list[Lifetime]) -> list[int]:
@@ -45,7 +57,8 @@ def assign_storages(lifetimes: list[Lifetime]) -> list[int]:
 
     "Greedy by size" for shared objects: the largest tensor first, each in the smallest storage
     that is free all its life, or a new one (Pisarchyk and Lee, "Efficient Memory Management for
-    Deep Neural Net Inference", 2020, section 4.3). No storage is larger than its first tensor.
+    Deep Neural Net Inference", 2020, section 4.3). No storage is larger than its first tensor,
+    nor more than half as large again as a result in it.
     """
     storages: list[list[Lifetime]] = []
     chosen = [0] * len(lifetimes)
@@ -54,7 +67,8 @@ def assign_storages(lifetimes: list[Lifetime]) -> list[int]:
         free = [
             number
             for number, tenants in enumerate(storages)
-            if all(t.last < tensor.first or tensor.last < t.first for t in tenants)
+            if not any(tensor.meets(tenant) for tenant in tenants)
+            and not (tensor.kept and tenants[0].size > _MOST_KEPT * tensor.size)
         ]
         if not free:
             storages.append([])
@@ -70,7 +84,10 @@ def _plan(function: relax.Function) -> relax.Function:
     allocations = _allocations(bindings, function.body.body)
     sizes = [_bytes(bindings[position].value) for position in allocations]
     chosen = assign_storages(
-        [Lifetime(size, *life) for size, life in zip(sizes, allocations.items(), strict=True)]
+        [
+            Lifetime(size, first, last, kept)
+            for size, (first, (last, kept)) in zip(sizes, allocations.items(), strict=True)
+        ]
     )
     builder = relax.BlockBuilder()
     made: dict[int, relax.VarBinding] = {}
@@ -89,8 +106,11 @@ def _plan(function: relax.Function) -> relax.Function:
     return relax.Function(function.params, body, function.ret_ty, function.is_pure, function.attrs)
 
 
-def _allocations(bindings: list[relax.VarBinding], result: relax.Expr) -> dict[int, int]:
-    """Position of every allocation that the function does not return -> position of its last use.
+def _allocations(
+    bindings: list[relax.VarBinding], result: relax.Expr
+) -> dict[int, tuple[int, bool]]:
+    """Position of every allocation -> position of its last use, and whether the function returns
+    it.
 
     A variable bound to another one, to a tuple or a view of it holds the same memory.
     """
@@ -105,7 +125,7 @@ def _allocations(bindings: list[relax.VarBinding], result: relax.Expr) -> dict[i
         elif not _is_kernel_call(binding.value):
             holds[binding.var] = memory
     returned = {m for var in variables_of(result) for m in holds.get(var, ())}
-    return {position: end for position, end in last.items() if position not in returned}
+    return {position: (end, position in returned) for position, end in last.items()}
 
 
 def _is_kernel_call(value: relax.Expr) -> bool:

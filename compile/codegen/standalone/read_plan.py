@@ -25,8 +25,6 @@ ALIGNMENT = 64
 
 Place = Literal["weights", "arena", "input", "output"]
 
-_ALLOCATIONS = ("memory.alloc_tensor", "builtin.alloc_tensor")
-
 
 @dataclass(frozen=True)
 class FrameTensor:
@@ -178,7 +176,7 @@ class _Reader:
         name = op_name(call)
         if name == "memory.alloc_storage":
             return ()
-        if name in _ALLOCATIONS:
+        if name == "memory.alloc_tensor":
             shape, dtype = _kind(call.ty)
             number = self._add(FrameTensor("arena", 0, shape, dtype))
             self.memories[number] = _Memory(bytes_of(shape, dtype))

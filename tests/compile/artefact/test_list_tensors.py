@@ -63,8 +63,10 @@ def test_who_makes_and_reads_what() -> None:
     assert (first.call, first.readers, second.call, second.readers) == (0, (1,), 0, (1,))
     # Read as 15 numbers, in the same memory.
     assert (total.shape, total.call, total.readers) == ((3, 5), 1, (2,))
-    assert wide == PlannedTensor((15,), "float32", 2)
-    assert len({first.storage, second.storage, total.storage}) == 3
+    assert (wide.shape, wide.dtype, wide.call, wide.readers) == ((15,), "float32", 2, ())
+    assert [one.is_result for one in (given, first, second, total, wide)] == [False] * 4 + [True]
+    # The result is larger than what is dead by then, which lies in its storage.
+    assert wide.storage == 0 and len({first.storage, second.storage, total.storage}) == 3
     assert (wide.size, wide.life(4), first.life(4), given.life(4)) == (60, (2, 3), (0, 1), (0, 3))
 
 
@@ -73,21 +75,21 @@ def test_two_devices_are_joined_by_copies() -> None:
     backbone = [
         PlannedTensor((4,), "int8", -1, (0,)),
         PlannedTensor((4,), "int8", 0, (1,), 0),
-        PlannedTensor((8,), "int8", 1),
+        PlannedTensor((8,), "int8", 1, (), 1, is_result=True),
     ]
     head = [
         PlannedTensor((8,), "int8", -1, (0,)),
         PlannedTensor((4,), "int8", -1, (0, 1)),
         PlannedTensor((8,), "float32", 0, (1,), 0),
-        PlannedTensor((8,), "float32", 1),
+        PlannedTensor((8,), "float32", 1, (), 1, is_result=True),
     ]
     assert join_parts(backbone, head, 2, (0, "input")) == [
         PlannedTensor((4,), "int8", -1, (0, 3, 4)),
         PlannedTensor((4,), "int8", 0, (1,), 0),
-        PlannedTensor((8,), "int8", 1, (2,)),
+        PlannedTensor((8,), "int8", 1, (2,), 1),
         PlannedTensor((8,), "int8", 2, (3,)),
-        PlannedTensor((8,), "float32", 3, (4,), 1),
-        PlannedTensor((8,), "float32", 4),
+        PlannedTensor((8,), "float32", 3, (4,), 2),
+        PlannedTensor((8,), "float32", 4, (), 3, is_result=True),
     ]
 
 
