@@ -31,7 +31,11 @@ on_path = $(wildcard $(addsuffix /$(1),$(subst :, ,$(PATH))))
 compiler = $(firstword $(foreach name,cc gcc clang,$(call on_path,$(name))))
 linker = $(or $(if $(compiler),$(libc),$(call on_path,ld.lld*)),$(error $(no_linker)))
 libc = $(filter /%,$(shell $(compiler) -print-file-name=crti.o))
-no_linker = no C compiler that links is here: sudo apt-get install gcc libc6-dev
+no_linker = $(if $(or $(PYTHON),$(keep),$(any_python)),$(no_compiler),$(neither))
+any_python = $(call first_to_run,$(PYTHONS),import ensurepip; $(supported))
+no_compiler = no C compiler that links is here: sudo apt-get install gcc libc6-dev
+neither = neither a C compiler that links nor a Python from 3.11 to 3.14 with venv is here: \
+	sudo apt-get install gcc libc6-dev python3-venv
 
 # The environment is made anew if it was never finished, its Python has gone or become another one,
 # or PYTHON asks for another one.
@@ -77,7 +81,8 @@ clean:
 
 $(STAMP): requirements.lock requirements-no-deps.lock pyproject.toml
 	$(if $(linker),)
-	@echo "installing into $(VENV), by $(python): up to 3 GB to download and 6 GB on disk"
+	@echo "installing into $(VENV), by $(python): up to 3 GB to download and 7 GB on disk," \
+		"which pip unpacks for minutes without a word"
 	$(if $(keep),,$(python) -m venv --clear $(VENV))
 	$(BIN)/python -m pip install --requirement requirements.lock
 	$(BIN)/python -m pip install --no-deps --requirement requirements-no-deps.lock
