@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from fixtures_phone import attach, real_adb
 from fixtures_vulkan import software_vulkan
 from forked_command import server_of_workers
 from hypothesis import settings
-from quick_tvm_script import parse_quickly
+from quick_tvm_script import check_types_quickly, parse_quickly
 from toy_network import toy
 from worker_forks import fork_workers
 
@@ -61,6 +62,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "1000")
 collect_rarely()
 parse_quickly()
+check_types_quickly()
 # Workers share the cores: with more threads than cores PyTorch's wait for each other, five to ten
 # times longer than they compute.
 torch.set_num_threads(1)
@@ -120,6 +122,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {here / name: place for place, name in enumerate(LONGEST)}
     assert all(path.is_file() for path in places)
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Look for no garbage in what has been imported and collected: all of it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

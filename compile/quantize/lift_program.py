@@ -19,6 +19,7 @@ from torch.fx.graph import _PyTreeCodeGen
 
 from compile.networks.network import Network
 from compile.quantize.export_network import export_network
+from compile.quantize.generate_late import generating_late
 from compile.quantize.resize_program import annotate_shapes
 from compile.quantize.simplify_graph import simplify_graph
 
@@ -39,25 +40,26 @@ def lift_program(
     lifted, codegen = _Lifted(), module.graph._codegen
     if not (isinstance(codegen, _PyTreeCodeGen) and lifted.take(module)):
         return export_network(network, module, inputs)
-    graph_module = fx.GraphModule({}, lifted.graph)
-    annotate_shapes(network, graph_module, lifted.tensors, inputs)
-    info = codegen.pytree_info
-    assert info.out_spec is not None
-    program = ExportedProgram(
-        root=graph_module,
-        graph=lifted.graph,
-        graph_signature=ExportGraphSignature(lifted.inputs, lifted.outputs),
-        state_dict=lifted.state,
-        range_constraints={},
-        module_call_graph=[
-            ModuleCallEntry(
-                "", ModuleCallSignature([], [], info.in_spec, info.out_spec, info.orig_args)
-            )
-        ],
-        example_inputs=(inputs, {}),
-        constants={**lifted.constants},
-        verifiers=[TrainingIRVerifier],
-    )
+    with generating_late():
+        graph_module = fx.GraphModule({}, lifted.graph)
+        annotate_shapes(network, graph_module, lifted.tensors, inputs)
+        info = codegen.pytree_info
+        assert info.out_spec is not None
+        program = ExportedProgram(
+            root=graph_module,
+            graph=lifted.graph,
+            graph_signature=ExportGraphSignature(lifted.inputs, lifted.outputs),
+            state_dict=lifted.state,
+            range_constraints={},
+            module_call_graph=[
+                ModuleCallEntry(
+                    "", ModuleCallSignature([], [], info.in_spec, info.out_spec, info.orig_args)
+                )
+            ],
+            example_inputs=(inputs, {}),
+            constants={**lifted.constants},
+            verifiers=[TrainingIRVerifier],
+        )
     simplify_graph(program)
     return program
 

@@ -27,6 +27,7 @@ from compile.quantize.equalize_layers import equalize_layers
 from compile.quantize.export_network import export_network
 from compile.quantize.fake_quantize import fine_tune
 from compile.quantize.fold import fold_batch_norms, fold_traced_batch_norms
+from compile.quantize.generate_late import generating_late
 from compile.quantize.lift_program import lift_program
 from compile.quantize.name_weights import name_weights
 from compile.quantize.observe_in_threads import observing_in_threads
@@ -224,7 +225,8 @@ def _quantize(
         root=root,
     )
     wanted = count_convolutions(folded, graph.graph, parts, precisions_of(parts, scheme, root))
-    prepared = prepare_pt2e(graph, quantizer)
+    with generating_late():
+        prepared = prepare_pt2e(graph, quantizer)
     check_complete(wanted, quantizer.convolutions)
     check_ranges(quantizer.ranges, scheme, root)
     remembered = (observed or ObservedTensors()).remembering(prepared)
@@ -232,7 +234,8 @@ def _quantize(
         # Where all activations are known, weights are looked at.
         for frame in frames[:1] if is_known else frames:
             prepared(*frame)
-    converted = convert_pt2e(prepared)
+    with generating_late():
+        converted = convert_pt2e(prepared)
     if scheme.calibration.correct_bias:
         count = correct_biases(converted, float_weights(folded, ROOT), frames)
         log.info("corrected the biases of %d convolutions", count)

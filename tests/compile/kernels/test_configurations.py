@@ -22,6 +22,7 @@ from tvm.s_tir.meta_schedule.database import JSONDatabase, TuningRecord
 from tvm_ffi import structural_equal, structural_hash
 
 from compile.backends.backend_for import cpu_core
+from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
@@ -144,7 +145,7 @@ def arguments(kernel: tirx.PrimFunc) -> list[NDArray]:
 
 
 def run(schedule: s_tir.Schedule, inputs: list[NDArray]) -> NDArray:
-    library = tvm.compile(schedule.mod, target=tvm_target(HOST, 1))
+    library = tvm.compile(schedule.mod, target=tvm_target(HOST, 1), tir_pipeline=CPU_PIPELINE)
     tensors = [tvm.runtime.tensor(array) for array in inputs]
     library["main"](*tensors)
     return tensors[-1].numpy()
