@@ -15,7 +15,7 @@ from device.runtime.run_artefact import Session
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("size", "photographs"), [((256, 256), 10), ((250, 333), 10), ((768, 1280), 4)], ids=str
+    ("size", "photographs"), [((256, 256), 10), ((250, 333), 4), ((768, 1280), 2)], ids=str
 )
 def test_mixed_agrees_with_pytorch_on_every_photograph(
     artefact: ArtefactFactory,
@@ -23,7 +23,7 @@ def test_mixed_agrees_with_pytorch_on_every_photograph(
     size: tuple[int, int],
     photographs: int,
 ):
-    """On each at small sizes, on some at the size of the tables."""
+    """On each at 256x256, on some where they are padded and at the size of the tables."""
     frame_size = padded_size(*size)
     session = Session(artefact(size=frame_size))
     module = quantized_program(size=frame_size).module()

@@ -54,11 +54,11 @@ def size_of(name: str) -> tuple[int, int]:
 
 @cache
 def program(name: str, scheme: str) -> ExportedProgram:
-    network = network_named(name, divisor=DIVISOR)
+    network, size = network_named(name, divisor=DIVISOR), size_of(name)
     photos = [read_photo(path) for path in bundled_photos("calibration")[:2]]
     with mock.patch.object(quantize, "CROPS", 2):
         return quantize.quantize_network(
-            network, network.load(None), scheme_named(scheme), photos, *size_of(name)
+            network, network.load(None), scheme_named(scheme), photos, *size, crop=size
         )
 
 
