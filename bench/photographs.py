@@ -40,7 +40,7 @@ class Options:
     threads: tuple[int, ...] = ()
     """Threads of the network, a row for each; those that it was built for unless given."""
 
-    count: int = 24
+    count: int = 96
     """Photographs in a turn; those that are named are taken again and again."""
 
     turns: int = 3
@@ -62,6 +62,7 @@ def _measure(options: Options) -> None:
     from compile.imaging.bundled import bundled_photos
     from compile.imaging.write_hdr import HdrOptions
     from compile.support.errors import MqnetError
+    from compile.support.memory import freed_memory_kept
 
     if options.count < 1 or options.turns < 1:
         raise MqnetError("count and turns have to be at least 1")
@@ -69,12 +70,13 @@ def _measure(options: Options) -> None:
     artefact.check_makes_pictures()
     photos = options.photos or tuple(bundled_photos("test"))
     hdr = HdrOptions(quality=options.quality, speed=options.speed)
-    rows = [
-        measure_photographs(
-            artefact, threads, photos, options.format, hdr, options.count, options.turns
-        )
-        for threads in options.threads or (None,)
-    ]
+    with freed_memory_kept():  # As in compile/infer.py.
+        rows = [
+            measure_photographs(
+                artefact, threads, photos, options.format, hdr, options.count, options.turns
+            )
+            for threads in options.threads or (None,)
+        ]
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return

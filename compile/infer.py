@@ -5,8 +5,8 @@ from __future__ import annotations
 import compile.support.early_interruption  # noqa: F401
 
 import json
-import os
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from compile.artefact.reader import Artefact
     from compile.imaging.carry_exif import Carried
     from compile.imaging.write_hdr import HdrOptions
+    from device.runtime.infer_photos import PhotoResult
+
+_Way = Literal["photographs", "tiles", "tensors"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ class Options:
     unless the network was built with --tiles and takes any size."""
 
     threads: int | None = None
-    """Threads per frame, at most the number that was built for, which it is unless given; for
-    several photographs a core less than there are, for what reads and writes."""
+    """Threads of the network, at most the number that was built for, which it is unless given; of
+    several photographs as many are in the network at once."""
 
     codec: Literal["av1", "hevc"] | None = None
     """Of a clip; av1 unless given, which takes half the time to encode; more televisions know
@@ -112,13 +115,9 @@ def _infer(options: Options) -> None:
     set_up_logging(verbose=False)
     from compile.artefact.reader import open_artefact
     from compile.artefact.stage_facts import has_stages
-    from compile.support.atomic import make_folder
+    from compile.support.memory import freed_memory_kept
     from compile.video.clip_kinds import is_clip
-    from device.runtime.infer_photos import infer_photos
-    from device.runtime.infer_tensors import infer_tensors
-    from device.runtime.infer_tiled import infer_tiled
     from device.runtime.plan_outputs import plan_outputs
-    from device.runtime.run_artefact import Session
     from device.runtime.tensor_files import TENSOR_ENDINGS
 
     artefact = open_artefact(options.artefact)
@@ -137,25 +136,18 @@ def _infer(options: Options) -> None:
     hdr = _hdr_options(options, ending)
     if ending not in TENSOR_ENDINGS:
         artefact.check_makes_pictures()
-    threads = options.threads
-    is_tiled = has_stages(artefact.manifest) and not options.resize
-    if threads is None and len(outputs) > 1 and not is_tiled:
-        # What reads and writes needs a core, too: a network that shares all waits for its slowest.
-        cores = len(os.sched_getaffinity(0))
-        threads = max(1, min(artefact.manifest.threads, cores - 1))
-    session = Session(artefact, threads)
-    if outputs[0][1] != Path(options.output):
-        make_folder(Path(options.output))
-    mode: Literal["pad", "resize"] = "resize" if options.resize else "pad"
-    failures = []
+    way: _Way = "photographs"
     if ending in TENSOR_ENDINGS:
-        results = infer_tensors(session, outputs, mode, stderr)
-    elif is_tiled:
-        results = infer_tiled(session, outputs, hdr, _carried(options), stderr)
-    else:
-        results = infer_photos(session, outputs, mode, hdr, _carried(options), stderr)
-    # Closed also where Ctrl-C comes between two results: what is being written is then ended.
-    with closing(results):
+        way = "tensors"
+    elif has_stages(artefact.manifest) and not options.resize:
+        way = "tiles"
+    at_once = way == "photographs" and len(outputs) > 1
+    failures = []
+    with (
+        freed_memory_kept() if at_once else nullcontext(),
+        # Closed also where Ctrl-C comes between two results: what is being written is then ended.
+        closing(_results(options, artefact, outputs, hdr, way)) as results,
+    ):
         for result in results:
             if result.error is not None:
                 failures.append(result.error)
@@ -166,6 +158,30 @@ def _infer(options: Options) -> None:
                 stderr.print(line, highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs))
+
+
+def _results(
+    options: Options,
+    artefact: Artefact,
+    outputs: list[tuple[Path, Path]],
+    hdr: HdrOptions,
+    way: _Way,
+) -> Generator[PhotoResult, None, None]:
+    from compile.support.atomic import make_folder
+    from device.runtime.infer_photos import infer_photos
+    from device.runtime.infer_tensors import infer_tensors
+    from device.runtime.infer_tiled import infer_tiled
+    from device.runtime.networks import Networks
+
+    networks = Networks(artefact, options.threads, len(outputs) if way == "photographs" else 1)
+    if outputs[0][1] != Path(options.output):
+        make_folder(Path(options.output))
+    mode: Literal["pad", "resize"] = "resize" if options.resize else "pad"
+    if way == "tensors":
+        return infer_tensors(networks.sessions[0], outputs, mode, stderr)
+    if way == "tiles":
+        return infer_tiled(networks.sessions[0], outputs, hdr, _carried(options), stderr)
+    return infer_photos(networks, outputs, mode, hdr, _carried(options), stderr)
 
 
 def _infer_clip(options: Options, artefact: Artefact) -> None:

@@ -16,7 +16,11 @@ from compile.imaging.read_photo import read_photo
 from compile.imaging.write_hdr import HdrOptions
 from compile.support.scratch_folder import scratch_folder
 from device.runtime.infer_photos import infer_photos
-from device.runtime.run_artefact import Session
+from device.runtime.networks import Networks
+from device.runtime.run_artefact import Session, use_threads
+
+# Seconds: TVM's own threads look for work for so long after a frame, and photographs have none.
+_UNTIL_THREADS_SLEEP = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,13 @@ def measure_photographs(
     Raises:
         MqnetError: a photograph or the build is none, or a file cannot be written.
     """
-    session, quiet = Session(artefact, threads), Console(quiet=True)
+    session, networks = Session(artefact, threads), Networks(artefact, threads, count)
+    quiet = Console(quiet=True)
     frames = [fit_photo(read_photo(photo, artefact.size), *artefact.size, "resize")[0]
               for photo in photos]  # fmt: skip
 
     def network() -> None:
+        use_threads(session.threads)  # Several networks have other words with TVM.
         for number in range(count):
             session.run(frames[number % len(frames)])
 
@@ -71,7 +77,7 @@ def measure_photographs(
         ]
 
         def files() -> None:
-            for result in infer_photos(session, outputs, "resize", hdr, "all", quiet):
+            for result in infer_photos(networks, outputs, "resize", hdr, "all", quiet):
                 if result.error is not None:
                     raise result.error
 
@@ -79,6 +85,7 @@ def measure_photographs(
         alone, whole = [], []
         for _ in range(turns):
             alone.append(_timed(network))
+            time.sleep(_UNTIL_THREADS_SLEEP)
             whole.append(_timed(files))
     frame, frame_cpu = (statistics.median(column) / count for column in zip(*alone, strict=True))
     photo, photo_cpu = (statistics.median(column) / count for column in zip(*whole, strict=True))

@@ -36,8 +36,8 @@ def decode_hdr(output: np.ndarray) -> np.ndarray:
     of the input, BT.709.
     """
     # In place: half the time would go into memory that is new.
-    light = np.array(output, np.float32)
-    light -= np.float32(H_MIN)
+    light = np.empty(np.shape(output), np.float32)
+    np.subtract(output, np.float32(H_MIN), out=light, dtype=np.float32)
     light /= np.float32(H_MAX - H_MIN)
     np.clip(light, 0, 1, out=light)
     light *= np.float32(math.log1p(MU))

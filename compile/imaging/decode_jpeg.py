@@ -94,10 +94,14 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
         try:
             # Not Image.open, which refuses 179 megapixels and more.
             image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-            reason = _damage(data, image.mode)
-            if reason:
-                raise DamagedFileError(reason)
-            pixels = _pixels(data, image, at_least)
+            height, width = image.height, image.width
+            shrunk = denominator(height, width, at_least) > 1
+            pixels = _flawless(data) if image.mode == "RGB" and not shrunk else None
+            if pixels is None:
+                reason = _damage(data, image.mode)
+                if reason:
+                    raise DamagedFileError(reason)
+                pixels = _pixels(data, image, at_least if shrunk else None)
         except DAMAGE as error:
             raise DamagedFileError(str(error)) from error
         said: list[str] = []
@@ -109,7 +113,15 @@ def decode_jpeg(data: bytes, at_least: tuple[int, int] | None = None) -> Decoded
             said.append("its ICC profile is unusable (a part of it is missing) and ignored")
         spaces = tuple(exif_spaces(image, said))
         orientation = exif_orientation(image, said)
-    return DecodedPhoto(pixels, None, spaces, orientation, tuple(said))
+    return DecodedPhoto(pixels, None, spaces, orientation, tuple(said), shrunk)
+
+
+def _flawless(data: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of a file in RGB in which libjpeg-turbo finds nothing to complain of, as in most:
+    it need not be read twice."""
+    with contextlib.suppress(ValueError):
+        return simplejpeg.decode_jpeg(data, "RGB")
+    return None
 
 
 def _pixels(

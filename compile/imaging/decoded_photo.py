@@ -21,6 +21,7 @@ class DecodedPhoto:
         spaces: the colour spaces that the file names, the one that has precedence first.
         orientation: of EXIF, 1 to 8.
         warnings: what could not be read beside the pixels, a sentence each.
+        is_shrunk: whether the file has more pixels.
     """
 
     pixels: NDArray[Any]
@@ -28,6 +29,7 @@ class DecodedPhoto:
     spaces: tuple[ColourSpace, ...] = ()
     orientation: int = 1
     warnings: tuple[str, ...] = ()
+    is_shrunk: bool = False
 
 
 GAIN_MAP_IGNORED = "has a gain map, which is ignored: the picture for screens without HDR is taken"

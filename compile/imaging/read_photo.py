@@ -59,8 +59,8 @@ class WidePhoto(NamedTuple):
 
 
 class StoredPhoto(NamedTuple):
-    """As :class:`WidePhoto`; ``is_stored``: as they are in the file, neither turned nor of other
-    colours."""
+    """As :class:`WidePhoto`; ``is_stored``: as they are in the file, neither turned nor shrunk
+    nor of other colours."""
 
     pixels: NDArray[np.uint8]
     gamut: Gamut
@@ -79,13 +79,15 @@ def read_photo(
     return _read(path, shrink_to, data, lambda _: SRGB).pixels
 
 
-def read_stored_photo(path: str | Path, data: bytes | None = None) -> StoredPhoto:
+def read_stored_photo(
+    path: str | Path, shrink_to: tuple[int, int] | None = None, data: bytes | None = None
+) -> StoredPhoto:
     """Read a photograph as :func:`read_wide_photo` does, and say whether it is as it was stored.
 
     Raises:
         PhotoError: as there.
     """
-    return _read(path, None, data, gamut_of)
+    return _read(path, shrink_to, data, gamut_of)
 
 
 def read_wide_photo(
@@ -129,7 +131,8 @@ def _read(
     try:
         photo = _decode(path, data, shrink_to)
         pixels, gamut = _convert(path, photo, choose)
-        is_stored = photo.orientation == 1 and np.shares_memory(pixels, photo.pixels)
+        is_as_it_was = photo.orientation == 1 and not photo.is_shrunk
+        is_stored = is_as_it_was and np.shares_memory(pixels, photo.pixels)
         return StoredPhoto(turn_upright(pixels, photo.orientation), gamut, is_stored)
     except DamagedFileError as error:
         _log.debug("%s: %s", path, error)

@@ -10,7 +10,9 @@ import io
 import struct
 from collections.abc import Callable
 
+import imagecodecs
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from compile.imaging.base_photo import BasePhoto
@@ -66,8 +68,7 @@ def encode_ultra_hdr(
     base, is_kept = encode_base(photo, exif, quality, keeps_words, gamut)
     pixels = photo.pixels
     if not is_kept:
-        with Image.open(io.BytesIO(base)) as image:
-            pixels = np.asarray(image)
+        pixels = simplejpeg.decode_jpeg(base, "RGB")
     return join_gain_map(base, make_gain_map(linear, pixels))
 
 
@@ -91,7 +92,8 @@ def join_gain_map(base: bytes, gains: GainMap) -> bytes:
         segment(APP1, XMP_NAME + packet(xmp_of_map(gains))),
         segment(APP2, ISO_NAME + iso_metadata(gains)),
     ]
-    encoded = _encoded(gains.codes, _MAP_QUALITY, None)
+    # The same bytes as Pillow's, in less time, in which other threads can run.
+    encoded = bytes(imagecodecs.jpeg8_encode(gains.codes, level=_MAP_QUALITY, subsampling="444"))
     gain_map = encoded[:2] + b"".join(own) + encoded[2:]
     return _with_map(base, gain_map)
 

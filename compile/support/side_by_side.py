@@ -1,4 +1,4 @@
-"""Three steps of work on many things, each step of another thing at once."""
+"""Work on many things at once, each in its turn."""
 
 from __future__ import annotations
 
@@ -60,6 +60,32 @@ def work_side_by_side(
         finally:
             before.shutdown(wait=False, cancel_futures=True)
             behind.shutdown(wait=False, cancel_futures=True)
+
+
+def work_at_once(
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    threads: int,
+    enter: Callable[[], object],
+) -> Generator[Result, None, None]:
+    """Yield ``work(item)`` of each item, in their order.
+
+    So many ``threads`` work at once, each of which calls ``enter`` first. As many results as there
+    are threads wait for a slow one before them, at most. If ``work`` raises, or the caller stops
+    asking, what has begun is ended and nothing else is.
+    """
+    remaining = iter(items)
+    begun: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, "work", enter) as pool:
+        try:
+            while True:
+                while len(begun) < 2 * threads and (item := next(remaining, _END)) is not _END:
+                    begun.append(pool.submit(work, item))  # type: ignore[arg-type]
+                if not begun:
+                    break
+                yield begun.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 _END = object()

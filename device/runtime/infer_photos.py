@@ -16,12 +16,13 @@ from compile.imaging.carry_exif import Carried, carried_exif
 from compile.imaging.decode_picture import DECODERS
 from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
 from compile.imaging.gamuts import Gamut
-from compile.imaging.read_photo import photo_bytes, read_wide_photo
+from compile.imaging.read_photo import photo_bytes, read_stored_photo
 from compile.imaging.write_hdr import HdrOptions, write_hdr
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
-from compile.support.side_by_side import work_side_by_side
-from device.runtime.run_artefact import Session
+from compile.support.side_by_side import work_at_once, work_side_by_side
+from device.runtime.networks import Networks
+from device.runtime.run_artefact import Session, use_this_thread
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class _Read:
         paths: it and the file to write.
         data: of its file.
         gamut: whose primaries its numbers have; the network's light has the same.
+        is_stored: whether its pixels are as they are in the file.
         frame: uint8 [H, W, 3] of the artefact's size.
         placement: where it is in it.
     """
@@ -62,6 +64,7 @@ class _Read:
     paths: tuple[Path, Path]
     data: bytes
     gamut: Gamut
+    is_stored: bool
     frame: NDArray[np.uint8]
     placement: Placement
 
@@ -92,7 +95,7 @@ def run_photo(
 
 
 def infer_photos(
-    session: Session,
+    networks: Networks,
     outputs: list[tuple[Path, Path]],
     mode: FitMode,
     options: HdrOptions,
@@ -100,15 +103,18 @@ def infer_photos(
     console: Console,
 ) -> Generator[PhotoResult, None, None]:
     """Run and write each photograph, by ``options`` and with what is ``carried`` of its own EXIF;
-    one that fails does not stop the others. While one is in the network, the next are read and
-    those before it written."""
-    size, decode = session.artefact.size, DECODERS[session.artefact.manifest.decoding]
+    one that fails does not stop the others. While one is in the only network, the next are read and
+    those before it written; of several networks each has a thread that does all for a
+    photograph."""
+    size, decode = networks.artefact.size, DECODERS[networks.artefact.manifest.decoding]
 
     def read(paths: tuple[Path, Path]) -> _Read | PhotoResult:
         try:
             data = photo_bytes(paths[0])
-            pixels, gamut = read_wide_photo(paths[0], size if mode == "resize" else None, data)
-            return _Read(paths, data, gamut, *fit_photo(pixels, *size, mode))
+            stored = read_stored_photo(paths[0], size if mode == "resize" else None, data)
+            frame, placement = fit_photo(stored.pixels, *size, mode)
+            is_stored = stored.is_stored and not placement.resized
+            return _Read(paths, data, stored.gamut, is_stored, frame, placement)
         except MqnetError as error:
             return PhotoResult(*paths, error=error)
 
@@ -117,7 +123,7 @@ def infer_photos(
             return read
         step.describe(read.paths[0].name)
         try:
-            return _Made(read, *session.run(read.frame))
+            return _Made(read, *networks.run(read.frame))
         except MqnetError as error:
             return PhotoResult(*read.paths, error=error)
 
@@ -130,7 +136,7 @@ def infer_photos(
             of_photo = replace(
                 options,
                 exif=carried_exif(photo, data, carried),
-                photo=BasePhoto(unfit(made.read.frame, placement), data),
+                photo=BasePhoto(unfit(made.read.frame, placement), data, made.read.is_stored),
                 keeps_words=carried == "all",
                 gamut=made.read.gamut,
             )
@@ -140,6 +146,15 @@ def infer_photos(
         return PhotoResult(photo, output, made.seconds)
 
     with Progress(console).count("photographs", len(outputs)) as step:
-        for result in work_side_by_side(outputs, read, run, write):
+        if len(networks.sessions) == 1:
+            results = work_side_by_side(outputs, read, run, write)
+        else:
+            results = work_at_once(
+                outputs,
+                lambda paths: write(run(read(paths))),
+                len(networks.sessions),
+                use_this_thread,
+            )
+        for result in results:
             yield result
             step.advance()

@@ -69,7 +69,7 @@ def _infer(
     """Make one of a photograph; the seconds that it was in the network."""
     path, output = paths
     data = photo_bytes(path)
-    photo = read_stored_photo(path, data)
+    photo = read_stored_photo(path, data=data)
     of_photo = replace(
         options,
         exif=carried_exif(path, data, carried),

@@ -22,7 +22,7 @@ _SHARE_ALL_CORES = -3
 
 
 class Session:
-    """A loaded artefact.
+    """A loaded artefact; ``on_this_thread`` that of one thread that runs on whichever calls it.
 
     Attributes:
         threads: that run a frame: those asked for, or those of the manifest where the process may
@@ -33,18 +33,16 @@ class Session:
         ArtefactError: another machine's artefact, a library that does not load, or no device.
     """
 
-    def __init__(self, artefact: Artefact, threads: int | None = None) -> None:
+    def __init__(
+        self, artefact: Artefact, threads: int | None = None, on_this_thread: bool = False
+    ) -> None:
         gpu = json.loads(describe_opencl()) if artefact.manifest.on_gpu else None
         check_runs_here(artefact, gpu)
-        wanted = artefact.manifest.threads if threads is None else threads
-        cores = len(os.sched_getaffinity(0))
-        if threads is not None and threads > cores:
-            raise MqnetError(
-                f"threads {threads} is more than the {cores} cores that this process may use: ask "
-                "for fewer"
-            )
-        check_threads(artefact, wanted)
-        self.threads = use_threads(wanted)
+        if on_this_thread:
+            use_this_thread()
+            self.threads = 1
+        else:
+            self.threads = use_threads(threads_here(artefact, threads))
         self.artefact = artefact
         self.network = TvmNetwork(artefact.library.parent, network_layout(artefact))
 
@@ -70,6 +68,25 @@ class Session:
         self.network.run()
         seconds = time.perf_counter() - start
         return self.network.outputs(), seconds
+
+
+def threads_here(artefact: Artefact, threads: int | None) -> int:
+    """How many ``threads`` run ``artefact`` in this process: those asked for, or those that it was
+    built for where there are as many cores.
+
+    Raises:
+        MqnetError: more than the cores or the build's limit, or none.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if threads is None:
+        return min(artefact.manifest.threads, cores)
+    if threads > cores:
+        raise MqnetError(
+            f"threads {threads} is more than the {cores} cores that this process may use: ask "
+            "for fewer"
+        )
+    check_threads(artefact, threads)
+    return threads
 
 
 def check_threads(artefact: Artefact, threads: int) -> None:
@@ -101,3 +118,16 @@ def use_threads(threads: int) -> int:
     cores = [str(core) for core in sorted(os.sched_getaffinity(0))]
     runtime_function("runtime.config_threadpool")(_SHARE_ALL_CORES, threads, cores)
     return runtime_function("runtime.NumThreads")()
+
+
+def use_this_thread() -> None:
+    """Let TVM's kernels run on whichever thread calls them and on no other, until
+    :func:`use_threads` is called: for networks that run at once, each in a thread that has called
+    this.
+
+    Else every such thread would get a pool of TVM's, whose threads look for work for a third of a
+    second before they sleep.
+    """
+    cores = os.sched_getaffinity(0)
+    runtime_function("runtime.config_threadpool")(_SHARE_ALL_CORES, 1, [str(min(cores))])
+    os.sched_setaffinity(0, cores)  # Of this thread, which TVM has bound to that core.

@@ -15,7 +15,7 @@ from picture_files import header, jpeg, png, png_of_rows, scene
 from PIL import Image, PngImagePlugin
 
 from compile.imaging.bundled import PHOTOS, bundled_photos
-from compile.imaging.read_photo import read_photo
+from compile.imaging.read_photo import read_photo, read_stored_photo
 from compile.support.errors import PhotoError
 
 ORIENTATION = 0x0112
@@ -67,6 +67,29 @@ def test_orientation_is_applied(tmp_path: Path, orientation: int, ending: str) -
     photo = read_photo(save(tmp_path / f"a.{ending}", image, exif=exif))
     assert photo.shape == upright.shape
     assert np.abs(photo.astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize(
+    "shrink_to, is_stored", [(None, True), ((90, 120), True), ((40, 60), False)]
+)
+def test_whether_pixels_are_those_of_the_file(
+    tmp_path: Path, shrink_to: tuple[int, int] | None, is_stored: bool
+) -> None:
+    """A JPEG of more than four times the size is decoded smaller, one that is turned or grey is not
+    as it was."""
+    large = Image.fromarray(scene(180, 260))
+    path = save(tmp_path / "a.jpg", large)
+    read = read_stored_photo(path, shrink_to)
+    assert read.is_stored == is_stored
+    if is_stored:
+        np.testing.assert_array_equal(read.pixels, np.asarray(Image.open(path)))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    for other in (
+        save(tmp_path / "turned.jpg", large, exif=exif),
+        save(tmp_path / "grey.jpg", large.convert("L")),
+    ):
+        assert not read_stored_photo(other, shrink_to).is_stored
 
 
 def test_xmp_turns_nothing(tmp_path: Path) -> None:

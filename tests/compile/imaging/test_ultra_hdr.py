@@ -184,6 +184,18 @@ def test_a_lone_bright_pixel_darkens_no_screen() -> None:
     assert make_gain_map(linear, pixels).headroom == 1 / 8
 
 
+@pytest.mark.parametrize("step", [2, 61])
+def test_headroom_is_that_of_all_pixels(step: int) -> None:
+    """Also where those that are bright lie between those, or are all of those, that a sample
+    takes."""
+    pixels = np.full((100, 610, 3), 128, np.uint8)
+    linear = np.full(pixels.shape, 0.25, np.float32)
+    bright = linear.reshape(-1, 3)[step // 2 * (step == 2) :: step]
+    bright[:] = np.linspace(1, 8, len(bright), dtype=np.float32)[:, None]
+    least = np.sort(linear.max(-1).ravel())[-(linear.shape[0] * linear.shape[1] // 1000) - 1]
+    assert make_gain_map(linear, pixels).headroom == pytest.approx(np.log2(least), abs=0.01)
+
+
 @pytest.mark.parametrize("height, width", [(1, 50_001), (97, 1283), (64, 40)])
 def test_map_is_that_of_the_formula(height: int, width: int) -> None:
     """In float64, all rows at once; sizes that no block divides."""

@@ -1,4 +1,4 @@
-"""Three steps at once, in order, few things at a time."""
+"""Much at once, in order, few things at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from compile.support.side_by_side import AHEAD, BEHIND, work_side_by_side
+from compile.support.side_by_side import AHEAD, BEHIND, work_at_once, work_side_by_side
 
 _SECONDS = 60  # Where steps waited for each other it would be for ever.
 
@@ -88,3 +88,42 @@ def test_an_error_of_a_thread_is_the_callers() -> None:
     assert next(results) == -1
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_all_work_at_once_and_results_are_in_order() -> None:
+    together, entered, lock = threading.Barrier(3), [], threading.Lock()
+    waiting = most = 0
+
+    def work(item: int) -> int:
+        nonlocal waiting, most
+        together.wait(_SECONDS)
+        with lock:
+            waiting += 1
+            most = max(most, waiting)
+        return item * 10
+
+    results = []
+    for result in work_at_once(range(12), work, 3, lambda: entered.append(threading.get_ident())):
+        results.append(result)
+        with lock:
+            waiting -= 1
+    assert results == [*range(0, 120, 10)]
+    assert len(set(entered)) == 3 and most <= 6
+
+
+def test_of_work_at_once_only_what_has_begun_is_ended() -> None:
+    go_on, finished = threading.Event(), []
+
+    def work(item: int) -> int:
+        if item == 1:
+            threading.Timer(0.05, go_on.set).start()
+            raise ZeroDivisionError
+        assert go_on.wait(_SECONDS)
+        finished.append(item)
+        return item
+
+    results = work_at_once(range(9), work, 2, lambda: None)
+    assert next(results) == 0
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert set(finished) <= {0, 2, 3} and 0 in finished

@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fixtures_artefacts import ArtefactFactory
 from PIL import Image
 from rich.console import Console
 
 from compile.imaging.write_hdr import HdrOptions
 from device.runtime.infer_photos import infer_photos
-from device.runtime.run_artefact import Session
+from device.runtime.networks import Networks
 
 
-def test_one_that_fails_is_told_in_its_place(artefact: ArtefactFactory, tmp_path: Path) -> None:
-    session = Session(artefact())
-    height, width = session.artefact.size
+@pytest.mark.parametrize("threads", [1, None])
+def test_one_that_fails_is_told_in_its_place(
+    artefact: ArtefactFactory, tmp_path: Path, threads: int | None
+) -> None:
+    networks = Networks(artefact(), threads, 7)
+    height, width = networks.artefact.size
     outputs = []
     for number in range(6):
         path = tmp_path / f"{number}.jpg"
@@ -26,7 +30,7 @@ def test_one_that_fails_is_told_in_its_place(artefact: ArtefactFactory, tmp_path
         outputs.append((path, tmp_path / f"{number}.png"))
     outputs.insert(2, (tmp_path / "none.jpg", tmp_path / "none.png"))
     quiet = Console(quiet=True)
-    results = list(infer_photos(session, outputs, "pad", HdrOptions(), "all", quiet))
+    results = list(infer_photos(networks, outputs, "pad", HdrOptions(), "all", quiet))
     assert [(result.photo, result.output) for result in results] == outputs
     assert [result.error is None for result in results] == [True] * 2 + [False, True] * 2 + [True]
     made = sorted(path.name for path in tmp_path.glob("*.png"))
@@ -37,13 +41,34 @@ def test_one_that_fails_is_told_in_its_place(artefact: ArtefactFactory, tmp_path
 def test_a_photograph_that_is_shrunk_has_a_base_of_its_size(
     artefact: ArtefactFactory, tmp_path: Path
 ) -> None:
-    session = Session(artefact())
-    height, width = session.artefact.size
+    networks = Networks(artefact(), None, 1)
+    height, width = networks.artefact.size
     photo, output = tmp_path / "photo.jpg", tmp_path / "out.jpg"
     Image.fromarray(np.full((3 * height, 2 * width, 3), 90, np.uint8)).save(photo)
-    options = session, [(photo, output)], "resize", HdrOptions(), "all"
+    options = networks, [(photo, output)], "resize", HdrOptions(), "all"
     (result,) = infer_photos(*options, Console(quiet=True))
     assert result.error is None
     scale = max(min(1 / 3, 1 / 2), min(height / (2 * width), width / (3 * height)))
     with Image.open(output) as image:
         assert image.size == (round(2 * width * scale), round(3 * height * scale))
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_the_photographs_own_file_is_the_base(
+    artefact: ArtefactFactory, tmp_path: Path, is_turned: bool
+) -> None:
+    """Of one that lies on its side in the network, too, but not of one that EXIF turns."""
+    networks = Networks(artefact(), 1, 1)
+    height, width = networks.artefact.size
+    exif = Image.Exif()
+    exif[0x0112] = 6 if is_turned else 1
+    photo, output = tmp_path / "photo.jpg", tmp_path / "out.jpg"
+    shape = (height - 9, width - 20) if is_turned else (width - 3, height - 7)
+    pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    Image.fromarray(pixels).save(photo, exif=exif)
+    (result,) = infer_photos(
+        networks, [(photo, output)], "pad", HdrOptions(), "all", Console(quiet=True)
+    )
+    assert result.error is None
+    data = photo.read_bytes()
+    assert (data[data.index(b"\xff\xdb") :] in output.read_bytes()) != is_turned
