@@ -80,13 +80,14 @@ def test_its_backbone_is_that_of_numpy(file: Path) -> None:
         program = quantize.quantize_network(network, net, scheme, photos, *SIZE)
     image = photo_crop(PHOTOS[0], *SIZE)
     run = run_backbone(program, image)
-    machine = relax.VirtualMachine(emit(plan_network(program, options), options), tvm.cpu())
+    planned = plan_network(program, options)
+    machine = relax.VirtualMachine(emit(planned, options), tvm.cpu())
     found = machine["backbone"](tvm.runtime.tensor(image))
     found = [found] if len(run.boundary) == 1 else list(found)
     assert len(found) == len(run.boundary) > 0
     for name, tensor in zip(run.boundary, found, strict=True):
         np.testing.assert_array_equal(tensor.numpy(), run.tensors[name])
-    macs = {part.name: part.macs for part in describe_parts(plan_network(program, options))}
+    macs = {part.name: part.macs for part in describe_parts(planned)}
     # 3x3, 32 channels to 3, at the full size, and nothing else.
     assert macs["head"] == SIZE[0] * SIZE[1] * 9 * 32 * 3
 

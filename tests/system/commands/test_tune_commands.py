@@ -90,7 +90,7 @@ def check_nothing_twice(logs: Path) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """Logs with one session, and its summary. Copy before you change them."""
     logs = tmp_path_factory.mktemp("logs")
-    return logs, summary(tune(logs, "--trials", 32, "--json"))
+    return logs, summary(tune(logs, "--trials", 20, "--json"))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def logs(finished: tuple[Path, dict], tmp_path: Path) -> Path:
 def test_session(finished: tuple[Path, dict]) -> None:
     logs, found = finished
     assert found["log"] == str(logs / NAME)
-    assert found["trials"] == 32 and found["stopped"] == "trials"
+    assert found["trials"] == 20 and found["stopped"] == "trials"
     assert len(found["kernels"]) == KERNELS
     for kernel in found["kernels"]:
         assert 0 < kernel["best_seconds"] <= kernel["builtin_seconds"] < 1
@@ -121,8 +121,8 @@ def test_next_session_goes_on(logs: Path) -> None:
     session = json.loads((logs / NAME / SESSION).read_text())
     # Those that failed, and those that the last round has found to be no better.
     without_record = [*session["failed"].values(), *session["dropped"].values()]
-    assert lines(logs) + sum(map(len, without_record)) == 40
-    assert [one["trials"] for one in session["sessions"]] == [32, 8]
+    assert lines(logs) + sum(map(len, without_record)) == 28
+    assert [one["trials"] for one in session["sessions"]] == [20, 8]
 
 
 def test_builds_use_the_records(logs: Path, out: Path) -> None:
@@ -159,9 +159,9 @@ def test_killed_session(tmp_path: Path) -> None:
     check_ended(workers)
     records = tmp_path / NAME / RECORDS
     records.write_bytes(records.read_bytes()[:-200])
-    outcome = tune(tmp_path, "--trials", 8, "--json")
+    outcome = tune(tmp_path, "--trials", 4, "--json")
     assert f"{records} ended within a line" in outcome.err
-    assert summary(outcome)["trials"] == 8
+    assert summary(outcome)["trials"] == 4
     check_nothing_twice(tmp_path)
 
 

@@ -21,6 +21,7 @@ from kernel_draws import draws, seeds
 from kernel_runner import built_kernel
 from tvm import relax, tirx
 
+from compile.codegen.cpu_pipeline import CPU_PIPELINE
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.arm_sdot import sdot
@@ -41,7 +42,7 @@ by_block = pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 @cache
 def unscheduled(block: InvertedResidual, dot: DotProduct) -> tvm.runtime.Module:
     kernel = create_inverted_residual(block, dot).with_attr("global_symbol", "kernel")
-    return tvm.compile(tvm.IRModule({"kernel": kernel}), "llvm")
+    return tvm.compile(tvm.IRModule({"kernel": kernel}), "llvm", tir_pipeline=CPU_PIPELINE)
 
 
 @by_block
