@@ -175,7 +175,8 @@ class ClipConverter:
         if frame is None:
             return None
         if not hasattr(self._own, "session"):
-            self._own.session = Session(self._artefact, self._threads)
+            alone = self._threads == 1
+            self._own.session = Session(self._artefact, self._threads, on_this_thread=alone)
         photo = np.rot90(frame.photo, self._turns) if self._turns else frame.photo
         padded, placement = fit_photo(photo, *self._artefact.size)
         before = time.thread_time()
