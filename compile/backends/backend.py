@@ -91,10 +91,12 @@ class Backend(ABC):
         dot_product: the instruction of kernels whose packed weights and blocks of rows suit a
             processor's caches; None: there are no such kernels, and what is made of them is left
             as it is.
+        kernels_know_relu: whether an int8 kernel that ends in a ReLU is another one than without.
     """
 
     core: CoreModel
     elementwise_family: ClassVar[str]
+    kernels_know_relu: ClassVar[bool] = False
     dot_product: DotProduct | None = None
 
     @property

@@ -38,6 +38,7 @@ class GpuBackend(Backend):
     """The kernels of a GPU like ``core``; int8 by int8 multiplies by dp4a."""
 
     elementwise_family: ClassVar[str] = gpu_elementwise.FAMILY.name
+    kernels_know_relu: ClassVar[bool] = True
 
     core: GpuCore
 

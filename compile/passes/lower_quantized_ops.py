@@ -92,7 +92,9 @@ class _QuantizedOpLowering(FunctionRewriter):
     def _conv2d(self, quantized_op: QuantizedOp) -> relax.Expr:
         convolution = quantized_op.convolution
         assert convolution is not None
-        epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE)
+        is_relu = quantized_op.low == quantized_op.output.zero_point
+        low = 0.0 if is_relu and self._backend.kernels_know_relu else None
+        epilogue = ConvEpilogue(EpilogueKind.REQUANTIZE, low)
         joined = match_upsampled_concat(convolution, self.definitions)
         concat = None
         if joined is not None:

@@ -72,13 +72,14 @@ def _product(name: str, lanes: int) -> str:
 def _quantize(name: str, lanes: int) -> str:
     """Clamped, then rounded by an addition: at 1.5 * 2**23 a float's last bit is worth one, so its
     low byte is the integer's. Without a conversion to int32 and with an addition of four bytes at
-    once, which wraps as the byte does, this is half the instructions on a Mali."""
+    once, which wraps as the byte does, this is half the instructions on a Mali. Where the lower
+    limit is the zero point, as behind a ReLU, its multiplication clamps there by itself."""
     value, result, byte = _typed("float", lanes), _typed("char", lanes), _typed("uchar", lanes)
     limits = (f"({value})(convert_float({limit} - zero))" for limit in ("low", "high"))
     return (
         (
             f"{result} {name}({value} value, int zero, int low, int high) {{\n"
-            f"  {value} rounded = max(min(value, {{1}}), {{0}}) + 12582912.0f;\n"
+            f"  {value} rounded = min(max(value, {{0}}), {{1}}) + 12582912.0f;\n"
             f"  return as_{result}(({byte})(convert_{byte}(as_{_typed('uint', lanes)}(rounded)) + "
             f"({byte})((uchar)zero)));\n"
             "}\n"

@@ -23,7 +23,7 @@ from enum import Enum
 
 from tvm import te, tirx
 
-from compile.kernels.common.requantize import requantize
+from compile.kernels.common.requantize import CLAMP_LOW, OUTPUT_ZERO_POINT, requantize
 
 
 class EpilogueKind(Enum):
@@ -40,7 +40,8 @@ class ConvEpilogue:
 
     Attributes:
         kind: see the module's table.
-        low: lower limit of a float result (0.0 for ReLU), or None.
+        low: lower limit of a float result (0.0 for ReLU), or None. Of ``requantize``: 0.0 where the
+            lower limit is known to be the zero point, for kernels that are started; else None.
         high: upper limit of a float result (6.0 for ReLU6), or None.
         dtype: of a float result; it is computed in float32.
     """
@@ -84,7 +85,8 @@ class ConvEpilogue:
 
         def requantized(acc: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
             biased = added(acc, "bias", channel)
-            return requantize(biased, by_name["multiplier"][channel], by_name["quant"])
+            low = CLAMP_LOW if self.low is None else OUTPUT_ZERO_POINT
+            return requantize(biased, by_name["multiplier"][channel], by_name["quant"], low)
 
         def floating(acc: tirx.Expr, channel: tirx.Expr) -> tirx.Expr:
             if "offset" in by_name:

@@ -22,19 +22,22 @@ def to_float(value: tirx.Expr) -> tirx.Expr:
     return value.astype("float32")
 
 
-def quantize(value: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
+def quantize(value: tirx.Expr, quant: te.Tensor, low: int = CLAMP_LOW) -> tirx.Expr:
     """The int8 next to the float32 ``value`` (ties to even) with the zero point added, clamped to
-    ``[quant[CLAMP_LOW], quant[CLAMP_HIGH]]``."""
-    return quantize_int8(value, quant[OUTPUT_ZERO_POINT], quant[CLAMP_LOW], quant[CLAMP_HIGH])
+    ``[quant[low], quant[CLAMP_HIGH]]``."""
+    return quantize_int8(value, quant[OUTPUT_ZERO_POINT], quant[low], quant[CLAMP_HIGH])
 
 
-def requantize(accumulator: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
+def requantize(
+    accumulator: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor, low: int = CLAMP_LOW
+) -> tirx.Expr:
     """int8 value of the int32 ``accumulator`` under the float32 ``multiplier``.
 
     ``quant`` is the kernel's int32[4]: input zero point, output zero point, lower and upper limit
-    of the result (ReLU and ReLU6 are nothing but these limits).
+    of the result (ReLU and ReLU6 are nothing but these limits); ``low`` says which of them the
+    lower one is, which is the output's zero point behind a ReLU.
     """
-    return quantize(to_float(accumulator) * multiplier, quant)
+    return quantize(to_float(accumulator) * multiplier, quant, low)
 
 
 def uncontracted(product: tirx.Expr) -> tirx.Expr:

@@ -32,6 +32,10 @@ LOW_BLOCK = "low_conv"
 _PACKED_COLUMNS, _COLUMNS = 8, 4
 _MOST_ROWS, _MOST_COLUMNS, _MOST_VECTORS = 2, 8, 4
 
+#: Columns of a packed depthwise tile, which are finished one by one: more of them share what comes
+#: in front, and take no more registers. Not where so few work items are left that cores idle.
+_DEPTHWISE_COLUMNS, _ENOUGH_WORK_ITEMS = 16, 2048
+
 #: Columns of a dense window whose loop is unrolled.
 _MOST_WIDTH = 5
 
@@ -79,9 +83,11 @@ def configurations(sch: s_tir.Schedule, core: GpuCore) -> list[Configuration]:
         Configuration(rows, tile, vectors, lanes, steps, group, image)
         for rows in divisors(sizes.rows, _MOST_ROWS)
         if rows == 1 or rows % sizes.factor == 0
-        for tile in divisors(sizes.columns, _MOST_COLUMNS // rows)
+        for tile in divisors(sizes.columns, sizes.most_columns // rows)
         if tile % sizes.factor == 0
-        for lanes in dict.fromkeys((longest, vector_length(sizes.run, core.lanes)))
+        for lanes in dict.fromkeys(
+            (longest, vector_length(sizes.run, core.lanes), gcd(sizes.run, core.lanes))
+        )
         for vectors in divisors(sizes.channels // lanes, _MOST_VECTORS)
         for steps in divisors(sizes.steps, _MOST_STEPS)
         if sizes.registers(rows * tile, vectors * lanes, steps) <= core.registers
@@ -95,6 +101,8 @@ def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     """One vector of channels by as many columns as its registers allow; what a tile loads is shared
     with its neighbours through the cache."""
     sizes = _sizes(sch)
+    if sizes.is_narrow(core):
+        return _narrow_configuration(sizes, core)
     lanes = vector_length(sizes.run, sizes.most_lanes(core))
     if sizes.is_column_by_column:
         steps = largest_divisor(sizes.steps, _MOST_STEPS)
@@ -103,6 +111,9 @@ def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
         aligned = gcd(sizes.steps, _STEPS)
         steps = aligned if aligned > 1 else largest_divisor(sizes.steps, _STEPS)
     most = _PACKED_COLUMNS if sizes.weight_is_packed else _COLUMNS
+    if sizes.is_column_by_column:
+        tiles_in_all = sizes.rows * sizes.columns * sizes.channels // (_DEPTHWISE_COLUMNS * lanes)
+        most = _DEPTHWISE_COLUMNS if tiles_in_all >= _ENOUGH_WORK_ITEMS else most
     # A concat's pixels share one of the smaller part: in two dimensions, twice as many.
     rows = 2 if sizes.factor == 2 else 1
     tiles = [n for n in divisors(sizes.columns, most // rows) if n % sizes.factor == 0]
@@ -112,6 +123,23 @@ def default_configuration(sch: s_tir.Schedule, core: GpuCore) -> Configuration:
     ] or tiles[:1]
     image = core.image_weights and sizes.fits_image(lanes)
     return Configuration(rows, fitting[-1], 1, lanes, steps, core.group, image)
+
+
+def _narrow_configuration(sizes: _Sizes, core: GpuCore) -> Configuration:
+    """All channels of a few columns, so that what a column's data goes through first, as a
+    normalization, is done once for them; in vectors whose loads are aligned."""
+    lanes = gcd(sizes.channels, core.lanes)
+    columns = divisors(sizes.columns, _COLUMNS)[-1]
+    held = columns * sizes.channels + _ADDRESSES
+    # Data and weights of all steps are alive. Pairs are one load.
+    fitting = [
+        steps
+        for steps in divisors(sizes.steps, _MOST_STEPS)
+        if steps % 2 == 0 and held + steps * (columns + sizes.channels) <= core.registers
+    ]
+    steps = fitting[-1] if fitting else 1
+    vectors = sizes.channels // lanes
+    return Configuration(1, columns, vectors, lanes, steps, core.group, False)
 
 
 def schedule(
@@ -218,10 +246,21 @@ class _Sizes:
         """Whether vectors of so many weights are the pixels of an image."""
         return self.weight_is_packed and lanes == PIXEL_LANES
 
+    def is_narrow(self, core: GpuCore) -> bool:
+        """Whether it has fewer channels than two vectors, no whole vectors of them, and floats."""
+        dense = not self.is_depthwise and self.run == self.channels
+        is_cut = self.channels % core.lanes != 0
+        return dense and not self.weight_is_packed and 1 < self.channels < 2 * core.lanes and is_cut
+
     @property
     def is_column_by_column(self) -> bool:
         """Whether a tile's columns are finished one by one: what they share is their data."""
         return self.is_depthwise and self.weight_is_packed
+
+    @property
+    def most_columns(self) -> int:
+        """Of a tile that is worth a try."""
+        return _DEPTHWISE_COLUMNS if self.is_column_by_column else _MOST_COLUMNS
 
     def unrolled(self, window: list[LoopRV]) -> list[LoopRV]:
         """Those of the loops over the ``window`` whose iterations have loads in common."""

@@ -51,6 +51,7 @@ from targets.load_target import load_target
 pytestmark = pytest.mark.usefixtures("opencl")
 
 REQUANTIZE = ConvEpilogue(EpilogueKind.REQUANTIZE)
+RELU = ConvEpilogue(EpilogueKind.REQUANTIZE, low=0.0)
 FLOAT = ConvEpilogue(EpilogueKind.BIAS, low=0.0)
 #: A usual device, and one that takes few work items with few registers.
 USUAL, SMALL = GpuCore(256, 64), GpuCore(16, 32)
@@ -93,12 +94,13 @@ def run_conv(
     folded = (bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))).astype(np.int32)
     quant = np.array([zero_point, output.zero_point, output.low, output.high], np.int32)
     shape = (1, *conv.data)
+    epilogue = RELU if output.low == output.zero_point else REQUANTIZE
     if conv.channels_out is None:
         packed = pack_depthwise_int8x4(weight)
-        arguments = create_dp4a_depthwise, shape, conv.window, REQUANTIZE
+        arguments = create_dp4a_depthwise, shape, conv.window, epilogue
     else:
         packed = pack_int8x4(weight)
-        arguments = create_dp4a_conv, shape, conv.channels_out, conv.window, REQUANTIZE
+        arguments = create_dp4a_conv, shape, conv.channels_out, conv.window, epilogue
     return built_kernel(core, *arguments)(data, packed, folded, multiplier, quant)
 
 
