@@ -66,6 +66,11 @@ from compile.kernels.cpu.planar.planar_parts_conv import (
     serves_parts_of_sums,
 )
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
+from compile.kernels.cpu.planar.planar_winograd_conv import (
+    create_planar_winograd_conv,
+    in_whole_vectors,
+    serves_planar_winograd,
+)
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,7 @@ class CpuBackend(Backend):
             packed = weight[:, :, 0, 0].T
         elif convolution.out_layout == NHCW:
             assert dot is not None  # Planes are chosen for a dot product only.
-            window = window_of(convolution)
-            columns = result_shape(convolution, data_shape)[-1]
-            in_parts = serves_parts_of_sums(weight, columns, dot, self.core)
-            create = create_planar_parts_conv if in_parts else create_planar_conv
-            kernel = create(data_shape, weight.shape[0], window, dot, epilogue)
-            packed = (pack_for_parts if in_parts else pack_planar)(weight, dot)
+            kernel, packed = _to_planes(convolution, data_shape, dot, self.core, epilogue)
             shift = dot.shift
         elif dot is not None and _suits(convolution, data_dtype, dot):
             pairs = _pairs_for(convolution, data_shape, dot, self.core)
@@ -266,6 +266,34 @@ def _by_winograd(
     weight, window = convolution.weight, window_of(convolution)
     kernel = create_winograd_conv(data_shape, weight.shape[0], window, pairs, epilogue, parts)
     return kernel, pack_for_dot_product(transform_weight(weight), pairs)
+
+
+def _to_planes(
+    convolution: Convolution,
+    data_shape: tuple[int, int, int, int],
+    dot: DotProduct,
+    core: CpuCore,
+    epilogue: ConvEpilogue,
+) -> tuple[tirx.PrimFunc, NDArray]:
+    """The kernel that makes rows of planes with the fewest multiplications, and its weights."""
+    weight, window = convolution.weight, window_of(convolution)
+    channels, pairs = weight.shape[0], pair_product_of(dot, core.bits)
+    size = window.output_size(*data_shape[1:3])
+    # What adds a shift multiplies unsigned bytes, at twice the rate of pairs or more.
+    if (
+        pairs is not None
+        and dot.shift == 0
+        and serves_planar_winograd(size, weight.shape, window, pairs, core)
+        and is_exact(weight)
+    ):
+        kernel = create_planar_winograd_conv(data_shape, channels, window, pairs, epilogue)
+        pairs = in_whole_vectors(pairs, channels)
+        return kernel, pack_for_dot_product(transform_weight(weight), pairs)
+    if serves_parts_of_sums(weight, size[1], dot, core):
+        kernel = create_planar_parts_conv(data_shape, channels, window, dot, epilogue)
+        return kernel, pack_for_parts(weight, dot)
+    kernel = create_planar_conv(data_shape, channels, window, dot, epilogue)
+    return kernel, pack_planar(weight, dot)
 
 
 def _by_dot_product(

@@ -29,6 +29,7 @@ from compile.kernels.cpu.planar import (
     planar_conv_pointwise,
     planar_parts_conv,
     planar_pointwise,
+    planar_winograd_conv,
 )
 from compile.kernels.family import KernelFamilies
 from compile.kernels.gpu import (
@@ -55,6 +56,7 @@ FAMILIES: dict[str, KernelFamilies] = {
         inverted_residual.FAMILY,
         planar_conv.FAMILY,
         planar_parts_conv.FAMILY,
+        planar_winograd_conv.FAMILY,
         planar_conv_pointwise.FAMILY,
         planar_pointwise.FAMILY,
         pointwise.FAMILY,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from compile.kernels.cpu.instructions.arm_sdot import sdot
 from compile.kernels.cpu.instructions.arm_smlal import smlal, smlal_parts
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.instructions.pair_products import pmaddwd_pairs, smlal_pairs, vpdpwssd
+from compile.kernels.cpu.instructions.pair_products import pmaddwd_pairs, smlal_words, vpdpwssd
 from compile.kernels.cpu.instructions.x86_pmaddwd import pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import vnni
 
@@ -53,7 +53,7 @@ def instruction_named(name: str, vector_bits: int) -> DotProduct | None:
     return dot_product_named(name, vector_bits) or _pair_product_named(name, vector_bits)
 
 
-_PAIRS = {"vnni": "vpdpwssd", "pmaddwd": "pmaddwdpairs", "smlal": "smlalpairs"}
+_PAIRS = {"vnni": "vpdpwssd", "pmaddwd": "pmaddwdpairs", "smlal": "smlalwords"}
 
 
 def _pair_product_named(name: str, vector_bits: int) -> DotProduct | None:
@@ -61,4 +61,4 @@ def _pair_product_named(name: str, vector_bits: int) -> DotProduct | None:
         return vpdpwssd(vector_bits)
     if name == "pmaddwdpairs":
         return pmaddwd_pairs(vector_bits)
-    return smlal_pairs() if name == "smlalpairs" else None
+    return smlal_words() if name == "smlalwords" else None

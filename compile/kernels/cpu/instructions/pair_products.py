@@ -1,4 +1,5 @@
-"""Instructions that multiply pairs of int16 and add the products to int32 lanes that wrap around.
+"""Instructions that multiply int16, one by one or in pairs, and add the products to int32 lanes
+that wrap around.
 
 They are half as wide as those that multiply bytes, and take numbers twice as wide: the Winograd
 transform of bytes (:mod:`compile.kernels.cpu.int8.winograd`). Intel's manual, volume 2, VPDPWSSD
@@ -19,6 +20,7 @@ from compile.kernels.cpu.instructions.x86_pmaddwd import multiply_pairs, pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import accumulate, vnni
 
 _GROUP = 2
+_WORD_LANES = 4
 
 
 def vpdpwssd(bits: int) -> DotProduct:
@@ -31,9 +33,21 @@ def pmaddwd_pairs(bits: int) -> DotProduct:
     return _of("pmaddwdpairs", pmaddwd(bits).lanes, _emit_pmaddwd, temporaries=1)
 
 
-def smlal_pairs() -> DotProduct:
-    """The two instructions of ARM without dot products."""
-    return _of("smlalpairs", smlal().lanes, _emit_smlal, temporaries=2)
+def smlal_words() -> DotProduct:
+    """The two instructions of ARM without dot products: each multiplies four weights by one number,
+    an element of a register, so that neither is rearranged."""
+    return DotProduct(
+        "smlalwords",
+        1,
+        "int16",
+        "int16",
+        0,
+        smlal().lanes,
+        (16, 8, 4, 2, 1),
+        _emit_smlal,
+        steps_together=2,
+        spread=_spread_words,
+    )
 
 
 def _of(name: str, lanes: tuple[int, ...], emit: Emitter, temporaries: int = 0) -> DotProduct:
@@ -55,19 +69,24 @@ def _emit_pmaddwd(
     return wrapping_add_of_vectors(accumulator, multiply_pairs(words, vector, lanes))
 
 
+def _spread_words(data: tirx.Expr, first: int, count: int) -> tirx.Expr:
+    """One or two numbers of int16 ``data``, each in as many lanes as there are weights."""
+    numbers = [data] if data.ty.dtype.lanes == 1 else []
+    numbers = numbers or [tirx.Shuffle([data], [first + n]) for n in range(count)]
+    spread = [T.broadcast(number, _WORD_LANES) for number in numbers]
+    return tirx.Shuffle(spread, list(range(count * _WORD_LANES))) if count > 1 else spread[0]
+
+
 def _emit_smlal(
     accumulator: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr], lanes: int
 ) -> tirx.Expr:
     (words,), (vector,) = data, weights
-    pairs = T.reinterpret(words, dtype=f"int16x{lanes * _GROUP}")
-    for g in range(_GROUP):
-        # The weights are taken apart once for all pixels; the data is one element of a register.
-        weight = tirx.Shuffle([vector], list(range(g, lanes * _GROUP, _GROUP)))
-        value = tirx.Shuffle([pairs], [g] * lanes)
+    for first in range(0, vector.ty.dtype.lanes, lanes):
+        places = list(range(first, first + lanes))
         product = T.call_llvm_pure_intrin(
             T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.smull"),
-            weight,
-            value,
+            tirx.Shuffle([vector], places),
+            tirx.Shuffle([words], places),
             dtype=f"int32x{lanes}",
         )
         accumulator = wrapping_add_of_vectors(accumulator, product)

@@ -11,7 +11,7 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 from tvm import s_tir, te, tirx
@@ -103,21 +103,86 @@ def create_winograd_conv(
         def padded(y: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
             return operand[0, y, x, k]
 
-    _, left, _, right = window.padding
-    columns_in = width + left + right
-    height, width = window.output_size(height, width)
+    cuts = {PARTS_ATTR: [part.channels for part in parts]} if parts else {}
+    down, across = tiles_of(window, data_shape)
+    sums = winograd_sums(padded, inputs, data_shape, window, weight, pairs, channels_out, cuts)
     step = window.dilation[0]
-    down, across = (extent // (RESULTS * step) for extent in (height, width))
+
+    def result(
+        t: tirx.Expr,
+        i: tirx.Expr,
+        p: tirx.Expr,
+        u: tirx.Expr,
+        j: tirx.Expr,
+        q: tirx.Expr,
+        n: tirx.Expr,
+    ) -> tirx.Expr:
+        totals = transform_sums([value_of(sums, p, q, t, i, c, u, n) for c in range(TAPS)])
+        return finish(accumulator(one_of(j, totals)), n)
+
+    height, width = window.output_size(*data_shape[1:3])
+    out = te.compute(
+        (down, RESULTS, step, across, RESULTS, step, channels_out), result, name="epilogue"
+    )
+    macs = height * width * channels_out * prod(window.kernel) * channels_in
+    kernel = create_kernel(FAMILY.name, [*tensors, weight, *operands], out, macs)
+    # The same bytes, in the shape of a feature map: its axes stay apart for the schedule.
+    sch = s_tir.Schedule(kernel)
+    sch.transform_layout(
+        "epilogue",
+        ("write", 0),
+        lambda t, i, p, u, j, q, n: (
+            tirx.const(0, "int32"),
+            (t * RESULTS + i) * step + p,
+            (u * RESULTS + j) * step + q,
+            n,
+        ),
+    )
+    return sch.mod["main"].without_attr("global_symbol")
+
+
+def tiles_of(window: Window, data_shape: tuple[int, int, int, int]) -> tuple[int, int]:
+    """(rows, columns) of tiles in each part of the result of a dilated convolution, or in all."""
+    rows, columns = window.output_size(*data_shape[1:3])
+    step = RESULTS * window.dilation[0]
+    return rows // step, columns // step
+
+
+def winograd_sums(
+    padded: Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr],
+    inputs: int,
+    data_shape: tuple[int, int, int, int],
+    window: Window,
+    weight: te.Tensor,
+    pairs: DotProduct,
+    channels_out: int,
+    attributes: Mapping[str, object],
+) -> te.Tensor:
+    """The sums int32 [D,D,rows,4,6,columns,O], modulo 2^32, of all tiles of a convolution of
+    dilation D, transformed back down the columns and not yet along the rows.
+
+    Args:
+        padded: (row, column, channel) -> int16 value of the padded data, of ``inputs`` channels.
+        data_shape: of the data without padding, [1,H,W,I].
+        weight: as :func:`create_winograd_conv` takes it.
+        attributes: of the block that reads the data.
+    """
+    _, left, _, right = window.padding
+    columns_in = data_shape[2] + left + right
+    down, across = tiles_of(window, data_shape)
+    step = window.dilation[0]
+    lanes, group = int(weight.shape[4]), int(weight.shape[5])
 
     def across_rows(
         p: tirx.Expr, t: tirx.Expr, i: tirx.Expr, x: tirx.Expr, k: tirx.Expr
     ) -> tirx.Expr:
         first = t * RESULTS
         taps = [padded((first + r) * step + p, x, k) for r in range(TAPS)]
-        return _one_of(i, transform_data(taps))
+        return one_of(i, transform_data(taps))
 
-    cuts = {PARTS_ATTR: [part.channels for part in parts]} if parts else {}
-    rows = te.compute((step, down, TAPS, columns_in, inputs), across_rows, name="rows", attrs=cuts)
+    rows = te.compute(
+        (step, down, TAPS, columns_in, inputs), across_rows, name="rows", attrs=attributes
+    )
 
     def across_columns(
         p: tirx.Expr,
@@ -130,7 +195,7 @@ def create_winograd_conv(
     ) -> tirx.Expr:
         first = u * RESULTS
         taps = [rows[p, t, i, (first + c) * step + q, k] for c in range(TAPS)]
-        return _one_of(j, transform_data(taps))
+        return one_of(j, transform_data(taps))
 
     numbers = step, step, down, TAPS, TAPS, across
     columns = te.compute((*numbers, inputs), across_columns, name="columns")
@@ -154,43 +219,11 @@ def create_winograd_conv(
 
     def across_sums(*index: tirx.Expr) -> tirx.Expr:
         p, q, t, i, j, u, n = index
-        products = [_value(half, p, q, t, r, j, u, n) for half in halves for r in range(HALF)]
-        return _one_of(i, transform_sums(products))
+        products = [value_of(half, p, q, t, r, j, u, n) for half in halves for r in range(HALF)]
+        return one_of(i, transform_sums(products))
 
-    sums = te.compute(
-        (step, step, down, RESULTS, TAPS, across, channels_out), across_sums, name="sums"
-    )
-
-    def result(
-        t: tirx.Expr,
-        i: tirx.Expr,
-        p: tirx.Expr,
-        u: tirx.Expr,
-        j: tirx.Expr,
-        q: tirx.Expr,
-        n: tirx.Expr,
-    ) -> tirx.Expr:
-        totals = transform_sums([_value(sums, p, q, t, i, c, u, n) for c in range(TAPS)])
-        return finish(accumulator(_one_of(j, totals)), n)
-
-    out = te.compute(
-        (down, RESULTS, step, across, RESULTS, step, channels_out), result, name="epilogue"
-    )
-    macs = height * width * channels_out * prod(window.kernel) * channels_in
-    kernel = create_kernel(FAMILY.name, [*tensors, weight, *operands], out, macs)
-    # The same bytes, in the shape of a feature map: its axes stay apart for the schedule.
-    sch = s_tir.Schedule(kernel)
-    sch.transform_layout(
-        "epilogue",
-        ("write", 0),
-        lambda t, i, p, u, j, q, n: (
-            tirx.const(0, "int32"),
-            (t * RESULTS + i) * step + p,
-            (u * RESULTS + j) * step + q,
-            n,
-        ),
-    )
-    return sch.mod["main"].without_attr("global_symbol")
+    shape = step, step, down, RESULTS, TAPS, across, channels_out
+    return te.compute(shape, across_sums, name="sums")
 
 
 def _padded(
@@ -218,12 +251,12 @@ def _padded(
     return value
 
 
-def _value(tensor: te.Tensor, *index: tirx.Expr | int) -> tirx.Expr:
+def value_of(tensor: te.Tensor, *index: tirx.Expr | int) -> tirx.Expr:
     """An element as an expression, which indexing alone is not."""
     return tirx.Cast("int32", tensor[index].asobject())
 
 
-def _one_of(index: tirx.Expr, values: Sequence[tirx.Expr]) -> tirx.Expr:
+def one_of(index: tirx.Expr, values: Sequence[tirx.Expr]) -> tirx.Expr:
     """The value at ``index``; where loops over it are unrolled, no choice is left."""
     *others, result = values
     for n in reversed(range(len(others))):

@@ -14,6 +14,7 @@ from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from compile.kernels.common.core_model import CpuCore
+from compile.kernels.common.register_loops import keep_in_registers
 from compile.kernels.common.tiling import divisors, even_lanes, largest_divisor
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -71,10 +72,13 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class _Extents:
-    """Attributes:
+class Extents:
+    """What a kernel by the Winograd transform is made of.
+
+    Attributes:
     rows, columns: tiles of each of a dilated convolution's parts.
     vectors: of output channels.
+    groups: of input channels.
     pairs: the instruction.
     lanes: of its vectors.
     """
@@ -82,27 +86,29 @@ class _Extents:
     rows: int
     columns: int
     vectors: int
+    groups: int
     pairs: DotProduct
     lanes: int
 
 
-def _extents(sch: s_tir.Schedule, core: CpuCore) -> _Extents:
+def read_extents(sch: s_tir.Schedule, core: CpuCore) -> Extents:
+    """Read them from the products' block."""
     conv = sch.get(sch.get_sblock(PRODUCTS[0]))
     extents = (int(axis.dom.extent) for axis in conv.iter_vars)
-    _, _, rows, _, _, columns, channels, _ = extents
+    _, _, rows, _, _, columns, channels, k = extents
     pairs = annotated_dot_product(conv.annotations[DOT_PRODUCT_ATTR], core.bits)
-    lanes = pairs.lanes_for(channels)
-    return _Extents(rows, columns, channels // lanes, pairs, lanes)
+    lanes = next(int(read.source.shape[4]) for read in conv.reads if len(read.source.shape) == 6)
+    return Extents(rows, columns, channels // lanes, k // pairs.group, pairs, lanes)
 
 
-def _fits(pixels: int, vectors: int, extents: _Extents) -> bool:
+def _fits(pixels: int, vectors: int, extents: Extents) -> bool:
     """Whether TVM leaves the accumulators of half a column of numbers to the compiler."""
     return HALF * pixels * vectors * extents.lanes * 4 <= MOST_BYTES
 
 
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
     """All that can be scheduled and are worth a try."""
-    extents = _extents(sch, core)
+    extents = read_extents(sch, core)
     most_rows = max(1, extents.rows // core.threads)
     return [
         Configuration(pixels, vectors, rows, columns, numbers)
@@ -120,7 +126,7 @@ def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
     """Blocks of some sixteen tiles, so that what is made of them stays in the caches, by the
     smallest tile of registers that hides the instruction's latency; larger ones of both where the
     weights come from memory, so that they come less often."""
-    extents = _extents(sch, core)
+    extents = read_extents(sch, core)
     channels_in = int(sch.get(sch.get_sblock(PRODUCTS[0])).iter_vars[-1].dom.extent)
     vector_bytes = TAPS * TAPS * channels_in * extents.lanes * 2
     weight_bytes = vector_bytes * extents.vectors
@@ -146,15 +152,8 @@ def schedule(
     """Blocks of tiles to threads; in a block, channels outside; cut by the default configuration
     unless another one is given."""
     configuration = configuration or default_configuration(sch, core)
-    extents = _extents(sch, core)
-    lanes = extents.lanes
-    names = "epilogue", "sums", "columns", "rows"
-    epilogue, sums, columns, rows = (sch.get_sblock(name) for name in names)
-    halves = [sch.get_sblock(name) for name in PRODUCTS]
-    operands = [b for b in sch.get_producers(rows) if str(sch.get(b).name_hint) == "operand"]
-    for conv in halves:
-        take_annotations(sch, conv)
-
+    lanes = read_extents(sch, core).lanes
+    epilogue = sch.get_sblock("epilogue")
     row, i, row_phase, column, j, column_phase, channel = sch.get_loops(epilogue)
     task_row, row = sch.split(row, [None, configuration.rows])
     task_column, column = sch.split(column, [None, configuration.columns])
@@ -167,21 +166,56 @@ def schedule(
     sch.unroll(j)
     sch.vectorize(lane)
 
+    places = Places(task, row_phase, column_phase, outer, vector)
+    place_transforms(sch, core, configuration, places)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Loops of a kernel's result.
+
+    Attributes:
+        operand: in which the padded data is made, where that is a tensor.
+        rows, columns: in which the data is transformed.
+        products: in which the products of some vectors of channels are made.
+        sums: over those vectors, of a tile.
+    """
+
+    operand: LoopRV
+    rows: LoopRV
+    columns: LoopRV
+    products: LoopRV
+    sums: LoopRV
+
+
+def place_transforms(
+    sch: s_tir.Schedule, core: CpuCore, configuration: Configuration, places: Places
+) -> None:
+    """Move all that comes before the result under its loops, and cut it."""
+    extents = read_extents(sch, core)
+    sums, columns, rows = (sch.get_sblock(name) for name in ("sums", "columns", "rows"))
+    halves = [sch.get_sblock(name) for name in PRODUCTS]
+    operands = [b for b in sch.get_producers(rows) if str(sch.get(b).name_hint) == "operand"]
+    for conv in halves:
+        take_annotations(sch, conv)
     in_registers = configuration.numbers > 1
     if in_registers:
-        _place_column_by_column(sch, sums, halves, outer, configuration.pixels)
+        _place_column_by_column(sch, sums, halves, places.products, configuration.pixels)
     else:
-        _place_number_by_number(sch, sums, halves, outer, vector)
-    for block, loop in ((columns, column_phase), (rows, row_phase)):
+        _place_number_by_number(sch, sums, halves, places.products, places.sums)
+    for block, loop in ((columns, places.columns), (rows, places.rows)):
         sch.compute_at(block, loop, preserve_unit_loops=True)
     for operand in operands:
-        sch.compute_at(operand, task, preserve_unit_loops=True)
+        sch.compute_at(operand, places.operand, preserve_unit_loops=True)
         vectorize_operand(sch, operand, core)
     _vectorize_transform(sch, rows, core)
     _vectorize_transform(sch, columns, core)
     _spread(sch, columns, 32)
 
-    register_tile = DotTile(configuration.pixels, configuration.vectors, lanes, 1, 1, "int16")
+    lanes = extents.lanes
+    steps = next(n for n in extents.pairs.steps if extents.groups % n == 0)
+    tile = configuration.pixels, configuration.vectors
+    register_tile = DotTile(*tile, lanes, steps, 1, "int16")
     for conv in halves:
         *_, t, i, j, pixel, channel, _ = sch.get_loops(conv)
         tiles = [i] if in_registers else []
@@ -190,6 +224,8 @@ def schedule(
             outer, pixel = sch.split(pixel, [None, configuration.pixels])
             # Of one number of all tiles the weights are the same.
             sch.reorder(i, j, t, outer, pixel, channel)
+            _store_once(sch, conv, outer, lanes)
+            *_, pixel, channel, _ = sch.get_loops(conv)
         accumulate_dot_products(sch, conv, extents.pairs, register_tile, pixel, channel, tiles)
 
 
@@ -255,6 +291,16 @@ def _parts(sch: s_tir.Schedule, block: SBlockRV, channel: LoopRV, length: int) -
         return [block]
     loops = sch.loop_partition(channel, [*vectors[:-1], None])
     return [leaf for loop in loops for leaf in innermost_blocks(sch, loop)]
+
+
+def _store_once(sch: s_tir.Schedule, conv: SBlockRV, tile: LoopRV, lanes: int) -> None:
+    """Keep the products of a register ``tile`` of "conv" in variables until they are done: LLVM
+    does not know that what they begin at need not be stored."""
+    stored = sch.cache_write(conv, 0, "global")
+    sch.reverse_compute_at(stored, tile, preserve_unit_loops=True)
+    *_, pixel, channel = sch.get_loops(stored)
+    vector, lane = sch.split(channel, [None, lanes])
+    keep_in_registers(sch, [pixel, vector], lane)
 
 
 def _spread(sch: s_tir.Schedule, block: SBlockRV, line: int) -> None:

@@ -16,12 +16,15 @@ from tvm import relax, tirx
 from compile.kernels.common.conv_epilogue import ConvEpilogue, EpilogueKind
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.pair_products import smlal_words
 from compile.kernels.cpu.int8.int8_conv import create_int8_conv
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
+from compile.kernels.cpu.int8.winograd import transform_weight
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
 from compile.kernels.cpu.planar.planar_parts_conv import create_planar_parts_conv, pack_for_parts
+from compile.kernels.cpu.planar.planar_winograd_conv import create_planar_winograd_conv
 from compile.passes.apply_default_schedule import apply_default_schedule
 from device.emulated.arm64.run_module import run_all_on_board
 from targets.load_target import load_target
@@ -34,6 +37,7 @@ IN_PARTS = (
     Conv((4, 12, 32), 6, 3, 1, SAME_3X3),
     Conv((5, 9, 16), 3, 2, 1, (0, 0, 0, 0)),
 )
+BY_WINOGRAD = (Conv((8, 16, 16), 12, 3, 1, SAME_3X3), Conv((6, 26, 18), 16, 3, 1, (0, 0, 0, 0)))
 KERNELS = [
     Conv((1, 5, 6), 8),
     Conv((4, 8, 48), 24),
@@ -46,11 +50,15 @@ KERNELS = [
     Conv((5, 6, 8), None, 5, 1, (2, 2, 2, 2)),
     PLANAR,
     *IN_PARTS,
+    *BY_WINOGRAD,
 ]
 
 
 def create(conv: Conv) -> tirx.PrimFunc:
     shape = (1, *conv.data)
+    if conv in BY_WINOGRAD:
+        pairs = smlal_words()
+        return create_planar_winograd_conv(shape, conv.channels_out, conv.window, pairs, REQUANTIZE)
     if conv in IN_PARTS:
         return create_planar_parts_conv(shape, conv.channels_out, conv.window, DOT, REQUANTIZE)
     if conv is PLANAR:
@@ -63,6 +71,8 @@ def create(conv: Conv) -> tirx.PrimFunc:
 
 
 def packed(conv: Conv, weight: NDArray[np.int8]) -> NDArray:
+    if conv in BY_WINOGRAD:
+        return pack_for_dot_product(transform_weight(weight), smlal_words())
     if conv in IN_PARTS:
         return pack_for_parts(weight, DOT)
     if conv is PLANAR:
@@ -84,7 +94,7 @@ def drawn(conv: Conv, random: np.random.Generator, ends: bool) -> tuple[list[NDA
     scale = 60 / max(1.0, float(np.abs(accumulator).mean()))
     multiplier = (scale * random.uniform(0.5, 1.5, channels)).astype(np.float32)
     expected = ops.requantize(accumulator, multiplier, 3, -120, 126)
-    if conv is PLANAR or conv in IN_PARTS:
+    if conv in (PLANAR, *IN_PARTS, *BY_WINOGRAD):
         expected = expected.transpose(0, 1, 3, 2)
     offset = zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
     quant = np.array([zero_point, 3, -120, 126], np.int32)

@@ -195,15 +195,15 @@ def test_the_instruction_wraps_around(pairs: DotProduct, core: CpuCore, seed: in
 def test_what_it_compiles_to(name: str, bits: int, target: dict, mnemonic: str) -> None:
     pairs = pair_product_of(dot_product_named(name, bits), bits)
     triple = "aarch64-linux-gnu" if name == "smlal" else "x86_64-linux-gnu"
-    _, implementation = tile_pair(pairs, DotTile(4, 2, pairs.lanes[0], 1, 1, "int16"))
+    steps = 2 // pairs.group
+    _, implementation = tile_pair(pairs, DotTile(4, 2, pairs.lanes[0], steps, 1, "int16"))
     library = tvm.compile(
         tvm.IRModule({"tile": implementation.with_attr("global_symbol", "tile")}),
         target={"kind": "llvm", "mtriple": triple, **target},
     )
     assembly = library.mod.inspect_source("asm")
-    # Two vectors by four tiles; smlal takes half of a pair, and the whole or the upper half of the
-    # data.
-    expected = 4 * 2 * (2 if name == "smlal" else 1)
+    # Two vectors by four tiles by two channels; smlal and smlal2 take one of these.
+    expected = 4 * 2 * steps
     assert len(re.findall(rf"\b{mnemonic}2?\b", assembly)) == expected
 
 
