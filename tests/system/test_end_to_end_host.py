@@ -135,13 +135,15 @@ def test_mixed_keeps_int8_weights_only(quantized_program: ProgramFactory, tmp_pa
         assert max((array.size for array in floats), default=0) <= max(channels), name
         assert sum(array.size for array in floats) <= 2 * sum(channels), name
         tensors = [array for array in arrays if not is_vector(array)]
-        assert {str(array.dtype) for array in tensors} <= {"int8"}, name
+        # Those of the head's 3x3 are transformed, and then of 16 bits (Winograd).
+        transformed = {"int16"} if name == "head" else set()
+        assert {str(array.dtype) for array in tensors} == {"int8"} | transformed, name
         stored += sum(array.size for array in tensors)
     # All weights are there, and once; packing may pad channels, but not by half.
     needed = sum(tensor.numel() for tensor in weights)
     assert needed <= stored < 1.5 * needed
-    head = sum(array.size for array in by_part["head"] if array.dtype == np.int8)
-    assert head >= 3 * 3 * 16 * 12 + 12 * 6 + 6 * 3
+    head = sum(array.size for array in by_part["head"] if not is_vector(array))
+    assert head >= 6 * 6 * 16 * 12 + 12 * 6 + 6 * 3
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this process may use one core")
