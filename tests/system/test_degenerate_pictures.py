@@ -77,5 +77,17 @@ def test_every_attention(
 
 
 @pytest.mark.usefixtures("opencl")
-def test_opencl(artefact: ArtefactFactory, quantized_program: ProgramFactory) -> None:
-    check(artefact, quantized_program, ("host-opencl", "mixed", "ca"))
+@pytest.mark.parametrize(
+    ("scheme", "attention"),
+    [
+        ("mixed", "ca"),
+        ("fp32", "csa"),
+        pytest.param("int8", "ca", marks=pytest.mark.slow),
+        pytest.param("w8a32", "ca", marks=pytest.mark.slow),
+    ],
+)
+def test_opencl(
+    artefact: ArtefactFactory, quantized_program: ProgramFactory, scheme: str, attention: str
+) -> None:
+    """PoCL has no float16."""
+    check(artefact, quantized_program, ("host-opencl", scheme, attention))
