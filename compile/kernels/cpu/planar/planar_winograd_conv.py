@@ -41,6 +41,9 @@ _TILES = 16
 #: Tiles in registers of the default configuration, and the most of any.
 _PIXELS, _MOST_PIXELS = 4, 8
 
+#: Registers for data and for what comes next.
+_AHEAD = 4
+
 
 def serves_planar_winograd(
     size: tuple[int, int],
@@ -128,13 +131,19 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """One vector of channels: of few input channels, its weights of a number stay in registers for
-    all tiles of a block."""
+    """Of few input channels, the weights of a number for one vector of channels stay in registers
+    for all tiles of a block. Where these are too few, all channels of a few tiles, whose data is
+    loaded once."""
     extents = read_extents(sch, core)
-    columns = largest_divisor(extents.columns, _TILES)
-    pixels = largest_divisor(columns, _PIXELS)
+    pixels = largest_divisor(extents.columns, _PIXELS)
+    weights = extents.groups * extents.pairs.group // 2
+    if weights + pixels + _AHEAD <= core.registers // 2:
+        vectors, columns = 1, largest_divisor(extents.columns // pixels, _TILES // pixels) * pixels
+    else:
+        room = (core.registers - _AHEAD) // pixels
+        vectors, columns = largest_divisor(extents.vectors, max(1, room)), pixels
     rows = largest_divisor(extents.rows, max(1, extents.rows // (4 * core.threads)))
-    return Configuration(pixels, 1, rows, columns)
+    return Configuration(pixels, vectors, rows, columns)
 
 
 def schedule(
