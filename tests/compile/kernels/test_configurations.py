@@ -41,6 +41,7 @@ from compile.kernels.cpu.plain.pointwise import create_pointwise
 from compile.kernels.cpu.plain.spatial_conv import create_spatial_conv
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
+from compile.kernels.cpu.planar.planar_winograd_conv import create_planar_winograd_conv
 from compile.kernels.families import families_of
 from compile.kernels.family import KernelFamily
 from targets.describe_target import tvm_target
@@ -99,6 +100,7 @@ if DOT is not None:
     }
 if PAIRS is not None:
     KERNELS |= {
+        "planar_winograd_conv": create_planar_winograd_conv((1, 8, 16, 16), 16, SAME, PAIRS, SCALE),
         "winograd_conv": create_winograd_conv((1, 16, 20, 32), 32, SAME, PAIRS, REQUANTIZE),
         "winograd_conv, dilated": create_winograd_conv(
             (1, 16, 24, 34), 64, Window((3, 3), (1, 1), (2, 2, 2, 2), (2, 2)), PAIRS, SCALE
