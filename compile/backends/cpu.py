@@ -68,7 +68,7 @@ from compile.kernels.cpu.planar.planar_parts_conv import (
 from compile.kernels.cpu.planar.planar_pointwise import create_planar_pointwise
 from compile.kernels.cpu.planar.planar_winograd_conv import (
     create_planar_winograd_conv,
-    in_whole_vectors,
+    pack_planar_winograd,
     serves_planar_winograd,
 )
 
@@ -287,8 +287,7 @@ def _to_planes(
         and is_exact(weight)
     ):
         kernel = create_planar_winograd_conv(data_shape, channels, window, pairs, epilogue)
-        pairs = in_whole_vectors(pairs, channels)
-        return kernel, pack_for_dot_product(transform_weight(weight), pairs)
+        return kernel, pack_planar_winograd(weight, pairs)
     if serves_parts_of_sums(weight, size[1], dot, core):
         kernel = create_planar_parts_conv(data_shape, channels, window, dot, epilogue)
         return kernel, pack_for_parts(weight, dot)

@@ -15,6 +15,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from compile.kernels.common import tir_script
+from compile.kernels.cpu.instructions.arm_smlal import neon
 from compile.kernels.cpu.instructions.dot_intrinsics import registered
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 
@@ -145,5 +146,4 @@ def _joined(sums: Sequence[tirx.Expr]) -> tirx.Expr:
 def _add_pairs(first: tirx.Expr, second: tirx.Expr) -> tirx.Expr:
     """The sums of neighbours in two int32x4. LLVM finds the instruction only where both are sums of
     the same kind."""
-    intrinsic = T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.addp")
-    return T.call_llvm_pure_intrin(intrinsic, first, second, dtype=f"int32x{PARTS}")
+    return neon("addp", f"int32x{PARTS}", first, second)

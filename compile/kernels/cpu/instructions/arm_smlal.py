@@ -66,7 +66,7 @@ def _emit(
     for values, vector in zip(data, weights, strict=True):
         halves = range(vector.ty.dtype.lanes // _HALF)
         products = _products([(_half(values, n), _half(vector, n)) for n in halves])
-        accumulator = _fenced(accumulator + _call("saddlp", "int32x4", products))
+        accumulator = _fenced(accumulator + neon("saddlp", "int32x4", products))
     return accumulator
 
 
@@ -87,7 +87,7 @@ def _emit_taps(
 
 def _products(pairs: Sequence[tuple[tirx.Expr, tirx.Expr]]) -> tirx.Expr:
     """The sum, int16x8, of the products of one or two ``pairs`` of int8x8."""
-    first, *others = (_call("smull", "int16x8", *pair) for pair in pairs)
+    first, *others = (neon("smull", "int16x8", *pair) for pair in pairs)
     return sum(others, first)
 
 
@@ -106,7 +106,7 @@ def _spread(data: tirx.Expr, first: int, count: int) -> tirx.Expr:
     places = [_GROUP * (first + n) for n in range(count)]
     words = [T.broadcast(T.int16((place + 1) << 8 | place), _LANES) for place in places]
     mask = T.reinterpret(tirx.Shuffle(words, list(range(2 * _LANES))), dtype=f"int8x{_BYTES}")
-    return _call("tbl1", f"int8x{_BYTES}", data, mask)
+    return neon("tbl1", f"int8x{_BYTES}", data, mask)
 
 
 def _half(vector: tirx.Expr, which: int) -> tirx.Expr:
@@ -124,6 +124,7 @@ def _fenced(vector: tirx.Expr) -> tirx.Expr:
     return T.reinterpret(fenced, dtype=f"int32x{_LANES}")
 
 
-def _call(name: str, dtype: str, *args: tirx.Expr) -> tirx.Expr:
+def neon(name: str, dtype: str, *args: tirx.Expr) -> tirx.Expr:
+    """Call LLVM's intrinsic of a NEON instruction by ``name``; the result is of ``dtype``."""
     intrinsic = T.llvm_lookup_intrinsic_id(f"llvm.aarch64.neon.{name}")
     return T.call_llvm_pure_intrin(intrinsic, *args, dtype=dtype)

@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from compile.kernels.common.wrapping import wrapping_add_of_vectors
-from compile.kernels.cpu.instructions.arm_smlal import smlal
+from compile.kernels.cpu.instructions.arm_smlal import neon, smlal
 from compile.kernels.cpu.instructions.dot_product import DotProduct, Emitter
 from compile.kernels.cpu.instructions.x86_pmaddwd import multiply_pairs, pmaddwd
 from compile.kernels.cpu.instructions.x86_vnni import accumulate, vnni
@@ -71,8 +71,9 @@ def _emit_pmaddwd(
 
 def _spread_words(data: tirx.Expr, first: int, count: int) -> tirx.Expr:
     """One or two numbers of int16 ``data``, each in as many lanes as there are weights."""
-    numbers = [data] if data.ty.dtype.lanes == 1 else []
-    numbers = numbers or [tirx.Shuffle([data], [first + n]) for n in range(count)]
+    if data.ty.dtype.lanes == 1:
+        return T.broadcast(data, _WORD_LANES)
+    numbers = [tirx.Shuffle([data], [first + n]) for n in range(count)]
     spread = [T.broadcast(number, _WORD_LANES) for number in numbers]
     return tirx.Shuffle(spread, list(range(count * _WORD_LANES))) if count > 1 else spread[0]
 
@@ -83,11 +84,7 @@ def _emit_smlal(
     (words,), (vector,) = data, weights
     for first in range(0, vector.ty.dtype.lanes, lanes):
         places = list(range(first, first + lanes))
-        product = T.call_llvm_pure_intrin(
-            T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.smull"),
-            tirx.Shuffle([vector], places),
-            tirx.Shuffle([words], places),
-            dtype=f"int32x{lanes}",
-        )
+        four, word = (tirx.Shuffle([register], places) for register in (vector, words))
+        product = neon("smull", f"int32x{lanes}", four, word)
         accumulator = wrapping_add_of_vectors(accumulator, product)
     return accumulator

@@ -76,11 +76,11 @@ class Extents:
     """What a kernel by the Winograd transform is made of.
 
     Attributes:
-    rows, columns: tiles of each of a dilated convolution's parts.
-    vectors: of output channels.
-    groups: of input channels.
-    pairs: the instruction.
-    lanes: of its vectors.
+        rows, columns: tiles of each of a dilated convolution's parts.
+        vectors: of output channels.
+        groups: of input channels.
+        pairs: the instruction.
+        lanes: of its vectors.
     """
 
     rows: int

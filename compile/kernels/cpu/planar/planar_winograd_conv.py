@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
 from tvm import s_tir, te, tirx
 
 from compile.kernels.common.conv_epilogue import ConvEpilogue, padding_value
@@ -20,8 +22,14 @@ from compile.kernels.common.tiling import divisors, largest_divisor
 from compile.kernels.common.window import Window
 from compile.kernels.cpu.fused_neighbours import STATISTICS_BEHIND, place_neighbours
 from compile.kernels.cpu.instructions.dot_product import DotProduct
-from compile.kernels.cpu.int8.packed_weight import packed_shape
-from compile.kernels.cpu.int8.winograd import RESULTS, TAPS, accumulator, transform_sums
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product, packed_shape
+from compile.kernels.cpu.int8.winograd import (
+    RESULTS,
+    TAPS,
+    accumulator,
+    transform_sums,
+    transform_weight,
+)
 from compile.kernels.cpu.int8.winograd_conv import one_of, tiles_of, value_of, winograd_sums
 from compile.kernels.cpu.int8.winograd_schedule import (
     HALF,
@@ -68,11 +76,6 @@ def serves_planar_winograd(
     )
 
 
-def in_whole_vectors(pairs: DotProduct, channels: int) -> DotProduct:
-    """``pairs`` on the longest vectors that ``channels`` fill."""
-    return replace(pairs, lanes=(pairs.dividing_lanes(channels),))
-
-
 def create_planar_winograd_conv(
     data_shape: tuple[int, int, int, int],
     channels_out: int,
@@ -80,13 +83,12 @@ def create_planar_winograd_conv(
     pairs: DotProduct,
     epilogue: ConvEpilogue,
 ) -> tirx.PrimFunc:
-    """The kernel (data int8 [1,H,W,I], weight as :mod:`compile.kernels.cpu.int8.packed_weight` has
-    it of what :func:`compile.kernels.cpu.int8.winograd.transform_weight` returns, epilogue
+    """The kernel (data int8 [1,H,W,I], weight as :func:`pack_planar_winograd` has it, epilogue
     operands) -> [1,OH,O,OW], where :func:`serves_planar_winograd` says that there is one.
 
     Beyond the edge stands the data's zero point.
     """
-    channels_in, pairs = data_shape[3], in_whole_vectors(pairs, channels_out)
+    channels_in, pairs = data_shape[3], _in_whole_vectors(pairs, channels_out)
     data = te.placeholder(data_shape, "int8", name="data")
     packed = packed_shape(channels_out, (TAPS * TAPS, 1), channels_in, pairs)
     weight = te.placeholder(packed, pairs.weight_dtype, name="weight")
@@ -114,6 +116,16 @@ def create_planar_winograd_conv(
     out = te.compute((1, rows, channels_out, columns), planes, name="epilogue")
     macs = rows * columns * channels_out * prod(window.kernel) * channels_in
     return create_kernel(FAMILY.name, [data, weight, *operands], out, macs)
+
+
+def pack_planar_winograd(weight: NDArray[np.int8], pairs: DotProduct) -> NDArray:
+    """OIHW ``weight`` transformed, in vectors of output channels."""
+    return pack_for_dot_product(transform_weight(weight), _in_whole_vectors(pairs, len(weight)))
+
+
+def _in_whole_vectors(pairs: DotProduct, channels: int) -> DotProduct:
+    """``pairs`` on the longest vectors that ``channels`` fill."""
+    return replace(pairs, lanes=(pairs.dividing_lanes(channels),))
 
 
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:

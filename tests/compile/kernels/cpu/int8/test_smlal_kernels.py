@@ -21,10 +21,12 @@ from compile.kernels.cpu.int8.int8_conv import create_int8_conv
 from compile.kernels.cpu.int8.int8_depthwise import create_int8_depthwise, pack_depthwise
 from compile.kernels.cpu.int8.int8_pointwise import create_int8_pointwise
 from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
-from compile.kernels.cpu.int8.winograd import transform_weight
 from compile.kernels.cpu.planar.planar_conv import create_planar_conv, pack_planar
 from compile.kernels.cpu.planar.planar_parts_conv import create_planar_parts_conv, pack_for_parts
-from compile.kernels.cpu.planar.planar_winograd_conv import create_planar_winograd_conv
+from compile.kernels.cpu.planar.planar_winograd_conv import (
+    create_planar_winograd_conv,
+    pack_planar_winograd,
+)
 from compile.passes.apply_default_schedule import apply_default_schedule
 from device.emulated.arm64.run_module import run_all_on_board
 from targets.load_target import load_target
@@ -72,7 +74,7 @@ def create(conv: Conv) -> tirx.PrimFunc:
 
 def packed(conv: Conv, weight: NDArray[np.int8]) -> NDArray:
     if conv in BY_WINOGRAD:
-        return pack_for_dot_product(transform_weight(weight), smlal_words())
+        return pack_planar_winograd(weight, smlal_words())
     if conv in IN_PARTS:
         return pack_for_parts(weight, DOT)
     if conv is PLANAR:

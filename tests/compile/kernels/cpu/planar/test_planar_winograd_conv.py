@@ -20,12 +20,10 @@ from compile.kernels.common.window import Window
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.instructions.dot_products import pair_product_of
 from compile.kernels.cpu.instructions.pair_products import pmaddwd_pairs, smlal_words
-from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product
-from compile.kernels.cpu.int8.winograd import transform_weight
 from compile.kernels.cpu.planar import planar_winograd_conv
 from compile.kernels.cpu.planar.planar_winograd_conv import (
     create_planar_winograd_conv,
-    in_whole_vectors,
+    pack_planar_winograd,
     serves_planar_winograd,
 )
 
@@ -62,7 +60,7 @@ def test_it_is_the_convolution(
     multiplier = (60 / np.abs(accumulator).mean() * random.uniform(0.5, 1.5, channels)).astype("f4")
     quant = np.array([zero_point, 3, -120, 126], np.int32)
     folded = (bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))).astype(np.int32)
-    packed = pack_for_dot_product(transform_weight(weight), in_whole_vectors(pairs, channels))
+    packed = pack_planar_winograd(weight, pairs)
     create = create_planar_winograd_conv, data.shape, channels, window, pairs
     found = built_kernel(core, *create, REQUANTIZE)(data, packed, folded, multiplier, quant)
     expected = ops.requantize(accumulator, multiplier, 3, -120, 126).transpose(0, 1, 3, 2)
