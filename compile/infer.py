@@ -48,11 +48,12 @@ class Options:
 
     output: Annotated[str, tyro.conf.arg(name="output", aliases=["-o", "--out"], metavar="PATH")]
     """File ending in .jpg (Ultra HDR: the photograph with a gain map), .avif (10-bit, PQ, BT.2020),
-    .exr (linear), .png (tone-mapped preview), .npz or .npy (what the network gives, as it is); or a
-    folder, for any number of photographs: one that is there, or a name that ends in /; of a clip
-    .mkv, .mp4 or .mov (HDR10), or - for frames into a pipe."""
+    .jxl (12-bit without loss, likewise), .exr (linear), .png (tone-mapped preview), .npz or .npy
+    (what the network gives, as it is); or a folder, for any number of photographs: one that is
+    there, or a name that ends in /; of a clip .mkv, .mp4 or .mov (HDR10), or - for frames into a
+    pipe."""
 
-    format: Literal["jpg", "avif", "exr", "png", "npz"] | None = None
+    format: Literal["jpg", "avif", "jxl", "exr", "png", "npz"] | None = None
     """Of the files in a folder; avif unless given, or npz of a network that makes no pictures."""
 
     quality: int | None = None
@@ -63,7 +64,7 @@ class Options:
     clip."""
 
     transfer: Literal["pq", "hlg"] | None = None
-    """Of AVIF, pq unless given; a PNG with it is HDR in 16 bits and no preview."""
+    """Of AVIF and JPEG XL, pq unless given; a PNG with it is HDR in 16 bits and no preview."""
 
     gain_map: bool = False
     """Make an AVIF what a .jpg is, the photograph for every screen and a gain map for those with
@@ -240,9 +241,9 @@ def _hdr_options(options: Options, ending: str) -> HdrOptions:
         if ending not in endings:
             kinds = " and ".join({"AVIF" if one == ".avif" else "JPEG": 0 for one in endings})
             raise MqnetError(f"--{name} is of {kinds}, and {ending[1:]} is written: leave it out")
-    if options.transfer is not None and ending not in (".avif", ".png"):
+    if options.transfer is not None and ending not in (".avif", ".jxl", ".png"):
         raise MqnetError(
-            f"--transfer is of AVIF and PNG, and {ending[1:]} is written: leave it out"
+            f"--transfer is of AVIF, JPEG XL and PNG, and {ending[1:]} is written: leave it out"
         )
     if options.gain_map and ending != ".avif":
         raise MqnetError(f"--gain-map is of AVIF, and {ending[1:]} is written: leave it out")

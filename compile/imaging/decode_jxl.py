@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
 
 from compile.imaging.colour_spaces import space_of_curve
 from compile.imaging.decode_jpeg import decode_jpeg
@@ -74,10 +77,18 @@ def decode_jxl(data: bytes) -> DecodedPhoto:
         pixels = imagecodecs.jpegxl_decode(data, index=0)
     except (imagecodecs.JpegxlError, *DAMAGE) as error:
         raise DamagedFileError(str(error)) from error
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    pixels = _all_bits(pixels.reshape(*pixels.shape[:2], -1), header.bits)
     colours = pixels.shape[-1] - 1 | 1  # 1 with and without alpha, or 3
     alpha = pixels[..., colours] if pixels.shape[-1] > colours else None
     return DecodedPhoto(pixels[..., :colours], alpha, tuple(spaces), 1, tuple(said))
+
+
+def _all_bits(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
+    """``pixels`` of so many bits as all of their type's, white for white."""
+    white, most = (1 << bits) - 1, int(np.iinfo(pixels.dtype).max)
+    if white == most:
+        return pixels
+    return ((pixels.astype(np.uint32) * most + white // 2) // white).astype(pixels.dtype)
 
 
 def jxl_exif(data: bytes) -> bytes | None:

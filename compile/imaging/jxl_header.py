@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from compile.imaging.colour_spaces import D65, PRIMARIES
 
+_SIGNATURE = 0x0AFF
 # Of width by height, by number.
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _SIZES = ((1, 9), (1, 13), (1, 18), (1, 30))
@@ -59,13 +60,33 @@ def read_jxl_header(codestream: bytes) -> JxlHeader:
     Raises:
         ValueError: it is cut off, or of another kind.
     """
-    if codestream[:2] != b"\xff\x0a":
+    return _read(_Bits(codestream))[0]
+
+
+def find_frames(codestream: bytes) -> int:
+    """Find the byte behind the header, where the frames begin.
+
+    Raises:
+        ValueError: the header is cut off, or of another kind, or says what an encoder of plain
+            pictures does not: a profile, how bright it is, extensions, matrices of its own.
+    """
+    bits = _Bits(codestream)
+    header, is_extended = _read(bits)
+    # How tones are mapped stands there only where something else unusual does.
+    if header.has_profile or is_extended or bits.take(2) or not bits.flag():
+        raise ValueError("its header is not that of a plain picture")
+    return -(-bits.position // 8)
+
+
+def _read(bits: _Bits) -> tuple[JxlHeader, bool]:
+    """The header up to its colours, and whether it says more than usual."""
+    if bits.take(16) != _SIGNATURE:
         raise ValueError("it is no codestream")
-    bits = _Bits(codestream[2:])
     header = JxlHeader(*_read_size(bits))
     if bits.flag():  # All is as usual.
-        return header
-    if bits.flag():
+        return header, False
+    is_extended = bits.flag()
+    if is_extended:
         bits.take(3)  # The orientation, which libjxl applies.
         if bits.flag():
             _read_size(bits)
@@ -83,7 +104,7 @@ def read_jxl_header(codestream: bytes) -> JxlHeader:
     bits.flag()  # Whether it is encoded as XYB: it is decoded to the same numbers.
     if not bits.flag():
         _read_colours(bits, header)
-    return header
+    return header, is_extended
 
 
 class _Bits:
@@ -91,15 +112,14 @@ class _Bits:
 
     def __init__(self, data: bytes) -> None:
         # No header is as long.
-        self._value, self._left = int.from_bytes(data[:4096], "little"), 8 * len(data[:4096])
+        self._value, self._end = int.from_bytes(data[:4096], "little"), 8 * len(data[:4096])
+        self.position = 0
 
     def take(self, count: int) -> int:
-        if count > self._left:
+        start, self.position = self.position, self.position + count
+        if self.position > self._end:
             raise ValueError("the header is cut off")
-        value = self._value & ((1 << count) - 1)
-        self._value >>= count
-        self._left -= count
-        return value
+        return self._value >> start & ((1 << count) - 1)
 
     def flag(self) -> bool:
         return bool(self.take(1))
@@ -169,6 +189,7 @@ def _read_colours(bits: _Bits, header: JxlHeader) -> None:
         header.gamma = 1e7 / max(bits.take(24), 1)
     else:
         header.transfer = bits.number(*_ENUM)
+    bits.number(*_ENUM)  # The rendering intent.
 
 
 def _known(table: Mapping[int, tuple[float, ...]], code: int) -> tuple[float, ...]:

@@ -1,5 +1,5 @@
 """Linear light as a file: JPEG with a gain map for every screen, AVIF for HDR screens, EXR for
-further work, PNG as a preview."""
+further work, JPEG XL and PNG."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from compile.imaging.carry_exif import exif_tiff, exr_attributes
 from compile.imaging.decode_hdr import WHITE_NITS
 from compile.imaging.gain_map_avif import encode_gain_map_avif
 from compile.imaging.gamuts import SRGB, Gamut
+from compile.imaging.hdr_jxl import BITS, encode_hdr_jxl
 from compile.imaging.hdr_png import encode_hdr_png
 from compile.imaging.tone_map import tone_map
 from compile.imaging.transfer import hlg_encode, pq_encode
@@ -53,7 +54,7 @@ class HdrOptions:
             pixels; else it gets ``exif`` alone.
         quality: of AVIF, and of a JPEG's base that is not the photograph's own file, 0 to 100.
         speed: of AVIF, 0 (slowest, smallest file) to 10.
-        transfer: of the light in an AVIF, PQ for None; a PNG is a preview for None.
+        transfer: of the light in an AVIF or JPEG XL, PQ for None; a PNG is a preview for None.
         gain_map: of AVIF, whether it is the photograph with a gain map, as a JPEG is.
         gamut: whose primaries the light has.
     """
@@ -78,6 +79,7 @@ def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAU
     - ``.avif``: 10 bits, 4:4:4, full range, PQ or HLG, BT.2020, LDR white at 203 cd/m2; or the
       photograph and a gain map
     - ``.exr``: half floats, ZIP, the light as it is
+    - ``.jxl``: 12 bits without loss, full range, in the colours of AVIF
     - ``.png``: 8-bit sRGB, tone-mapped (ITU-R BT.2390): a preview, not HDR; with a transfer as
       AVIF, in 16 bits
 
@@ -113,7 +115,7 @@ def encode_avif(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
         )
     nits = nits_of(linear, options.gamut)
     transfer, encode = _TRANSFERS[options.transfer or "pq"]
-    codes = np.rint(encode(nits) * 1023).astype(np.uint16)
+    codes = _codes(encode(nits), 10)
     encoded = imagecodecs.avif_encode(
         codes,
         level=options.quality,
@@ -143,13 +145,21 @@ def encode_exr(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     return stream.getvalue()
 
 
+def encode_jxl(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
+    """JPEG XL bytes without loss, 12 bits in BT.2020, PQ or HLG, of relative light."""
+    transfer, encode = _TRANSFERS[options.transfer or "pq"]
+    codes = _codes(encode(nits_of(linear, options.gamut)), BITS)
+    tiff = None if options.exif is None else exif_tiff(options.exif)
+    return encode_hdr_jxl(codes, (_BT2020, transfer), tiff)
+
+
 def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     """PNG bytes of the tone-mapped preview (:func:`compile.imaging.tone_map.tone_map`), or in HDR
     where a transfer is named: 16 bits in BT.2020."""
     if options.transfer is not None:
         nits = nits_of(linear, options.gamut)
         transfer, encode = _TRANSFERS[options.transfer]
-        codes = np.rint(encode(nits) * 65535).astype(np.uint16)
+        codes = _codes(encode(nits), 16)
         tiff = None if options.exif is None else exif_tiff(options.exif)
         return encode_hdr_png(codes, (_BT2020, transfer), light_level(nits), tiff)
     stream = io.BytesIO()
@@ -157,6 +167,11 @@ def encode_png(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
     preview = Image.fromarray(tone_map(options.gamut.to_bt709(linear)))
     preview.save(stream, "PNG", exif=options.exif, compress_level=3)
     return stream.getvalue()
+
+
+def _codes(values: np.ndarray, bits: int) -> np.ndarray:
+    """Values in [0, 1] as whole numbers of ``bits``, uint16."""
+    return np.rint(values * ((1 << bits) - 1)).astype(np.uint16)
 
 
 def encode_jpeg(linear: np.ndarray, options: HdrOptions = _DEFAULTS) -> bytes:
@@ -175,6 +190,7 @@ ENCODERS: dict[str, Callable[[np.ndarray, HdrOptions], bytes]] = {
     ".jpg": encode_jpeg,
     ".jpeg": encode_jpeg,
     ".avif": encode_avif,
+    ".jxl": encode_jxl,
     ".exr": encode_exr,
     ".png": encode_png,
 }

@@ -14,7 +14,7 @@ from PIL import Image
 from compile.imaging import gamuts
 from compile.imaging.decode_jxl import decode_jxl, jxl_exif
 from compile.imaging.decoded_photo import GAIN_MAP_IGNORED
-from compile.imaging.jxl_header import read_jxl_header
+from compile.imaging.jxl_header import find_frames, read_jxl_header
 from compile.imaging.read_photo import read_photo, read_wide_photo
 from compile.support.errors import PhotoError
 
@@ -30,6 +30,18 @@ def jxl(tmp_path: Path, pixels: np.ndarray, **options: object) -> Path:
 
 def box(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+@pytest.mark.parametrize("bits", [5, 8, 10, 12, 15, 16])
+def test_white_is_white_in_any_number_of_bits(bits: int) -> None:
+    white = (1 << bits) - 1
+    codes = np.linspace(0, white, 45 * 67 * 3).reshape(45, 67, 3)
+    stored = np.rint(codes).astype(np.uint8 if bits <= 8 else np.uint16)
+    data = bytes(imagecodecs.jpegxl_encode(stored, lossless=True, bitspersample=bits))
+    pixels = decode_jxl(data).pixels
+    most = np.iinfo(pixels.dtype).max
+    assert pixels.dtype == stored.dtype and pixels.max() == most
+    assert np.abs(pixels / most - stored / white).max() <= 0.5 / most
 
 
 @pytest.mark.parametrize("boxed", [False, True])
@@ -93,9 +105,14 @@ class Header:
             return self.put(value, 2)
         return self.put(2, 2).put(value - 2, 4) if value < 18 else self.put(3, 2).put(value - 18, 6)
 
+    @property
+    def data(self) -> bytes:
+        count = -(-len(self.bits) // 8)
+        return b"\xff\x0a" + int(self.bits[::-1], 2).to_bytes(count, "little")
+
     def read(self) -> object:
-        data = int(self.bits[::-1] + "", 2).to_bytes(-(-len(self.bits) // 8), "little")
-        return read_jxl_header(b"\xff\x0a" + data)
+        """The header, behind whose colours more follows."""
+        return read_jxl_header(self.data + bytes(8))
 
 
 def started(ratio: int = 0) -> Header:
@@ -116,6 +133,17 @@ def test_header_of_colours() -> None:
     gamma = started().put(0, 1).put(0, 1).enum(1).enum(1).put(1, 1).put(4545455, 24).read()
     assert gamma.gamma == pytest.approx(2.2)
     assert started().put(0, 1).put(1, 1).enum(0).read().has_profile
+
+
+def test_frames_follow_the_header_of_plain_pictures_alone() -> None:
+    data = bytes(imagecodecs.jpegxl_encode(SCENE, lossless=True, usecontainer=False))
+    assert 4 < find_frames(data) < 20
+    for damaged in (data[:4], b"BM" + data[2:]):
+        with pytest.raises(ValueError):
+            find_frames(damaged)
+    profile = started().put(0, 1).put(1, 1).enum(0).data
+    with pytest.raises(ValueError, match="not that of a plain picture"):
+        find_frames(profile)
 
 
 def test_what_is_refused_is_told(tmp_path: Path) -> None:

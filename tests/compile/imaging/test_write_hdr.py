@@ -147,6 +147,22 @@ def test_hdr_png(tmp_path: Path, transfer: Literal["pq", "hlg"]) -> None:
     assert most == 10_000 * round((linear @ BT709_TO_BT2020.T).max() * 203) and mean < most
 
 
+@pytest.mark.parametrize("transfer", [None, "pq", "hlg"])
+def test_jxl(tmp_path: Path, transfer: Literal["pq", "hlg"] | None) -> None:
+    linear = highlights(45, 67)
+    exif = Image.Exif()
+    exif[0x010F] = "Mira"
+    path = tmp_path / "out.jxl"
+    write_hdr(path, linear, HdrOptions(transfer=transfer, exif=exif))
+    codes = imagecodecs.jpegxl_decode(path.read_bytes())
+    assert codes.dtype == np.uint16 and codes.shape == linear.shape
+    if transfer != "hlg":
+        light = pq_decode(codes / 4095) / 203 @ np.linalg.inv(BT709_TO_BT2020).T
+        np.testing.assert_allclose(light, linear, rtol=0.02, atol=0.01)
+    with pytest.raises(PhotoError, match=f"HDR already .{(transfer or 'pq').upper()}, by its head"):
+        read_photo(path)
+
+
 def test_hlg_is_that_of_the_standard() -> None:
     """ITU-R BT.2408-7, table 1: white is at 75 %, a grey card of 26 cd/m2 at 38 %; BT.2100's
     peak."""
@@ -202,13 +218,13 @@ def test_tone_map_is_monotonic_and_uses_the_whole_range(peak: float) -> None:
 @pytest.mark.parametrize("name", ["out.gif", "out", "out.avif.txt", "out.hdr"])
 def test_unknown_ending_lists_the_known(tmp_path: Path, name: str) -> None:
     for attempt in (check_ending, lambda path: write_hdr(path, highlights(32, 32))):
-        with pytest.raises(OutputError, match=r"\.avif, \.exr, \.png") as caught:
+        with pytest.raises(OutputError, match=r"\.avif, \.jxl, \.exr, \.png") as caught:
             attempt(tmp_path / name)
         assert name in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending", ["avif", "exr", "png"])
+@pytest.mark.parametrize("ending", ["avif", "jxl", "exr", "png"])
 def test_full_disk_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:

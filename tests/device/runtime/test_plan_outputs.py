@@ -53,7 +53,7 @@ def test_outputs(photos: tuple[str, ...], output: str, kind: str | None, targets
             ("a.jpg",),
             "result",
             None,
-            "end it in .jpg, .jpeg, .avif, .exr, .png, .npz, .npy, or in / for",
+            "end it in .jpg, .jpeg, .avif, .jxl, .exr, .png, .npz, .npy, or in / for",
         ),
         (("a.jpg",), "x.gif", None, "'.gif'"),
         (("a.jpg",), "x.avif", "exr", "--format exr"),

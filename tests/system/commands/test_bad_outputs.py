@@ -43,7 +43,10 @@ def test_unknown_ending(here: Command, host: Path, photo: Path, out: Path, name:
     [
         (("x.jpg", "--gain-map"), "--gain-map is of AVIF, and jpg is written: leave it out"),
         (("x.avif", "--gain-map", "--transfer", "hlg"), "--transfer hlg has no --gain-map"),
-        (("x.jpg", "--transfer", "pq"), "--transfer is of AVIF and PNG, and jpg is written"),
+        (
+            ("x.jpg", "--transfer", "pq"),
+            "--transfer is of AVIF, JPEG XL and PNG, and jpg is written",
+        ),
         (("x.png", "--speed", "3"), "--speed is of AVIF, and png is written"),
     ],
 )

@@ -32,10 +32,10 @@ from compile.imaging.metrics import psnr
 
 def test_a_good_photograph_first(here: Command, host: Path, photo: Path, out: Path):
     """What the errors are compared with: the same command succeeds when nothing is wrong."""
-    for ending in (".avif", ".exr", ".jpg", ".png"):
+    for ending in (".avif", ".exr", ".jpg", ".jxl", ".png"):
         outcome = here("compile/infer", host, photo, "-o", out / f"hdr{ending}")
         assert outcome.code == 0 and outcome.out == "", outcome
-    assert sorted(contents(out)) == ["hdr.avif", "hdr.exr", "hdr.jpg", "hdr.png"]
+    assert sorted(contents(out)) == ["hdr.avif", "hdr.exr", "hdr.jpg", "hdr.jxl", "hdr.png"]
     with Image.open(out / "hdr.png") as picture:
         assert picture.size == (90, 60)
     # The photograph's own bytes, the light of the other files.
