@@ -25,9 +25,12 @@ def light_level(nits: NDArray[np.floating]) -> tuple[int, int]:
     """MaxCLL and MaxFALL of one picture, cd/m2, of its light [H, W, 3] (CTA-861.3, annex A): the
     largest max(R, G, B), and its mean."""
     brightest = brightest_channel(nits)
-    levels = np.rint([brightest.max(), brightest.mean()])
-    most, mean = np.clip(levels, 0, _MOST).astype(int)
-    return int(most), int(mean)
+    return level_of(float(brightest.max()), float(brightest.mean(dtype=np.float64)))
+
+
+def level_of(most: float, mean: float) -> tuple[int, int]:
+    """The same as whole numbers that fit."""
+    return min(round(most), _MOST), min(round(mean), _MOST)
 
 
 def light_level_box(most: int, mean: int) -> bytes:

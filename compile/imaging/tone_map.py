@@ -6,6 +6,7 @@ import numpy as np
 
 from compile.imaging.brightest_channel import brightest_channel
 from compile.imaging.decode_hdr import WHITE_NITS
+from compile.imaging.row_bands import row_bands
 from compile.imaging.transfer import pq_decode, pq_encode, srgb_encode
 
 
@@ -17,12 +18,14 @@ def tone_map(linear: np.ndarray) -> np.ndarray:
     It is applied to max(R, G, B) and the pixel is scaled by the outcome, which keeps hues. A
     picture that holds no light above LDR white is shown unchanged.
     """
-    light = np.maximum(linear, 0).astype(np.float32)
-    brightest = brightest_channel(light)[..., None]
-    peak = max(float(brightest.max()), 1.0)
-    nits = brightest * WHITE_NITS
-    scale = _eetf(nits, peak * WHITE_NITS) / np.maximum(nits, 1e-6)
-    return to_srgb8(light * scale)
+    peak = max(float(linear.max()), 1.0)
+    shown = np.empty(linear.shape, np.uint8)
+    for rows in row_bands(*linear.shape[:2]):
+        light = np.maximum(linear[rows], 0).astype(np.float32)
+        nits = brightest_channel(light)[..., None] * WHITE_NITS
+        scale = _eetf(nits, peak * WHITE_NITS) / np.maximum(nits, 1e-6)
+        shown[rows] = to_srgb8(light * scale)
+    return shown
 
 
 def to_srgb8(linear: np.ndarray) -> np.ndarray:
