@@ -38,6 +38,7 @@ def smlal() -> DotProduct:
         temporaries=4,
         starts_at_bias=True,
         steps_together=_TOGETHER,
+        weights_by_step=True,
         spread=_spread,
         taps=TapProducts((16, 8), _emit_taps),
     )

@@ -65,7 +65,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
     group, weight_dtype, product = dot.group, dot.weight_dtype, dot.product
     columns, channels = (pixels - 1) * stride + 1, vectors * lanes
     data_shape, result_shape = (columns, steps * group), (pixels, channels)
-    weight_shape = (vectors, 1, 1, steps, lanes, group)
+    weights = _TileWeights(dot, tile)
 
     if pixels == 1:
         # Blocks lose axes of one iteration before they are compared.
@@ -73,13 +73,13 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
         @tir_script.prim_func(s_tir=True)
         def description(a: T.handle, b: T.handle, c: T.handle) -> None:
             data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-            row_stride, column_stride = T.int32(), T.int32()
+            row_stride, column_stride, step_stride = T.int32(), T.int32(), T.int32()
             A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
             B = T.match_buffer(
                 b,
-                weight_shape,
+                weights.shape,
                 weight_dtype,
-                strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+                strides=weights.strides(weight_stride, row_stride, column_stride, step_stride),
                 offset_factor=1,
             )
             C = T.match_buffer(
@@ -89,7 +89,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 T.reads(
                     C[0, 0:channels],
                     A[0, 0 : steps * group],
-                    B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+                    B[weights.all],
                 )
                 T.writes(C[0, 0:channels])
                 for n, k in T.grid(channels, steps * group):
@@ -97,7 +97,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                         vn, vk = T.axis.remap("SR", [n, k])
                         C[0, vn] = C[0, vn] + product(
                             A[0, vk],
-                            B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
+                            B[weights.index(vn, vk)],
                             data_dtype,
                         )
 
@@ -106,13 +106,13 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
         @tir_script.prim_func(s_tir=True)
         def description(a: T.handle, b: T.handle, c: T.handle) -> None:
             data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-            row_stride, column_stride = T.int32(), T.int32()
+            row_stride, column_stride, step_stride = T.int32(), T.int32(), T.int32()
             A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
             B = T.match_buffer(
                 b,
-                weight_shape,
+                weights.shape,
                 weight_dtype,
-                strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+                strides=weights.strides(weight_stride, row_stride, column_stride, step_stride),
                 offset_factor=1,
             )
             C = T.match_buffer(
@@ -122,7 +122,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 T.reads(
                     C[0:pixels, 0:channels],
                     A[0:columns, 0 : steps * group],
-                    B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+                    B[weights.all],
                 )
                 T.writes(C[0:pixels, 0:channels])
                 for pixel, n, k in T.grid(pixels, channels, steps * group):
@@ -130,7 +130,7 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                         vp, vn, vk = T.axis.remap("SSR", [pixel, n, k])
                         C[vp, vn] = C[vp, vn] + product(
                             A[vp * stride, vk],
-                            B[vn // lanes, 0, 0, vk // group, vn % lanes, vk % group],
+                            B[weights.index(vn, vk)],
                             data_dtype,
                         )
 
@@ -141,15 +141,15 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
         data = A.vload([pixel * stride, 0], f"{data_dtype}x{steps * group}")
         groups = T.reinterpret(data, dtype=f"int32x{steps}" if steps > 1 else "int32")
         accumulator = C.vload([pixel, vector * lanes], f"int32x{lanes}")
-        words, weights = [], []
+        words, one_step = [], []
         for step in range(steps):
             one = tirx.Shuffle([groups], [step]) if steps > 1 else groups
             if data_dtype == "int8":
                 # Before it is broadcast: LLVM 22 loops forever over the other order.
                 one = dot.shifted(one)
             words.append(T.broadcast(one, lanes))
-            weights.append(B.vload([vector, 0, 0, step, 0, 0], f"{weight_dtype}x{lanes * group}"))
-        return dot.emit(accumulator, words, weights, lanes)
+            one_step.append(B.vload(weights.first(vector, step), f"{weight_dtype}x{lanes * group}"))
+        return dot.emit(accumulator, words, one_step, lanes)
 
     def accumulate_by_steps(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
         assert dot.steps_together is not None and dot.spread is not None
@@ -161,10 +161,10 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
                 words.append(dot.spread(data, first, count))
             for vector in range(vectors):
                 members = f"{weight_dtype}x{lanes * group * count}"
-                weights = B.vload([vector, 0, 0, first, 0, 0], members)
+                vectors_weights = B.vload(weights.first(vector, first), members)
                 for pixel in range(pixels):
                     accumulator = C.vload([pixel, vector * lanes], f"int32x{lanes}")
-                    value = dot.emit(accumulator, [words[pixel]], [weights], lanes)
+                    value = dot.emit(accumulator, [words[pixel]], [vectors_weights], lanes)
                     T.buffer_store(C, value, [pixel, T.ramp(vector * lanes, 1, lanes)])
 
     def accumulate(A: tirx.Buffer, B: tirx.Buffer, C: tirx.Buffer) -> None:
@@ -181,13 +181,13 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
     @tir_script.prim_func(s_tir=True)
     def implementation(a: T.handle, b: T.handle, c: T.handle) -> None:
         data_stride, weight_stride, result_stride = T.int32(), T.int32(), T.int32()
-        row_stride, column_stride = T.int32(), T.int32()
+        row_stride, column_stride, step_stride = T.int32(), T.int32(), T.int32()
         A = T.match_buffer(a, data_shape, data_dtype, strides=[data_stride, 1], offset_factor=1)
         B = T.match_buffer(
             b,
-            weight_shape,
+            weights.shape,
             weight_dtype,
-            strides=[weight_stride, row_stride, column_stride, lanes * group, group, 1],
+            strides=weights.strides(weight_stride, row_stride, column_stride, step_stride),
             offset_factor=1,
         )
         C = T.match_buffer(c, result_shape, "int32", strides=[result_stride, 1], offset_factor=1)
@@ -195,12 +195,56 @@ def tile_pair(dot: DotProduct, tile: DotTile) -> tuple[tirx.PrimFunc, tirx.PrimF
             T.reads(
                 C[0:pixels, 0:channels],
                 A[0:columns, 0 : steps * group],
-                B[0:vectors, 0, 0, 0:steps, 0:lanes, 0:group],
+                B[weights.all],
             )
             T.writes(C[0:pixels, 0:channels])
             accumulate(A, B, C)
 
     return description, implementation
+
+
+class _TileWeights:
+    """The weights of a tile in one of the two layouts of
+    :mod:`compile.kernels.cpu.int8.packed_weight`."""
+
+    def __init__(self, dot: DotProduct, tile: DotTile) -> None:
+        self._lanes, self._group, self._beside = tile.lanes, dot.group, 0
+        self.shape: tuple[int, ...] = (tile.vectors, 1, 1, tile.steps, tile.lanes, dot.group)
+        if dot.weights_by_step:
+            assert dot.steps_together is not None
+            self._beside = min(dot.steps_together, tile.steps)
+            outer = 1, 1, tile.steps // self._beside
+            self.shape = (*outer, tile.vectors, self._beside, tile.lanes, dot.group)
+
+    @property
+    def all(self) -> tuple[int | slice, ...]:
+        """Every one of them. Axes of one iteration have an index."""
+        return tuple(slice(0, extent) for extent in self.shape)
+
+    def strides(
+        self, vector: tirx.Expr, row: tirx.Expr, column: tirx.Expr, step: tirx.Expr
+    ) -> list[tirx.Expr | int]:
+        """Of the axes; the last three lie as they are."""
+        outer = [row, column, step, vector] if self._beside else [vector, row, column]
+        return [*outer, self._lanes * self._group, self._group, 1]
+
+    def index(self, n: tirx.Expr, k: tirx.Expr) -> tuple[tirx.Expr | int, ...]:
+        """Of the weight of output channel ``n`` and input channel ``k``."""
+        vector, lane, group, member = (
+            n // self._lanes,
+            n % self._lanes,
+            k // self._group,
+            k % self._group,
+        )
+        if not self._beside:
+            return vector, 0, 0, group, lane, member
+        return 0, 0, group // self._beside, vector, group % self._beside, lane, member
+
+    def first(self, vector: tirx.Expr, step: int) -> list[tirx.Expr | int]:
+        """Where a vector's weights of a step begin."""
+        if not self._beside:
+            return [vector, 0, 0, step, 0, 0]
+        return [0, 0, step // self._beside, vector, step % self._beside, 0, 0]
 
 
 @cache

@@ -13,7 +13,7 @@ of it what ``tensorize`` wants.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 
@@ -70,6 +70,8 @@ class DotProduct:
         steps_together: of a tile's steps, how many are taken for all pixels and vectors before the
             next are: so few where their data has to be brought into a register of its own, which
             then serves all vectors. None for all steps, one vector after the other.
+        weights_by_step: the weights of all vectors for such steps lie beside each other
+            (:mod:`compile.kernels.cpu.int8.packed_weight`).
         spread: (all data of a pixel's steps, first step, count) -> that register, which ``emit``
             takes with one of the weights of as many steps; where there are ``steps_together``.
         taps: how it convolves each channel by itself, where it does so without words that hold a
@@ -92,6 +94,7 @@ class DotProduct:
     keeps_weights: bool = False
     has_smmla: bool = False
     steps_together: int | None = None
+    weights_by_step: bool = False
     spread: Callable[[tirx.Expr, int, int], tirx.Expr] | None = None
     taps: TapProducts | None = None
 
@@ -120,6 +123,10 @@ class DotProduct:
         lanes = self.find_dividing_lanes(channels)
         assert lanes is not None, f"no vectors of {self.name} divide {channels} channels"
         return lanes
+
+    def on_dividing_lanes(self, channels: int) -> DotProduct:
+        """The instruction on vectors of :meth:`dividing_lanes` alone."""
+        return replace(self, lanes=(self.dividing_lanes(channels),))
 
     def find_depthwise_lanes(self, channels: int, kernel: tuple[int, int]) -> int | None:
         """The longest vector length that ``channels``, each convolved by itself with a window of

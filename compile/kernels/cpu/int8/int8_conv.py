@@ -31,7 +31,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     vectorize_operand,
 )
 from compile.kernels.cpu.int8.int8_pointwise import accumulator_start
-from compile.kernels.cpu.int8.packed_weight import packed_shape
+from compile.kernels.cpu.int8.packed_weight import packed_at, packed_shape, packed_vectors
 from compile.kernels.family import KernelFamily
 
 
@@ -52,7 +52,8 @@ def create_int8_conv(
     data = te.placeholder(data_shape, "int8", name="data")
     shape = packed_shape(channels_out, window.kernel, channels_in, dot)
     weight = te.placeholder(shape, dot.weight_dtype, name="weight")
-    vectors, *_, groups, lanes, group = shape
+    lanes, group = shape[-2:]
+    groups = -(-channels_in // group)
     operands = epilogue.operands(channels_out, "int32")
     start = accumulator_start(epilogue, operands, channels_out, dot)
     finish = epilogue.apply(operands, is_started=start is not None)
@@ -66,13 +67,15 @@ def create_int8_conv(
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         value = operand[(0, *window.position(y, x, ky, kx), k)]
-        by = weight[n // lanes, ky, kx, k // group, n % lanes, k % group]
+        by = packed_at(weight, dot, (n // lanes, n % lanes), (ky, kx), k)
         init = None if start is None else start.value(y, x, n)
         return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k], init=init)
 
     size = window.output_size(height, width)
     attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: window.stride[1]}
-    conv = te.compute((*size, vectors * lanes), multiply, name="conv", attrs=attrs)
+    conv = te.compute(
+        (*size, packed_vectors(weight, dot) * lanes), multiply, name="conv", attrs=attrs
+    )
     out = te.compute(
         (1, *size, channels_out), lambda b, y, x, n: finish(conv[y, x, n], n), name="epilogue"
     )

@@ -213,14 +213,12 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """Half of the registers are accumulators."""
+    """The columns of :meth:`DepthwiseExtents.default_columns`."""
     extents = _extents(sch, core)
     dot = extents.dot
     run = even_lanes(extents.channels, max(dot.depthwise_channels, extents.lanes))
-    limit = min(extents.columns_in(core.registers // 2, run), MOST_PIXELS)
-    return Configuration(
-        largest_divisor(extents.columns, limit), run, rows_per_task(extents.rows, core)
-    )
+    columns = extents.default_columns(core.registers, run)
+    return Configuration(columns, run, rows_per_task(extents.rows, core))
 
 
 def schedule(
@@ -262,6 +260,12 @@ class DepthwiseExtents:
         """Channels that a tile has at least."""
         taps = self.dot.taps
         return self.dot.dividing_lanes(self.channels) if taps is None else taps.lanes[-1]
+
+    def default_columns(self, registers: int, run: int) -> int:
+        """Of the default tile of ``run`` channels. Half of the ``registers`` are accumulators; of
+        taps a quarter, for their data is in registers for as many columns."""
+        accumulators = registers // (2 if self.dot.taps is None else 4)
+        return largest_divisor(self.columns, min(self.columns_in(accumulators, run), MOST_PIXELS))
 
     def columns_in(self, registers: int, run: int) -> int:
         """Of a tile of ``run`` channels whose accumulators fill so many ``registers``, and whose

@@ -28,6 +28,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     take_annotations,
     vectorize_operand,
 )
+from compile.kernels.cpu.int8.packed_weight import pack_for_dot_product, packed_at, packed_shape
 from compile.kernels.family import KernelFamily
 
 _WINDOW_AXES = 2
@@ -39,15 +40,10 @@ def serves_grouped(weight_shape: tuple[int, ...], groups: int, dot: DotProduct) 
 
 
 def pack_grouped(weight: NDArray[np.int8], groups: int, dot: DotProduct) -> NDArray:
-    """OIHW ``weight`` as [G, O/lanes, KH, KW, I/group, lanes, group], O and I of one group, in the
-    instruction's type, with zeros behind the last input channel."""
-    channels, inputs, rows, columns = weight.shape
-    lanes = dot.dividing_lanes(channels // groups)
-    padded = np.pad(weight, [(0, 0), (0, -inputs % dot.group), (0, 0), (0, 0)])
-    split = padded.reshape(
-        groups, -1, lanes, padded.shape[1] // dot.group, dot.group, rows, columns
-    )
-    return np.ascontiguousarray(split.transpose(0, 1, 5, 6, 3, 2, 4)).astype(dot.weight_dtype)
+    """OIHW ``weight``, each group by itself as :mod:`compile.kernels.cpu.int8.packed_weight` has
+    it, in vectors that divide a group's outputs."""
+    dot = dot.on_dividing_lanes(len(weight) // groups)
+    return np.stack([pack_for_dot_product(part, dot) for part in np.split(weight, groups)])
 
 
 def create_int8_grouped_conv(
@@ -66,14 +62,10 @@ def create_int8_grouped_conv(
     """
     _, height, width, channels_in = data_shape
     inputs, outputs = channels_in // groups, channels_out // groups
-    lanes, steps = dot.dividing_lanes(outputs), -(-inputs // dot.group)
-    packed = steps * dot.group
+    lanes, packed = dot.dividing_lanes(outputs), -(-inputs // dot.group) * dot.group
+    shape = packed_shape(outputs, window.kernel, inputs, dot.on_dividing_lanes(outputs))
     data = te.placeholder(data_shape, "int8", name="data")
-    weight = te.placeholder(
-        (groups, outputs // lanes, *window.kernel, steps, lanes, dot.group),
-        dot.weight_dtype,
-        name="weight",
-    )
+    weight = te.placeholder((groups, *shape), dot.weight_dtype, name="weight")
     operands = epilogue.operands(channels_out, "int32")
     finish = epilogue.apply(operands)
     value = padding_value("int8", operands)
@@ -97,7 +89,7 @@ def create_int8_grouped_conv(
 
     def multiply(g: tirx.Expr, y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
         value = operand[(*window.position(y, x, ky, kx), g * packed + k)]
-        by = weight[g, n // lanes, ky, kx, k // dot.group, n % lanes, k % dot.group]
+        by = packed_at(weight, dot, (n // lanes, n % lanes), (ky, kx), k, of=(g,))
         return te.sum(dot.product(value, by, dot.data_dtype), axis=[ky, kx, k])
 
     size = window.output_size(height, width)

@@ -27,10 +27,6 @@ DOT_PRODUCT_ATTR, STRIDE_ATTR = "mqnet.dot_product", "mqnet.stride"
 #: What a step of "conv" reads.
 _OPERANDS = ("sums", "data", "weights")
 
-#: Turns of a loop over the most steps that an instruction with ``steps_together`` can take, below
-#: which it takes fewer at once.
-_FEWEST_TURNS = 6
-
 #: Beyond this TVM takes a buffer from its pool at run time, which LLVM cannot see through.
 MOST_BYTES = 1023
 
@@ -82,7 +78,7 @@ def dot_product_tile(
     dot, lanes, most = extents.dot, *_lanes_and_most_vectors(extents)
     tiles = []
     for vectors in [vectors_of_other] if vectors_of_other else _vector_counts(extents):
-        steps = _steps(extents, vectors)
+        steps = _steps(extents)
         # Beside the accumulators: the data of all pixels for some steps with the weights of one
         # vector for each, or one group of data and one vector of weights.
         free = core.registers - dot.temporaries - (steps if steps > 1 else 2)
@@ -101,13 +97,9 @@ def dot_product_tile(
     return min(whole or tiles, key=lambda t: (t.pixels + t.vectors) / (t.pixels * t.vectors))
 
 
-def _steps(extents: PackedExtents, vectors: int) -> int:
-    """Of the default tile with so many ``vectors``."""
-    dot = extents.dot
-    # In a short loop LLVM takes the products of several steps into more registers than there are.
-    is_short = extents.groups < _FEWEST_TURNS * max(dot.steps) or vectors < 4
-    most = 4 if dot.steps_together is not None and is_short else max(dot.steps)
-    return next(n for n in dot.steps if n <= most and extents.groups % n == 0)
+def _steps(extents: PackedExtents) -> int:
+    """Of the default tile."""
+    return next(n for n in extents.dot.steps if extents.groups % n == 0)
 
 
 def _most_pixels(dot: DotProduct) -> int:

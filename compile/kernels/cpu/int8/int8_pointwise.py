@@ -27,7 +27,7 @@ from compile.kernels.cpu.int8.int8_loops import (
     take_annotations,
     vectorize_operand,
 )
-from compile.kernels.cpu.int8.packed_weight import packed_shape
+from compile.kernels.cpu.int8.packed_weight import packed_at, packed_shape, packed_vectors
 from compile.kernels.family import KernelFamily
 
 
@@ -83,8 +83,8 @@ def accumulator(
     ``weight``, and "operand" where the data has to be brought into the instruction's type. Its sums
     begin at ``start``, which the kernel's creation has to know too."""
     _, height, width, channels_in = (int(extent) for extent in data.shape)
-    vectors, _, _, groups, lanes, group = (int(extent) for extent in weight.shape)
-    padded = groups * group
+    lanes, group = (int(extent) for extent in weight.shape[-2:])
+    padded = -(-channels_in // group) * group
     k = te.reduce_axis((0, padded), name="k")
 
     def value(y: tirx.Expr, x: tirx.Expr, k: tirx.Expr) -> tirx.Expr:
@@ -102,12 +102,12 @@ def accumulator(
         dtype = dot.data_dtype
 
     def multiply(y: tirx.Expr, x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
-        by = weight[n // lanes, 0, 0, k // group, n % lanes, k % group]
+        by = packed_at(weight, dot, (n // lanes, n % lanes), (0, 0), k)
         init = None if start is None else start.value(y, x, n)
         return te.sum(dot.product(operand(y, x, k), by, dtype), axis=k, init=init)
 
     attrs = {DOT_PRODUCT_ATTR: dot.name, STRIDE_ATTR: 1}
-    shape = (height, width, vectors * lanes)
+    shape = (height, width, packed_vectors(weight, dot) * lanes)
     return te.compute(shape, multiply, name=prefix + "conv", attrs=attrs)
 
 

@@ -22,7 +22,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from compile.kernels.common.core_model import CpuCore
 from compile.kernels.common.kernel_function import create_kernel
 from compile.kernels.common.register_loops import finish_in_registers
-from compile.kernels.common.tiling import MOST_PIXELS, divisors, even_lanes, largest_divisor
+from compile.kernels.common.tiling import MOST_PIXELS, divisors, even_lanes
 from compile.kernels.common.window import vectorize_copy
 from compile.kernels.cpu.instructions.dot_intrinsics import DotTile
 from compile.kernels.cpu.instructions.dot_product import DotProduct
@@ -96,13 +96,11 @@ def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:
 
 
 def default_configuration(sch: s_tir.Schedule, core: CpuCore) -> Configuration:
-    """The tiles with the fewest loads; of the depthwise convolution, half of the registers are
-    accumulators."""
+    """The tiles with the fewest loads; of the depthwise convolution its own default."""
     sizes = _sizes(sch, core)
     depthwise = sizes.depthwise
     run = even_lanes(sizes.channel_block, max(sizes.expand.dot.depthwise_channels, depthwise.lanes))
-    limit = min(depthwise.columns_in(core.registers // 2, run), MOST_PIXELS)
-    columns = largest_divisor(sizes.project.columns, limit)
+    columns = depthwise.default_columns(core.registers, run)
     return _configuration(sizes, core, dot_product_tile(sizes.expand, core), columns, run)
 
 

@@ -17,7 +17,7 @@ from compile.kernels.common.kernel_function import AccumulatorStart
 from compile.kernels.cpu.instructions.dot_product import DotProduct
 from compile.kernels.cpu.int8.int8_depthwise import column_word, depthwise_shape
 from compile.kernels.cpu.int8.int8_loops import DOT_PRODUCT_ATTR, STRIDE_ATTR
-from compile.kernels.cpu.int8.packed_weight import packed_shape
+from compile.kernels.cpu.int8.packed_weight import packed_at, packed_shape, packed_vectors
 from compile.kernels.cpu.inverted_residual.inverted_residual_sizes import InvertedResidual
 from compile.kernels.cpu.plain.channel_scale import ChannelScale
 from compile.kernels.cpu.plain.elementwise import requantized_sum
@@ -179,14 +179,14 @@ class Stages:
         ``size``; the sums begin at ``start``."""
         block, dot = self._block, self._dot
         self.starts += [start] if start is not None else []
-        lanes = int(weight.shape[4])
+        lanes = int(weight.shape[-2])
         k = te.reduce_axis((0, channels), name="k")
 
         def multiply(
             s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, n: tirx.Expr
         ) -> tirx.Expr:
             vector = b * (block.channel_block // lanes) + n // lanes
-            by = weight[vector, 0, 0, k // dot.group, n % lanes, k % dot.group]
+            by = packed_at(weight, dot, (vector, n % lanes), (0, 0), k)
             init = None if start is None else start.value(s, b, r, x, n)
             return te.sum(dot.product(data(s, r, x, k), by, dot.operand_dtype), axis=k, init=init)
 
@@ -302,15 +302,14 @@ class Stages:
         """int32 [row blocks,rows,OW,O], behind O up to whole vectors: sums over the channel
         blocks."""
         block, dot, weight = self._block, self._dot, self._project_weight
-        vectors, _, _, _, lanes, _ = (int(extent) for extent in weight.shape)
+        vectors, lanes = packed_vectors(weight, dot), int(weight.shape[-2])
         columns, groups = block.output_size[1], block.channel_block // dot.group
         k = te.reduce_axis((0, block.channel_block), name="k")
 
         def multiply(
             s: tirx.Expr, b: tirx.Expr, r: tirx.Expr, x: tirx.Expr, n: tirx.Expr
         ) -> tirx.Expr:
-            group = b * groups + k // dot.group
-            by = weight[n // lanes, 0, 0, group, n % lanes, k % dot.group]
+            by = packed_at(weight, dot, (n // lanes, n % lanes), (0, 0), k, b * groups)
             return te.sum(dot.product(data[s, b, r, x, k], by, dot.data_dtype), axis=k)
 
         shape = (block.row_blocks, block.channel_blocks, block.row_block, columns, vectors * lanes)

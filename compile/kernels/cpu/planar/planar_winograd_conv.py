@@ -8,7 +8,6 @@ vector of each channel's plane.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -88,7 +87,7 @@ def create_planar_winograd_conv(
 
     Beyond the edge stands the data's zero point.
     """
-    channels_in, pairs = data_shape[3], _in_whole_vectors(pairs, channels_out)
+    channels_in, pairs = data_shape[3], pairs.on_dividing_lanes(channels_out)
     data = te.placeholder(data_shape, "int8", name="data")
     packed = packed_shape(channels_out, (TAPS * TAPS, 1), channels_in, pairs)
     weight = te.placeholder(packed, pairs.weight_dtype, name="weight")
@@ -120,12 +119,7 @@ def create_planar_winograd_conv(
 
 def pack_planar_winograd(weight: NDArray[np.int8], pairs: DotProduct) -> NDArray:
     """OIHW ``weight`` transformed, in vectors of output channels."""
-    return pack_for_dot_product(transform_weight(weight), _in_whole_vectors(pairs, len(weight)))
-
-
-def _in_whole_vectors(pairs: DotProduct, channels: int) -> DotProduct:
-    """``pairs`` on the longest vectors that ``channels`` fill."""
-    return replace(pairs, lanes=(pairs.dividing_lanes(channels),))
+    return pack_for_dot_product(transform_weight(weight), pairs.on_dividing_lanes(len(weight)))
 
 
 def configurations(sch: s_tir.Schedule, core: CpuCore) -> list[Configuration]:

@@ -171,6 +171,21 @@ def test_packed_weights_lie_as_the_instruction_reads_them(dot: DotProduct) -> No
         assert value == (weight[n, k, ky, kx] if n < 12 and k < 5 else 0)
 
 
+@pytest.mark.parametrize(("channels", "steps"), [(16, 2), (5, 1), (4, 2), (2, 1)])
+def test_vectors_of_a_step_lie_beside_each_other(channels: int, steps: int) -> None:
+    """Two steps where their number is even: the pairs of 5 channels are three."""
+    dot = smlal()
+    random = np.random.default_rng(0)
+    weight = draw_int8(random, (10, channels, 3, 2))
+    packed = pack_for_dot_product(weight, dot)
+    groups = -(-channels // 2)
+    assert packed.shape == packed_shape(10, (3, 2), channels, dot)
+    assert packed.shape == (3, 2, groups // steps, 3, steps, 4, 2)
+    for (ky, kx, unit, vector, step, lane, member), value in np.ndenumerate(packed):
+        n, k = vector * 4 + lane, (unit * steps + step) * 2 + member
+        assert value == (weight[n, k, ky, kx] if n < 10 and k < channels else 0)
+
+
 CONVOLUTIONS = [
     Conv((1, 1, 1), 3),
     Conv((1, 1, 5), 6),
