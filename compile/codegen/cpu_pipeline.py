@@ -12,6 +12,7 @@ from __future__ import annotations
 import tvm
 from tvm import tirx
 
+from compile.codegen.load_scalars_together import load_scalars_together
 from compile.codegen.look_up_bytes import look_up_bytes
 from compile.codegen.saturate_bytes import saturate_bytes
 
@@ -22,7 +23,9 @@ CPU_PIPELINE = "mqnet.cpu"
 def _cpu_pipeline() -> tuple:
     lower, finish_host, finish_device = tirx.get_tir_pipeline("default")
     trust_arguments = tirx.transform.SkipAssert()
-    ours = tvm.transform.Sequential([lower, trust_arguments, look_up_bytes, saturate_bytes])
+    ours = tvm.transform.Sequential(
+        [lower, trust_arguments, look_up_bytes, saturate_bytes, load_scalars_together]
+    )
     return ours, finish_host, finish_device
 
 
