@@ -52,6 +52,7 @@ from compile.passes.apply_default_schedule import KernelObserver, apply_default_
 from compile.passes.apply_tuning_records import apply_tuning_records
 from compile.passes.choose_planar_rows import ChoosePlanarRows
 from compile.passes.convert_layout import ConvertLayout
+from compile.passes.drop_idle_limits import DropIdleLimits
 from compile.passes.fold_channel_scales import FoldChannelScales
 from compile.passes.fuse_inverted_residuals import FuseInvertedResiduals
 from compile.passes.fuse_row_kernels import FuseRowKernels
@@ -238,6 +239,7 @@ def phases(
             "schedule",
             [
                 apply_tuning_records(options.records, target),
+                *([] if options.spec.gpu is not None else [DropIdleLimits()]),
                 apply_default_schedule(backend.core, observe),
             ],
         ),

@@ -17,7 +17,7 @@ from tvm.ir import Call
 from tvm.script import tirx as T
 from tvm.target import codegen
 
-from compile.kernels.common.quantize_op import QUANTIZE_INT8
+from compile.kernels.common.quantize_op import QUANTIZE_INT8, ROUND_TO_INT8
 
 #: Fewer numbers than a register of SSE holds are narrowed one by one.
 _FEWEST_LANES = 4
@@ -27,7 +27,7 @@ _FEWEST_LANES = 4
 def saturate_bytes(
     function: tirx.PrimFunc, _mod: tvm.IRModule, _context: tvm.transform.PassContext
 ) -> tirx.PrimFunc:
-    """Replace the operator on vectors in a lowered function."""
+    """Replace both operators on vectors in a lowered function."""
     if not _packs(function.attrs["target"]):
         return function
 
@@ -49,21 +49,24 @@ def _packs(target: tvm.target.Target) -> bool:
 
 
 def _is_quantize(call: Call) -> bool:
-    return getattr(call.op, "name", "") == QUANTIZE_INT8
+    return getattr(call.op, "name", "") in (QUANTIZE_INT8, ROUND_TO_INT8)
 
 
 def _narrowed(call: Call) -> tirx.Expr:
-    value, zero_point, low, high = call.args
-    most = _cast(high - zero_point, "float32")
+    value, zero_point, *limits = call.args
+    if limits:
+        value = tirx.min(value, _cast(limits[1] - zero_point, "float32"))
     # To nearest even; what is below int32 becomes the smallest one.
-    rounded = tirx.call_llvm_pure_intrin(_like(value, "int32"), "llvm.lrint", tirx.min(value, most))
+    rounded = tirx.call_llvm_pure_intrin(_like(value, "int32"), "llvm.lrint", value)
     shifted = tirx.call_llvm_pure_intrin(
         _like(value, "int16"),
         "llvm.sadd.sat",
         _saturated(rounded, "int16"),
         _cast(zero_point, "int16"),
     )
-    return _saturated(tirx.max(shifted, _cast(low, "int16")), "int8")
+    if limits:
+        shifted = tirx.max(shifted, _cast(limits[0], "int16"))
+    return _saturated(shifted, "int8")
 
 
 def _saturated(value: tirx.Expr, dtype: str) -> tirx.Expr:

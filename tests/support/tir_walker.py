@@ -2,7 +2,8 @@
 
 Everything is forbidden but this, inside of one expression::
 
-    result     = mqnet.quantize_int8(scaled, zero point, low, high), the last three int32
+    result     = mqnet.quantize_int8(scaled, zero point, low, high), the last three int32,
+                 or mqnet.round_to_int8(scaled, zero point)
     scaled     = product | fence(product) + fence(product)
     product    = cast<float32>(an int32) * multiplier[...]
 
@@ -21,7 +22,7 @@ from tvm.target.codegen import llvm_lookup_intrinsic_id
 from tvm.tirx.buffer import BufferType
 from tvm_ffi import Array, Map
 
-from compile.kernels.common.quantize_op import QUANTIZE_INT8
+from compile.kernels.common.quantize_op import QUANTIZE_INT8, ROUND_TO_INT8
 
 MULTIPLIER = "multiplier"
 
@@ -46,7 +47,7 @@ class _Walker:
 
     def _walk(self, node: Object) -> None:
         """Report every float at and below ``node``, but for well-formed requantizations."""
-        if _callee(node) == QUANTIZE_INT8:
+        if _callee(node) in (QUANTIZE_INT8, ROUND_TO_INT8):
             scaled, *quantization = node.args
             integers = self._scaled(scaled)
             if integers is not None:

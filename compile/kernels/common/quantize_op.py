@@ -5,6 +5,10 @@
 one call; when a kernel is compiled, TVM's LowerIntrin puts the shortest way that the target has in
 its place. All ways give the same number for every value, also for those beyond int32, whose cast
 is undefined in LLVM.
+
+``mqnet.round_to_int8(value, zero_point)`` is the same where the limits are those of int8 and the
+value is no larger than :data:`MOST_ROUNDED`, so that nothing has to be limited before it is
+narrowed. :mod:`compile.passes.drop_idle_limits` finds out where.
 """
 
 from __future__ import annotations
@@ -14,6 +18,10 @@ from tvm import tirx
 from tvm.ir import Op, register_op_attr
 
 QUANTIZE_INT8 = "mqnet.quantize_int8"
+ROUND_TO_INT8 = "mqnet.round_to_int8"
+
+#: Beyond it, with a zero point added, there is no int32 for every processor.
+MOST_ROUNDED = 2.0**30
 
 #: Lanes of a NEON register of float32.
 _NEON_LANES = 4
@@ -21,9 +29,10 @@ _NEON_LANES = 4
 # TVM's CallEffectKind: kPure.
 _PURE = 1
 
-register_op_attr(QUANTIZE_INT8, "TVectorizable", True)
-register_op_attr(QUANTIZE_INT8, "TCallEffectKind", _PURE)
-register_op_attr(QUANTIZE_INT8, "TScriptPrinterName", QUANTIZE_INT8)
+for _name in (QUANTIZE_INT8, ROUND_TO_INT8):
+    register_op_attr(_name, "TVectorizable", True)
+    register_op_attr(_name, "TCallEffectKind", _PURE)
+    register_op_attr(_name, "TScriptPrinterName", _name)
 
 
 def quantize_int8(
@@ -31,6 +40,11 @@ def quantize_int8(
 ) -> tirx.Expr:
     """A call of the operator."""
     return tvm.ir.Call(Op.get(QUANTIZE_INT8), [value, zero_point, low, high], ret_ty="int8")
+
+
+def round_to_int8(value: tirx.Expr, zero_point: tirx.Expr) -> tirx.Expr:
+    """A call of the operator without limits."""
+    return tvm.ir.Call(Op.get(ROUND_TO_INT8), [value, zero_point], ret_ty="int8")
 
 
 def _lower(call: tvm.ir.Call) -> tirx.Expr:
@@ -46,13 +60,26 @@ def _lower(call: tvm.ir.Call) -> tirx.Expr:
 def _lower_neon(call: tvm.ir.Call) -> tirx.Expr:
     """Rounded with saturation, which needs no limits before it, then narrowed with saturation, so
     that the limits are applied to sixteen lanes at once."""
-    value, zero_point, low, high = call.args
+    *_, low, high = call.args
+    result = _lower_rounding_neon(call)
+    return tirx.max(tirx.min(result, _cast(high, "int8")), _cast(low, "int8"))
+
+
+def _lower_rounding(call: tvm.ir.Call) -> tirx.Expr:
+    """Converted by the rounding mode, and saturated by what narrows int32."""
+    value, zero_point = call.args
+    rounded = tirx.call_llvm_pure_intrin(_like(value, "int32"), "llvm.lrint", value)
+    return _saturated(rounded + zero_point, "int8")
+
+
+def _lower_rounding_neon(call: tvm.ir.Call) -> tirx.Expr:
+    """Of either operator, without its limits."""
+    value, zero_point, *_ = call.args
     narrow = _saturated(_round_neon(value), "int16")
     shifted = tirx.call_llvm_pure_intrin(
         _like(value, "int16"), "llvm.sadd.sat", narrow, _cast(zero_point, "int16")
     )
-    result = _saturated(shifted, "int8")
-    return tirx.max(tirx.min(result, _cast(high, "int8")), _cast(low, "int8"))
+    return _saturated(shifted, "int8")
 
 
 def _round_neon(value: tirx.Expr) -> tirx.Expr:
@@ -99,3 +126,5 @@ def _cast(value: tirx.Expr, dtype: str) -> tirx.Expr:
 tirx.register_intrin_lowering(QUANTIZE_INT8, target="default", f=_lower)
 tirx.register_intrin_lowering(QUANTIZE_INT8, target="llvm.aarch64", f=_lower_neon)
 tirx.register_intrin_lowering(QUANTIZE_INT8, target="opencl", f=_lower_opencl)
+tirx.register_intrin_lowering(ROUND_TO_INT8, target="default", f=_lower_rounding)
+tirx.register_intrin_lowering(ROUND_TO_INT8, target="llvm.aarch64", f=_lower_rounding_neon)

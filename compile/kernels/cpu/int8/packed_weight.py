@@ -74,7 +74,7 @@ def pack_for_dot_product(weight: NDArray[np.signedinteger], dot: DotProduct) -> 
     groups = padded.shape[1] // group
     if not dot.weights_by_step:
         split = padded.reshape(-1, lanes, groups, group, rows, columns)
-        order = (0, 4, 5, 2, 1, 3)
+        order: tuple[int, ...] = (0, 4, 5, 2, 1, 3)
     else:
         steps = steps_beside(dot, groups)
         split = padded.reshape(-1, lanes, groups // steps, steps, group, rows, columns)
