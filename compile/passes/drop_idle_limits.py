@@ -23,7 +23,8 @@ from compile.graph.quantized_graph import op_name
 from compile.kernels.common.quantize_op import MOST_ROUNDED, QUANTIZE_INT8, round_to_int8
 
 _INT8 = np.iinfo(np.int8)
-_INT32_MOST = 2.0**31
+#: What the magnitude of an integer cannot exceed, by its type. What overflows is no larger.
+_MOST = {"int8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 
 #: What each call of a kernel passes for a buffer.
 _Known = Mapping[tirx.Var, Sequence[NDArray]]
@@ -101,14 +102,19 @@ class _Dropping:
         return self._known.get(load.source) if isinstance(load, TensorLoad) else None
 
     def _most(self, value: tirx.Expr) -> float:
-        """What the magnitude of a float ``value`` cannot exceed."""
-        if isinstance(value, tirx.Cast) and str(value.value.ty.dtype) == "int32":
-            return _INT32_MOST
+        """What the magnitude of a ``value`` cannot exceed."""
+        limit = _MOST.get(str(value.ty.dtype), np.inf)
         if isinstance(value, tirx.Mul):
-            return self._most(value.a) * self._most(value.b)
-        if isinstance(value, tirx.Add):
-            return self._most(value.a) + self._most(value.b)
+            return min(limit, self._most(value.a) * self._most(value.b))
+        if isinstance(value, tirx.Add | tirx.Sub):
+            return min(limit, self._most(value.a) + self._most(value.b))
+        if isinstance(value, tirx.Cast):
+            return min(limit, self._most(value.value))
         if isinstance(value, Call) and "llvm.arithmetic.fence" in str(value):
             return self._most(value.args[-1])
+        if isinstance(value, tirx.IntImm):
+            return abs(int(value))
         arrays = self._values(value)
-        return np.inf if arrays is None else max(float(np.abs(one).max()) for one in arrays)
+        if arrays is None:
+            return limit
+        return max(float(np.abs(one.astype(np.float64)).max()) for one in arrays)

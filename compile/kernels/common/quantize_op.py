@@ -20,8 +20,8 @@ from tvm.ir import Op, register_op_attr
 QUANTIZE_INT8 = "mqnet.quantize_int8"
 ROUND_TO_INT8 = "mqnet.round_to_int8"
 
-#: Beyond it, with a zero point added, there is no int32 for every processor.
-MOST_ROUNDED = 2.0**30
+#: Up to it, with a zero point added, there is an int32.
+MOST_ROUNDED = 2.0**31 - 2.0**16
 
 #: Lanes of a NEON register of float32.
 _NEON_LANES = 4

@@ -53,11 +53,17 @@ def of_several(acc: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) -> tirx.
     return quantize(to_float(acc) * multiplier + to_float(acc) * multiplier, quant)
 
 
+def of_bytes(acc: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
+    """2^22 at most."""
+    integer = acc.astype("int8").astype("int32") * tirx.const(3, "int32") - quant[0]
+    return quantize(to_float(integer * integer) * multiplier, quant)
+
+
 def of_a_float(acc: tirx.Expr, multiplier: tirx.Expr, quant: te.Tensor) -> tirx.Expr:
     return quantize(tirx.exp(to_float(acc) * multiplier), quant)
 
 
-LARGE = np.array([0.01, 0.01, 0.75, 0.01, 0.01], np.float32)
+LARGE = np.array([0.01, 0.01, 1.0, 0.01, 0.01], np.float32)
 RELU = np.array([0, 3, 3, 127], np.int32)
 
 
@@ -94,15 +100,18 @@ def test_what_has_to_be_limited_is(calls: list) -> None:
 
 def test_of_what_kinds_of_numbers_the_largest_is_known() -> None:
     assert operators(DropIdleLimits()(module((SMALL, INT8), result=of_several))) == {ROUND_TO_INT8}
-    halves = np.full(CHANNELS, 0.3, np.float32)
+    halves = np.full(CHANNELS, 0.6, np.float32)
     assert operators(DropIdleLimits()(module((halves, INT8), result=of_several))) == {QUANTIZE_INT8}
     assert operators(DropIdleLimits()(module((SMALL, INT8), result=of_a_float))) == {QUANTIZE_INT8}
+    for most, operator in ((1e3, ROUND_TO_INT8), (1e5, QUANTIZE_INT8)):
+        scale = np.full(CHANNELS, most, np.float32)
+        assert operators(DropIdleLimits()(module((scale, INT8), result=of_bytes))) == {operator}
 
 
 def test_the_same_numbers() -> None:
     """Up to the largest accumulators that there are."""
     mod = module(
-        (np.array([0.5, 0.49, 1e-3, 1e-7, 0.0], np.float32), INT8), (SMALL, INT8 + [0, 5, 0, 0])
+        (np.array([0.999, 0.49, 1e-3, 1e-7, 0.0], np.float32), INT8), (SMALL, INT8 + [0, 5, 0, 0])
     )
     acc = np.random.default_rng(0).integers(-(2**31), 2**31, (7, CHANNELS)).astype(np.int32)
     acc[0], acc[1] = 2**31 - 1, -(2**31)
