@@ -22,7 +22,7 @@ _LANES = (16, 8, 4)
 def vnni(bits: int) -> DotProduct:
     """The instruction on registers of up to ``bits``."""
     lanes = tuple(n for n in _LANES if n * 32 <= bits)
-    return DotProduct("vnni", _GROUP, "uint8", "int8", 128, lanes, (1,), _emit)
+    return DotProduct("vnni", _GROUP, "uint8", "int8", 128, lanes, (1,), _emit, starts_at_bias=True)
 
 
 def accumulate(
