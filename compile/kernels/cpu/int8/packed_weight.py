@@ -26,11 +26,11 @@ def packed_shape(
     vectors, groups = -(-channels_out // lanes), -(-channels_in // dot.group)
     if not dot.weights_by_step:
         return vectors, *kernel, groups, lanes, dot.group
-    steps = steps_beside(dot, groups)
+    steps = _steps_beside(dot, groups)
     return *kernel, groups // steps, vectors, steps, lanes, dot.group
 
 
-def steps_beside(dot: DotProduct, groups: int) -> int:
+def _steps_beside(dot: DotProduct, groups: int) -> int:
     """Steps of a vector that lie beside each other in the second layout, of ``groups``."""
     assert dot.steps_together is not None
     return dot.steps_together if groups % dot.steps_together == 0 else 1
@@ -76,7 +76,7 @@ def pack_for_dot_product(weight: NDArray[np.signedinteger], dot: DotProduct) -> 
         split = padded.reshape(-1, lanes, groups, group, rows, columns)
         order: tuple[int, ...] = (0, 4, 5, 2, 1, 3)
     else:
-        steps = steps_beside(dot, groups)
+        steps = _steps_beside(dot, groups)
         split = padded.reshape(-1, lanes, groups // steps, steps, group, rows, columns)
         order = (5, 6, 2, 0, 3, 1, 4)
     return np.ascontiguousarray(split.transpose(order)).astype(dot.weight_dtype)
