@@ -21,6 +21,7 @@ from tvm.ir import Call, TensorLoad
 from compile.graph.constants import constant_value
 from compile.graph.quantized_graph import op_name
 from compile.kernels.common.quantize_op import MOST_ROUNDED, QUANTIZE_INT8, round_to_int8
+from compile.kernels.common.requantize import product_inside
 
 _INT8 = np.iinfo(np.int8)
 #: What the magnitude of an integer cannot exceed, by its type. What overflows is no larger.
@@ -110,8 +111,8 @@ class _Dropping:
             return min(limit, self._most(value.a) + self._most(value.b))
         if isinstance(value, tirx.Cast):
             return min(limit, self._most(value.value))
-        if isinstance(value, Call) and "llvm.arithmetic.fence" in str(value):
-            return self._most(value.args[-1])
+        if (product := product_inside(value)) is not None:
+            return self._most(product)
         if isinstance(value, tirx.IntImm):
             return abs(int(value))
         arrays = self._values(value)

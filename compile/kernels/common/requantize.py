@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import tvm
 from tvm import te, tirx
+from tvm.target.codegen import llvm_lookup_intrinsic_id
 
 from compile.kernels.common.quantize_op import quantize_int8
+
+_FENCE = "llvm.arithmetic.fence"
 
 #: Meaning of the elements of a kernel's ``quant`` argument, int32[4].
 INPUT_ZERO_POINT, OUTPUT_ZERO_POINT, CLAMP_LOW, CLAMP_HIGH = range(4)
@@ -46,7 +49,15 @@ def uncontracted(product: tirx.Expr) -> tirx.Expr:
     TVM lets LLVM fuse any multiply with the add behind it; the fused result is rounded once, not
     twice, and differs from the rule. ``llvm.arithmetic.fence`` is the barrier that costs nothing.
     """
-    return tirx.call_llvm_pure_intrin("float32", "llvm.arithmetic.fence", product)
+    return tirx.call_llvm_pure_intrin("float32", _FENCE, product)
+
+
+def product_inside(value: tirx.Expr) -> tirx.Expr | None:
+    """What :func:`uncontracted` has made ``value`` of; None where it is something else."""
+    if getattr(getattr(value, "op", None), "name", "") != "tirx.call_llvm_pure_intrin":
+        return None
+    intrinsic, *args = value.args
+    return args[0] if int(intrinsic) == llvm_lookup_intrinsic_id(_FENCE) else None
 
 
 def _fence_in_opencl(call: tvm.ir.Call) -> tirx.Expr:
