@@ -111,10 +111,16 @@ def _check(options: Options) -> None:
 
 
 def _check_layers(options: Options, device: DeviceAddress | None) -> None:
+    from compile.support.outputs import check_output_files, check_written_last
     from compile.support.progress import Progress
     from device.client.layers.check_layers import LayerRequest, check_layers
     from device.client.layers.print_layers import print_layers
 
+    if options.histogram is not None:
+        _, picture = options.histogram
+        inputs = [options.artefact, options.checkpoint, options.recipe]
+        check_output_files([picture], inputs, [".png"])
+        check_written_last(picture)
     request = LayerRequest(
         options.artefact,
         device,

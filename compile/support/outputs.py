@@ -25,7 +25,7 @@ def check_output_files(
 
     Raises:
         OutputError: it is one of ``inputs``, also under another name (a link, a hard link); it is
-            ``-``, a folder, or has another ending.
+            ``-``, a folder, has another ending, or is where the user may not write.
     """
     read = dict(_read_files(inputs))
     known = tuple(endings)
@@ -36,6 +36,7 @@ def check_output_files(
         if known and file.suffix.lower() not in known:
             raise OutputError(f"{file} cannot be written: end its name in {' or '.join(known)}")
         _check_is_not_read(file, read)
+        _check_may_be_written(file)
 
 
 def check_output_folder(
@@ -49,7 +50,8 @@ def check_output_folder(
         inputs: as of :func:`check_output_files`.
 
     Raises:
-        OutputError: it is itself one of ``inputs``, or one of the files is; it is ``-`` or a file.
+        OutputError: it is itself one of ``inputs``, or one of the files is; it is ``-`` or a file,
+            or where the user may not write.
     """
     _check_name(folder)
     if os.path.exists(folder) and not os.path.isdir(folder):
@@ -57,6 +59,7 @@ def check_output_folder(
     read = dict(_read_files(inputs))
     for path in (folder, *(folder / name for name in names)):
         _check_is_not_read(path, read)
+        _check_may_be_written(path)
 
 
 def check_replaced_folder(folder: Path, inputs: Iterable[Path | None]) -> None:
@@ -113,6 +116,20 @@ def _check_is_not_read(output: Path, read: dict[_Identity, Path]) -> None:
     if found is not None:
         which = "one of the inputs" if found == output else f"{found}, one of the inputs"
         raise OutputError(f"{output} is {which}: give the output another name")
+
+
+def _check_may_be_written(output: Path) -> None:
+    """Raise where what is there, or the folder that it would be made in, cannot be changed."""
+    path = Path(os.path.realpath(output))
+    if os.path.isfile(path) and not os.access(path, os.W_OK):
+        raise OutputError(f"{output} is write-protected: choose another name for the output")
+    there = path if os.path.isdir(path) else path.parent
+    while not os.path.lexists(there):
+        there = there.parent
+    if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{output} cannot be written (permission denied): write to a folder that you may change"
+        )
 
 
 def _read_files(inputs: Iterable[Path | None]) -> Iterator[tuple[_Identity, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,25 @@ def test_names_of_the_wrong_kind(file: Path):
     for check in (lambda path: check_output_files([path]), check_output_folder):
         with pytest.raises(OutputError, match="stdout"):
             check(Path("-"))
+
+
+@pytest.mark.parametrize("protected", ["file", "folder", "folder above"])
+def test_what_may_not_be_written_is_said_before_the_work(
+    file: Path, monkeypatch: pytest.MonkeyPatch, protected: str
+):
+    which = file if protected == "file" else file.parent
+    output = file.parent / "new" / "x.png" if protected == "folder above" else file
+    if protected == "folder":
+        output = file.with_suffix(".avif")
+    which.chmod(0o444 if protected == "file" else 0o555)
+    if os.geteuid() == 0:  # Who may write to any.
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != which)
+    said = "write-protected" if protected == "file" else "permission denied"
+    with pytest.raises(OutputError, match=rf"{output.name} .*{said}"):
+        check_output_files([output])
+    with pytest.raises(OutputError, match=said):
+        check_output_folder(output.parent, [output.name])
+    which.chmod(0o755)
 
 
 def test_what_is_written_last_can_be(tmp_path: Path):

@@ -107,7 +107,7 @@ def test_read_only_folder(host: Path, photo: Path, read_only: Path):
     check_sentence(outcome, str(read_only / "x.exr"), "permission denied")
     for folder in (read_only, read_only / "new"):
         outcome = as_user("compile/build", *QUICK, "--out", folder, prefix=no_override())
-        check_sentence(outcome, str(folder), "Permission denied")
+        check_sentence(outcome, str(folder), "permission denied")
     assert contents(read_only) == {}
 
 
