@@ -24,7 +24,7 @@ from compile.video.clip_kinds import CONTAINERS, PIPE
 from compile.video.convert_clip import ClipConverter
 from compile.video.encode_clip import ClipEncoder, EncoderOptions
 from compile.video.light_levels import LightLevels
-from compile.video.mux_clip import mux_clip
+from compile.video.mux_clip import check_copies, mux_clip
 from compile.video.open_clip import Clip, RawFrames
 from compile.video.write_frames import FrameWriter
 
@@ -88,10 +88,12 @@ def _to_file(
     converter: ClipConverter, clip: Clip, request: ClipRequest, console: Console
 ) -> tuple[LightLevels, int]:
     path = Path(request.output)
+    source = None if request.source == PIPE else request.source
+    if source is not None:
+        check_copies(source, path)
     with _kept(path) as kept, atomic_path(path) as beside:
         encoder = ClipEncoder(request.encoder, converter.size, clip.format, clip.time_base, kept)
         levels = converter.convert(encoder, console)
-        source = None if request.source == PIPE else request.source
         return levels, mux_clip(beside, path, encoder, levels, clip.format, source)
 
 
@@ -107,8 +109,12 @@ def _kept(path: Path) -> Iterator[IO[bytes]]:
             f"{path} cannot be written ({reason}); write to a folder that is there and that you "
             "may change"
         ) from None
-    with kept:
+    try:
         yield kept
+    finally:
+        # What a full disk did not take is tried once more, and not needed any more.
+        with contextlib.suppress(OSError):
+            kept.close()
 
 
 def _check(artefact: Artefact, request: ClipRequest) -> None:
@@ -126,6 +132,11 @@ def _check(artefact: Artefact, request: ClipRequest) -> None:
         inputs = [artefact.library.parent]
         inputs += [] if request.source == PIPE else [Path(request.source)]
         check_output_files([Path(request.output)], inputs, tuple(CONTAINERS))
+        if Path(request.output).suffix.lower() == ".mov" and request.encoder.codec == "av1":
+            raise OutputError(
+                f"{request.output} cannot hold AV1: give --codec hevc, or name a file that ends in "
+                ".mkv or .mp4"
+            )
 
 
 def _raw_frames(text: str) -> RawFrames:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import io
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,38 @@ _COPIED = ("audio", "subtitle")
 _OWN_WORDS = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 
+def check_copies(source: str, shown: Path) -> None:
+    """Raise where ``shown`` cannot hold the sound or subtitles of the file ``source``.
+
+    Raises:
+        OutputError: the kind of file does not take one of the streams.
+    """
+    with av.open(f"file:{source}", "r") as original:
+        for stream in original.streams:
+            if stream.type in _COPIED and not _takes(CONTAINERS[shown.suffix.lower()], stream):
+                codec = stream.codec_context.name
+                other = ".mkv" if shown.suffix.lower() != ".mkv" else ".mp4"
+                raise OutputError(
+                    f"{shown} cannot hold {stream.type} of {codec}, which the clip has: name a "
+                    f"file that ends in {other}"
+                )
+
+
+def _takes(kind: str, stream: Stream) -> bool:
+    """Whether a file of that ``kind`` can begin with the ``stream``: some codecs are refused when
+    it is added, others when the header is written."""
+    trial = av.open(io.BytesIO(), "w", format=kind)
+    try:
+        trial.add_stream_from_template(stream)
+        trial.start_encoding()
+    except ValueError:
+        return False
+    finally:
+        with contextlib.suppress(av.FFmpegError):  # It has no packets.
+            trial.close()
+    return True
+
+
 def mux_clip(
     path: Path,
     shown: Path,
@@ -44,10 +77,7 @@ def mux_clip(
         encoder: has all of its frames.
         levels: how bright they are.
         clip: what they were made of.
-        source: file that has the sound; None for none.
-
-    Raises:
-        OutputError: the kind of file does not take one of the streams.
+        source: file that has the sound, which :func:`check_copies` has seen; None for none.
     """
     kind = CONTAINERS[shown.suffix.lower()]
     with contextlib.ExitStack() as opened:
@@ -76,7 +106,7 @@ def _carry(original: InputContainer, output: OutputContainer, shown: Path) -> di
     left_out = set()
     for stream in original.streams:
         if stream.type in _COPIED:
-            copied[stream.index] = _copy(stream, output, shown)
+            copied[stream.index] = _copy(stream, output)
         elif isinstance(stream, AttachmentStream) and shown.suffix.lower() == ".mkv":
             output.add_attachment(stream.name or "", stream.mimetype or "", stream.data or b"")
         elif stream.type != "video":
@@ -89,15 +119,8 @@ def _carry(original: InputContainer, output: OutputContainer, shown: Path) -> di
     return copied
 
 
-def _copy(stream: Stream, output: OutputContainer, shown: Path) -> Stream:
-    try:
-        copy = output.add_stream_from_template(stream)
-    except ValueError:
-        codec = stream.codec_context.name
-        raise OutputError(
-            f"{shown} cannot hold {stream.type} of {codec}, which the clip has: name a file that "
-            "ends in .mkv"
-        ) from None
+def _copy(stream: Stream, output: OutputContainer) -> Stream:
+    copy = output.add_stream_from_template(stream)
     copy.metadata.update(_words(stream.metadata))
     copy.disposition = stream.disposition
     return copy

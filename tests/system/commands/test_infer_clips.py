@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 from clip_files import frames_of, said_light, write_clip
-from command_line import REPOSITORY, Command, check_sentence, contents
+from command_line import REPOSITORY, Command, check_sentence, contents, fill
 
 from compile.artefact.reader import open_artefact
 from compile.imaging.decode_hdr import WHITE_NITS
@@ -158,6 +158,8 @@ def test_through_pipes(host: Path, tmp_path: Path) -> None:
         (("good.mkv", "-o", "x.mkv", "--crf", "99"), ("crf 99",)),
         (("good.mkv", "-o", "x.avif", "--codec", "av1"), ("--codec is of clips",)),
         (("good.mkv", "good.mkv", "-o", "x.mkv"), ("one clip",)),
+        (("good.mkv", "-o", "x.mov"), ("cannot hold AV1", "--codec hevc")),
+        (("good.mkv", "-o", "x.mov", "--codec", "hevc"), ("audio of flac", "ends in .mkv")),
         (("-", "-o", "x.mkv", "--raw", "0x9"), ("--raw 0x9",)),
     ],
     ids=str,
@@ -192,6 +194,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sound.sample_rate = 48000
         container.mux([*track.encode(sound), *track.encode(None)])
     return folder
+
+
+def test_full_disk(here: Command, host: Path, clips: Path, small_disk: Path) -> None:
+    fill(small_disk, 0)
+    before = contents(small_disk)
+    outcome = here("compile/infer", host, clips / "good.mkv", "-o", small_disk / "x.mkv")
+    check_sentence(outcome, str(small_disk / "x.mkv"), "no space left")
+    assert contents(small_disk) == before
 
 
 def test_interrupted(host: Path, tmp_path: Path) -> None:
