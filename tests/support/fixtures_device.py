@@ -20,6 +20,7 @@ from forked_command import ForkedProcess
 from tvm import rpc
 
 from device.client.address import DeviceAddress
+from device.client.local_tracker import local_tracker
 
 _SECONDS_TO_START = 60
 
@@ -87,11 +88,8 @@ class Served:
 @pytest.fixture(scope="session")
 def tracker() -> Iterator[tuple[str, int]]:
     """Host and port of a tracker."""
-    from tvm.rpc.tracker import Tracker
-
-    started = Tracker("127.0.0.1", free_port(), 65535, silent=True)
-    yield "127.0.0.1", started.port
-    started.terminate()
+    with local_tracker(free_port()) as port:
+        yield "127.0.0.1", port
 
 
 @pytest.fixture(scope="session")

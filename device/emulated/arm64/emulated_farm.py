@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tvm import rpc
-from tvm.rpc.tracker import Tracker
 
 from compile.support.errors import TargetError
 from compile.support.scratch_folder import scratch_folder
+from device.client.local_tracker import local_tracker
 from device.emulated.arm64.board_core import BoardCore, root_with_core
 from device.emulated.arm64.command import board_command, check_board
 from device.emulated.arm64.counting_plugin import counting_plugin
@@ -50,9 +50,8 @@ def emulated_farm(
         folder = stack.enter_context(scratch_folder("mqnet-farm-"))
         plugin = counting_plugin(folder)
         board = root_with_core(root, core, folder / "board")
-        tracker = Tracker("127.0.0.1", _free_port(), 65535, silent=True)
-        stack.callback(tracker.terminate)
-        address = f"127.0.0.1:{tracker.port}"
+        port = stack.enter_context(local_tracker(_free_port()))
+        address = f"127.0.0.1:{port}"
         # Threads would count into one another's figures.
         env = {"TVM_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "TMPDIR": str(folder)}
         arguments = "--tracker", address, "--key", KEY, "--port"
@@ -81,7 +80,7 @@ def emulated_farm(
                 preexec_fn=_end_with_session,
             )
             stack.callback(_end, process)
-        _wait_until_known(tracker.port, count, logs)
+        _wait_until_known(port, count, logs)
         yield address
 
 

@@ -16,6 +16,7 @@ from tvm.rpc import base
 
 from compile.support.errors import TargetError
 from device.client.address import DeviceAddress
+from device.client.local_tracker import local_tracker
 from device.client.request import _wait_for_device, count_devices
 from device.server import listener
 from device.server.listener import Client, Listener
@@ -126,23 +127,20 @@ def test_a_port_that_is_taken(tracker: tuple[str, int]) -> None:
 def test_a_tracker_that_goes_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
-    from tvm.rpc.tracker import Tracker
-
     monkeypatch.setattr(listener, "_SECONDS_TO_PING", 0.1)
     port = free_port()
-    first = Tracker("127.0.0.1", port, port + 1, silent=True)
-    with contextlib.closing(Door(("127.0.0.1", port))) as door:
+    first = contextlib.ExitStack()
+    assert first.enter_context(local_tracker(port)) == port
+    with first, contextlib.closing(Door(("127.0.0.1", port))) as door:
         while not _offered(door):
             pass
-        first.terminate()
+        first.close()
         while "does not answer" not in (said := capfd.readouterr().err):
             pass
         assert f"{door.address.key}: the tracker at 127.0.0.1:{port} does not answer" in said
-        second = Tracker("127.0.0.1", port, port + 1, silent=True)
-        try:
+        with local_tracker(port) as again:
+            assert again == port
             while not _offered(door):
                 pass
             door.let_in()
             assert capfd.readouterr().err.count("the tracker is back") == 1
-        finally:
-            second.terminate()
