@@ -15,12 +15,12 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compile.codegen.link.link import ExportLinker, LinkOptions
+from compile.codegen.link.link import LinkOptions
 from compile.kernels.common.core_model import CoreModel
-from compile.search.build_candidates import Build, build_library
+from compile.search.build_candidates import Build
+from compile.search.cluster_worker import build_there, version_there
 from compile.search.kernel_task import KernelTask
 from compile.support.errors import MqnetError, TargetError
-from compile.support.scratch_folder import scratch_folder
 from targets.spec import TargetSpec
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ClusterBuilder:
         """
         futures = [
             self._client.submit(
-                _build, *self._what, task.family, task.module, configuration, pure=False
+                build_there, *self._what, task.family, task.module, configuration, pure=False
             )
             for task, configuration in candidates
         ]
@@ -157,31 +157,10 @@ def _check_workers(client: Client, address: str) -> None:
             f"the Dask scheduler at {address} has no workers: start some by dask worker {address} "
             "--nthreads 1"
         ) from None
-    found: dict[str, Any] = client.run(_version_there, on_error="return")
+    found: dict[str, Any] = client.run(version_there, on_error="return")
     for worker, there in found.items():
         if there != here:
             raise MqnetError(
                 f"build worker {worker} cannot be used (TVM {here} is wanted there; it says "
                 f"{there!r}): install this project and its requirements.lock for it"
             )
-
-
-def _version_there() -> str:
-    import compile.search.build_candidates  # noqa: F401
-
-    return version("apache-tvm")
-
-
-def _build(
-    spec: TargetSpec,
-    link: LinkOptions,
-    core: CoreModel,
-    family: str,
-    module: str,
-    configuration: str,
-) -> bytes:
-    """The library's bytes; runs on a worker."""
-    with scratch_folder("mqnet-build-") as folder:
-        path = folder / "candidate.so"
-        build_library(family, module, core, configuration, path, spec, ExportLinker(spec, link))
-        return path.read_bytes()

@@ -69,6 +69,9 @@ def test_two_workers_share_a_batch(builder: ClusterBuilder, workers: LocalCluste
     assert len({build.library for build in builds[:7]}) == 7
     check_computes(builds[0].library)
     with Client(workers.scheduler_address, set_as_default=False) as client:
+        # Not by a function of this file, which has PyTorch imported.
+        imported = client.run(eval, "{'torch', 'tvm'} & set(__import__('sys').modules)")
+        assert list(imported.values()) == [{"tvm"}] * 2
         assert all(count >= 2 for count in client.run(executed).values())
 
 
