@@ -88,14 +88,17 @@ def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAU
     The file is written whole or not at all.
 
     Raises:
-        OutputError: an unknown ending, or the file cannot be written.
-        ValueError: the light is not [H, W, 3] or not finite.
+        OutputError: an unknown ending, light that is not finite, or the file cannot be written.
+        ValueError: the light is not [H, W, 3].
     """
     encode = _encoder(Path(path))
     if linear.ndim != 3 or linear.shape[-1] != 3:
         raise ValueError(f"light of shape {linear.shape} is no [H, W, 3] image")
     if not np.isfinite(linear).all():
-        raise ValueError("the light holds values that are not finite")
+        raise OutputError(
+            f"{path} cannot be written: the network gives values that are not finite; .npz holds "
+            "them as they are"
+        )
     write_atomically(path, encode(linear, options))
 
 

@@ -237,12 +237,15 @@ def test_full_disk_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_light_is_a_bug_not_a_file(tmp_path: Path) -> None:
+def test_what_is_no_light_is_no_file(tmp_path: Path) -> None:
     linear = highlights(32, 32)
-    linear[3, 4, 1] = np.nan
-    for wrong in (linear, linear[..., :2], linear[..., 0]):
+    for wrong in (linear[..., :2], linear[..., 0]):
         with pytest.raises(ValueError):
             write_hdr(tmp_path / "out.exr", wrong)
+    for value in (np.nan, np.inf):
+        linear[3, 4, 1] = value  # As of a network that takes the logarithm of black.
+        with pytest.raises(OutputError, match=r"out\.exr .*not finite; \.npz"):
+            write_hdr(tmp_path / "out.exr", linear)
     assert not list(tmp_path.iterdir())
 
 
