@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,8 @@ from device.opencl.plugin import SOURCES, source_files
 _MACHINES = ("x86_64", "aarch64")
 _FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra")
 _LINK_FLAGS = ("-shared", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-s")
+# As many as a machine has cores at least. More would instantiate the same templates again.
+_UNITS = 2
 # What the plugin calls and Python has loaded before; the loader goes by these names alone.
 _TVM_LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 
@@ -37,9 +38,9 @@ def build_plugin(machine: str, path: Path, search_path: str | None = None) -> No
     compiler = find_cxx(machine, search_path)
     make_folder(path.parent)
     with scratch_folder("mqnet-opencl-") as work:
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            jobs = [pool.submit(_compile, compiler, source, work) for source in source_files()]
-        objects = [job.result() for job in jobs]
+        units = _write_units(work)
+        with ThreadPoolExecutor(len(units)) as pool:
+            objects = list(pool.map(lambda unit: _compile(compiler, unit, work), units))
         stubs = [_stub(compiler, name, work) for name in _TVM_LIBRARIES]
         with atomic_path(path) as unfinished:
             command: list[str | Path] = [compiler, *_LINK_FLAGS, "-o", unfinished, *objects]
@@ -62,6 +63,15 @@ def find_cxx(machine: str, search_path: str | None = None) -> str:
         if found := shutil.which(name, path=search_path):
             return found
     raise TargetError(f"no {names[0]} on PATH: install it (apt-get install {package})")
+
+
+def _write_units(folder: Path) -> list[Path]:
+    """Write files that include all sources between them: what takes time are TVM's templates, which
+    a unit instantiates once for all of its sources."""
+    sources, units = source_files(), [folder / f"unit{number}.cc" for number in range(_UNITS)]
+    for number, unit in enumerate(units):
+        unit.write_text("".join(f'#include "{one}"\n' for one in sources[number::_UNITS]))
+    return units
 
 
 def _compile(compiler: str, source: Path, folder: Path) -> Path:

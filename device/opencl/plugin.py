@@ -24,7 +24,7 @@ def plugin_path(machine: str, environ: Mapping[str, str]) -> Path:
 
 
 def source_files() -> list[Path]:
-    """The translation units."""
+    """The sources that are compiled, each of which could be by itself."""
     return sorted(SOURCES.glob("*.cc"))
 
 
