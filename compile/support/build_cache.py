@@ -18,6 +18,7 @@ from pathlib import Path
 import diskcache
 
 from compile.support.cache_folder import cache_folder
+from compile.support.errors import OutputError
 
 #: Names the folder; "off" builds everything anew.
 FOLDER_VARIABLE = "MQNET_BUILD_CACHE"
@@ -88,12 +89,21 @@ class BuildCache:
             self._give_up(error)
 
     def clear(self) -> tuple[int, int]:
-        """Delete all entries; how many there were, and the bytes that they took on disk."""
+        """Delete all entries; how many there were, and the bytes that they took on disk.
+
+        Raises:
+            OutputError: it is damaged, in use or another user's.
+        """
         if self._folder is None or not self._folder.is_dir():
             return 0, 0
-        opened = self._cache()
-        size = opened.volume()
-        return opened.clear(), size
+        try:
+            opened = self._cache()
+            size = opened.volume()
+            return opened.clear(), size
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise OutputError(
+                f"the build cache {self._folder} cannot be cleared ({error}): delete the folder"
+            ) from None
 
     def _cache(self) -> diskcache.Cache:
         if self._opened is None:

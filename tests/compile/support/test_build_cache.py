@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compile.support.build_cache import NO_CACHE, BuildCache, content_of, key_of, user_cache
+from compile.support.errors import OutputError
 
 ingredients = st.lists(st.none() | st.text(max_size=4) | st.binary(max_size=4), max_size=4)
 
@@ -95,6 +96,8 @@ def test_a_damaged_database_is_said_and_done_without(
     assert "is not used" in caplog.text
     cache.put("kernel", "a", b"x")
     assert len(caplog.records) == 1
+    with pytest.raises(OutputError, match=r"cannot be cleared .*delete the folder"):
+        BuildCache(tmp_path / "cache").clear()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
