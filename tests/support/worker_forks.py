@@ -6,8 +6,9 @@ tests, or a command that runs in a fork, have forks in their place: of :func:`se
 process below it that has imported what workers import and runs nothing else. What a worker gets is
 what ``multiprocessing`` gives a new interpreter, and it is a child of who asked for it.
 
-Workers that do not begin with :func:`compile.support.quick_start.import_tvm_alone` are started as
-ever: those of benchmarks, whose memory is measured.
+So are the processes of a training, which import PyTorch and the compiler. Workers that do not begin
+with :func:`compile.support.quick_start.import_tvm_alone` are started as ever: those of benchmarks,
+whose memory is measured.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ def fork_workers(server: Callable[[], socket.socket]) -> None:
     launch, spawn = popen_spawn_posix.Popen._launch, util.spawnv_passfds
 
     def launch_marked(self: popen_spawn_posix.Popen, process: Any) -> None:
-        launching.of_tvm = allowed and _begins_with_tvm(process._args)
+        launching.can_fork = allowed and (
+            _trains(process._target) or _begins_with_tvm(process._args)
+        )
         try:
             launch(self, process)
         finally:
-            launching.of_tvm = False
+            launching.can_fork = False
 
     def spawn_or_fork(path: object, arguments: Sequence[str], files: Sequence[int]) -> int:
-        if not getattr(launching, "of_tvm", False):
+        if not getattr(launching, "can_fork", False):
             return spawn(path, arguments, files)
         same = {number: number for number in (0, 1, 2, *map(int, files))}
         return fork_child(server, arguments, same, os.environ)
@@ -87,6 +90,10 @@ def fork_child(
             return pickle.loads(requests.recv(_MOST_BYTES))
         finally:
             _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
+
+def _trains(target: Callable[..., None] | None) -> bool:
+    return getattr(target, "__module__", "") == "compile.training.loop"
 
 
 def _begins_with_tvm(value: Any) -> bool:
