@@ -223,5 +223,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise TargetError(f"target file {path} is not a regular file: name one that is")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(f"target file {path.name} cannot be read: {error}") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TargetError(
+            f"target file {path} cannot be read ({reason}): name one that is there"
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetError(
+            f"target file {path} cannot be read ({error}): mend it, it has to be TOML"
+        ) from error
