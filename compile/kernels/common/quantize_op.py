@@ -3,8 +3,8 @@
 ``mqnet.quantize_int8(value, zero_point, low, high)`` of a float32 and three int32 is the int8
 ``clamp(rne(value) + zero_point, low, high)``, rne = round to nearest, ties to even. In TIR it is
 one call; when a kernel is compiled, TVM's LowerIntrin puts the shortest way that the target has in
-its place. All ways give the same number for every value, also for those beyond int32, whose cast
-is undefined in LLVM.
+its place. All ways give the same for every number, also for those beyond int32, whose cast is
+undefined in LLVM; what NaN becomes is the processor's own.
 
 ``mqnet.round_to_int8(value, zero_point)`` is the same where the limits are those of int8 and the
 value is no larger than :data:`MOST_ROUNDED`, so that nothing has to be limited before it is

@@ -55,7 +55,8 @@ def packed_at(
     Args:
         channel: of the output, its vector and its lane.
         tap: row and column of the window.
-        k: channel of the input, behind those of ``first`` whole groups.
+        k: channel of the input, behind those of ``first`` whole groups; where steps lie beside
+            each other, ``first`` is a multiple of them.
         of: which of several that are packed side by side.
     """
     vector, lane = channel
