@@ -23,6 +23,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from quick_tvm_script import check_types_quickly
 from worker_forks import fork_workers, serve_workers
 
 #: Not ``compile.support.cli``: its console asks the environment for its width when it is made.
@@ -54,6 +55,7 @@ def import_all() -> None:
     try:
         for name in IMPORTED:
             importlib.import_module(name)
+        check_types_quickly()
     finally:
         gc.enable()
         os.dup2(stderr, 2)

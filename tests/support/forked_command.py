@@ -56,17 +56,24 @@ def server_of_workers() -> socket.socket:
 
 class ForkedProcess:
     """What ``subprocess.Popen`` makes of ``python script *arguments``, but in a fork and
-    in the repository's root.
+    in the repository's root; with ``own_session`` in a process group of its own, as a terminal
+    makes one.
 
     Attributes:
         pid: of the process, a child of this one.
     """
 
     def __init__(
-        self, script: str, arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[str]
+        self,
+        script: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        stderr: IO[str],
+        own_session: bool = False,
     ) -> None:
         code = (
             "import runpy, sys, os\n"
+            f"{'os.setsid()' if own_session else ''}\n"
             "sys.argv = sys.argv[1:]\n"
             "sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))\n"
             "runpy.run_path(sys.argv[0], run_name='__main__')\n"

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +17,13 @@ import filelock
 import psutil
 import pytest
 from command_line import (
-    REPOSITORY,
     Command,
     Outcome,
     check_sentence,
     contents,
     in_fork,
 )
+from forked_command import ForkedProcess
 from tuned_network import KERNELS, TUNED
 
 from compile.records.log_folder import records_name
@@ -47,21 +45,21 @@ def summary(outcome: Outcome) -> dict:
 
 
 @contextmanager
-def running(logs: Path, *options: str) -> Iterator[subprocess.Popen]:
-    """A session in a process group of its own, as a terminal makes one, once it has recorded."""
-    command = [sys.executable, "compile/tune.py", *SESSION_OPTIONS, "--logs", str(logs), *options]
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, start_new_session=True, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            deadline = time.monotonic() + 120
-            while lines(logs) < KERNELS:
-                assert process.poll() is None, process.stderr.read()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield process
-        finally:
-            process.kill()
+def running(logs: Path, said: Path) -> Iterator[ForkedProcess]:
+    """A session in a process group of its own, once it has recorded; ``said`` is its stderr."""
+    arguments = [*SESSION_OPTIONS, "--logs", str(logs)]
+    with said.open("w") as file:
+        process = ForkedProcess("compile/tune.py", arguments, os.environ, file, own_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while lines(logs) < KERNELS:
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
 
 
 def lines(logs: Path) -> int:
@@ -135,11 +133,11 @@ def test_builds_use_the_records(logs: Path, out: Path) -> None:
 
 
 def test_interrupted_session(tmp_path: Path) -> None:
-    with running(tmp_path) as process:
+    with running(tmp_path, tmp_path / "said") as process:
         workers = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 130
-        err = process.stderr.read()
+    err = (tmp_path / "said").read_text()
     assert "Traceback" not in err and err.endswith("interrupted\n")
     assert "times as fast" in err, "the table is shown all the same"
     check_ended(workers)
@@ -152,9 +150,9 @@ def test_interrupted_session(tmp_path: Path) -> None:
 
 
 def test_killed_session(tmp_path: Path) -> None:
-    with running(tmp_path) as process:
+    with running(tmp_path, tmp_path / "said") as process:
         workers = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
+        os.kill(process.pid, signal.SIGKILL)
         process.wait(30)
     check_ended(workers)
     records = tmp_path / NAME / RECORDS
