@@ -21,7 +21,7 @@ from compile.kernels.families import FAMILIES
 from compile.search.candidate import configuration_numbers
 
 # Fewer measurements than this teach nothing.
-_FEWEST = 24
+_FEWEST = 8
 _TUNABLE = [
     (family.name, family.configuration)
     for of_device in FAMILIES.values()

@@ -13,8 +13,10 @@ from compile.search.kernel_task import KernelTask
 # Before a kernel's first batch: by how much the best of a few configurations usually beats the
 # default.
 _FIRST_PROMISE = 0.15
+# What is left of a promise behind a batch that saves nothing.
+_KEPT_PROMISE = 0.7
 # Part of a batch that is drawn at random, so that the model also sees what it thinks little of.
-_RANDOM_SHARE = 0.25
+_RANDOM_SHARE = 0.125
 
 
 @dataclass
@@ -87,7 +89,7 @@ class TaskState:
         return ranked[:by_rank] + others[: count - by_rank]
 
     def learn_from_batch(self, before: float) -> None:
-        """Expect half as much again of what the last batch gave and of what was expected of it;
-        ``before`` are the best configuration's seconds before the batch."""
+        """Expect something between what was expected of the last batch and what it gave; ``before``
+        are the best configuration's seconds before the batch."""
         saved = 1 - self.best_seconds / before
-        self.promise = (self.promise + saved) / 2
+        self.promise = _KEPT_PROMISE * self.promise + (1 - _KEPT_PROMISE) * saved

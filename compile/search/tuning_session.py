@@ -30,7 +30,8 @@ from compile.search.steady_runner import SteadyRunner
 from compile.search.task_state import TaskState
 from compile.support.errors import TargetError
 
-_BATCH = 16
+# The model learns behind each batch: of larger ones it chooses with less knowledge.
+_BATCH = 8
 # Where fewer candidates fail, all of them may be bad ones: as the last ones of a space.
 _LEAST_TO_BLAME = 4
 

@@ -40,7 +40,7 @@ def test_knows_nothing_at_first() -> None:
     model = CostModel()
     model.learn()
     assert model.predict(features(8), CHOICES) is None
-    model.tell("a", features(8), {choice: seconds(choice, 1e-3) for choice in CHOICES[:10]})
+    model.tell("a", features(8), {choice: seconds(choice, 1e-3) for choice in CHOICES[:7]})
     model.learn()
     assert model.predict(features(8), CHOICES) is None
 
