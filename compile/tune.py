@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from rich.console import Console
 
 from compile.networks.mqnet.attention_names import AttentionName
 from compile.quantize.schemes import SchemeName
@@ -120,7 +121,7 @@ def _tune(options: Options) -> None:
     if options.status:
         result = _show_status(options)
     elif options.compare is not None:
-        result = _compare(*options.compare)
+        result = _compare(options, *options.compare)
     elif options.target is None:
         raise MqnetError("--target is missing: name a machine, such as --target host")
     else:
@@ -168,16 +169,21 @@ def _show_status(options: Options) -> list[LogStatus]:
     from compile.records.log_status import log_statuses, print_statuses
 
     statuses = log_statuses(options.logs)
-    print_statuses(statuses, stderr)
+    print_statuses(statuses, _console(options))
     return statuses
 
 
-def _compare(old: Path, new: Path) -> LogComparison:
+def _compare(options: Options, old: Path, new: Path) -> LogComparison:
     from compile.records.log_status import compare_logs, print_comparison
 
     comparison = compare_logs(old, new)
-    print_comparison(comparison, stderr)
+    print_comparison(comparison, _console(options))
     return comparison
+
+
+def _console(options: Options) -> Console:
+    """Where a table goes that is all that was asked for."""
+    return stderr if options.json else Console()
 
 
 def _compact(options: Options, target: str, keep: int) -> CompactReport:

@@ -179,6 +179,8 @@ def test_status_of_nothing(here: Command, tmp_path: Path) -> None:
     outcome = here("compile/tune", "--status", "--logs", tmp_path, "--json")
     assert (outcome.code, outcome.out) == (0, "[]\n")
     assert "no log holds anything" in outcome.err
+    outcome = here("compile/tune", "--status", "--logs", tmp_path)
+    assert (outcome.code, outcome.out, outcome.err) == (0, "no log holds anything\n", "")
 
 
 def test_compact_and_compare(logs: Path, finished: tuple[Path, dict], here: Command) -> None:
