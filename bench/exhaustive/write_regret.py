@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bench.exhaustive.find_regret import Regrets
-from bench.exhaustive.regret_rows import summarize
+from bench.exhaustive.regret_rows import ALL_KERNELS, summarize
 from compile.support.atomic import atomic_path
 from compile.support.tables import print_table
 
@@ -50,19 +50,24 @@ def write_regret(regrets: Regrets, folder: Path) -> None:
 
 
 def regret_figure(regrets: Regrets) -> Figure:
-    """Draw median and worst regret over the number of candidates, a pair of lines for each start;
-    and MetaSchedule's generic space, kernel by kernel."""
+    """Draw median and worst regret of kernels alone, and the worst of all in one session, over the
+    number of candidates, for each start; and MetaSchedule's generic space, kernel by kernel."""
     has_generic = any(row.ratio is not None for row in regrets.generic)
-    figure = Figure(figsize=(11 if has_generic else 6.2, 4.4), layout="constrained")
+    figure = Figure(figsize=(11 if has_generic else 9, 5), layout="constrained")
     panels = figure.subplots(1, 2 if has_generic else 1, squeeze=False)[0]
     summary = summarize(regrets.rows)
     for number, start in enumerate(dict.fromkeys(one.start for one in summary)):
         own = [one for one in summary if one.start == start]
         trials = [one.trials for one in own]
-        for values, style, what in (
-            ([one.median for one in own], "o-", "median"),
-            ([one.worst for one in own], "o:", "worst"),
-        ):
+        lines = [
+            ([one.median for one in own], "o-", "a kernel, median"),
+            ([one.worst for one in own], "o:", "a kernel, worst"),
+        ]
+        for row in regrets.rows:
+            if (row.start, row.kernel) == (start, ALL_KERNELS):
+                worst = [max(row.by_trials[count]) for count in trials]
+                lines.append((worst, "s--", "one session of all, worst"))
+        for values, style, what in lines:
             panels[0].plot(
                 trials,
                 [100 * value for value in values],
@@ -76,7 +81,7 @@ def regret_figure(regrets: Regrets) -> Figure:
         ylabel="takes longer by, %",
         ylim=(0, None),
     )
-    panels[0].legend()
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     panels[0].grid(alpha=0.3)
     if has_generic:
         rows = [row for row in regrets.generic if row.ratio is not None]
@@ -88,7 +93,7 @@ def regret_figure(regrets: Regrets) -> Figure:
             xlabel="its best time over the best of ours",
         )
     if regrets.emulated:
-        figure.supxlabel(_EMULATED, fontsize=9)
+        figure.suptitle(_EMULATED, fontsize=9)
     return figure
 
 
