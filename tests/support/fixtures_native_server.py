@@ -46,6 +46,15 @@ class NativeServer:
         """The processes of its clients."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def only_session(self) -> psutil.Process:
+        """The process of the only client, once the server has begun it."""
+        deadline = time.monotonic() + 20
+        while not (sessions := self.sessions()):
+            assert time.monotonic() < deadline, "no session begins"
+            time.sleep(0.02)
+        (session,) = sessions
+        return session
+
     def is_idle(self) -> bool:
         """Whether all sessions end within some seconds, and the server lives."""
         deadline = time.monotonic() + 20

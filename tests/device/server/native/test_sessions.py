@@ -249,7 +249,7 @@ def test_end_of_the_server_ends_its_session(start_native: Start, library: Path) 
     with start_native() as server:
         session = RawClient(server.port)
         session.ask(begin())
-        (child,) = server.sessions()
+        child = server.only_session()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(20) == 130 and not child.is_running()
         assert server.log.read_text().endswith("stopped\n")
