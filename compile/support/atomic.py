@@ -32,6 +32,16 @@ _PREFIX = ".mqnet-file-"
 _OTHER_REMEDY = "write to a folder that you may change"
 
 
+def check_unprotected(path: Path) -> None:
+    """Raise where a file that is there may not be written to: another could be renamed onto it.
+
+    Raises:
+        OutputError: it is protected.
+    """
+    if os.path.isfile(path) and not os.access(path, os.W_OK):
+        raise OutputError(f"{path} is write-protected; choose another name for the output")
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on leaving, sync it and give it the final name.
@@ -49,9 +59,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     # Renaming onto a device (/dev/null as root!) would replace the device itself.
     if os.path.exists(path) and not path.is_file():
         raise OutputError(f"{shown} is not a regular file; choose another name for the output")
-    # A file may be renamed onto another that cannot be written to.
-    if os.path.exists(path) and not os.access(path, os.W_OK):
-        raise OutputError(f"{shown} is write-protected; choose another name for the output")
+    check_unprotected(shown)
     _sweep_once(path.parent)
     # 16 hex digits: two threads that write the same result at once do not meet.
     beside = path.with_name(f"{own_prefix(_PREFIX)}{secrets.token_hex(8)}{path.suffix}")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from compile.support.atomic import check_unprotected
 from compile.support.errors import OutputError
 
 _Identity = tuple[int, int]
@@ -120,9 +121,8 @@ def _check_is_not_read(output: Path, read: dict[_Identity, Path]) -> None:
 
 def _check_may_be_written(output: Path) -> None:
     """Raise where what is there, or the folder that it would be made in, cannot be changed."""
+    check_unprotected(output)
     path = Path(os.path.realpath(output))
-    if os.path.isfile(path) and not os.access(path, os.W_OK):
-        raise OutputError(f"{output} is write-protected: choose another name for the output")
     there = path if os.path.isdir(path) else path.parent
     while not os.path.lexists(there):
         there = there.parent
