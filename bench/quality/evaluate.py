@@ -16,7 +16,9 @@ from bench.quality.tone_mappers import TONE_MAPPERS
 from compile.build_network import build_network, quantized_program
 from compile.build_request import BuildRequest
 from compile.imaging.decode_hdr import mu_law
+from compile.imaging.decode_picture import smooth_picture
 from compile.imaging.metrics import psnr
+from compile.networks.network import Network
 from compile.networks.registry import network_named
 from compile.networks.run_module import run_module
 from compile.support.build_cache import user_cache
@@ -102,7 +104,7 @@ def evaluate_network(
             request.network.label,
             None,
             pairs,
-            lambda photo: request.network.decode(run_module(module, photo)),
+            lambda photo: _light(request.network, run_module(module, photo), photo),
             metrics,
         )
     yield result
@@ -115,7 +117,7 @@ def evaluate_network(
             request.network.label,
             artefact.manifest.whole.weight_bytes,
             pairs,
-            lambda photo: request.network.decode(session.run(photo)[0]),
+            lambda photo: _light(request.network, session.run(photo)[0], photo),
             metrics,
         )
     yield result
@@ -125,6 +127,12 @@ def request_for(scheme: str, attention: str, checkpoint: Path | None, out: Path)
     """The build for this machine whose accuracy is measured."""
     network = network_named("mqnet", attention=attention)
     return BuildRequest("host", scheme, network, (SIZE, SIZE), checkpoint=checkpoint, out=out)
+
+
+def _light(network: Network, output: NDArray[np.float32], photo: Photo) -> Light:
+    """What a user gets of the network's ``output`` for ``photo``."""
+    smooth_picture(network.decoding, output, photo)
+    return network.decode(output)
 
 
 def _evaluate(

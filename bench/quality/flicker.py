@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import WHITE_NITS
-from compile.imaging.decode_picture import DECODERS
+from compile.imaging.decode_picture import DECODERS, smooth_picture
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
 from compile.imaging.transfer import pq_encode, srgb_decode
@@ -131,6 +131,7 @@ def measure_flicker(
                 clean = kind.frame(photo, number, frames)
                 frame = _noisy(clean, noise, random)
                 output, _ = session.run(frame)
+                smooth_picture(decoding, output, frame)
                 steady = output + keeper.next(converter.cells(output, frame)).of(frame)[..., None]
                 where = kind.still(photo, number, frames)
                 lights = (

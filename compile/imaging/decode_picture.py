@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.smooth_blown import smooth_blown
 from compile.imaging.transfer import srgb_decode
 
 
@@ -25,3 +27,11 @@ DECODERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 """From a network's output, float32 of any shape, to linear light, of which 1 is white: "mqnet" is
 MQNet's own, "linear" is that light, "srgb" values from 0 to 1 for a screen."""
+
+
+def smooth_picture(decoding: str, output: NDArray[np.float32], frame: NDArray[np.uint8]) -> None:
+    """Smooth in place what a network gives, [H,W,3], for ``frame`` of that shape: of MQNet what is
+    blown in it (:func:`compile.imaging.smooth_blown.smooth_blown`); of others, by their
+    ``decoding``, nothing."""
+    if decoding == "mqnet":
+        smooth_blown(output, frame)

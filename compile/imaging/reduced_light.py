@@ -6,10 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.imaging.square_means import STEP, square_means
 from compile.imaging.transfer import srgb_decode, srgb_encode
-
-STEP = 4
-"""Rows and columns of the picture for one of the reduced one."""
 
 _ROWS = 64 * STEP
 _SRGB = srgb_decode(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
@@ -27,10 +25,10 @@ class ReducedLight:
         """Of a picture of ``height`` x ``width`` pixels, all dark."""
         self.light = np.zeros((-(-height // STEP), -(-width // STEP), 3), np.float16)
 
-    def add(self, rows: slice, columns: slice, light: NDArray[np.floating]) -> None:
+    def add(self, rows: slice, columns: slice, light: NDArray[np.float32]) -> None:
         """Take in the ``light`` of a part of the picture, [H, W, 3], that begins at multiples of
         :data:`STEP`, and ends at some or at the picture's edge."""
-        reduced = _reduced(_reduced(light, 0), 1)
+        reduced = square_means(light)
         top, left = rows.start // STEP, columns.start // STEP
         height, width = reduced.shape[:2]
         self.light[top : top + height, left : left + width] = reduced
@@ -41,17 +39,6 @@ def reduce_photo(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height = pixels.shape[0]
     parts = []
     for top in range(0, height, _ROWS):
-        light = _reduced(_reduced(_SRGB[pixels[top : top + _ROWS]], 0), 1)
+        light = square_means(_SRGB[pixels[top : top + _ROWS]])
         parts.append(np.rint(srgb_encode(light) * 255).astype(np.uint8))
     return np.concatenate(parts)
-
-
-def _reduced(light: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
-    """Means of :data:`STEP` neighbours along ``axis``, the last one of what is left."""
-    extent = light.shape[axis]
-    starts = np.arange(0, extent, STEP)
-    counts = np.minimum(starts + STEP, extent) - starts
-    sums = np.add.reduceat(light, starts, axis)
-    return sums / np.expand_dims(counts, [one for one in (0, 1, 2) if one != axis]).astype(
-        "float32"
-    )

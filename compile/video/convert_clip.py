@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from compile.artefact.reader import Artefact
+from compile.imaging.decode_picture import smooth_picture
 from compile.imaging.fit_size import FitMode, best_fit, fit_photo, unfit
 from compile.support.errors import ClipError
 from compile.support.progress import Progress
@@ -182,6 +183,7 @@ class ClipConverter:
         before = time.thread_time()
         output, _ = self._own.session.run(padded)
         seconds = (time.thread_time() - before) * self._threads
+        smooth_picture(self._artefact.manifest.decoding, output, padded)
         return frame, photo, unfit(output, placement), seconds
 
     def _hdr_frame(self, photo: NDArray[np.uint8], output: NDArray[np.float32]) -> HdrFrame:

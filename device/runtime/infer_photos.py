@@ -13,7 +13,7 @@ from rich.console import Console
 
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
-from compile.imaging.decode_picture import DECODERS
+from compile.imaging.decode_picture import DECODERS, smooth_picture
 from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
 from compile.imaging.gamuts import Gamut
 from compile.imaging.read_photo import photo_bytes, read_stored_photo
@@ -90,8 +90,9 @@ def run_photo(
     """
     frame, placement = fit_photo(photo, *session.artefact.size, mode)
     output, seconds = session.run(frame)
-    decode = DECODERS[session.artefact.manifest.decoding]
-    return decode(unfit(output, placement)), seconds
+    decoding = session.artefact.manifest.decoding
+    smooth_picture(decoding, output, frame)
+    return DECODERS[decoding](unfit(output, placement)), seconds
 
 
 def infer_photos(
@@ -106,7 +107,7 @@ def infer_photos(
     one that fails does not stop the others. While one is in the only network, the next are read and
     those before it written; of several networks each has a thread that does all for a
     photograph."""
-    size, decode = networks.artefact.size, DECODERS[networks.artefact.manifest.decoding]
+    size, decoding = networks.artefact.size, networks.artefact.manifest.decoding
 
     def read(paths: tuple[Path, Path]) -> _Read | PhotoResult:
         try:
@@ -140,7 +141,8 @@ def infer_photos(
                 keeps_words=carried == "all",
                 gamut=made.read.gamut,
             )
-            write_hdr(output, decode(unfit(made.output, placement)), of_photo)
+            smooth_picture(decoding, made.output, made.read.frame)
+            write_hdr(output, DECODERS[decoding](unfit(made.output, placement)), of_photo)
         except MqnetError as error:
             return PhotoResult(photo, output, error=error)
         return PhotoResult(photo, output, made.seconds)

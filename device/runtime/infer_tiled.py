@@ -18,11 +18,12 @@ from rich.console import Console
 
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
-from compile.imaging.decode_picture import DECODERS
+from compile.imaging.decode_picture import DECODERS, smooth_picture
 from compile.imaging.fit_size import best_fit
 from compile.imaging.gain_map import make_gain_map
 from compile.imaging.read_photo import StoredPhoto, photo_bytes, read_stored_photo
 from compile.imaging.reduced_light import ReducedLight, reduce_photo
+from compile.imaging.row_bands import row_bands
 from compile.imaging.ultra_hdr import encode_base, join_gain_map
 from compile.imaging.write_hdr import HdrOptions, write_hdr
 from compile.support.atomic import write_atomically
@@ -82,11 +83,13 @@ def _infer(
         light, seconds = run_photo(session, photo.pixels, "pad")
         write_hdr(output, light, of_photo)
         return seconds
-    run = _Run(session, network, photo, path.name, console)
+    decoding = session.artefact.manifest.decoding
+    decode = DECODERS[decoding]
+    run = _Run(network, photo, path.name, console)
     del photo, data
     if output.suffix.lower() in _JPEG:
         reduced = ReducedLight(*run.size)
-        run.run(reduced.add)
+        run.run(lambda rows, columns, part: reduced.add(rows, columns, decode(part)))
         seconds, reduced_base = run.seconds, reduce_photo(run.pixels)
         base = _encode_base(of_photo)
         del run, of_photo  # With the pixels, whose memory the gain map needs.
@@ -99,6 +102,9 @@ def _infer(
         light[rows, columns] = part
 
     run.run(keep)
+    smooth_picture(decoding, light, run.pixels)
+    for rows in row_bands(*run.size):
+        light[rows] = decode(light[rows])
     write_hdr(output, light, of_photo)
     return run.seconds
 
@@ -114,7 +120,6 @@ class _Run:
 
     def __init__(
         self,
-        session: Session,
         network: TiledNetwork,
         photo: StoredPhoto,
         name: str,
@@ -124,19 +129,14 @@ class _Run:
         height, width, _ = photo.pixels.shape
         self.size = (height, width)
         self.seconds = 0.0
-        self._decode = DECODERS[session.artefact.manifest.decoding]
         self._network, self._name, self._console = network, name, console
 
     def run(self, sink: Sink) -> None:
-        """Give the linear light of all tiles to ``sink``."""
-
-        def decoded(rows: slice, columns: slice, part: NDArray[np.float32]) -> None:
-            sink(rows, columns, self._decode(part))
-
+        """Give what the network makes of all tiles to ``sink``."""
         total = self._network.count_tiles(*self.size)
         with Progress(self._console).count(f"{self._name}, tiles", total) as step:
             start = time.perf_counter()
-            self._network.run(self.pixels, decoded, step.advance)
+            self._network.run(self.pixels, sink, step.advance)
             self.seconds = time.perf_counter() - start
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo, padded_size, unfit
+from compile.imaging.smooth_blown import smooth_blown
 from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import MQNet
 from compile.networks.run_module import run_module
@@ -14,6 +15,8 @@ from compile.networks.run_module import run_module
 
 def run_float_network(net: MQNet, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Linear relative light, float32 [H,W,3], that ``net`` computes in float32 for ``photo``
-    uint8 [H,W,3] of any size."""
+    uint8 [H,W,3] of any size, as the compiled one's is written."""
     frame, placement = fit_photo(photo, *padded_size(*photo.shape[:2]), "pad")
-    return decode_hdr(unfit(run_module(ExportWrapper(net).eval(), frame), placement))
+    output = run_module(ExportWrapper(net).eval(), frame)
+    smooth_blown(output, frame)
+    return decode_hdr(unfit(output, placement))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compile.imaging.reduced_light import STEP, ReducedLight, reduce_photo
+from compile.imaging.reduced_light import ReducedLight, reduce_photo
+from compile.imaging.square_means import STEP
 from compile.imaging.transfer import srgb_decode
 
 

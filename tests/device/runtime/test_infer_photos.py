@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import OpenEXR
 import pytest
 from fixtures_artefacts import ArtefactFactory
 from PIL import Image
 from rich.console import Console
 
+from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.fit_size import fit_photo
+from compile.imaging.smooth_blown import smooth_blown
 from compile.imaging.write_hdr import HdrOptions
-from device.runtime.infer_photos import infer_photos
+from device.runtime.infer_photos import infer_photos, run_photo
 from device.runtime.networks import Networks
 
 
@@ -72,3 +76,22 @@ def test_the_photographs_own_file_is_the_base(
     assert result.error is None
     data = photo.read_bytes()
     assert (data[data.index(b"\xff\xdb") :] in output.read_bytes()) != is_turned
+
+
+def test_blown_areas_are_smoothed(artefact: ArtefactFactory, tmp_path: Path) -> None:
+    networks = Networks(artefact(), 1, 1)
+    height, width = networks.artefact.size
+    pixels = np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
+    pixels[8:-8, 12 : width // 2] = 255
+    photo, output = tmp_path / "photo.png", tmp_path / "out.exr"
+    Image.fromarray(pixels).save(photo)
+    list(infer_photos(networks, [(photo, output)], "pad", HdrOptions(), "all", Console(quiet=True)))
+    frame, _ = fit_photo(pixels, height, width)
+    h, _ = networks.sessions[0].run(frame)
+    plain = decode_hdr(h)
+    smooth_blown(h, frame)
+    light = decode_hdr(h)
+    assert np.abs(light - plain).max() > 1e-3
+    with OpenEXR.File(str(output)) as linear:
+        np.testing.assert_allclose(linear.channels()["RGB"].pixels, light, rtol=2e-3, atol=1e-6)
+    np.testing.assert_array_equal(run_photo(networks.sessions[0], pixels, "pad")[0], light)

@@ -15,6 +15,7 @@ from rich.console import Console
 from compile.imaging.decode_hdr import decode_hdr
 from compile.imaging.fit_size import fit_photo
 from compile.imaging.read_photo import read_photo
+from compile.imaging.smooth_blown import smooth_blown
 from compile.imaging.transfer import srgb_decode
 from compile.imaging.write_hdr import HdrOptions
 from device.runtime.infer_photos import PhotoResult
@@ -64,6 +65,22 @@ def test_large_photographs(artefact: ArtefactFactory, tmp_path: Path) -> None:
     shot = srgb_decode(pixels / 255)
     assert np.abs(np.log2((light + 1 / 64) / (shot + 1 / 64))).max() > 0.5
     with OpenEXR.File(str(outputs[2])) as linear:
+        np.testing.assert_allclose(linear.channels()["RGB"].pixels, light, rtol=2e-3, atol=1e-6)
+
+
+def test_blown_areas_are_smoothed_across_tiles(artefact: ArtefactFactory, tmp_path: Path) -> None:
+    smooth_photograph(photo := tmp_path / "photo.jpg")
+    pixels = read_photo(photo)
+    pixels[40:190, 90:270] = 255
+    Image.fromarray(pixels).save(photo := tmp_path / "photo.png")
+    (result,) = infer(Session(artefact(size=TILE, tiles=True)), (photo, tmp_path / "out.exr"))
+    assert result.error is None
+    h, _ = Session(artefact(size=WHOLE)).run(frame := fit_photo(pixels, *WHOLE)[0])
+    plain = decode_hdr(h)
+    smooth_blown(h, frame)
+    light = decode_hdr(h[:201, :285])
+    assert np.abs(light - plain[:201, :285]).max() > 1e-3
+    with OpenEXR.File(str(tmp_path / "out.exr")) as linear:
         np.testing.assert_allclose(linear.channels()["RGB"].pixels, light, rtol=2e-3, atol=1e-6)
 
 
