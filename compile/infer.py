@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from compile.support.cli import run_command, set_up_logging, stderr
+from compile.support.cli import run_command, say_error, set_up_logging, stderr
 from compile.support.errors import MqnetError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _infer(options: Options) -> None:
     elif has_stages(artefact.manifest) and not options.resize:
         way = "tiles"
     at_once = way == "photographs" and len(outputs) > 1
-    failures = []
+    failures = list[MqnetError]()
     with (
         freed_memory_kept() if at_once else nullcontext(),
         # Closed also where Ctrl-C comes between two results: what is being written is then ended.
@@ -152,13 +152,15 @@ def _infer(options: Options) -> None:
         for result in results:
             if result.error is not None:
                 failures.append(result.error)
+                if len(outputs) > 1 and not options.json:
+                    say_error(str(result.error))
             if options.json:
                 print(json.dumps(result.as_json()), flush=True)
             elif result.error is None:
                 line = f"{result.output}  {result.seconds * 1e3:.1f} ms"
                 stderr.print(line, highlight=False, markup=False, soft_wrap=True)
     if failures:
-        raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs))
+        raise failures[0] if len(outputs) == 1 else _several(failures, len(outputs), options.json)
 
 
 def _results(
@@ -264,11 +266,9 @@ def _carried(options: Options) -> Carried:
     return "all but place" if options.strip_location else "all"
 
 
-def _several(failures: list, total: int) -> Exception:
-    from compile.support.errors import PhotoError
-
-    first = failures[0]
-    return PhotoError(f"{len(failures)} of {total} photographs failed, the first because: {first}")
+def _several(failures: list[MqnetError], total: int, as_json: bool) -> MqnetError:
+    where = "in their lines of JSON" if as_json else "above"
+    return MqnetError(f"{len(failures)} of {total} photographs failed: the reasons are {where}")
 
 
 if __name__ == "__main__":

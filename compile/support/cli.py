@@ -56,7 +56,7 @@ def run_command(options_type: type[Options], command: Callable[[Options], None])
         if code == 0:
             code, sentence = out.loss()
             if sentence:
-                _say_error(sentence)
+                say_error(sentence)
     end_without_python()
     if options_type.__module__ == "__main__" or os.path.basename(sys.argv[0]).startswith("mqnet-"):
         end_at_once(code)
@@ -75,14 +75,14 @@ def _run(options_type: type[Options], command: Callable[[Options], None]) -> int
             stderr.print(said_of(number))
             return 128 + number
         if isinstance(error, MqnetError):
-            _say_error(str(error))
+            say_error(str(error))
             return _USER_ERROR
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             # Of any question that is asked of a path.
-            _say_error(f"{error.filename} is too long a name: give a shorter one")
+            say_error(f"{error.filename} is too long a name: give a shorter one")
             return _USER_ERROR
         if isinstance(error, FileNotFoundError) and not _has_working_directory():
-            _say_error("the working directory has been removed: change to another one")
+            say_error("the working directory has been removed: change to another one")
             return _USER_ERROR
         raise
     except SystemExit as end:  # Of the options: --help, or one that is unknown.
@@ -109,7 +109,8 @@ def _check_arguments(arguments: Sequence[str]) -> None:
             raise MqnetError(f"{what} is empty: give a name, or leave it out")
 
 
-def _say_error(sentence: str) -> None:
+def say_error(sentence: str) -> None:
+    """Print what went wrong to stderr."""
     stderr.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _AGAIN = "copy or make it again"
 # What a decoder would paint over is said.
 _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 _LEAST_SHARE, _SLACK_SECONDS = 0.9, 1
+_STDIN = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,24 @@ class ClipFrame:
     duration: int
 
 
+class _Stdin:
+    """Stdin as FFmpeg reads it, and how much of it: its demuxer of YUV4MPEG2 passes over a frame
+    that is cut short without a word.
+
+    Attributes:
+        count: bytes read.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def read(self, most: int) -> bytes:
+        """The next bytes, at least one and at ``most`` that many; none at the end."""
+        data = os.read(_STDIN, most)
+        self.count += len(data)
+        return data
+
+
 class Clip:
     """A clip that is open.
 
@@ -75,8 +95,9 @@ class Clip:
         self.name = "stdin" if source == PIPE else source
         if source == PIPE and sys.stdin is not None and sys.stdin.isatty():
             raise ClipError("stdin is a terminal: send frames through a pipe, or name a file")
+        self._stdin = _Stdin() if source == PIPE and raw is None else None
         with self._said():
-            self._container = _open(source, raw)
+            self._container = _open(source, raw, self._stdin)
         if not self._container.streams.video:
             raise ClipError(f"{self.name} has no video stream: name a clip with moving pictures")
         self.stream: VideoStream = _moving(self._container, self.name)
@@ -151,11 +172,19 @@ class Clip:
         yield from _pulled(self._graph)
 
     def _decode(self) -> Iterator[VideoFrame]:
+        end = 0
         with self._said():
-            for frame in self._container.decode(self.stream):
-                if frame.is_corrupt:
-                    raise ClipError(f"{self.name} is damaged at {frame.time:.2f} s: {_AGAIN}")
-                yield frame
+            for packet in self._container.demux(self.stream):
+                end = max(end, (packet.pos or 0) + packet.size)
+                for frame in packet.decode():
+                    assert isinstance(frame, VideoFrame)
+                    if frame.is_corrupt:
+                        raise ClipError(f"{self.name} is damaged at {frame.time:.2f} s: {_AGAIN}")
+                    yield frame
+        if self._stdin is not None and self._stdin.count > end:
+            raise ClipError(
+                f"{self.name} ends within a frame: look for an error of the program that writes it"
+            )
 
     def _stated_count(self) -> int | None:
         if self.stream.frames:
@@ -180,14 +209,15 @@ class Clip:
             ) from None
 
 
-def _open(source: str, raw: RawFrames | None) -> InputContainer:
+def _open(source: str, raw: RawFrames | None, stdin: _Stdin | None) -> InputContainer:
     if source != PIPE:
         if Path(source).is_dir():
             raise ClipError(f"{source} is a folder: name a clip in it")
         # What a protocol would take for an address is a file.
         return av.open(f"file:{source}", "r")
-    if raw is None:
-        return av.open("pipe:0", "r", format="yuv4mpegpipe")
+    if stdin is not None:
+        return av.open(stdin, "r", format="yuv4mpegpipe")
+    assert raw is not None
     options = {
         "video_size": f"{raw.width}x{raw.height}",
         "pixel_format": "rgb24",

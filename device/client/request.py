@@ -35,7 +35,7 @@ def count_devices(address: DeviceAddress) -> int:
     """
     with _tracker(address) as tracker:
         summary = _summary(tracker)
-    count = _known(summary).count(address.key)
+        count = _known(summary).count(address.key)
     if not count:
         raise _unknown(address, summary)
     return count
@@ -83,9 +83,14 @@ def _tracker(address: DeviceAddress) -> Iterator[socket.socket]:
         with _call(address) as connection:
             connection.settimeout(_SECONDS_OF_TRACKER)
             yield connection
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise TargetError(
             f"the tracker at {address.host}:{address.port} went away ({error}): start it again"
+        ) from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise TargetError(
+            f"what answers at {address.host}:{address.port} is no tracker of this TVM: mend the "
+            "address, or start device/serve.py again"
         ) from None
 
 

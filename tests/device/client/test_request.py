@@ -85,6 +85,19 @@ def test_a_tracker_that_hears_the_second_call(monkeypatch: pytest.MonkeyPatch):
             assert counted.result() == 1
 
 
+@pytest.mark.parametrize("answer", [{}, [], None, [0], [0, {}], [0, {"server_info": [{}]}], 7])
+def test_a_tracker_that_answers_something_else(answer: object):
+    with socket.create_server(("127.0.0.1", 0)) as door, ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(count_devices, DeviceAddress(*door.getsockname(), "pi"))
+        other, _ = door.accept()
+        with other:
+            other.sendall(base.recvall(other, 4))
+            base.recvjson(other)
+            base.sendjson(other, answer)
+            with pytest.raises(TargetError, match="no tracker of this TVM"):
+                counted.result()
+
+
 def test_a_device_that_is_registered_and_cannot_be_reached(
     tracker: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ):

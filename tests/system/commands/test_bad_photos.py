@@ -163,8 +163,21 @@ def test_one_bad_photo_does_not_stop_the_others(host: Path, photo: Path, out: Pa
     assert ["error" in line for line in lines] == [False, True, False]
     assert all(line["ms"] > 0 for line in lines if "error" not in line)
     (sentence,) = outcome.err.splitlines()
-    assert sentence.startswith("error: 1 of 3 photographs failed") and str(bad) in sentence
+    assert sentence.startswith("error: 1 of 3 photographs failed")
+    assert str(bad) in lines[1]["error"]
     assert sorted(contents(out)) == ["other.avif", "photo.avif"]
+
+
+def test_each_bad_photo_has_its_reason(here: Command, host: Path, photo: Path, out: Path):
+    empty, missing = photo.with_name("empty.jpg"), photo.with_name("missing.jpg")
+    empty.touch()
+    outcome = here("compile/infer", host, empty, photo, missing, "-o", out)
+    assert outcome.code == 2
+    errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert str(empty) in errors[0]
+    assert str(missing) in errors[1]
+    assert errors[2:] == ["error: 2 of 3 photographs failed: the reasons are above"]
+    assert list(contents(out)) == ["photo.avif"]
 
 
 def test_two_photos_for_one_output(here: Command, host: Path, photo: Path, out: Path):

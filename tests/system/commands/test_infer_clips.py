@@ -204,6 +204,21 @@ def test_full_disk(here: Command, host: Path, clips: Path, small_disk: Path) -> 
     assert contents(small_disk) == before
 
 
+@pytest.mark.parametrize("left", [1, 6, 4000])
+def test_a_pipe_that_ends_within_a_frame(host: Path, tmp_path: Path, left: int) -> None:
+    """FFmpeg's reader says nothing: the clip would be taken for a shorter one."""
+    frame = b"FRAME\n" + bytes(96 * 64 * 3 // 2)
+    given = b"YUV4MPEG2 W96 H64 F25:1 Ip A1:1 C420\n" + 3 * frame + frame[:left]
+    infer = [sys.executable, "compile/infer.py", str(host), "-", "--y4m"]
+    done = subprocess.run(
+        [*infer, "-o", str(tmp_path / "x.mkv")], cwd=REPOSITORY, input=given, capture_output=True
+    )
+    assert done.returncode == 2
+    assert b"stdin ends within a frame" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupted(host: Path, tmp_path: Path) -> None:
     """Ctrl-C leaves nothing, and says so by its code."""
     out = tmp_path / "out"
