@@ -16,13 +16,13 @@ from compile.training.batches import Batch
 # weight of 4 the network stayed behind the mean of all clipped pixels even on training scenes. Both
 # leave it to the worst pictures of a batch what is learnt; the logarithm, which is what PSNR
 # measures, lets an easy picture's error count for as much.
-_COSINE_WEIGHT, _SQUARE_WEIGHT, _LOG_WEIGHT = 0.5, 16.0, 0.03
+_COSINE_WEIGHT, _SQUARE_WEIGHT, _LOG_WEIGHT = 0.5, 16.0, 0.1
 # Slopes make a disc round and smooth. Ratios between channels make white white, most of all where
 # one or two channels are clipped and the photograph's own colour is wrong.
 _SLOPE_WEIGHT, _RATIO_WEIGHT, _HALF_CLIPPED_WEIGHT, _IDENTITY_WEIGHT = 0.5, 1.0, 0.5, 2.0
 _DARKEST = 1e-3
-# Squared error (40 dB) below which a picture is good enough.
-_GOOD_SQUARE = 1e-4
+# Squared error (45 dB) below which a picture is good enough.
+_GOOD_SQUARE = 3e-5
 # A channel counts as clipped from this value on; around what is clipped, this far.
 _CLIPPED, _AROUND = 250 / 255, 9
 _SCALES = 3
@@ -69,7 +69,7 @@ TERMS = tuple(Loss.__dataclass_fields__)
 def training_loss(output: Tensor, batch: Batch) -> Loss:
     """Of the network's ``output`` H, float32 [N,3,H,W], for ``batch``.
 
-    ``mean |e| + 16 mean e^2 + 0.03 mean ln(1 + 1e4 e_n) + 0.5 (1 - cos)``, with e in mu-law light
+    ``mean |e| + 16 mean e^2 + 0.1 mean ln(1 + e_n / 3e-5) + 0.5 (1 - cos)``, with e in mu-law light
     y, e_n the mean of e^2 over picture n and cos the cosine between the colours of each pixel (the
     paper, section 3.4, without the squares), and the terms that :class:`Loss` names by their
     weights. Pixels that cannot be trusted count in none of them.

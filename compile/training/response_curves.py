@@ -64,10 +64,23 @@ def uchimura(light: Tensor, contrast: float, start: float, length: float, toe: f
     return keep_middle_grey(tone)(light)
 
 
+def log_logistic(light: Tensor, contrast: float, white: float) -> Tensor:
+    """The response of an eye's receptors (Naka and Rushton, "S-potentials from colour units in the
+    retina of fish", 1966), which raw developers take as a film's: a sigmoid of light's logarithm.
+    ``white`` is the light, in its unit, that is shown as white."""
+
+    def tone(x: Tensor) -> Tensor:
+        powered = x**contrast
+        return powered / (1 + powered) * (1 + white**-contrast)
+
+    return keep_middle_grey(tone)(light)
+
+
 CURVES: dict[str, Curve] = {
     "srgb": encode_srgb,
     "power": power,
     "reinhard": reinhard,
     "uchimura": uchimura,
+    "log-logistic": log_logistic,
 }
 """By their names in ``cameras.toml``: (light, parameters) -> value in [0, 1], of any shape."""

@@ -86,12 +86,12 @@ def test_terms_of_the_loss_by_hand():
     torch.testing.assert_close(loss.l1, torch.tensor(0.1))
     torch.testing.assert_close(loss.square, torch.tensor(0.03))
     torch.testing.assert_close(loss.cosine, cosine)
-    torch.testing.assert_close(loss.log_square, torch.tensor(301.0).log())
+    torch.testing.assert_close(loss.log_square, torch.tensor(1001.0).log())
     # Errors of 0, 0 and 0.3, less their mean.
     torch.testing.assert_close(loss.ratio, torch.tensor(0.4 / 3))
     assert loss.slope == loss.half_clipped == loss.identity == 0
     torch.testing.assert_close(
-        loss.total, 0.1 + 16 * 0.03 + 0.03 * loss.log_square + 0.5 * cosine + loss.ratio
+        loss.total, 0.1 + 16 * 0.03 + 0.1 * loss.log_square + 0.5 * cosine + loss.ratio
     )
     torch.testing.assert_close(mu_law_psnr(output, target), -10 * torch.log10(torch.tensor([0.03])))
 
