@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,9 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
+# An environment may ask for no bytecode: each command of a test would compile every source anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell starts `pytest &` with SIGINT ignored; what is interrupted in tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # TVM's threads look for work 300,000 times before they sleep, and a process that ends waits for
