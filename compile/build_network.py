@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from torch.export import ExportedProgram
@@ -58,10 +59,8 @@ from compile.pipeline import (
 )
 from compile.place_network import place_network
 from compile.quantize.check_output import check_output
+from compile.quantize.crop_size import crop_size
 from compile.quantize.keep_program import find_program, keep_program, program_key
-from compile.quantize.observed_tensors import ObservedTensors
-from compile.quantize.observers import NotANumberError
-from compile.quantize.quantize import crop_size, float_program, quantize_network
 from compile.records.log_folder import log_for_builds, records_name
 from compile.standalone_form import (
     CompiledNetwork,
@@ -79,6 +78,9 @@ from targets.check_llvm import check_llvm_knows
 from targets.describe_target import describe_target
 from targets.load_target import load_target
 from targets.spec import TargetSpec
+
+if TYPE_CHECKING:
+    from compile.quantize.observed_tensors import ObservedTensors
 
 _PACKAGES = ("apache-tvm", "apache-tvm-ffi", "torch", "torchao", "numpy", "mqnet-tvm")
 
@@ -180,6 +182,10 @@ def quantized_program(
     whose = f"checkpoint {weights}" if weights else f"network {network.title}"
     remedy = "train it again" if weights else "look at what it computes"
     check_output(network, net, photos, whose, crop, remedy)
+    # They import torchao, which takes as long as to plan a network.
+    from compile.quantize.observers import NotANumberError
+    from compile.quantize.quantize import quantize_network
+
     try:
         program = quantize_network(network, net, scheme, photos, *request.size, crop, observed)
     except NotANumberError:
@@ -198,6 +204,8 @@ def float_network(request: BuildRequest) -> ExportedProgram | None:
     Raises:
         MqnetError: the checkpoint or the scheme is at fault.
     """
+    from compile.quantize.quantize import float_program
+
     network = request.network
     photos = network.calibration_photos() if network.takes_photographs else ()
     net = network.load(request.weights)

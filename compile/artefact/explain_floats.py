@@ -21,8 +21,8 @@ from compile.graph.parts import HEAD, MAIN, parts_among
 from compile.graph.quantized_graph import FloatOperand, NotLowerable, op_name
 from compile.networks.network import Network
 from compile.networks.parts import module_path
+from compile.quantize.integer_kernels import why_not_quantized
 from compile.quantize.precisions import operation_name, precisions_of
-from compile.quantize.quantizer import why_not_quantized
 from compile.quantize.schemes import Precision, Scheme
 
 

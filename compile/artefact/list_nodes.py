@@ -7,7 +7,7 @@ from typing import Any
 from torch.export import ExportedProgram
 
 from compile.artefact.vector_file import ProgramNodes
-from compile.quantize.pt2e import QUANTIZE
+from compile.networks.quantized_ops import QUANTIZE
 
 
 def list_nodes(program: ExportedProgram) -> ProgramNodes:

@@ -12,8 +12,8 @@ from tvm import relax
 
 from compile.graph.layers import Mark, label_calls
 from compile.networks.parts import module_path
+from compile.networks.quantized_ops import DEQUANTIZE, QUANTIZE
 from compile.quantize.operations import ACTIVATIONS
-from compile.quantize.pt2e import DEQUANTIZE, QUANTIZE
 
 #: What belongs to the layer before it, as every kernel of ours computes it: a convolution with its
 #: activation is one, and (de)quantize is traced from no module.

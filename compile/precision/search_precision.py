@@ -29,8 +29,8 @@ from compile.precision.measure_decibels import ExactOutputs
 from compile.precision.search_request import BEST, SearchRequest
 from compile.precision.time_candidates import EmulatedMeter, HostMeter, Meter
 from compile.precision.vary_calibration import choices_of, vary_calibration, why_too_few
+from compile.quantize.crop_size import crop_size
 from compile.quantize.keep_program import program_key
-from compile.quantize.quantize import crop_size
 from compile.quantize.schemes import scheme_named
 from compile.records.log_places import find_logs
 from compile.support.atomic import make_folder, write_atomically

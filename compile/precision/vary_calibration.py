@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from compile.build_request import BuildRequest
 from compile.precision.measure_decibels import ExactOutputs
-from compile.quantize.quantize import crop_size, quantize_network
+from compile.quantize.crop_size import crop_size
+from compile.quantize.quantize import quantize_network
 from compile.support.errors import MqnetError
 from compile.support.progress import Step
 

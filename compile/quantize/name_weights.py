@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch.fx import GraphModule
 
 from compile.networks.parts import module_path
-from compile.quantize.pt2e import DEQUANTIZE_PER_CHANNEL
+from compile.networks.quantized_ops import DEQUANTIZE_PER_CHANNEL
 
 NAMES = ("weight", "weight_scale", "weight_zero_point")
 """What the first three arguments of a weight's dequantization are called."""

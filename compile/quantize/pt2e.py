@@ -10,8 +10,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from compile.networks.quantized_ops import DEQUANTIZE, DEQUANTIZE_PER_CHANNEL, QUANTIZE
-
 
 @contextmanager
 def _only_errors_from(*names: str) -> Iterator[None]:
@@ -49,9 +47,6 @@ with _only_errors_from("torchao", "torch.utils._pytree"):
     )
 
 __all__ = [
-    "DEQUANTIZE",
-    "DEQUANTIZE_PER_CHANNEL",
-    "QUANTIZE",
     "FakeQuantize",
     "FixedQParamsQuantizationSpec",
     "HistogramObserver",

@@ -19,9 +19,10 @@ from torch.fx import GraphModule
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.network import Network
-from compile.quantize.calibration import CROP, CROPS, SEED, calibration_crops
+from compile.quantize.calibration import CROPS, SEED, calibration_crops
 from compile.quantize.correct_bias import correct_biases, float_weights
 from compile.quantize.count_convolutions import check_complete, count_convolutions
+from compile.quantize.crop_size import crop_size
 from compile.quantize.equalize import equalize_concats
 from compile.quantize.equalize_layers import equalize_layers
 from compile.quantize.export_network import export_network
@@ -39,7 +40,7 @@ from compile.quantize.quantizer import SchemeQuantizer
 from compile.quantize.replace_modules import replace_modules
 from compile.quantize.schemes import Precision, Scheme
 from compile.quantize.specifications import observers_for
-from compile.support.errors import GraphError, MqnetError
+from compile.support.errors import MqnetError
 
 log = logging.getLogger(__name__)
 
@@ -110,26 +111,6 @@ def float_program(
             _equalized_crops(network, folded, scheme, photos, crop)
     wrapper = network.export_wrapper(folded, torch.float32).eval()
     return export_network(network, wrapper, network.example_inputs(height, width))
-
-
-def crop_size(network: Network, net: nn.Module, height: int, width: int) -> tuple[int, int]:
-    """Height and width of the crops that calibrate ``net``, the module of ``network``, for a size:
-    256x256, unless its graph is another one there.
-
-    Raises:
-        GraphError: it cannot be traced at that size.
-    """
-    if network.size:
-        return network.size
-    if network.any_size or (height, width) == (CROP, CROP):
-        return CROP, CROP
-    wrapper = network.export_wrapper(net, torch.float32).eval()
-    wanted = export_network(network, wrapper, network.example_inputs(height, width))
-    try:
-        usual = export_network(network, wrapper, network.example_inputs(CROP, CROP))
-    except GraphError:
-        return height, width
-    return (CROP, CROP) if str(usual.graph) == str(wanted.graph) else (height, width)
 
 
 def _with_kernels(network: Network, folded: nn.Module, crop: tuple[int, int]) -> nn.Module:

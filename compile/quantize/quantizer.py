@@ -17,19 +17,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
 
 from compile.networks.export_wrapper import ROOT
 from compile.networks.parts import Parts, module_path
+from compile.quantize.integer_kernels import activations_of, why_not_quantized
 from compile.quantize.operations import (
     ACTIVATIONS,
     ARITHMETIC,
     CHAINED,
     MOVERS,
-    QUANTIZED,
     REARRANGERS,
     SUMS,
 )
@@ -53,8 +52,8 @@ from compile.quantize.specifications import (
 
 aten = torch.ops.aten
 
-_FEATURE_MAP, _VECTOR = 4, 2
-"""Dimensions of a feature map, and of what is left where its rows and columns go."""
+_VECTOR = 2
+"""Dimensions of what is left of a feature map where its rows and columns go."""
 
 
 class SchemeQuantizer(Quantizer):
@@ -134,7 +133,7 @@ class SchemeQuantizer(Quantizer):
         """How the tensors that ``node`` reads are quantized that are not made in int8. A function
         of the photograph is one of its bytes."""
         inputs: dict[Node, QuantizationSpecBase] = {}
-        for source in _activations_of(node):
+        for source in activations_of(node):
             is_inside = source in self._parts
             if self._in_int8(source) or (_is_chained(node) and not is_inside):
                 continue
@@ -191,9 +190,9 @@ class SchemeQuantizer(Quantizer):
         for node in nodes:
             if node.target not in MOVERS | REARRANGERS or node not in first:
                 continue
-            for source in _activations_of(node):
+            for source in activations_of(node):
                 while source not in first and source.target in REARRANGERS:
-                    (source,) = _activations_of(source)
+                    (source,) = activations_of(source)
                 if source not in first:
                     if source not in self._parts:
                         fixed[root(node)] = self._inputs
@@ -212,10 +211,10 @@ class SchemeQuantizer(Quantizer):
     def _is_factor(self, node: Node) -> bool:
         """Whether ``node`` is a number times an int8 tensor that is added to another one: it is in
         the multipliers of that."""
-        sources, users = _activations_of(node), list(node.users)
+        sources, users = activations_of(node), list(node.users)
         if node.target is not aten.mul.Tensor or len(sources) != 1 or len(users) != 1:
             return False
-        is_added = users[0].target in SUMS and len(_activations_of(users[0])) == 2
+        is_added = users[0].target in SUMS and len(activations_of(users[0])) == 2
         is_number = isinstance(node.args[1], int | float) and node.args[1] != 0
         is_int8 = self._in_int8(users[0]) and self._in_int8(sources[0])
         return is_added and is_number and is_int8 and not _is_chained(sources[0])
@@ -248,65 +247,16 @@ class SchemeQuantizer(Quantizer):
         return _is_chained(node) or (node.target in ACTIVATIONS and self._in_int8(node))
 
 
-def _activations_of(node: Node) -> list[Node]:
-    """The tensors that ``node`` reads, without weights and other parameters."""
-    if node.target is aten.cat.default:
-        joined = node.args[0]
-        assert isinstance(joined, list | tuple)
-        return [arg for arg in joined if isinstance(arg, Node)]
-    count = 2 if node.target in ARITHMETIC else 1
-    return [arg for arg in node.args[:count] if isinstance(arg, Node) and arg.op != "get_attr"]
-
-
 def _rearranged(node: Node) -> Node:
     """What ``node`` puts into another order, by itself or with those before it."""
     while node.target in REARRANGERS:
-        (node,) = _activations_of(node)
+        (node,) = activations_of(node)
     return node
-
-
-def why_not_quantized(node: Node) -> str:
-    """Why the operation ``node`` is in float under every scheme; "" where it need not be."""
-    if node.target not in QUANTIZED:
-        return "it has no integer kernel"
-    if any(map(_holds_integers, (node, *_activations_of(node)))):
-        return "it computes integers or bools, exactly"
-    if node.target is aten.cat.default:
-        axis, is_map = (*node.args, 0)[1], node.meta["val"].ndim == _FEATURE_MAP
-        is_along_channels = is_map and axis in (1, 1 - _FEATURE_MAP)
-        return "" if is_along_channels else "tensors are joined along their channels only"
-    if node.target is aten.div.Tensor:
-        is_number = not isinstance(node.args[1], Node) or node.args[1].op == "get_attr"
-        return "" if is_number else "a quotient of two tensors has no integer kernel"
-    if node.target is aten.pad.default:
-        given: tuple[Any, ...] = node.args[2:4]
-        mode, value = given + ("constant", None)[len(given) :]
-        widths = node.args[1]
-        assert isinstance(widths, list | tuple)
-        if mode == "constant" and (value or len(widths) > 4):
-            return "a border of other numbers than zeros, or of channels, has no integer kernel"
-        if mode not in ("reflect", "replicate", "constant"):
-            return f"a border of mode {mode} has no integer kernel"
-    if node.target is aten.amax.default and list(node.args[1:]) != [[1], True]:
-        return "a maximum is lowered over channels only, with keepdim"
-    if node.target is aten.mean.dim:
-        axes, keepdim = (*node.args[1:], False)[:2]
-        assert isinstance(axes, list | tuple)
-        # Of four axes.
-        if not keepdim or sorted(int(str(axis)) % 4 for axis in axes) not in ([1], [2, 3]):
-            return "a mean is lowered over all channels or all pixels only, with keepdim"
-    return ""
-
-
-def _holds_integers(node: Node) -> bool:
-    """Whether ``node`` is a tensor of integers or bools."""
-    value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and not value.is_floating_point()
 
 
 def _is_scaling(node: Node) -> bool:
     """Whether ``node`` is arithmetic with a constant, as in 2x - 1."""
-    return node.target in ARITHMETIC and len(_activations_of(node)) == 1
+    return node.target in ARITHMETIC and len(activations_of(node)) == 1
 
 
 def _has_range(node: Node) -> bool:
@@ -316,7 +266,7 @@ def _has_range(node: Node) -> bool:
 
 def _is_chained(node: Node) -> bool:
     """Whether ``node`` is a link of a chain of functions of one tensor, which are one table."""
-    sources = _activations_of(node)
+    sources = activations_of(node)
     is_square = node.target is aten.mul.Tensor and len(sources) == 2 and sources[0] is sources[1]
     return is_square or _is_scaling(node) or node.target in CHAINED
 

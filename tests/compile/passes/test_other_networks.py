@@ -21,9 +21,9 @@ from torch.export import ExportedProgram
 from torch.nn import functional as F
 from tvm import relax
 
+from compile.networks.quantized_ops import QUANTIZE
 from compile.pipeline import PipelineOptions, emit, plan_network
 from compile.quantize.pt2e import (
-    QUANTIZE,
     MinMaxObserver,
     PerChannelMinMaxObserver,
     QuantizationAnnotation,

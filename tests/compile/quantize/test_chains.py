@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from compile.networks.quantized_ops import QUANTIZE
 from compile.networks.seeded_network import SeededNetwork
-from compile.quantize.pt2e import QUANTIZE
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import scheme_named
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from compile.networks.quantized_ops import DEQUANTIZE, QUANTIZE
 from compile.networks.seeded_network import SeededNetwork
-from compile.quantize.pt2e import DEQUANTIZE, QUANTIZE
+from compile.quantize.integer_kernels import why_not_quantized
 from compile.quantize.quantize import quantize_network
-from compile.quantize.quantizer import why_not_quantized
 from compile.quantize.schemes import scheme_named
 
 aten = torch.ops.aten
