@@ -34,8 +34,8 @@ def smooth_blown(output: NDArray[np.float32], frame: NDArray[np.uint8]) -> None:
     """Smooth H, float32 [H,W,3], in place, where ``frame``, uint8 [H,W,3], is blown: all of its
     channels are near 255. Elsewhere nothing changes.
 
-    ``frame`` lies on the network's grid: its first pixel is the first of a square. Memory beside
-    the two is a quarter of ``frame``'s at most.
+    ``frame`` lies on the network's grid: its first pixel is the first of a square. It takes as
+    much memory again as ``frame``.
     """
     weights = _mean_of_squares(_WEIGHTS, _darkest_channel(frame))
     if weights is None:
