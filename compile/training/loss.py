@@ -19,7 +19,7 @@ from compile.training.batches import Batch
 _COSINE_WEIGHT, _SQUARE_WEIGHT, _LOG_WEIGHT = 0.5, 16.0, 0.1
 # Slopes make a disc round and smooth. Ratios between channels make white white, most of all where
 # one or two channels are clipped and the photograph's own colour is wrong.
-_SLOPE_WEIGHT, _RATIO_WEIGHT, _HALF_CLIPPED_WEIGHT, _IDENTITY_WEIGHT = 0.5, 1.0, 0.5, 2.0
+_SLOPE_WEIGHT, _RATIO_WEIGHT, _HALF_CLIPPED_WEIGHT, _IDENTITY_WEIGHT = 0.5, 1.0, 0.5, 4.0
 _DARKEST = 1e-3
 # Squared error (45 dB) below which a picture is good enough.
 _GOOD_SQUARE = 3e-5
