@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from compile.support import in_worker
 from compile.support.outcome import Outcome, how_it_ended
 from compile.support.quick_start import import_tvm_alone
+
+# How often to look whether a pool still is there.
+_LOOK_SECONDS = 1.0
 
 
 class WorkerPool:
@@ -38,7 +42,7 @@ class WorkerPool:
             (in_worker.packed(import_tvm_alone, ()), in_worker.packed(prepare, arguments)),
             get_context("spawn"),
         )
-        self._futures: list[ProcessFuture[Outcome]] = []
+        self._futures: list[_Waiting] = []
         self._is_closed = False
         self._pool = self._start()
 
@@ -77,17 +81,17 @@ class WorkerPool:
             pool.schedule(int)
         return pool
 
-    def _schedule(self, call: bytes, seconds: float) -> ProcessFuture[Outcome]:
+    def _schedule(self, call: bytes, seconds: float) -> _Waiting:
         if self._is_closed:
             raise CancelledError
         if not self._pool.active:
             self._pool.join()
             self._pool = self._start()
         future = self._pool.schedule(in_worker.run, (call,), timeout=seconds)
-        self._futures.append(future)
-        return future
+        self._futures.append(_Waiting(self._pool, future))
+        return self._futures[-1]
 
-    def _outcome(self, call: bytes, future: ProcessFuture[Outcome], seconds: float) -> Outcome:
+    def _outcome(self, call: bytes, future: _Waiting, seconds: float) -> Outcome:
         try:
             try:
                 return future.result()
@@ -102,4 +106,27 @@ class WorkerPool:
 
     def _cancel(self) -> None:
         while self._futures:
-            self._futures.pop().cancel()
+            self._futures.pop().future.cancel()
+
+
+class _Waiting(NamedTuple):
+    """A task of a pool, which may end without a word of it: where the pool breaks between two tasks
+    just as this one is handed over."""
+
+    pool: ProcessPool
+    future: ProcessFuture[Outcome]
+
+    def result(self) -> Outcome:
+        """What becomes of it.
+
+        Raises:
+            BrokenProcessPool: the pool has ended without it.
+        """
+        while not self.future.done():
+            with suppress(TimeoutError):
+                return self.future.result(_LOOK_SECONDS)
+            if not self.pool.active:
+                self.pool.join()
+                if not self.future.done():
+                    raise BrokenProcessPool
+        return self.future.result()

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 from command_line import REPOSITORY
+from pebble import ProcessFuture, ProcessPool
 from pool_tasks import answer, any_of, crash, fail, hang, prepare, unsendable
 
 from compile.support.outcome import Outcome
@@ -82,6 +83,26 @@ def test_a_process_that_ends_without_a_task_costs_no_task(pool: WorkerPool) -> N
     psutil.Process(worker).kill()
     outcomes = pool.run(answer, [(value,) for value in range(4)], 30)
     assert [outcome.value[0] for outcome in outcomes] == list(range(4))
+
+
+def test_a_pool_that_ends_without_a_word_of_its_tasks(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it breaks just as they are handed over."""
+    broken = ProcessPool(1)
+    monkeypatch.setattr(broken, "schedule", lambda *_, **__: ProcessFuture())
+    pool.close()
+    pool = WorkerPool(2, prepare, ("yes",))
+    whole = pool._pool
+    pool._pool = broken
+    with ThreadPoolExecutor(1) as other:
+        outcomes = other.submit(pool.run, answer, [(value,) for value in range(3)], 30)
+        time.sleep(0.2)
+        broken.stop()
+        assert [outcome.value[0] for outcome in outcomes.result(60)] == [0, 1, 2]
+    pool.close()
+    whole.stop()
+    whole.join()
 
 
 def test_a_process_that_crashes_as_it_starts() -> None:
