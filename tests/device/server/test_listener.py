@@ -70,6 +70,8 @@ class Door:
 
     def close(self) -> None:
         self._listener.close()
+        # What it says of that belongs to this test.
+        self._thread.join(10)
 
 
 @pytest.fixture
