@@ -64,7 +64,9 @@ def test_nothing_is_calibrated_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cache = BuildCache(tmp_path / "cache")
     request = BuildRequest("host", "w8a32", size=(32, 32))
     first = building.quantized_program(request, cache)
-    monkeypatch.setattr("compile.build_network.quantize_network", lambda *_: pytest.fail("again"))
+    monkeypatch.setattr(
+        "compile.quantize.quantize.quantize_network", lambda *_: pytest.fail("again")
+    )
     again = building.quantized_program(request, cache)
     assert imported(import_program(first)) == imported(import_program(again))
 

@@ -67,7 +67,9 @@ def test_a_wrong_weight(check: Check, built: Artefact, tmp_path: Path, seed: int
         for tensor in (plan.tensors[argument] for argument in call.arguments)
         if tensor.place == "weights" and tensor.bytes >= _LEAST_BYTES
     ]
-    kernel, layers, tensor = readers[chosen(seed, len(readers))]
+    _, _, tensor = readers[chosen(seed, len(readers))]
+    # Two calls may read the same bytes: gates of layers that do nothing are alike.
+    kernel, layers, _ = next(one for one in readers if one[2].offset == tensor.offset)
     weight = plan.weights[tensor.offset : tensor.offset + tensor.bytes]
     library = built.library.read_bytes()
     assert library.count(weight) == 1

@@ -21,15 +21,14 @@ from compile.networks.mqnet.weights_folder import BUNDLED
 from compile.support.errors import CheckpointError, MqnetError
 
 # H on the image of `ramps` when the bundled weights were trained: red of every 21st row and 31st
-# column, and the mean of each channel. The weights before these came from another implementation,
-# and this one computed what that one had.
+# column, and the mean of each channel.
 TRAINED_RED = (
-    (0.325142, 0.457437, 0.575665, 0.653858),
-    (0.388670, 0.497040, 0.597874, 0.670085),
-    (0.402878, 0.512799, 0.598521, 0.672433),
-    (0.439013, 0.532915, 0.607305, 0.688032),
+    (0.314297, 0.459722, 0.581395, 0.659999),
+    (0.389962, 0.509704, 0.611119, 0.686158),
+    (0.412379, 0.525697, 0.614947, 0.687996),
+    (0.444232, 0.539951, 0.617805, 0.725857),
 )
-TRAINED_MEANS = (0.543761, 0.545578, 0.552826)
+TRAINED_MEANS = (0.556032, 0.557785, 0.560354)
 
 
 def ramps() -> torch.Tensor:
@@ -59,8 +58,8 @@ def test_every_attention_has_trained_weights(attention: str) -> None:
     assert net.attention == attention
     with torch.no_grad():
         output = net(ramps())[0]
-    # Of one training: near to those of channel attention, and not the same.
-    assert (output.mean((1, 2)) - torch.tensor(TRAINED_MEANS)).abs().max() < 0.03
+    # Fine-tuned from channel attention's of some trainings ago: near to those, and not the same.
+    assert (output.mean((1, 2)) - torch.tensor(TRAINED_MEANS)).abs().max() < 0.05
 
 
 def test_no_weights_are_made_up() -> None:
