@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
+
+from compile.imaging.transfer import srgb_decode
 
 MU = 5000.0
 PEAK = 16.0
@@ -58,3 +61,8 @@ def mu_law(linear: np.ndarray) -> np.ndarray:
     """The y of :func:`decode_hdr`, float32 in [0, 1], of linear relative light."""
     h = np.clip(np.asarray(linear, np.float32), 0, PEAK) / PEAK
     return (np.log1p(h * MU) / math.log1p(MU)).astype(np.float32)
+
+
+def srgb_curve() -> NDArray[np.float32]:
+    """float32 [256]: the H of each value of a pixel by the inverse of sRGB's curve."""
+    return encode_hdr(srgb_decode(np.arange(256) / 255))

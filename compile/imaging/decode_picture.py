@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.fit_size import Placement, unfit
 from compile.imaging.smooth_blown import smooth_blown
 from compile.imaging.transfer import srgb_decode
 
@@ -35,3 +36,12 @@ def smooth_picture(decoding: str, output: NDArray[np.float32], frame: NDArray[np
     ``decoding``, nothing."""
     if decoding == "mqnet":
         smooth_blown(output, frame)
+
+
+def light_of(
+    decoding: str, output: NDArray[np.float32], frame: NDArray[np.uint8], placement: Placement
+) -> NDArray[np.float32]:
+    """Linear light of the photograph that has a ``placement`` in ``frame``: of what a network of
+    that ``decoding`` gives for it, which is smoothed in place."""
+    smooth_picture(decoding, output, frame)
+    return DECODERS[decoding](unfit(output, placement))

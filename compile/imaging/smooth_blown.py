@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging.decode_hdr import encode_hdr
+from compile.imaging.brightest_channel import darkest_channel
+from compile.imaging.decode_hdr import srgb_curve
 from compile.imaging.square_means import STEP, square_means
-from compile.imaging.transfer import srgb_decode
 
 # Smoothed fully where the darkest channel has the second value, and not at all below the first.
 _BLOWN_FROM, _BLOWN = 235, 250
@@ -24,7 +24,7 @@ _BLOWN_FROM, _BLOWN = 235, 250
 _REACH = 2
 _TILE = 32
 _WEIGHTS = np.interp(np.arange(256), (_BLOWN_FROM, _BLOWN), (0, 1)).astype(np.float32)
-_PLAIN = encode_hdr(srgb_decode(np.arange(256) / 255))
+_PLAIN = srgb_curve()
 # Between the middles of two squares, pixel by pixel: how much of the one that is farther away.
 _FARTHER = np.array((0.375, 0.125, 0.125, 0.375), np.float32)
 _NEIGHBOUR = (-1, -1, 1, 1)
@@ -37,7 +37,7 @@ def smooth_blown(output: NDArray[np.float32], frame: NDArray[np.uint8]) -> None:
     ``frame`` lies on the network's grid: its first pixel is the first of a square. It takes as
     much memory again as ``frame``.
     """
-    weights = _mean_of_squares(_WEIGHTS, _darkest_channel(frame))
+    weights = _mean_of_squares(_WEIGHTS, darkest_channel(frame))
     if weights is None:
         return
     weights = _mean_of_three(_areas(weights))
@@ -54,11 +54,6 @@ def smooth_blown(output: NDArray[np.float32], frame: NDArray[np.uint8]) -> None:
         smooth -= part
         smooth *= share
         part += smooth
-
-
-def _darkest_channel(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """NumPy's own minimum over three numbers takes ten times as long."""
-    return np.minimum(np.minimum(frame[..., 0], frame[..., 1]), frame[..., 2])
 
 
 def _mean_of_squares(

@@ -20,6 +20,7 @@ from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from compile.imaging.bundled import bundled_photos
+from compile.imaging.decode_hdr import srgb_curve
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.entry import MQNetEntry
 from compile.networks.mqnet.network import MQNet
@@ -38,7 +39,6 @@ from compile.training.scenes.catalogue import TRAIN, VALIDATION
 from compile.training.scenes.load import load_places
 from compile.training.scenes.views import Place
 from compile.training.state import TrainingState
-from compile.training.tone_curve import srgb_curve
 from compile.training.validate import Validation
 from compile.training.virtual_camera import photograph
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.imaging.decode_hdr import encode_hdr
-from compile.imaging.transfer import srgb_decode
 from compile.training.pairs import Pair
 
 
@@ -25,8 +24,3 @@ def fit_tone_curve(pairs: Sequence[Pair]) -> NDArray[np.float32]:
     seen = np.flatnonzero(counts)
     curve = np.interp(np.arange(256), seen, sums[seen] / counts[seen])
     return np.maximum.accumulate(curve).astype(np.float32)
-
-
-def srgb_curve() -> NDArray[np.float32]:
-    """float32 [256]: the H of each value of a pixel by the inverse of sRGB's curve."""
-    return encode_hdr(srgb_decode(np.arange(256) / 255))

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
-from compile.imaging.decode_picture import DECODERS, smooth_picture
+from compile.imaging.decode_picture import light_of
 from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
 from compile.imaging.gamuts import Gamut
 from compile.imaging.read_photo import photo_bytes, read_stored_photo
@@ -90,9 +90,7 @@ def run_photo(
     """
     frame, placement = fit_photo(photo, *session.artefact.size, mode)
     output, seconds = session.run(frame)
-    decoding = session.artefact.manifest.decoding
-    smooth_picture(decoding, output, frame)
-    return DECODERS[decoding](unfit(output, placement)), seconds
+    return light_of(session.artefact.manifest.decoding, output, frame, placement), seconds
 
 
 def infer_photos(
@@ -141,8 +139,8 @@ def infer_photos(
                 keeps_words=carried == "all",
                 gamut=made.read.gamut,
             )
-            smooth_picture(decoding, made.output, made.read.frame)
-            write_hdr(output, DECODERS[decoding](unfit(made.output, placement)), of_photo)
+            light = light_of(decoding, made.output, made.read.frame, placement)
+            write_hdr(output, light, of_photo)
         except MqnetError as error:
             return PhotoResult(photo, output, error=error)
         return PhotoResult(photo, output, made.seconds)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging.decode_hdr import decode_hdr
-from compile.imaging.fit_size import fit_photo, padded_size, unfit
-from compile.imaging.smooth_blown import smooth_blown
+from compile.imaging.decode_picture import light_of
+from compile.imaging.fit_size import fit_photo, padded_size
 from compile.networks.export_wrapper import ExportWrapper
 from compile.networks.mqnet.network import MQNet
 from compile.networks.run_module import run_module
@@ -18,5 +17,4 @@ def run_float_network(net: MQNet, photo: NDArray[np.uint8]) -> NDArray[np.float3
     uint8 [H,W,3] of any size, as the compiled one's is written."""
     frame, placement = fit_photo(photo, *padded_size(*photo.shape[:2]), "pad")
     output = run_module(ExportWrapper(net).eval(), frame)
-    smooth_blown(output, frame)
-    return decode_hdr(unfit(output, placement))
+    return light_of("mqnet", output, frame, placement)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN, PEAK, decode_hdr, mu_law
+from compile.imaging.decode_hdr import H_MAX, H_MIN, PEAK, decode_hdr, mu_law, srgb_curve
 from compile.imaging.transfer import srgb_decode
 from compile.training.pairs import as_batch, fixed_pairs, random_pair, take_plainly
 from compile.training.scenes.views import Panorama
-from compile.training.tone_curve import fit_tone_curve, srgb_curve
+from compile.training.tone_curve import fit_tone_curve
 from compile.training.virtual_camera import expose, photograph
 
 RAMP = np.repeat(np.linspace(0, 4, 256, dtype=np.float32)[None, :, None], 3, -1).repeat(32, 0)
