@@ -6,6 +6,7 @@ process of the command line itself: it keeps the average, the log and the checkp
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -35,6 +36,7 @@ from compile.training.log import Row, TrainingLog
 from compile.training.loss import TERMS, training_loss
 from compile.training.pairs import Camera, Pair, fixed_pairs, take_plainly
 from compile.training.plan import Stage, TrainingPlan
+from compile.training.revive_channels import revive_channels
 from compile.training.scenes.catalogue import TRAIN, VALIDATION
 from compile.training.scenes.load import load_places
 from compile.training.scenes.views import Place
@@ -44,6 +46,9 @@ from compile.training.virtual_camera import photograph
 
 _VALIDATION_SIZE, _VALIDATION_EACH, _FIXED_SEED = 256, 8, 1
 _GRADIENT_NORM = 1.0
+# Enough pictures that a channel which is the same in all of them is of no use.
+_REVIVAL_SIZE, _REVIVAL_COUNT = 256, 32
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class Run:
         plan: what is trained and how.
         scenes: folder with scenes.
         out: folder for ``state.pt``, ``log.csv`` and ``log.png``.
-        start: network to start from, or None; under fake quantization the teacher, too.
+        start: network to start from, or None; under fake quantization the teacher, too, else its
+            dead channels are made anew before the first step, in place.
         workers: processes.
         log_every: steps between two rows of the log; the state is saved with each.
         device: "cpu", or "cuda" for one worker that also makes its data there.
@@ -84,8 +90,10 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
         MqnetError: data or state that cannot be used, or a file that cannot be written.
     """
     make_folder(run.out)
-    state = _start(run)
     places = list(load_places(run.scenes, TRAIN, run.device).values())
+    if run.start is not None and run.plan.scheme is None and not run.state_file.exists():
+        _revive(run.start, places, run.plan.seed)
+    state = _start(run)
     held = list(load_places(run.scenes, VALIDATION).values())
     validation = Validation(_fixed(held), tone_curve())
     plain = Validation(_fixed(held, take_plainly), srgb_curve())
@@ -121,6 +129,13 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
                 state.save(run.state_file)
                 break
     return state
+
+
+def _revive(start: MQNet, places: list[Place], seed: int) -> None:
+    photos = random_batch(places, _REVIVAL_SIZE, _REVIVAL_COUNT, (seed,)).photos.cpu()
+    count = revive_channels(start, photos, seed)
+    if count:
+        _log.warning("%d channels of the weights to start from were dead: made anew", count)
 
 
 def _fixed(places: list[Place], camera: Camera = photograph) -> list[Pair]:

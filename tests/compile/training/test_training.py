@@ -25,6 +25,7 @@ from compile.networks.mqnet.network import MQNet
 from compile.networks.mqnet.transfer_weights import transfer_weights
 from compile.quantize.fake_quantize import trained_network
 from compile.support.errors import CheckpointError, DataError
+from compile.training import loop
 from compile.training.batches import Batch
 from compile.training.log import Row, TrainingLog
 from compile.training.loop import Run, train
@@ -41,6 +42,7 @@ PLAN = TrainingPlan(
 )
 FINE_TUNING = TrainingPlan("ca", 4, 1e-2, 0, (Stage(1, (Crops(64, 2),), False),), "mixed")
 NAMES = ("one", "two", "crossroads")
+FAR_BELOW_ZERO = -100.0
 ROW = Row(**dict.fromkeys(Row.__dataclass_fields__, 0.5) | {"step": 10, "crops": 160})
 
 
@@ -267,6 +269,24 @@ def test_batch_norms_keep_their_statistics_where_training_goes_on(goes_on: bool)
         torch.testing.assert_close(dark, state.average(photo / 4))
     else:
         assert (dark - state.average(photo / 4)).abs().max() > 1e-3
+
+
+def test_dead_channels_are_made_anew_once(
+    scenes: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(loop, "_REVIVAL_SIZE", 64)
+    start = load_checkpoint(None, "ca")
+    biases = start.backbone.encoder.blocks[6].depthwise.norm.bias
+    with torch.no_grad():
+        biases[:] = FAR_BELOW_ZERO
+    run = Run(PLAN, scenes, tmp_path, start, workers=1, log_every=1)
+    for until in (2, 4):
+        train(run, lambda step, _row, last=until: step < last)
+        assert (biases > FAR_BELOW_ZERO / 2).all()
+    assert caplog.text.count("were dead: made anew") == 1
 
 
 def test_state_of_another_plan_is_refused(tmp_path: Path):

@@ -1,0 +1,151 @@
+"""Channels that have died are made anew before a training goes on from older weights.
+
+A ReLU6 that is 0 (or 6) for every picture has no gradient and never comes back, least of all where
+batch norms keep their statistics. Of weights that were trained long enough whole blocks can be
+like that: behind them nothing depends on the picture any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compile.networks.mqnet.attention import ChannelAttention
+from compile.networks.mqnet.network import InvertedResidual, MQNet
+
+_DEAD_RANGE = 1e-2
+"""A channel is dead that differs between pictures by less, everywhere: activations reach 6, in 256
+steps."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A convolution, the batch norm behind it, if any, and how its output is read.
+
+    Attributes:
+        module: what is called: one tensor in, one out.
+        renewed: channels of its output that are dead are made anew. Else, what reads the output
+            could not be told apart from what is added to it: there new channels begin at zero.
+    """
+
+    module: nn.Module
+    renewed: bool
+    activation: Callable[[Tensor], Tensor] = field(default=lambda y: y)
+
+    @property
+    def conv(self) -> nn.Conv2d:
+        """The convolution."""
+        first = self.module if isinstance(self.module, nn.Conv2d) else self.module[0]  # type: ignore[index]
+        assert isinstance(first, nn.Conv2d)
+        return first
+
+    @property
+    def norm(self) -> nn.BatchNorm2d | None:
+        """The batch norm."""
+        if isinstance(self.module, nn.Conv2d):
+            return None
+        second = self.module[1]  # type: ignore[index]
+        assert isinstance(second, nn.BatchNorm2d)
+        return second
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What went through a unit before anything was changed.
+
+    Attributes:
+        dead_in, dead_out: bool [C], of its input and its output.
+        mean_in: float32 [C], of its input.
+    """
+
+    dead_in: Tensor
+    dead_out: Tensor
+    mean_in: Tensor
+
+
+@torch.no_grad()
+def revive_channels(net: MQNet, photos: Tensor, seed: int) -> int:
+    """Make the dead channels of the backbone's inverted residual blocks anew, in place; the network
+    goes on computing what it did, but for what dead channels had at the borders.
+
+    A dead channel's own weights become random (``seed``) and its batch norm's statistics those of
+    ``photos``; a bias without a norm takes their mean away. Where living channels read it, its
+    weight becomes 0, and its constant goes into their mean or bias. From there training takes it
+    up.
+
+    Args:
+        net: in evaluation mode.
+        photos: float32 [N,3,H,W] in [0, 1]; a channel is dead that is the same in all of them.
+
+    Returns:
+        how many channels were made anew.
+    """
+    units = [unit for block in net.modules() for unit in _units_of(block)]
+    seen: dict[nn.Module, _Seen] = {}
+
+    def look(unit: _Unit) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            (x,) = inputs
+            dead_out = _is_dead(unit.activation(output))
+            seen[module] = _Seen(_is_dead(x), dead_out, x.mean((0, 2, 3)))
+
+        return hook
+
+    def renew(unit: _Unit) -> Callable[..., Tensor]:
+        def hook(module: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> Tensor:
+            _renew(unit, seen[module], *inputs)
+            return module.forward(*inputs)
+
+        return hook
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for make_hook in (look, renew):
+            handles = [unit.module.register_forward_hook(make_hook(unit)) for unit in units]
+            net(photos)
+            for handle in handles:
+                handle.remove()
+    return sum(int(seen[unit.module].dead_out.sum()) for unit in units if unit.renewed)
+
+
+def _units_of(module: nn.Module) -> list[_Unit]:
+    if isinstance(module, InvertedResidual):
+        expand = [] if isinstance(module.expand, nn.Identity) else [_Unit(module.expand, True)]
+        return [*expand, _Unit(module.depthwise, True), _Unit(module.project, not module.residual)]
+    if isinstance(module, ChannelAttention):
+        return [_Unit(module.reduce, True, F.relu), _Unit(module.restore, False)]
+    return []
+
+
+def _is_dead(x: Tensor) -> Tensor:
+    return (x.amax(0) - x.amin(0)).amax((1, 2)) < _DEAD_RANGE
+
+
+def _renew(unit: _Unit, seen: _Seen, x: Tensor) -> None:
+    conv, norm = unit.conv, unit.norm
+    renewed = seen.dead_out if unit.renewed else torch.zeros_like(seen.dead_out)
+    if conv.groups == 1:
+        constant = conv.weight[:, seen.dead_in, 0, 0] @ seen.mean_in[seen.dead_in]
+        conv.weight[:, seen.dead_in] = 0
+        if norm is not None:
+            assert norm.running_mean is not None
+            norm.running_mean -= constant
+        elif conv.bias is not None:
+            conv.bias += constant
+    new = torch.empty_like(conv.weight)
+    nn.init.kaiming_normal_(new)
+    conv.weight[renewed] = new[renewed]
+    y = conv.forward(x)
+    if norm is None:
+        assert conv.bias is not None
+        conv.bias[renewed] -= y.mean((0, 2, 3))[renewed]
+        return
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean[renewed] = y.mean((0, 2, 3))[renewed]
+    norm.running_var[renewed] = y.var((0, 2, 3))[renewed]
+    norm.weight[renewed] = 1
+    norm.bias[renewed] = 0

@@ -1,0 +1,96 @@
+"""Dead channels are made anew, and the network goes on computing what it did."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compile.imaging.bundled import bundled_photos
+from compile.imaging.read_photo import read_photo
+from compile.networks.mqnet.attention import ATTENTIONS
+from compile.networks.mqnet.checkpoints import random_network
+from compile.networks.mqnet.network import MQNet
+from compile.training.revive_channels import revive_channels
+
+FAR_BELOW_ZERO = -100.0
+
+
+@pytest.fixture(scope="module")
+def photos() -> Tensor:
+    """Parts of real photographs, [8,3,96,160]."""
+    photos = [read_photo(path) for path in bundled_photos("calibration")]
+    parts = [photo[:96, :160] for photo in photos] + [photo[-96:, -160:] for photo in photos]
+    return torch.stack([torch.from_numpy(part.copy()) for part in parts[:8]]).movedim(-1, 1) / 255
+
+
+def living_network(attention: str, photos: Tensor) -> MQNet:
+    """Random, with batch norms as after a step with them: each channel differs by photograph."""
+    net = random_network(attention, 3)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        net.train()(photos)
+    revive_channels(net.eval(), photos, 0)
+    return net
+
+
+@torch.no_grad()
+def kill(net: MQNet, block: int, count: int) -> None:
+    """The first channels behind a depthwise convolution of the encoder are 0 from now on."""
+    net.backbone.encoder.blocks[block].depthwise.norm.bias[:count] = FAR_BELOW_ZERO
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_a_living_network_stays_bit_for_bit(attention: str, photos: Tensor):
+    net = living_network(attention, photos)
+    before = copy.deepcopy(net.state_dict())
+    assert revive_channels(net, photos, 1) == 0
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_what_it_computes_stays_and_the_dead_live(photos: Tensor):
+    net = living_network("ca", photos)
+    for block, count in ((4, 7), (5, 40), (12, 192)):
+        kill(net, block, count)
+    with torch.no_grad():
+        before = net(photos)
+    assert revive_channels(net, photos, 1) >= 7 + 40 + 192  # and what their changes have killed
+    with torch.no_grad():
+        torch.testing.assert_close(net(photos), before, rtol=0, atol=1e-4)
+    assert revive_channels(net, photos, 2) == 0
+
+
+def test_what_new_channels_feed_begins_at_zero_and_learns(photos: Tensor):
+    net = living_network("ca", photos)
+    kill(net, 5, 40)
+    revive_channels(net, photos, 1)
+    block = net.backbone.encoder.blocks[5]
+    weight = block.project.conv.weight
+    assert (weight[:, :40] == 0).all()
+    assert (weight[:, 40:] != 0).any()
+    net(photos).square().sum().backward()
+    assert (weight.grad[:, :40].abs().amax((0, 2, 3)) > 0).all()
+
+
+def test_a_network_dead_from_a_block_on_lives_to_its_end(photos: Tensor):
+    net = living_network("ca", photos)
+    kill(net, 11, 192)
+    assert revive_channels(copy.deepcopy(net), photos, 1) > 192
+    revive_channels(net, photos, 1)
+    assert revive_channels(net, photos, 2) == 0
+
+
+def test_the_seed_makes_the_same_channels(photos: Tensor):
+    made = []
+    for seed in (1, 1, 2):
+        net = living_network("ca", photos)
+        kill(net, 6, 96)
+        revive_channels(net, photos, seed)
+        made.append(net.backbone.encoder.blocks[6].depthwise.conv.weight)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
