@@ -30,6 +30,7 @@ _AGAIN = "copy or make it again"
 _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 _LEAST_SHARE, _SLACK_SECONDS = 0.9, 1
 _STDIN = 0
+_Y4M = "yuv4mpegpipe"
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,7 @@ class ClipFrame:
 
 
 class _Stdin:
-    """Stdin as FFmpeg reads it, and how much of it: its demuxer of YUV4MPEG2 passes over a frame
-    that is cut short without a word.
+    """Stdin as FFmpeg reads it, and how much of it.
 
     Attributes:
         count: bytes read.
@@ -181,10 +181,18 @@ class Clip:
                     if frame.is_corrupt:
                         raise ClipError(f"{self.name} is damaged at {frame.time:.2f} s: {_AGAIN}")
                     yield frame
-        if self._stdin is not None and self._stdin.count > end:
-            raise ClipError(
-                f"{self.name} ends within a frame: look for an error of the program that writes it"
-            )
+        self._check_end(end)
+
+    def _check_end(self, end: int) -> None:
+        """FFmpeg's demuxer of YUV4MPEG2 passes over a frame that is cut short without a word."""
+        if self._stdin is not None:
+            size, remedy = self._stdin.count, "look for an error of the program that writes it"
+        elif self._container.format.name == _Y4M:
+            size, remedy = Path(self.name).stat().st_size, _AGAIN
+        else:
+            return
+        if size > end:
+            raise ClipError(f"{self.name} ends within a frame: {remedy}")
 
     def _stated_count(self) -> int | None:
         if self.stream.frames:
@@ -216,7 +224,7 @@ def _open(source: str, raw: RawFrames | None, stdin: _Stdin | None) -> InputCont
         # What a protocol would take for an address is a file.
         return av.open(f"file:{source}", "r")
     if stdin is not None:
-        return av.open(stdin, "r", format="yuv4mpegpipe")
+        return av.open(stdin, "r", format=_Y4M)
     assert raw is not None
     options = {
         "video_size": f"{raw.width}x{raw.height}",
