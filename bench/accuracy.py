@@ -28,8 +28,9 @@ class Options:
 
     Of another network than MQNet there is no HDR reference: the dB are against its own float32.
 
-    Writes accuracy.csv and, of MQNet, photographs.csv, strips.png and, with --flat, worst.png: the
-    photographs that come out worst beside inverting sRGB's curve.
+    Writes accuracy.csv and, of MQNet, photographs.csv, strips.png (every scheme), stops.png (the
+    last one as it is, two and four stops darker) and, with --flat, worst.png: the photographs that
+    come out worst beside inverting sRGB's curve.
     """
 
     network: str = _MQNET
@@ -48,7 +49,7 @@ class Options:
     given."""
 
     strips: tuple[str, ...] = ()
-    """Pairs to draw in strips.png, such as forest-0; all unless given."""
+    """Pairs to draw, such as forest-0; all unless given."""
 
     flat: Path | None = None
     """Folder with the flat photographs of the second test set, from `python compile/scenes.py
@@ -97,7 +98,7 @@ def _measure(options: Options) -> None:
     out = options.out or new_path(_FOLDER, f"{datetime.now():%Y%m%d-%H%M%S}")
     written: tuple[str, ...] = ("accuracy.csv",)
     if is_ours:
-        written += ("photographs.csv", "strips.png", "worst.png")
+        written += ("photographs.csv", "strips.png", "stops.png", "worst.png")
     check_output_folder(out, written, [options.checkpoint, options.flat])
     rows = _rows_of_mqnet(options, out) if is_ours else _rows_of_network(options, out)
     if options.json:

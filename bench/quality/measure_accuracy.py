@@ -20,7 +20,7 @@ from bench.quality.evaluate import (
     request_for,
 )
 from bench.quality.quality_metrics import METRICS, Metric
-from bench.quality.strips import draw_strips
+from bench.quality.strips import draw_stops, draw_strips
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
@@ -72,8 +72,8 @@ class PairSet:
 
 def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[str, Any]]:
     """Measure the tone mappers and each scheme on the held-out pairs, and on flat photographs if
-    they are asked for; write accuracy.csv, photographs.csv, strips.png and worst.png, and return a
-    row of means for each set, engine and scheme.
+    they are asked for; write accuracy.csv, photographs.csv, strips.png, stops.png and worst.png,
+    and return a row of means for each set, engine and scheme.
 
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
@@ -95,7 +95,11 @@ def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[
         of_each = rows_by_photograph(list(chosen.pairs), results)
         photographs += [{"pairs": chosen.name} | row for row in of_each]
         if chosen.name == "held-out":
-            _draw(request.out / "strips.png", chosen, request.strips or list(held_out), results)
+            names = request.strips or list(held_out)
+            _draw(request.out / "strips.png", chosen, names, results)
+            drawn = {name: held_out[name] for name in held_out if name in names}
+            best = dict(zip(held_out, _compiled(results)[-1].lights, strict=True))
+            draw_stops(request.out / "stops.png", drawn, [best[name] for name in drawn])
         else:
             bar = next(result for result in results if result.scheme == _BAR)
             worst = worst_pairs(chosen.pairs, _compiled(results)[-1], bar)

@@ -67,7 +67,7 @@ def test_both_sets_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [row["pairs"] for row in rows] == ["held-out"] * 9 + ["flat"] * 9
     table = pd.read_csv(tmp_path / "photographs.csv")
     assert list(table[table.scheme == "srgb"].photograph) == [*held_out, "cat", "dog", "elk"]
-    for name in ("strips.png", "worst.png"):
+    for name in ("strips.png", "stops.png", "worst.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.height > 300
     rows[-1]["mu_psnr_db"] += 1

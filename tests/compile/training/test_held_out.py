@@ -19,7 +19,7 @@ from bench.quality.evaluate import (
     evaluate_tone_mappers,
     request_for,
 )
-from bench.quality.strips import draw_strips
+from bench.quality.strips import draw_stops, draw_strips
 from bench.quality.tone_mappers import TONE_MAPPERS
 from compile import training
 from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
@@ -112,6 +112,19 @@ def test_strips_show_every_column(tmp_path: Path):
     with Image.open(tmp_path / "strips.png") as picture:
         assert picture.width > picture.height > 200
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 1000
+
+
+def test_stops_show_what_is_above_white(tmp_path: Path):
+    """Four stops darker the photograph's white is one grey, and light has as many as it has."""
+    photo = np.full((64, 64, 3), 255, np.uint8)
+    light = np.geomspace(1, 16, 64, dtype=np.float32)[:, None, None] * np.ones((64, 64, 3))
+    draw_stops(tmp_path / "stops.png", {"sky": (photo, light)}, [light.astype(np.float32)])
+    with Image.open(tmp_path / "stops.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    third = pixels.shape[1] * 2 // 3
+    middle = pixels[pixels.shape[0] // 4 : pixels.shape[0] * 3 // 4]
+    photo_part, light_part = np.array_split(middle[:, third:], 3, axis=1)[:2]
+    assert len(np.unique(light_part[:, 100:-100])) > 20 > len(np.unique(photo_part[:, 100:-100]))
 
 
 def test_writing_pairs_again_gives_the_same(tmp_path: Path):
