@@ -31,8 +31,8 @@ class Options:
     """Attention of the decoder: channel, both, spatial or none."""
 
     start: Path | None = None
-    """Checkpoint to start from, also of another attention; random weights unless given. Its batch
-    norms keep their statistics; channels of it that no photograph moves are made anew."""
+    """Checkpoint to start from, also of another attention; random weights unless given. Channels
+    of it that no photograph moves are made anew."""
 
     quantization_aware: bool = False
     """Fine-tune --start under the fake quantization of `mixed`, towards its own float output."""

@@ -31,6 +31,7 @@ from compile.support.atomic import make_folder
 from compile.support.in_worker import interrupts_held
 from compile.support.scratch_folder import scratch_folder
 from compile.training.batches import Batch, random_batch
+from compile.training.follow_statistics import renew_statistics
 from compile.training.held_out import tone_curve
 from compile.training.log import Row, TrainingLog
 from compile.training.loss import TERMS, training_loss
@@ -134,6 +135,7 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
 def _revive(start: MQNet, places: list[Place], seed: int) -> None:
     photos = random_batch(places, _REVIVAL_SIZE, _REVIVAL_COUNT, (seed,)).photos.cpu()
     count = revive_channels(start, photos, seed)
+    renew_statistics(start, photos)
     if count:
         _log.warning("%d channels of the weights to start from were dead: made anew", count)
 
@@ -209,8 +211,7 @@ def _steps(
                 assert run.start is not None
                 with torch.no_grad():
                     batch = replace(batch, targets=run.start(batch.photos))
-            for group in state.optimizer.param_groups:
-                group["lr"] = run.plan.rate_at(state.step)
+            state.set_rate(run.plan.rate_at(state.step))
             loss = training_loss(_forward(net, batch, stage), batch)
             state.optimizer.zero_grad()
             loss.total.backward()

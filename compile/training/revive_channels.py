@@ -1,8 +1,8 @@
 """Channels that have died are made anew before a training goes on from older weights.
 
-A ReLU6 that is 0 (or 6) for every picture has no gradient and never comes back, least of all where
-batch norms keep their statistics. Of weights that were trained long enough whole blocks can be
-like that: behind them nothing depends on the picture any more.
+A ReLU6 that is 0 (or 6) for every picture has no gradient and never comes back. Of weights that
+were trained with batch norms whose statistics stayed (:mod:`compile.training.follow_statistics`)
+whole blocks were like that: behind them nothing depended on the picture any more.
 """
 
 from __future__ import annotations

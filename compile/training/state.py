@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from compile.networks.mqnet.network import MQNet
 from compile.support.atomic import atomic_path
 from compile.support.errors import CheckpointError
+from compile.training.follow_statistics import follow_statistics
 from compile.training.plan import TrainingPlan
 
 _BETAS = (0.9, 0.99)
 # The average looks back this share of the steps, at most 1,000 of them.
 _AVERAGE_MEMORY, _LONGEST_MEMORY = 0.1, 1000
+# Up to that many inputs of an output a weight has the whole learning rate. Adam moves each weight
+# by about the rate, and where inputs are never negative their moves add up: at 1e-3 a sum over
+# 1,344 of them moves by its own deviation in two steps, and the ReLU6 behind it is dead soon.
+_FEW_INPUTS = 32
 
 
 class TrainingState:
@@ -42,12 +50,20 @@ class TrainingState:
             self.net: nn.Module = start
             self.average: nn.Module = _copy_of_graph(start)
         else:
-            net = _random_network(plan) if start is None else _keep_statistics(start.train())
+            net = _random_network(plan) if start is None else start.train()
             # torch says of this method that it takes no memory format alone.
             self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.average = copy.deepcopy(self.net).eval()
-        self.optimizer = torch.optim.Adam(self.net.parameters(), betas=_BETAS, fused=True)
+            if start is not None:
+                follow_statistics(self.net)
+        groups = _groups_by_inputs(self.net.parameters())
+        self.optimizer = torch.optim.Adam(groups, betas=_BETAS, fused=True)
         self.step = 0
+
+    def set_rate(self, rate: float) -> None:
+        """Adam's learning rate of the next step; a convolution of many inputs has less of it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
 
     def count_step(self) -> None:
         """After an optimizer's step: follow the network with its average."""
@@ -100,22 +116,30 @@ class TrainingState:
         self.step = state["step"]
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path} is of another version of this program ({error}): delete it to start "
+                "again, or give another --out"
+            ) from None
+
+
+def _groups_by_inputs(parameters: Iterable[Tensor]) -> list[dict[str, Any]]:
+    """Parameters by their share of the learning rate, which falls by the inputs of an output (Yang
+    et al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
+    2022, table 3)."""
+    by_share: dict[float, list[Tensor]] = {}
+    for one in parameters:
+        inputs = math.prod(one.shape[1:])
+        by_share.setdefault(min(1, _FEW_INPUTS / inputs), []).append(one)
+    return [{"params": some, "share": share} for share, some in by_share.items()]
 
 
 def _random_network(plan: TrainingPlan) -> MQNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         return MQNet(plan.attention).train()
-
-
-def _keep_statistics(net: nn.Module) -> nn.Module:
-    """A network that has statistics keeps them. Of the one or two crops that a process takes at a
-    time, batch norms would subtract what tells the photographs apart: level, contrast, response."""
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-    return net
 
 
 def _copy_of_graph(graph: GraphModule) -> GraphModule:
