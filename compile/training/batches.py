@@ -17,6 +17,9 @@ from compile.training.lights import add_lights
 from compile.training.scenes.views import Look, Place
 from compile.training.virtual_camera import LUMINANCE
 
+# Panoramas have light in their shadows. A network that knows nothing else takes the deep ones of
+# other photographs for a film's curve, and lifts them: of the contrast it must not tell the curve.
+_SHARE_OF_OTHER_CONTRASTS, _CONTRASTS = 0.5, (0.9, 1.5)
 # Channels in another order, two places in one picture, lights that are added.
 _SHARE_OF_OTHER_COLOURS, _SHARE_OF_REFLECTIONS, _SHARE_OF_LIGHTS = 0.1, 0.15, 0.35
 _REFLECTION_STOPS = (-4.0, 0.0)
@@ -68,6 +71,8 @@ def _random_picture(
         trust = trust * other.trust
     if random.random() < _SHARE_OF_OTHER_COLOURS:
         light = light[torch.from_numpy(random.permutation(3))]
+    if random.random() < _SHARE_OF_OTHER_CONTRASTS:
+        light = (light / _log_mean(light)) ** random.uniform(*_CONTRASTS)
     relative = light * _gain(light, random)
     if random.random() < _SHARE_OF_LIGHTS:
         relative = add_lights(relative, random)

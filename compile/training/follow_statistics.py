@@ -57,7 +57,7 @@ def _renew(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
     mean, variance = _running(norm)
     new_variance, new_mean = torch.var_mean(*inputs, (0, 2, 3), correction=0)
     factor = norm.weight / (variance + norm.eps).sqrt()
-    norm.bias += (new_mean - mean) * factor
+    norm.bias.add_((new_mean - mean) * factor)
     norm.weight[:] = factor * (new_variance + norm.eps).sqrt()
     variance[:], mean[:] = new_variance, new_mean
 

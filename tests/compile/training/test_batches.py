@@ -10,7 +10,7 @@ import torch
 
 from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
 from compile.imaging.transfer import srgb_encode
-from compile.training import lights
+from compile.training import batches, lights
 from compile.training.batches import encode_light, random_batch
 from compile.training.cameras import MEASURED, cameras, random_camera
 from compile.training.response_curves import CURVES, MIDDLE_GREY, encode_srgb
@@ -67,6 +67,21 @@ def test_photographs_are_bytes_of_rising_light(camera):
     if camera.plain:
         wanted = np.rint(srgb_encode(RAMP.numpy()) * 255)
         np.testing.assert_array_equal((photo * 255).round().numpy(), wanted)
+
+
+def test_half_of_the_scenes_have_another_contrast(monkeypatch: pytest.MonkeyPatch):
+    for share in ("_SHARE_OF_REFLECTIONS", "_SHARE_OF_LIGHTS"):
+        monkeypatch.setattr(batches, share, 0)
+    light = np.full((64, 128, 3), 0.1, np.float32)
+    light[:, 40:90] = 1
+    batch = random_batch([Panorama(light)], 32, 40, (3,))
+    green = decode_hdr(batch.targets[:, 1].numpy()).reshape(40, -1)
+    whole = green[(green.max(1) < 15) & (green.max(1) > 2 * green.min(1))]
+    contrast = np.log10(whole.max(1) / whole.min(1))
+    assert contrast.max() < 1.55
+    as_it_is = np.abs(contrast - 1) < 1e-2
+    assert 0.25 < as_it_is.mean() < 0.75
+    assert (contrast > 1.2).sum() > 3
 
 
 @pytest.mark.parametrize("kind", [lights.draw_sun, lights.draw_lamp, lights.draw_reflections])
