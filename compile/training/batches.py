@@ -19,7 +19,7 @@ from compile.training.virtual_camera import LUMINANCE
 
 # Panoramas have light in their shadows. A network that knows nothing else takes the deep ones of
 # other photographs for a film's curve, and lifts them: of the contrast it must not tell the curve.
-_SHARE_OF_OTHER_CONTRASTS, _CONTRASTS = 0.5, (0.9, 1.5)
+_SHARE_OF_OTHER_CONTRASTS, _CONTRASTS = 0.3, (0.9, 1.5)
 # Channels in another order, two places in one picture, lights that are added.
 _SHARE_OF_OTHER_COLOURS, _SHARE_OF_REFLECTIONS, _SHARE_OF_LIGHTS = 0.1, 0.15, 0.35
 _REFLECTION_STOPS = (-4.0, 0.0)

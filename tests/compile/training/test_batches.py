@@ -69,7 +69,7 @@ def test_photographs_are_bytes_of_rising_light(camera):
         np.testing.assert_array_equal((photo * 255).round().numpy(), wanted)
 
 
-def test_half_of_the_scenes_have_another_contrast(monkeypatch: pytest.MonkeyPatch):
+def test_some_scenes_have_another_contrast(monkeypatch: pytest.MonkeyPatch):
     for share in ("_SHARE_OF_REFLECTIONS", "_SHARE_OF_LIGHTS"):
         monkeypatch.setattr(batches, share, 0)
     light = np.full((64, 128, 3), 0.1, np.float32)
@@ -80,8 +80,8 @@ def test_half_of_the_scenes_have_another_contrast(monkeypatch: pytest.MonkeyPatc
     contrast = np.log10(whole.max(1) / whole.min(1))
     assert contrast.max() < 1.55
     as_it_is = np.abs(contrast - 1) < 1e-2
-    assert 0.25 < as_it_is.mean() < 0.75
-    assert (contrast > 1.2).sum() > 3
+    assert 0.5 < as_it_is.mean() < 0.9
+    assert (contrast > 1.2).any()
 
 
 @pytest.mark.parametrize("kind", [lights.draw_sun, lights.draw_lamp, lights.draw_reflections])
