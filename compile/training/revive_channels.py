@@ -14,7 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compile.networks.mqnet.attention import ChannelAttention
+from compile.networks.mqnet.attention import (
+    ChannelAttention,
+    ChannelSpatialAttention,
+    SpatialAttention,
+)
 from compile.networks.mqnet.network import InvertedResidual, MQNet
 
 _DEAD_RANGE = 1e-2
@@ -28,29 +32,17 @@ class _Unit:
 
     Attributes:
         module: what is called: one tensor in, one out.
+        conv, norm: its own, or itself.
         renewed: channels of its output that are dead are made anew. Else, what reads the output
             could not be told apart from what is added to it: there new channels begin at zero.
+        activation: what reads the output reads it through this.
     """
 
     module: nn.Module
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d | None
     renewed: bool
     activation: Callable[[Tensor], Tensor] = field(default=lambda y: y)
-
-    @property
-    def conv(self) -> nn.Conv2d:
-        """The convolution."""
-        first = self.module if isinstance(self.module, nn.Conv2d) else self.module[0]  # type: ignore[index]
-        assert isinstance(first, nn.Conv2d)
-        return first
-
-    @property
-    def norm(self) -> nn.BatchNorm2d | None:
-        """The batch norm."""
-        if isinstance(self.module, nn.Conv2d):
-            return None
-        second = self.module[1]  # type: ignore[index]
-        assert isinstance(second, nn.BatchNorm2d)
-        return second
 
 
 @dataclass(frozen=True)
@@ -114,11 +106,25 @@ def revive_channels(net: MQNet, photos: Tensor, seed: int) -> int:
 
 def _units_of(module: nn.Module) -> list[_Unit]:
     if isinstance(module, InvertedResidual):
-        expand = [] if isinstance(module.expand, nn.Identity) else [_Unit(module.expand, True)]
-        return [*expand, _Unit(module.depthwise, True), _Unit(module.project, not module.residual)]
+        expand = [] if isinstance(module.expand, nn.Identity) else [_with_norm(module.expand, True)]
+        depthwise = _with_norm(module.depthwise, True)
+        return [*expand, depthwise, _with_norm(module.project, not module.residual)]
     if isinstance(module, ChannelAttention):
-        return [_Unit(module.reduce, True, F.relu), _Unit(module.restore, False)]
+        return [
+            _Unit(module.reduce, module.reduce, None, True, F.relu),
+            _Unit(module.restore, module.restore, None, False),
+        ]
+    if isinstance(module, SpatialAttention):
+        return [_Unit(module.gate, module.gate, None, False)]
+    if isinstance(module, ChannelSpatialAttention):
+        return [_Unit(module.spatial_gate, module.spatial_gate, None, False)]
     return []
+
+
+def _with_norm(module: nn.Module, renewed: bool) -> _Unit:
+    conv, norm, *_ = module.children()
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    return _Unit(module, conv, norm, renewed)
 
 
 def _is_dead(x: Tensor) -> Tensor:
