@@ -20,9 +20,9 @@ FAR_BELOW_ZERO = -100.0
 
 @pytest.fixture(scope="module")
 def photos() -> Tensor:
-    """Parts of real photographs, [8,3,64,96]."""
+    """Parts of real photographs, [8,3,96,128]."""
     photos = [read_photo(path) for path in bundled_photos("calibration")]
-    parts = [photo[:64, :96] for photo in photos] + [photo[-64:, -96:] for photo in photos]
+    parts = [photo[:96, :128] for photo in photos] + [photo[-96:, -128:] for photo in photos]
     return torch.stack([torch.from_numpy(part.copy()) for part in parts[:8]]).movedim(-1, 1) / 255
 
 
@@ -64,7 +64,7 @@ def test_what_it_computes_stays_and_the_dead_live(attention: str, photos: Tensor
         before = net(photos)
     assert revive_channels(net, photos, 1) >= 7 + 40 + 192  # and what their changes have killed
     with torch.no_grad():
-        torch.testing.assert_close(net(photos), before, rtol=0, atol=1e-4)
+        torch.testing.assert_close(net(photos), before, rtol=0, atol=3e-3)
     assert revive_channels(net, photos, 2) == 0
 
 
