@@ -224,7 +224,7 @@ def test_an_emulated_board(
         kernels = here("bench/kernel_times", built, *emulated.options, "-n", "1")
     run = json.loads(file.read_text())
     ours, litert = run["rows"]
-    assert ours["psnr_db"] > 50 and litert["psnr_db"] > 40
+    assert ours["psnr_db"] > 50 and litert["psnr_db"] > 45
     for row in run["rows"]:
         assert row["flags"][0].startswith("EMULATED") and row["cpu_ms"] > 0
     assert run["environment"]["emulated"] == "qemu-user"

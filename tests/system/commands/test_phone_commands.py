@@ -99,7 +99,7 @@ def test_check_finds_a_wrong_weight(
     archive = (wrong / "libmqnet.a").read_bytes()
     at = program.find(archive[archive.find(b"weights.o/") + 300_000 :][:4096])
     assert at > 0
-    # Some of the weights are of channels that are always 0.
+    # Some of the weights are of channels that are the same in the check's picture.
     for place in range(at, at + 4096, 64):
         program[place] ^= 0x40
     (wrong / "mqnet-run").write_bytes(program)
