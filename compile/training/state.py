@@ -25,7 +25,7 @@ _BETAS = (0.9, 0.99)
 _AVERAGE_MEMORY, _LONGEST_MEMORY = 0.1, 1000
 # Up to that many inputs of an output a weight has the whole learning rate. Adam moves each weight
 # by about the rate, and where inputs are never negative their moves add up: at 1e-3 a sum over
-# 1,344 of them moves by its own deviation in two steps, and the ReLU6 behind it is dead soon.
+# 1,344 of them can move by its own deviation in two steps, and the ReLU6 behind it is dead soon.
 _FEW_INPUTS = 32
 
 
