@@ -25,6 +25,8 @@ _DEAD_RANGE = 1e-2
 """A channel is dead that differs between pictures by less, everywhere: activations reach 6, in 256
 steps."""
 
+_GATE_DEVIATION = 1e-3
+
 
 @dataclass(frozen=True)
 class _Unit:
@@ -136,7 +138,12 @@ def _renew(unit: _Unit, seen: _Seen, x: Tensor) -> None:
     renewed = seen.dead_out if unit.renewed else torch.zeros_like(seen.dead_out)
     if conv.groups == 1:
         constant = conv.weight[:, seen.dead_in, 0, 0] @ seen.mean_in[seen.dead_in]
-        conv.weight[:, seen.dead_in] = 0
+        new = torch.zeros_like(conv.weight)
+        if norm is None and not unit.renewed:
+            # A gate that is always open has no gradient that would move them from zero, and int8 no
+            # scale for weights that all are.
+            nn.init.normal_(new, std=_GATE_DEVIATION)
+        conv.weight[:, seen.dead_in] = new[:, seen.dead_in]
         if norm is not None:
             assert norm.running_mean is not None
             norm.running_mean -= constant

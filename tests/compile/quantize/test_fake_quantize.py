@@ -66,7 +66,7 @@ def test_it_rounds_as_the_quantized_network_does(mixed: GraphModule) -> None:
     float_output, rounded = net(image), mixed(image)
     # Without rounding the two would be 120 dB and more apart; the scheme itself costs 56 dB.
     assert psnr(rounded, float_output) < 65
-    assert psnr(rounded, quantized) > psnr(quantized, float_output) + 1
+    assert psnr(rounded, quantized) > psnr(quantized, float_output) + 0.5
 
 
 @torch.no_grad()
