@@ -13,6 +13,7 @@ import torch
 
 from bench.quality.by_photograph import rows_by_photograph, worst_pairs
 from bench.quality.evaluate import (
+    Light,
     Result,
     against_float32,
     evaluate_network,
@@ -97,9 +98,9 @@ def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[
         if chosen.name == "held-out":
             names = request.strips or list(held_out)
             _draw(request.out / "strips.png", chosen, names, results)
-            drawn = {name: held_out[name] for name in held_out if name in names}
-            best = dict(zip(held_out, _compiled(results)[-1].lights, strict=True))
-            draw_stops(request.out / "stops.png", drawn, [best[name] for name in drawn])
+            drawn = _pairs_called(names, chosen)
+            lights = _lights_of(drawn, _compiled(results)[-1], chosen)
+            draw_stops(request.out / "stops.png", drawn, lights)
         else:
             bar = next(result for result in results if result.scheme == _BAR)
             worst = worst_pairs(chosen.pairs, _compiled(results)[-1], bar)
@@ -135,14 +136,22 @@ def _draw(
     beside: Result | None = None,
 ) -> None:
     """Strips of the pairs called ``names``: of ``beside``, if any, and of all that is compiled."""
-    drawn = {name: pair for name, pair in chosen.pairs.items() if name in names}
+    drawn = _pairs_called(names, chosen)
     columns = {
-        f"{result.attention} {result.scheme}".strip(): [
-            light for name, light in zip(chosen.pairs, result.lights, strict=True) if name in drawn
-        ]
+        f"{result.attention} {result.scheme}".strip(): _lights_of(drawn, result, chosen)
         for result in (*([] if beside is None else [beside]), *_compiled(results))
     }
     draw_strips(path, drawn, columns, list(columns)[-1])
+
+
+def _pairs_called(names: Sequence[str], chosen: PairSet) -> dict[str, Pair]:
+    """Those of ``chosen``, in its order."""
+    return {name: pair for name, pair in chosen.pairs.items() if name in names}
+
+
+def _lights_of(drawn: Mapping[str, Pair], result: Result, chosen: PairSet) -> list[Light]:
+    lights = zip(chosen.pairs, result.lights, strict=True)
+    return [light for name, light in lights if name in drawn]
 
 
 def check_agreement(rows: Sequence[dict[str, Any]]) -> None:

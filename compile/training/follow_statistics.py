@@ -46,7 +46,7 @@ def renew_statistics(net: nn.Module, photos: Tensor) -> None:
 def _follow(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
     (x,) = inputs
     rows = x[:, :, :: max(1, x.shape[2] // _ROWS)].movedim(1, -1).flatten(0, 2).float()
-    mean, variance = _running(norm)
+    mean, variance = running_statistics(norm)
     # torch.var_mean takes ten times as long.
     new_mean = rows.mean(0)
     variance.lerp_((rows - mean).square().mean(0), _MOMENTUM)
@@ -54,7 +54,7 @@ def _follow(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
 
 
 def _renew(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-    mean, variance = _running(norm)
+    mean, variance = running_statistics(norm)
     new_variance, new_mean = torch.var_mean(*inputs, (0, 2, 3), correction=0)
     factor = norm.weight / (variance + norm.eps).sqrt()
     norm.bias.add_((new_mean - mean) * factor)
@@ -62,6 +62,7 @@ def _renew(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
     variance[:], mean[:] = new_variance, new_mean
 
 
-def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def running_statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Mean and variance, float32 [C] each, that ``norm`` keeps: itself, no copies."""
     assert norm.running_mean is not None and norm.running_var is not None
     return norm.running_mean, norm.running_var

@@ -20,6 +20,7 @@ from compile.networks.mqnet.attention import (
     SpatialAttention,
 )
 from compile.networks.mqnet.network import InvertedResidual, MQNet
+from compile.training.follow_statistics import running_statistics
 
 _DEAD_RANGE = 1e-2
 """A channel is dead that differs between pictures by less, everywhere: activations reach 6, in 256
@@ -91,7 +92,8 @@ def revive_channels(net: MQNet, photos: Tensor, seed: int) -> int:
 
     def renew(unit: _Unit) -> Callable[..., Tensor]:
         def hook(module: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> Tensor:
-            _renew(unit, seen[module], *inputs)
+            _forget_dead_inputs(unit, seen[module])
+            _draw_dead_outputs(unit, seen[module], *inputs)
             return module.forward(*inputs)
 
         return hook
@@ -133,32 +135,38 @@ def _is_dead(x: Tensor) -> Tensor:
     return (x.amax(0) - x.amin(0)).amax((1, 2)) < _DEAD_RANGE
 
 
-def _renew(unit: _Unit, seen: _Seen, x: Tensor) -> None:
-    conv, norm = unit.conv, unit.norm
-    renewed = seen.dead_out if unit.renewed else torch.zeros_like(seen.dead_out)
-    if conv.groups == 1:
-        constant = conv.weight[:, seen.dead_in, 0, 0] @ seen.mean_in[seen.dead_in]
-        new = torch.zeros_like(conv.weight)
-        if norm is None and not unit.renewed:
-            # A gate that is always open has no gradient that would move them from zero, and int8 no
-            # scale for weights that all are.
-            nn.init.normal_(new, std=_GATE_DEVIATION)
-        conv.weight[:, seen.dead_in] = new[:, seen.dead_in]
-        if norm is not None:
-            assert norm.running_mean is not None
-            norm.running_mean -= constant
-        elif conv.bias is not None:
-            conv.bias += constant
+def _forget_dead_inputs(unit: _Unit, seen: _Seen) -> None:
+    """What the dead channels of its input add stays, as a constant; new ones begin at zero."""
+    conv, dead = unit.conv, seen.dead_in
+    if conv.groups != 1:
+        return
+    constant = conv.weight[:, dead, 0, 0] @ seen.mean_in[dead]
+    conv.weight[:, dead] = 0
+    if unit.norm is not None:
+        mean, _ = running_statistics(unit.norm)
+        mean -= constant
+        return
+    assert conv.bias is not None
+    conv.bias += constant
+    if not unit.renewed:
+        # A gate that is always open has no gradient that would move them from zero, and int8 no
+        # scale for weights that all are.
+        conv.weight[:, dead] = torch.randn_like(conv.weight)[:, dead] * _GATE_DEVIATION
+
+
+def _draw_dead_outputs(unit: _Unit, seen: _Seen, x: Tensor) -> None:
+    """The dead channels of its output become random ones of the input ``x``."""
+    conv, norm, dead = unit.conv, unit.norm, seen.dead_out
+    if not unit.renewed or not dead.any():
+        return
     new = torch.empty_like(conv.weight)
     nn.init.kaiming_normal_(new)
-    conv.weight[renewed] = new[renewed]
+    conv.weight[dead] = new[dead]
     y = conv.forward(x)
     if norm is None:
         assert conv.bias is not None
-        conv.bias[renewed] -= y.mean((0, 2, 3))[renewed]
+        conv.bias[dead] -= y.mean((0, 2, 3))[dead]
         return
-    assert norm.running_mean is not None and norm.running_var is not None
-    norm.running_mean[renewed] = y.mean((0, 2, 3))[renewed]
-    norm.running_var[renewed] = y.var((0, 2, 3))[renewed]
-    norm.weight[renewed] = 1
-    norm.bias[renewed] = 0
+    mean, variance = running_statistics(norm)
+    mean[dead], variance[dead] = y.mean((0, 2, 3))[dead], y.var((0, 2, 3))[dead]
+    norm.weight[dead], norm.bias[dead] = 1, 0

@@ -278,7 +278,7 @@ def test_dead_channels_are_made_anew_once(
     biases = start.backbone.encoder.blocks[6].depthwise.norm.bias
     with torch.no_grad():
         biases[:] = FAR_BELOW_ZERO
-    run = Run(PLAN, scenes, tmp_path, start, workers=1, log_every=1)
+    run = Run(PLAN, scenes, tmp_path, start, workers=1, log_every=4)
     for until in (2, 4):
         train(run, lambda step, _row, last=until: step < last)
         assert (biases > FAR_BELOW_ZERO / 2).all()
