@@ -20,7 +20,7 @@ from bench.quality.inverse_tone_mappers import (
     expand_by_bt2446_c,
     expand_by_libplacebo,
 )
-from compile.imaging.decode_hdr import PEAK, decode_hdr
+from compile.imaging.decode_hdr import PEAK
 from compile.imaging.transfer import srgb_decode
 from compile.training.held_out import tone_curve
 from compile.training.virtual_camera import LUMINANCE
@@ -38,7 +38,7 @@ def linearize(photo: Photo) -> Light:
 
 def apply_tone_curve(photo: Photo) -> Light:
     """The best of all global curves, fitted on the training scenes."""
-    return decode_hdr(tone_curve()[photo])
+    return tone_curve()[photo]
 
 
 def stretch(photo: Photo, gamma: float = 1.0, peak: float = 1.0) -> Light:

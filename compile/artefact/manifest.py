@@ -23,8 +23,8 @@ VECTOR = "vector.bin"
 #: Of the standalone form's program.
 PROGRAM_ENDING = "-run"
 
-#: Raised when a key of the manifest changes its meaning.
-FORMAT = 3
+#: Raised when a key of the manifest changes its meaning, or the output of MQNet does.
+FORMAT = 4
 
 
 #: Layout of a photograph or a picture.
@@ -249,7 +249,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scheme: str
     recipe: CheckpointFacts | None = None
     attention: str
-    decoding: str = "mqnet"
+    decoding: str = "extended_srgb"
     checkpoint: CheckpointFacts | None = None
     target: TargetFacts
     threads: int

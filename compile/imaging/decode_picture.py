@@ -22,19 +22,19 @@ def _srgb(output: np.ndarray) -> np.ndarray:
 
 
 DECODERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mqnet": decode_hdr,
+    "extended_srgb": decode_hdr,
     "linear": _linear,
     "srgb": _srgb,
 }
-"""From a network's output, float32 of any shape, to linear light, of which 1 is white: "mqnet" is
-MQNet's own, "linear" is that light, "srgb" values from 0 to 1 for a screen."""
+"""From a network's output, float32 of any shape, to linear light, of which 1 is white:
+"extended_srgb" is MQNet's own, "linear" is that light, "srgb" values from 0 to 1 for a screen."""
 
 
 def smooth_picture(decoding: str, output: NDArray[np.float32], frame: NDArray[np.uint8]) -> None:
     """Smooth in place what a network gives, [H,W,3], for ``frame`` of that shape: of MQNet what is
     blown in it (:func:`compile.imaging.smooth_blown.smooth_blown`); of others, by their
     ``decoding``, nothing."""
-    if decoding == "mqnet":
+    if decoding == "extended_srgb":
         smooth_blown(output, frame)
 
 

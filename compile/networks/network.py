@@ -26,7 +26,7 @@ from compile.networks.export_wrapper import ROOT, ExportWrapper, TensorWrapper
 from compile.networks.parts import Parts, parts_by_backbone
 from compile.support.errors import MqnetError
 
-Decoding = Literal["mqnet", "linear", "srgb"]
+Decoding = Literal["extended_srgb", "linear", "srgb"]
 
 Training = Callable[[nn.Module, nn.Module], object]
 """Fine-tunes its first argument in place: the network, as it rounds under the scheme. The second is

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN, MU, PEAK
+from compile.imaging.decode_hdr import PEAK
 from compile.training.cameras import random_camera
+from compile.training.light_code import encode_light
 from compile.training.lights import add_lights
 from compile.training.scenes.views import Look, Place
 from compile.training.virtual_camera import LUMINANCE
@@ -84,12 +84,6 @@ def _random_picture(
     camera = random_camera(random)
     photo = camera.take(relative, random)
     return photo, encode_light(relative), trust, camera.plain
-
-
-def encode_light(light: Tensor) -> Tensor:
-    """:func:`compile.imaging.decode_hdr.encode_hdr` of a tensor."""
-    y = (light.clamp(0, PEAK) * (MU / PEAK)).log1p() / math.log1p(MU)
-    return y * (H_MAX - H_MIN) + H_MIN
 
 
 def _look(place: Place, size: int, random: np.random.Generator) -> Look:

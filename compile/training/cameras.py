@@ -33,7 +33,7 @@ class Camera:
     name: str
     share: float
     curve: str
-    noisy: bool
+    noisy: float
     jpeg: float
     jpeg_quality: tuple[int, int]
     parameters: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Camera:
         if self.curve == MEASURED:
             pixels = photograph(_rows(light), random)
             return _planes(pixels).to(light.device)
-        if self.noisy:
+        if random.random() < self.noisy:
             shot, read = draw_noise(random)
             generator = torch.Generator(light.device).manual_seed(int(random.integers(2**62)))
             noise = torch.randn(light.shape, generator=generator, device=light.device)

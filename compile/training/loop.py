@@ -15,14 +15,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from compile.imaging.bundled import bundled_photos
-from compile.imaging.decode_hdr import srgb_curve
 from compile.imaging.read_photo import read_photo
+from compile.imaging.transfer import srgb_decode
 from compile.networks.mqnet.entry import MQNetEntry
 from compile.networks.mqnet.network import MQNet
 from compile.quantize.fake_quantize import fake_quantized
@@ -97,7 +98,7 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
     state = _start(run)
     held = list(load_places(run.scenes, VALIDATION).values())
     validation = Validation(_fixed(held), tone_curve())
-    plain = Validation(_fixed(held, take_plainly), srgb_curve())
+    plain = Validation(_fixed(held, take_plainly), srgb_decode(np.arange(256) / 255))
     log = TrainingLog(run.out, state.step)
     begin, terms = time.monotonic(), list[Tensor]()
     with (

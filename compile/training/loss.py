@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.training.batches import Batch
+from compile.training.light_code import mu_law_of
 
 # The paper's loss is L1 and cosine. L1 alone makes the median of what a pixel may have been: just
 # above white for everything clipped. The square makes the mean, which is what a lamp needs; with a
@@ -32,7 +32,7 @@ _LEAST_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of a batch and its terms, each a scalar over y = (H - H_MIN) / (H_MAX - H_MIN).
+    """The loss of a batch and its terms, each a scalar over the mu-law light y of H.
 
     In light above 1, y is the light's logarithm.
 
@@ -74,7 +74,7 @@ def training_loss(output: Tensor, batch: Batch) -> Loss:
     paper, section 3.4, without the squares), and the terms that :class:`Loss` names by their
     weights. Pixels that cannot be trusted count in none of them.
     """
-    y, wanted = ((h - H_MIN) / (H_MAX - H_MIN) for h in (output, batch.targets))
+    y, wanted = mu_law_of(output), mu_law_of(batch.targets)
     trust = batch.trust
     error = (y - wanted) * trust
     trusted = trust.mean((1, 2, 3)).clamp_min(_LEAST_SHARE)
@@ -146,5 +146,9 @@ def _error_of_slopes(error: Tensor, where: Tensor) -> Tensor:
 
 def mu_law_psnr(output: Tensor, target: Tensor) -> Tensor:
     """PSNR in dB of each picture, [N], in mu-law light y with peak 1."""
-    error = (output - target) / (H_MAX - H_MIN)
-    return -10 * torch.log10(error.square().mean((1, 2, 3)))
+    return -10 * torch.log10(squared_error(output, target).mean((1, 2, 3)))
+
+
+def squared_error(output: Tensor, target: Tensor) -> Tensor:
+    """Of mu-law light y, clipped to [0, 1], between two H of one shape; of that shape."""
+    return (mu_law_of(output).clamp(0, 1) - mu_law_of(target).clamp(0, 1)).square()

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN
-from compile.training.loss import mu_law_psnr
+from compile.imaging.decode_hdr import encode_hdr
+from compile.training.loss import mu_law_psnr, squared_error
 from compile.training.pairs import Pair, as_batch
 
 CLIPPED = 250
@@ -20,11 +20,12 @@ class Validation:
     """Fixed pairs, ready to be run."""
 
     def __init__(self, pairs: Sequence[Pair], curve: np.ndarray) -> None:
-        """Of ``pairs`` of one size, with the tone curve, float32 [256], to compare with."""
+        """Of ``pairs`` of one size, with a curve to compare with: linear light by a pixel's value,
+        float32 [256]."""
         self._photos, self._targets = as_batch(pairs)
         bytes_ = (self._photos * 255).round().long()
         self._clipped = (bytes_.amax(1, keepdim=True) >= CLIPPED).expand_as(self._targets)
-        self.of_curve = self._score(torch.from_numpy(curve)[bytes_])
+        self.of_curve = self._score(torch.from_numpy(encode_hdr(curve))[bytes_])
 
     def score(self, net: nn.Module) -> tuple[float, float]:
         """Mean mu-law PSNR over the pairs, and PSNR over all clipped pixels, both in dB."""
@@ -34,6 +35,5 @@ class Validation:
         return self._score(torch.cat(outputs))
 
     def _score(self, outputs: Tensor) -> tuple[float, float]:
-        error = ((outputs - self._targets) / (H_MAX - H_MIN)).square()
-        clipped = error[self._clipped].mean()
+        clipped = squared_error(outputs, self._targets)[self._clipped].mean()
         return float(mu_law_psnr(outputs, self._targets).mean()), float(-10 * clipped.log10())

@@ -7,6 +7,7 @@ this takes a twentieth of it. Powers and logarithms are polynomials, accurate to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from tvm.script import tirx as T
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as B
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN, MU, PEAK
+from compile.imaging.decode_hdr import CURVATURE, H_MAX, PEAK, WHITE_SLOPE
 from compile.imaging.transfer import BT2020_LUMINANCE, PQ_PEAK_NITS, pq_encode
 
 NAME, CELLS_NAME = "light_to_hdr10", "means_of_cells"
@@ -31,6 +32,7 @@ CELL = 16
 _LANES = 16
 _PQ_DEGREE, _DARKEST = 15, 1e-12
 _M1 = 2610 / 16384
+_LN_2 = math.log(2)
 # ITU-R BT.2020, tables 4 and 5, for codes of 10 bits in the narrow range.
 _BLUE_SPAN, _RED_SPAN = 1.8814, 1.4746
 _BLACK, _LUMA, _GREY, _CHROMA = 64.0, 876.0, 512.0, 896.0
@@ -284,12 +286,12 @@ _PQ = _fit(_pq_of_power, -1, 1, _PQ_DEGREE)
 _SRGB = _fit(lambda x: ((x + 0.055) / 1.055) ** 2.4, 0, 1, 9)
 
 
-def _decode_mqnet(output: Value) -> Value:
-    octaves = float(np.log2(1 + MU))
-    scale = octaves / (H_MAX - H_MIN)
-    exponent = output * T.float32(scale) - T.float32(H_MIN * scale)
-    inside = tirx.min(tirx.max(exponent, T.float32(0)), T.float32(octaves))
-    return (_exp2(inside) - T.float32(1)) * T.float32(PEAK / MU)
+def _decode_extended_srgb(output: Value) -> Value:
+    h = tirx.min(tirx.max(output, T.float32(0.5)), T.float32(H_MAX))
+    z = _log2(h / (T.float32(1) - h)) * T.float32(_LN_2)
+    t = tirx.max(z - T.float32(1), T.float32(0))
+    octaves = t * (T.float32(WHITE_SLOPE / _LN_2) + t * T.float32(CURVATURE / _LN_2))
+    return tirx.min(_decode_srgb(z) * _exp2(octaves), T.float32(PEAK))
 
 
 def _decode_srgb(output: Value) -> Value:
@@ -299,7 +301,7 @@ def _decode_srgb(output: Value) -> Value:
 
 
 _DECODERS: dict[str, Callable[[Value], Value]] = {
-    "mqnet": _decode_mqnet,
+    "extended_srgb": _decode_extended_srgb,
     "linear": lambda output: output,
     "srgb": _decode_srgb,
 }

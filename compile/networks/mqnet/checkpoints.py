@@ -2,7 +2,8 @@
 
 A checkpoint is a safetensors file (a pickle could run code) with float32 tensors under the names
 of :class:`compile.networks.mqnet.network.MQNet`'s state and this metadata: ``architecture`` =
-``mqnet``, ``attention`` = ca | csa | sa | none, ``training`` = a sentence on how it was trained.
+``mqnet``, ``attention`` = ca | csa | sa | none, ``decoding`` = ``extended_srgb``, what its output
+means (:mod:`compile.imaging.decode_hdr`), ``training`` = a sentence on how it was trained.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from compile.networks.mqnet.weights_folder import BUNDLED
 from compile.support.errors import CheckpointError
 
 ARCHITECTURE = "mqnet"
+DECODING = "extended_srgb"
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -44,7 +46,7 @@ def load_checkpoint(path: Path | str | None, attention: str) -> MQNet:
 
     Raises:
         CheckpointError: the file is missing, damaged, not safetensors, or holds another
-            architecture or attention.
+            architecture, attention or meaning of the output.
         MqnetError: ``attention`` is unknown.
     """
     net = MQNet(attention)
@@ -70,7 +72,12 @@ def random_network(attention: str, seed: int) -> MQNet:
 
 def save_checkpoint(net: MQNet, path: Path, training: str) -> None:
     """Write the weights that inference needs, float32, with the metadata that loading checks."""
-    metadata = {"architecture": ARCHITECTURE, "attention": net.attention, "training": training}
+    metadata = {
+        "architecture": ARCHITECTURE,
+        "attention": net.attention,
+        "decoding": DECODING,
+        "training": training,
+    }
     tensors = {name: tensor.contiguous() for name, tensor in inference_state(net).items()}
     save_file(tensors, path, metadata)
 
@@ -104,6 +111,11 @@ def _check_metadata(path: Path, metadata: dict[str, str], attention: str) -> Non
         raise CheckpointError(
             f"checkpoint {path} names {architecture!r} as its architecture, not {ARCHITECTURE!r}: "
             "give a checkpoint of MQNet"
+        )
+    if metadata.get("decoding") != DECODING:
+        raise CheckpointError(
+            f"checkpoint {path} is of a version whose output meant other light: it does not name "
+            f"{DECODING!r} as its decoding; train it again"
         )
     found = metadata.get("attention", "nothing")
     if found != attention:

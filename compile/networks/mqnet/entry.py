@@ -37,7 +37,7 @@ class MQNetEntry(Network):
     name: ClassVar[str] = "mqnet"
     size_multiple: ClassVar[int] = SIZE_MULTIPLE
     least_side: ClassVar[int] = SIZE_MULTIPLE
-    decoding: ClassVar[Decoding] = "mqnet"
+    decoding: ClassVar[Decoding] = "extended_srgb"
 
     attention: str = "ca"
 

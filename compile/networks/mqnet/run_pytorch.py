@@ -17,4 +17,4 @@ def run_float_network(net: MQNet, photo: NDArray[np.uint8]) -> NDArray[np.float3
     uint8 [H,W,3] of any size, as the compiled one's is written."""
     frame, placement = fit_photo(photo, *padded_size(*photo.shape[:2]), "pad")
     output = run_module(ExportWrapper(net).eval(), frame)
-    return light_of("mqnet", output, frame, placement)
+    return light_of("extended_srgb", output, frame, placement)

@@ -39,8 +39,8 @@ def held_out_pairs() -> dict[str, Pair]:
 
 
 def tone_curve() -> NDArray[np.float32]:
-    """float32 [256]: the H of each 8-bit value under the best global curve of the training
-    scenes (:func:`compile.training.tone_curve.fit_tone_curve`)."""
+    """float32 [256]: the linear light of each 8-bit value under the best global curve of the
+    training scenes (:func:`compile.training.tone_curve.fit_tone_curve`)."""
     return np.loadtxt(_FOLDER / _CURVE, dtype=np.float32)
 
 
@@ -53,8 +53,8 @@ def write_tone_curve(places: Mapping[str, Place], folder: Path) -> None:
     """
     make_folder(folder)
     curve = fit_tone_curve(fixed_pairs(list(places.values()), SIZE, _CURVE_EACH, _CURVE_SEED))
-    lines = ["# H of the 8-bit values 0 to 255; written by compile/scenes.py hold-out."]
-    lines += [f"{value:.6f}" for value in curve]
+    lines = ["# Linear light of the 8-bit values 0 to 255; written by compile/scenes.py hold-out."]
+    lines += [f"{value:.6g}" for value in curve]
     write_atomically(folder / _CURVE, ("\n".join(lines) + "\n").encode())
 
 

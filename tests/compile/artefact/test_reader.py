@@ -90,7 +90,7 @@ def test_a_manifest_with_a_wrong_key(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe\x00", b"[1, 2]", b"null", b"[" * 100_000, b"{}", b'{"format": 3}']
+    "content", [b"", b"\xff\xfe\x00", b"[1, 2]", b"null", b"[" * 100_000, b"{}", b'{"format": 4}']
 )
 def test_no_manifest_at_all(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
@@ -106,11 +106,11 @@ def test_a_manifest_that_ends_too_soon(folder: Path) -> None:
             open_artefact(folder)
 
 
-@pytest.mark.parametrize(("number", "age"), [(1, "an older"), (4, "a newer")])
+@pytest.mark.parametrize(("number", "age"), [(3, "an older"), (5, "a newer")])
 def test_another_format(folder: Path, number: int, age: str) -> None:
     """Whatever else it holds: the keys of that format are not known here."""
     (folder / MANIFEST).write_text(json.dumps({"format": number, "built": "for fun"}))
-    words = rf"is of format {number}, from {age} version of this project.*format 3: build it again"
+    words = rf"is of format {number}, from {age} version of this project.*format 4: build it again"
     with pytest.raises(ArtefactError, match=words):
         open_artefact(folder)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN, PEAK, decode_hdr, encode_hdr
+from compile.imaging.decode_hdr import H_MAX, PEAK, decode_hdr, encode_hdr, srgb_curve
 from compile.imaging.metrics import psnr
 from compile.imaging.transfer import pq_decode, pq_encode, srgb_decode, srgb_encode
 
@@ -20,13 +20,25 @@ light = arrays(
 
 
 def test_landmarks() -> None:
-    assert pytest.approx(0.2689414, abs=1e-7) == H_MIN
     assert pytest.approx(0.8807971, abs=1e-7) == H_MAX
-    ends = decode_hdr(np.array([0, H_MIN, (H_MIN + H_MAX) / 2, H_MAX, 1], np.float32))
-    middle = 16 * (math.sqrt(5001) - 1) / 5000
-    np.testing.assert_allclose(ends, [0, 0, middle, 16, 16], rtol=2e-6, atol=1e-6)
-    white = (math.log(1 + 5000 / 16) / math.log(5001)) * (H_MAX - H_MIN) + H_MIN
-    assert decode_hdr(np.float32(white)) == pytest.approx(1, rel=5e-6)
+    ends = decode_hdr(np.array([0, 0.2689414, 0.5, H_MAX, 1], np.float32))
+    np.testing.assert_allclose(ends, [0, 0, 0, 16, 16], atol=1e-6)
+    assert decode_hdr(np.float32(1 / (1 + math.exp(-1)))) == pytest.approx(1, rel=2e-6)
+    stop = (math.sqrt((2.4 / 1.055) ** 2 + 3.6 * math.log(2)) - 2.4 / 1.055) / 1.8
+    assert decode_hdr(np.float32(1 / (1 + math.exp(-1 - stop)))) == pytest.approx(2, rel=2e-6)
+
+
+def test_a_head_that_adds_nothing_undoes_srgb() -> None:
+    values = np.arange(256) / 255
+    np.testing.assert_allclose(decode_hdr(srgb_curve()), srgb_decode(values), atol=4e-7)
+    np.testing.assert_allclose(srgb_curve(), encode_hdr(srgb_decode(values)), atol=1e-7)
+
+
+def test_there_is_no_edge_at_white() -> None:
+    z = 1 + np.array([-2e-3, -1e-3, 1e-3, 2e-3])
+    light = np.log(decode_hdr((1 / (1 + np.exp(-z))).astype(np.float32)))
+    below, above = light[1] - light[0], light[3] - light[2]
+    assert above == pytest.approx(below, rel=5e-3)
 
 
 @given(light)
@@ -35,8 +47,8 @@ def test_round_trip(linear: np.ndarray) -> None:
     assert encoded.dtype == np.float32 and encoded.shape == linear.shape
     decoded = decode_hdr(encoded)
     assert decoded.dtype == np.float32
-    # One float32 step of H is 6e-8, and dL/dH = 13.9 (L + 0.0032).
-    np.testing.assert_allclose(decoded, linear, rtol=5e-6, atol=1e-8)
+    # One float32 step of H is 6e-8; dz/dH is below 9, and dL/dz below 4 L + 0.08.
+    np.testing.assert_allclose(decoded, linear, rtol=5e-6, atol=5e-8)
 
 
 @given(arrays(np.float32, 20, elements=st.floats(-1, 2, width=32)))

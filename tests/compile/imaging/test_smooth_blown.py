@@ -125,5 +125,5 @@ def test_of_mqnet_alone() -> None:
     before = output.copy()
     smooth_picture("linear", output, frame)
     np.testing.assert_array_equal(output, before)
-    smooth_picture("mqnet", output, frame)
+    smooth_picture("extended_srgb", output, frame)
     assert (output != before).any()

@@ -7,7 +7,6 @@ import torch
 from torch.fx import GraphModule
 
 from compile.imaging.bundled import bundled_photos
-from compile.imaging.decode_hdr import H_MAX, H_MIN
 from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.attention import ATTENTIONS
 from compile.networks.mqnet.checkpoints import load_checkpoint, random_network
@@ -19,6 +18,7 @@ from compile.quantize.fold import fold_batch_norms, unfold_batch_norms
 from compile.quantize.pt2e import FakeQuantize
 from compile.quantize.quantize import quantize_network
 from compile.quantize.schemes import SCHEMES
+from compile.training.loss import mu_law_psnr
 
 SIZE = 96
 
@@ -34,8 +34,7 @@ def part_of_a_photograph(size: int = SIZE) -> torch.Tensor:
 
 
 def psnr(found: torch.Tensor, expected: torch.Tensor) -> float:
-    error = (found.double() - expected.double()) / (H_MAX - H_MIN)
-    return float(-10 * error.square().mean().log10())
+    return float(mu_law_psnr(found, expected).mean())
 
 
 @pytest.fixture(scope="module")

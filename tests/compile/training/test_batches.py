@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from compile.imaging.decode_hdr import H_MAX, H_MIN, decode_hdr, encode_hdr
+from compile.imaging.decode_hdr import H_MAX, decode_hdr
 from compile.imaging.transfer import srgb_encode
 from compile.training import batches, lights
-from compile.training.batches import encode_light, random_batch
+from compile.training.batches import random_batch
 from compile.training.cameras import MEASURED, cameras, random_camera
 from compile.training.response_curves import CURVES, MIDDLE_GREY, encode_srgb
 from compile.training.scenes.views import Panorama
@@ -29,11 +29,11 @@ def places() -> list[Panorama]:
     ]
 
 
-def test_shares_add_up_and_most_photographs_have_the_plain_curve():
+def test_shares_add_up_and_nearly_half_of_all_photographs_have_the_plain_curve():
     assert sum(camera.share for camera in cameras()) == pytest.approx(1)
     measured = sum(camera.share for camera in cameras() if camera.curve == MEASURED)
     plain = sum(camera.share for camera in cameras() if camera.curve == "srgb")
-    assert plain + 0.4 * measured == pytest.approx(0.58)
+    assert plain + 0.4 * measured == pytest.approx(0.48)
     assert [c.name for c in cameras() if c.plain] == ["plain"]
     random = np.random.default_rng(0)
     drawn = Counter(random_camera(random).name for _ in range(400))
@@ -118,7 +118,7 @@ def test_batches_follow_their_seed_and_show_what_is_asked_for(places: list[Panor
     assert not first.photos.equal(other.photos)
     assert first.photos.shape == first.targets.shape == (3, 3, 32, 32)
     assert first.trust.shape == (3, 1, 32, 32) and first.plain.shape == (3,)
-    assert first.targets.min() >= H_MIN - 1e-6 and first.targets.max() <= H_MAX + 1e-6
+    assert first.targets.min() >= 0.5 and first.targets.max() <= H_MAX
     batch = random_batch(places, 16, 200, (3,))
     assert 30 < batch.plain.sum() < 90
     plain = batch.plain.nonzero()[:, 0]
@@ -126,8 +126,3 @@ def test_batches_follow_their_seed_and_show_what_is_asked_for(places: list[Panor
     assert np.abs(srgb_encode(light) - batch.photos[plain].numpy()).max() < 0.6 / 255
     colours = batch.targets.mean((2, 3)).argmax(1)
     assert set(colours.tolist()) == {0, 1, 2}
-
-
-def test_targets_are_encoded_as_everywhere():
-    light = torch.tensor([0, 1e-3, 0.5, 1, 7, 16, 40])
-    np.testing.assert_allclose(encode_light(light), encode_hdr(light.numpy()), rtol=1e-5)

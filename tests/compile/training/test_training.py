@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from compile.imaging.bundled import bundled_photos
-from compile.imaging.decode_hdr import H_MAX, H_MIN
+from compile.imaging.decode_hdr import encode_hdr, inverse_mu_law, mu_law
 from compile.imaging.read_photo import read_photo
 from compile.imaging.transfer import srgb_decode
 from compile.networks.mqnet.checkpoints import (
@@ -65,7 +65,7 @@ def check_equal(found: nn.Module, wanted: nn.Module) -> None:
 
 
 def as_h(y: torch.Tensor) -> torch.Tensor:
-    return y * (H_MAX - H_MIN) + H_MIN
+    return torch.from_numpy(encode_hdr(inverse_mu_law(y.numpy())))
 
 
 def batch_of(targets: torch.Tensor, photos: torch.Tensor | float = 0.5, plain: bool = False):
@@ -136,11 +136,12 @@ def test_nothing_is_learnt_where_light_cannot_be_trusted():
 
 
 def test_halving_an_error_is_worth_as_much_in_an_easy_picture_as_in_a_hard_one():
-    target = torch.full((2, 3, 8, 8), (H_MAX + H_MIN) / 2)
+    wanted = torch.full((2, 3, 8, 8), 0.5)
+    target = as_h(wanted)
     errors = torch.tensor([0.05, 0.2])
 
     def log_square(errors: torch.Tensor) -> float:
-        output = target + errors.reshape(2, 1, 1, 1) * (H_MAX - H_MIN)
+        output = as_h(wanted + errors.reshape(2, 1, 1, 1))
         return float(training_loss(output, batch_of(target)).log_square)
 
     easy, hard = (log_square(errors / halves) for halves in torch.tensor([[2, 1], [1, 2]]))
@@ -171,14 +172,14 @@ def test_validation_by_hand():
     pairs = [(photo, light)]
     perfect = fit_tone_curve(pairs)
     curve = perfect.copy()
-    curve[255] -= 0.1 * (H_MAX - H_MIN)
+    curve[255] = inverse_mu_law(mu_law(np.float32(4)) - 0.1)
     overall, clipped = Validation(pairs, curve).of_curve
     assert clipped == pytest.approx(20, abs=1e-3)
     assert overall == pytest.approx(20 + 10 * np.log10(2), abs=1e-3)
 
     class Curve(nn.Module):
         def forward(self, photos: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(curve)[(photos * 255).round().long()]
+            return torch.from_numpy(encode_hdr(curve))[(photos * 255).round().long()]
 
     assert Validation(pairs, perfect).score(Curve()) == pytest.approx((overall, clipped))
 

@@ -36,8 +36,8 @@ def expected(light: NDArray, size: tuple[int, int]) -> tuple[list[NDArray], NDAr
 @pytest.mark.parametrize(
     ("size", "decoding", "low", "high"),
     [
-        ((32, 48), "mqnet", 0.2, 0.95),
-        ((31, 49), "mqnet", 0.2, 0.95),
+        ((32, 48), "extended_srgb", 0.2, 0.95),
+        ((31, 49), "extended_srgb", 0.2, 0.95),
         ((9, 5), "srgb", 0, 1.1),
         ((9, 6), "linear", 0, 20),
     ],
@@ -77,7 +77,9 @@ def test_a_correction_is_added_to_the_output(size: tuple[int, int]) -> None:
     shape = no_correction(size).cells.shape
     curve, cells = (RANDOM.uniform(-0.05, 0.05, one).astype(np.float32) for one in (256, shape))
     correction = Correction(curve, cells)
-    own, plain = (LightConverter(size, "mqnet", BT709_TO_BT2020, one) for one in (True, False))
+    own, plain = (
+        LightConverter(size, "extended_srgb", BT709_TO_BT2020, one) for one in (True, False)
+    )
     corrected = own.convert(output, photo, correction)
     before = plain.convert(output + correction.of(photo)[..., None], photo)
     # A sum of floats in another order rounds to another code now and then.
@@ -91,7 +93,7 @@ def test_a_correction_is_added_to_the_output(size: tuple[int, int]) -> None:
 def test_means_of_cells(size: tuple[int, int]) -> None:
     output = RANDOM.uniform(0.3, 0.8, (*size, 3)).astype(np.float32)
     photo = scene(*size)
-    luma, light = LightConverter(size, "mqnet", BT709_TO_BT2020).cells(output, photo)
+    luma, light = LightConverter(size, "extended_srgb", BT709_TO_BT2020).cells(output, photo)
     for row, column in np.ndindex(luma.shape):
         cell = np.s_[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
         np.testing.assert_allclose(luma[row, column], sdr_luma(photo[cell]).mean(), rtol=1e-5)

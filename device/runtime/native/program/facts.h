@@ -6,7 +6,7 @@
 #include "vector.h"
 
 /* What a picture of the network means: see infer.h. */
-enum decoding { DECODE_NONE, DECODE_LINEAR, DECODE_SRGB, DECODE_MQNET };
+enum decoding { DECODE_NONE, DECODE_LINEAR, DECODE_SRGB, DECODE_EXTENDED_SRGB };
 
 struct tensor_facts {
     const char *name;

@@ -12,7 +12,7 @@
 #include "options.h"
 
 /* As compile/imaging/decode_hdr.py has them. */
-static const double MU = 5000, PEAK_LIGHT = 16;
+static const double WHITE_SLOPE = 2.4 / 1.055, CURVATURE = 0.9, PEAK_LIGHT = 16;
 
 static const long MOST_NUMBER = 1000000000;
 
@@ -63,16 +63,19 @@ static void read_ppm(const char *path, const struct tensor_facts *input, frame_b
     fclose(file);
 }
 
+static double srgb_light(double value) {
+    return value <= 0.04045 ? value / 12.92 : pow((value + 0.055) / 1.055, 2.4);
+}
+
 /* Linear light, of which 1 is white, that a value of the picture means. */
 static float decode(enum decoding decoding, float value) {
     if (decoding == DECODE_SRGB) {
-        return value <= 0.04045f ? value / 12.92f
-                                 : (float)pow((value + 0.055) / 1.055, 2.4);
+        return (float)srgb_light(value);
     }
-    if (decoding == DECODE_MQNET) {
-        double least = 1 / (1 + exp(1)), most = 1 / (1 + exp(-2));
-        double y = fmin(fmax((value - least) / (most - least), 0), 1);
-        return (float)(expm1(y * log1p(MU)) * (PEAK_LIGHT / MU));
+    if (decoding == DECODE_EXTENDED_SRGB) {
+        double z = fmax(log(value / (1 - value)), 0), t = fmax(z - 1, 0);
+        double above = exp(t * (WHITE_SLOPE + CURVATURE * t));
+        return (float)fmin(srgb_light(fmin(z, 1)) * above, PEAK_LIGHT);
     }
     return value;
 }

@@ -168,7 +168,12 @@ def test_other_attention(tmp_path: Path) -> None:
 
 def write(path: Path, change: dict[str, torch.Tensor | None], **metadata: str) -> None:
     tensors = inference_state(MQNet("ca")) | change
-    described = {"architecture": "mqnet", "attention": "ca", "training": "none"} | metadata
+    described = {
+        "architecture": "mqnet",
+        "attention": "ca",
+        "decoding": "extended_srgb",
+        "training": "none",
+    } | metadata
     kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     save_file(kept, path, described)
 
