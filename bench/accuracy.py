@@ -29,8 +29,9 @@ class Options:
     Of another network than MQNet there is no HDR reference: the dB are against its own float32.
 
     Writes accuracy.csv and, of MQNet, photographs.csv, strips.png (every scheme), stops.png (the
-    last one as it is, two and four stops darker) and, with --flat, worst.png: the photographs that
-    come out worst beside inverting sRGB's curve.
+    last one as it is, two and four stops darker), of several attentions ranking.csv (their order,
+    and how sure it is) and, with --flat, worst.png: the photographs that come out worst beside
+    inverting sRGB's curve.
     """
 
     network: str = _MQNET
@@ -98,7 +99,7 @@ def _measure(options: Options) -> None:
     out = options.out or new_path(_FOLDER, f"{datetime.now():%Y%m%d-%H%M%S}")
     written: tuple[str, ...] = ("accuracy.csv",)
     if is_ours:
-        written += ("photographs.csv", "strips.png", "stops.png", "worst.png")
+        written += ("photographs.csv", "ranking.csv", "strips.png", "stops.png", "worst.png")
     check_output_folder(out, written, [options.checkpoint, options.flat])
     rows = _rows_of_mqnet(options, out) if is_ours else _rows_of_network(options, out)
     if options.json:
@@ -109,7 +110,7 @@ def _measure(options: Options) -> None:
 
 def _rows_of_mqnet(options: Options, out: Path) -> list[dict[str, Any]]:
     from bench.quality.measure_accuracy import AccuracyRequest, check_agreement, measure_accuracy
-    from bench.quality.print_accuracy import print_accuracy
+    from bench.quality.print_accuracy import print_accuracy, print_ranking
     from compile.support.progress import Progress
 
     request = AccuracyRequest(
@@ -120,11 +121,13 @@ def _rows_of_mqnet(options: Options, out: Path) -> list[dict[str, Any]]:
         options.flat,
         out,
     )
-    rows = measure_accuracy(request, Progress(stderr))
+    measured = measure_accuracy(request, Progress(stderr))
     if not options.json:
-        print_accuracy(rows)
-    check_agreement(rows)
-    return rows
+        print_accuracy(measured.rows)
+        if measured.ranking:
+            print_ranking(measured.ranking)
+    check_agreement(measured.rows)
+    return measured.rows
 
 
 def _rows_of_network(options: Options, out: Path) -> list[dict[str, Any]]:

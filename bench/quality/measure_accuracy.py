@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from bench.quality.evaluate import (
     request_for,
 )
 from bench.quality.quality_metrics import METRICS, Metric
+from bench.quality.rank_attentions import rank_attentions
 from bench.quality.strips import draw_stops, draw_strips
 from compile.support.atomic import make_folder, write_atomically
 from compile.support.errors import MqnetError
@@ -30,10 +31,11 @@ from compile.training.held_out import SIZE, held_out_pairs
 from compile.training.pairs import Pair
 
 _LARGEST_DISAGREEMENT_DB = 0.1
+_SCORE = "mu_psnr_db"
 # HDR-FLIP takes nine tenths of the time of all metrics: of 150 pairs that is too much.
 _FLAT_METRICS = {name: metric for name, metric in METRICS.items() if name != "flip"}
-# What no photograph should come out worse than.
-_BAR = "srgb"
+# What no photograph should come out worse than, by more than that.
+_BAR, _BEHIND_DB = "srgb", 1.0
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,22 @@ class PairSet:
     metrics: Mapping[str, Metric]
 
 
-def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[str, Any]]:
+class Measured(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        rows: the means of each set, engine and scheme.
+        ranking: of attentions in each set; empty where only one was measured.
+    """
+
+    rows: list[dict[str, Any]]
+    ranking: list[dict[str, Any]]
+
+
+def measure_accuracy(request: AccuracyRequest, progress: Progress) -> Measured:
     """Measure the tone mappers and each scheme on the held-out pairs, and on flat photographs if
-    they are asked for; write accuracy.csv, photographs.csv, strips.png, stops.png and worst.png,
-    and return a row of means for each set, engine and scheme.
+    they are asked for; write accuracy.csv, photographs.csv, ranking.csv where there is more than
+    one attention, strips.png, stops.png and worst.png.
 
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
@@ -88,13 +102,15 @@ def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[
         sets.append(PairSet("flat", flat_pairs(request.flat, SIZE), _FLAT_METRICS))
     make_folder(request.out)
     torch.set_num_threads(1)
-    rows, photographs = list[dict[str, Any]](), list[dict[str, Any]]()
+    rows, photographs, ranking = (list[dict[str, Any]]() for _ in range(3))
     for chosen in sets:
         progress.say(f"{chosen.name}: {len(chosen.pairs)} pairs")
         results = _results(request, chosen, progress)
         rows += [{"pairs": chosen.name} | _row(result, results) for result in results]
         of_each = rows_by_photograph(list(chosen.pairs), results)
         photographs += [{"pairs": chosen.name} | row for row in of_each]
+        in_order = rank_attentions(list(chosen.pairs), results)
+        ranking += [{"pairs": chosen.name} | row for row in in_order]
         if chosen.name == "held-out":
             names = request.strips or list(held_out)
             _draw(request.out / "strips.png", chosen, names, results)
@@ -102,13 +118,15 @@ def measure_accuracy(request: AccuracyRequest, progress: Progress) -> list[dict[
             lights = _lights_of(drawn, _compiled(results)[-1], chosen)
             draw_stops(request.out / "stops.png", drawn, lights)
         else:
-            bar = next(result for result in results if result.scheme == _BAR)
+            bar = _bar(results)
             worst = worst_pairs(chosen.pairs, _compiled(results)[-1], bar)
             _draw(request.out / "worst.png", chosen, list(worst), results, bar)
-    for name, table in (("accuracy", rows), ("photographs", photographs)):
-        text = pd.DataFrame(table).to_csv(index=False)
-        write_atomically(request.out / f"{name}.csv", text.encode())
-    return rows
+    tables = {"accuracy": rows, "photographs": photographs, "ranking": ranking}
+    for name, table in tables.items():
+        if table:
+            text = pd.DataFrame(table).to_csv(index=False)
+            write_atomically(request.out / f"{name}.csv", text.encode())
+    return Measured(rows, ranking)
 
 
 def _results(request: AccuracyRequest, chosen: PairSet, progress: Progress) -> list[Result]:
@@ -122,6 +140,10 @@ def _results(request: AccuracyRequest, chosen: PairSet, progress: Progress) -> l
             build = request_for(scheme, attention, request.checkpoint, folder)
             results += evaluate_network(build, pairs, progress, chosen.metrics)
     return results
+
+
+def _bar(results: Sequence[Result]) -> Result:
+    return next(result for result in results if result.scheme == _BAR)
 
 
 def _compiled(results: Sequence[Result]) -> list[Result]:
@@ -169,6 +191,8 @@ def check_agreement(rows: Sequence[dict[str, Any]]) -> None:
 
 def _row(result: Result, results: list[Result]) -> dict[str, Any]:
     row = result.row()
+    scores = zip(result.scores[_SCORE], _bar(results).scores[_SCORE], strict=True)
+    row["pairs_behind_srgb"] = sum(own < bar - _BEHIND_DB for own, bar in scores)
     agreement = against_float32(result, results)
     for name, choose in (("fp32_psnr_db", np.mean), ("least_fp32_psnr_db", np.min)):
         row[name] = None if agreement is None else float(choose(agreement))

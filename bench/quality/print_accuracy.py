@@ -19,6 +19,7 @@ def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
     for column in (
         *(m.title for m in METRICS.values()),
         "clipped mu-PSNR dB",
+        "1 dB behind sRGB",
         "against fp32 dB",
         "weights kB",
     ):
@@ -32,8 +33,26 @@ def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
                 for name, metric in METRICS.items()
             ),
             f"{row['clipped_mu_psnr_db']:.2f}",
+            str(row["pairs_behind_srgb"]),
             "" if agreement is None else f"{agreement:.1f}",
             "" if size is None else f"{size / 1e3:,.0f}",
+        )
+    print_table(table)
+
+
+def print_ranking(rows: Iterable[dict[str, Any]]) -> None:
+    """Print ``rows`` of :func:`bench.quality.rank_attentions.rank_attentions`, each with the set of
+    its ``pairs``."""
+    table = Table()
+    for column in ("pairs", "scheme", "attention"):
+        table.add_column(column, no_wrap=True)
+    for column in ("mu-PSNR dB", "behind the best, dB", "standard error"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        numbers = (row[name] for name in ("mu_psnr_db", "behind_db", "standard_error_db"))
+        table.add_row(
+            *(row[name] for name in ("pairs", "scheme", "attention")),
+            *(f"{number:.2f}" for number in numbers),
         )
     print_table(table)
 

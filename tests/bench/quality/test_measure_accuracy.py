@@ -62,7 +62,10 @@ def test_both_sets_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ):
         monkeypatch.setattr(module, name, value)
     request = AccuracyRequest(("mixed",), ("ca",), None, (), tmp_path, tmp_path)
-    rows = measure_accuracy(request, Progress(Console(quiet=True)))
+    rows, ranking = measure_accuracy(request, Progress(Console(quiet=True)))
+    assert not ranking and not (tmp_path / "ranking.csv").exists()
+    assert any(row["pairs_behind_srgb"] for row in rows)
+    assert all(row["pairs_behind_srgb"] == 0 for row in rows if row["engine"] != "tone-mapper")
     module.check_agreement(rows)
     assert [row["pairs"] for row in rows] == ["held-out"] * 9 + ["flat"] * 9
     table = pd.read_csv(tmp_path / "photographs.csv")
