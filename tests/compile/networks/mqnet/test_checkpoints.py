@@ -30,12 +30,12 @@ from compile.support.errors import CheckpointError, MqnetError
 # H on the image of `ramps` when the bundled weights were trained: red of every 21st row and 31st
 # column, and the mean of each channel.
 TRAINED_RED = (
-    (0.339888, 0.465268, 0.583472, 0.671765),
-    (0.377045, 0.510430, 0.616598, 0.692471),
-    (0.408432, 0.520648, 0.615148, 0.689642),
-    (0.438563, 0.529156, 0.618579, 0.711460),
+    (0.503154, 0.583005, 0.659435, 0.728859),
+    (0.504218, 0.583640, 0.657866, 0.726511),
+    (0.499720, 0.580975, 0.657713, 0.726976),
+    (0.503021, 0.580028, 0.657267, 0.779711),
 )
-TRAINED_MEANS = (0.557950, 0.559161, 0.559370)
+TRAINED_MEANS = (0.621197, 0.620897, 0.621718)
 
 
 def ramps() -> torch.Tensor:
@@ -54,7 +54,7 @@ def test_bundled_weights_compute_what_they_did_in_training() -> None:
 
 
 def test_unclipped_photographs_of_a_plain_camera_come_back() -> None:
-    """Within 35 dB six of ten of them do; the others are dark, or of one colour."""
+    """Of thirty means of channels one is off by more than 3 %, the red of the brushes."""
     net = load_checkpoint(None, "ca")
     decibels, gains = [], []
     for path in (*bundled_photos("calibration"), *bundled_photos("test")):
@@ -67,10 +67,10 @@ def test_unclipped_photographs_of_a_plain_camera_come_back() -> None:
             output = net(torch.from_numpy(photo).float().movedim(-1, 0)[None])[0]
         found = decode_hdr(output.movedim(0, -1).numpy())
         decibels.append(psnr(mu_law(found), mu_law(light)))
-        gains.append(found.mean() / light.mean())
-    assert np.mean(decibels) > 34.5 and min(decibels) > 26
-    assert sum(one > 35 for one in decibels) >= 6
-    assert sum(abs(gain - 1) < 0.04 for gain in gains) >= 6
+        gains += list(found.mean((0, 1)) / light.mean((0, 1)))
+    assert np.mean(decibels) > 52 and min(decibels) > 43
+    off = sorted(abs(gain - 1) for gain in gains)
+    assert off[-2] < 0.03 and off[-1] < 0.04
 
 
 def test_bundled_weights_are_small_and_have_a_card() -> None:
