@@ -189,7 +189,7 @@ def test_photographs_of_a_folder(
         ("named", r"names \['a', 'a'\] for 1 inputs: name each once"),
         ("deviation", r"std \[1.0\] of a photograph of 3 channels: give one number of each"),
         ("of_tensors", "has mean and std, which are of photographs"),
-        ("decoded", "decoding 'pq': choose one of mqnet, linear, srgb"),
+        ("decoded", "decoding 'pq': choose one of extended_srgb, linear, srgb"),
         ("fails", "fails: ZeroDivisionError: division by zero"),
     ],
 )

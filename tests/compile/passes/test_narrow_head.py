@@ -190,9 +190,9 @@ def test_the_backbone_is_the_same_and_holds_no_float16(sessions: tuple[Session, 
 @pytest.mark.slow
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
 def test_ten_bits_survive(sessions: tuple[Session, Session], photo: Path) -> None:
-    """On average the error is a third of what rounding to 10 bits would add, or less, and nowhere
-    more than that adds at most."""
+    """In mu-law light the error is on average a third of what rounding to 10 bits would add, or
+    less, and nowhere more than one of their steps."""
     wide, narrow = (session.run(scaled(photo, *SIZE))[0].astype(float) for session in sessions)
     error = np.abs(mu_law(decode_hdr(narrow)) - mu_law(decode_hdr(wide)))
     assert 0 < np.sqrt(np.square(error).mean()) < 2**-10 / np.sqrt(12) / 3
-    assert error.max() < 2**-11
+    assert error.max() < 2**-10

@@ -58,14 +58,16 @@ def test_unfolding_changes_nothing(attention: str) -> None:
 @torch.no_grad()
 def test_it_rounds_as_the_quantized_network_does(mixed: GraphModule) -> None:
     """Not bit for bit: floats are summed in another order, and ties fall either way."""
-    net, image = load_checkpoint(None, "ca"), part_of_a_photograph(256)
+    net = load_checkpoint(None, "ca")
+    # Blown, or the network adds next to nothing that could be rounded.
+    image = (part_of_a_photograph(256) * 1.6).clamp(0, 1).mul(255).round() / 255
     program = quantize_network(MQNetEntry(), net, SCHEMES["mixed"], photos(), 256, 256).module()
     pixels = (image * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
     quantized = program(pixels).permute(0, 3, 1, 2)
     float_output, rounded = net(image), mixed(image)
-    # Without rounding the two would be 120 dB and more apart; the scheme itself costs 56 dB.
+    # Without rounding the two would be 120 dB and more apart; the scheme itself leaves 60 dB.
     assert psnr(rounded, float_output) < 65
-    assert psnr(rounded, quantized) > psnr(quantized, float_output) + 0.5
+    assert psnr(rounded, quantized) > psnr(quantized, float_output) + 5
 
 
 @torch.no_grad()
