@@ -57,8 +57,8 @@ def test_a_right_build(built: Artefact, meter: LayerMeter, machine: FaultyMachin
     named = {module for layer in report.layers for module in layer.modules}
     assert {"net", "net.head.conv1", "net.backbone.encoder.stem.conv"} <= named
     exact = [layer for layer in calls if layer.steps is not None]
-    # Of a channel that is always the same number all of it may be on a tie.
-    assert max(layer.differing for layer in exact) < 0.05
+    # Of a channel that is always the same number all of it may be on a tie, and of 24 values two.
+    assert max(layer.differing for layer in exact) < 0.1
     # To first order all that is lost is lost somewhere.
     assert 0.9 < sum(layer.share or 0 for layer in report.layers) < 1.1
     for layer in calls:
