@@ -194,14 +194,15 @@ def test_a_litert_file_that_cannot_be_built(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["int8", "mixed"])
 def test_onnx_files_of_mqnet_are_onnx_runtime(scheme: str) -> None:
-    """Equal in all of int8; the float head of mixed within float32's rounding."""
+    """Equal in all of int8; the float head of mixed within float32's rounding. Optimized or not,
+    ONNX Runtime itself rounds a tie now and then to another number: one of both it has to be."""
     path, size = peer_file(f"onnx-{scheme}.onnx"), (128, 160)
     image = photo_crop(PHOTO, *size)
     (found,) = Compiled(find_network(str(path), {}), scheme, size).run(image)
     opened = {"32*rows": size[0], "32*columns": size[1]}
-    for optimized in (True, False):
-        expected = run_onnx(path, image, optimized, **opened)
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+    runs = [run_onnx(path, image, optimized, **opened) for optimized in (True, False)]
+    nearest = np.min([np.abs(found - np.reshape(one, found.shape)) for one in runs], axis=0)
+    assert nearest.max() < 1e-6
 
 
 def test_from_an_onnx_file_to_a_picture(tmp_path: Path) -> None:
