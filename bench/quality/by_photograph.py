@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 
 from bench.quality.evaluate import Result
+from bench.quality.quality_metrics import MU_PSNR
 from compile.training.flat import photograph_of
 from compile.training.pairs import Pair
-
-_SCORE = "mu_psnr_db"
 
 
 def rows_by_photograph(names: Sequence[str], results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -32,7 +31,7 @@ def worst_pairs(
 ) -> dict[str, Pair]:
     """One pair of each of the ``count`` photographs in which ``judged`` is farthest behind ``bar``
     (or least ahead) by mean mu-law PSNR: that in which it is so most of all."""
-    scores = zip(judged.scores[_SCORE], bar.scores[_SCORE], strict=True)
+    scores = zip(judged.scores[MU_PSNR], bar.scores[MU_PSNR], strict=True)
     behind = pd.Series([theirs - ours for ours, theirs in scores], index=list(pairs))
     by_photograph = behind.groupby(photograph_of)
     worst = by_photograph.mean().nlargest(count).index

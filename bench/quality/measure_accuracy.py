@@ -20,7 +20,7 @@ from bench.quality.evaluate import (
     evaluate_tone_mappers,
     request_for,
 )
-from bench.quality.quality_metrics import METRICS, Metric
+from bench.quality.quality_metrics import METRICS, MU_PSNR, Metric
 from bench.quality.rank_attentions import rank_attentions
 from bench.quality.strips import draw_stops, draw_strips
 from compile.support.atomic import make_folder, write_atomically
@@ -31,7 +31,6 @@ from compile.training.held_out import SIZE, held_out_pairs
 from compile.training.pairs import Pair
 
 _LARGEST_DISAGREEMENT_DB = 0.1
-_SCORE = "mu_psnr_db"
 # HDR-FLIP takes nine tenths of the time of all metrics: of 150 pairs that is too much.
 _FLAT_METRICS = {name: metric for name, metric in METRICS.items() if name != "flip"}
 # What no photograph should come out worse than, by more than that.
@@ -191,7 +190,7 @@ def check_agreement(rows: Sequence[dict[str, Any]]) -> None:
 
 def _row(result: Result, results: list[Result]) -> dict[str, Any]:
     row = result.row()
-    scores = zip(result.scores[_SCORE], _bar(results).scores[_SCORE], strict=True)
+    scores = zip(result.scores[MU_PSNR], _bar(results).scores[MU_PSNR], strict=True)
     row["pairs_behind_srgb"] = sum(own < bar - _BEHIND_DB for own, bar in scores)
     agreement = against_float32(result, results)
     for name, choose in (("fp32_psnr_db", np.mean), ("least_fp32_psnr_db", np.min)):

@@ -7,27 +7,20 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.quality.quality_metrics import METRICS
+from bench.quality.quality_metrics import METRICS, MU_PSNR
 from compile.support.tables import print_table
 
 
 def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
     """Print ``rows`` of :func:`bench.quality.measure_accuracy.measure_accuracy` to stdout."""
-    table = Table()
-    for column in ("pairs", "engine", "scheme", "attention"):
-        table.add_column(column, no_wrap=True)
-    for column in (
-        *(m.title for m in METRICS.values()),
-        "clipped mu-PSNR dB",
-        "1 dB behind sRGB",
-        "against fp32 dB",
-        "weights kB",
-    ):
-        table.add_column(column, justify="right")
+    names = ("pairs", "engine", "scheme", "attention")
+    titles = (metric.title for metric in METRICS.values())
+    others = ("clipped mu-PSNR dB", "1 dB behind sRGB", "against fp32 dB", "weights kB")
+    table = _table(names, (*titles, *others))
     for row in rows:
         size, agreement = row["weight_bytes"], row["fp32_psnr_db"]
         table.add_row(
-            *(row[name] for name in ("pairs", "engine", "scheme", "attention")),
+            *(row[name] for name in names),
             *(
                 f"{row[name]:.{metric.decimals}f}" if name in row else ""
                 for name, metric in METRICS.items()
@@ -43,15 +36,12 @@ def print_accuracy(rows: Iterable[dict[str, Any]]) -> None:
 def print_ranking(rows: Iterable[dict[str, Any]]) -> None:
     """Print ``rows`` of :func:`bench.quality.rank_attentions.rank_attentions`, each with the set of
     its ``pairs``."""
-    table = Table()
-    for column in ("pairs", "scheme", "attention"):
-        table.add_column(column, no_wrap=True)
-    for column in ("mu-PSNR dB", "behind the best, dB", "standard error"):
-        table.add_column(column, justify="right")
+    names = ("pairs", "scheme", "attention")
+    table = _table(names, ("mu-PSNR dB", "behind the best, dB", "standard error"))
     for row in rows:
-        numbers = (row[name] for name in ("mu_psnr_db", "behind_db", "standard_error_db"))
+        numbers = (row[name] for name in (MU_PSNR, "behind_db", "standard_error_db"))
         table.add_row(
-            *(row[name] for name in ("pairs", "scheme", "attention")),
+            *(row[name] for name in names),
             *(f"{number:.2f}" for number in numbers),
         )
     print_table(table)
@@ -59,19 +49,25 @@ def print_ranking(rows: Iterable[dict[str, Any]]) -> None:
 
 def print_network_accuracy(rows: Iterable[dict[str, Any]]) -> None:
     """Print ``rows`` of :func:`bench.quality.network_accuracy.measure_network_accuracy`."""
-    table = Table()
-    for column in ("engine", "scheme", "network"):
-        table.add_column(column, no_wrap=True)
-    for column in ("against fp32 dB", "least", "weights kB"):
-        table.add_column(column, justify="right")
+    names = ("engine", "scheme", "network")
+    table = _table(names, ("against fp32 dB", "least", "weights kB"))
     for row in rows:
         size = row["weight_bytes"]
         table.add_row(
-            *(row[name] for name in ("engine", "scheme", "network")),
+            *(row[name] for name in names),
             *(_decibels(row[name]) for name in ("fp32_psnr_db", "least_fp32_psnr_db")),
             "" if size is None else f"{size / 1e3:,.0f}",
         )
     print_table(table)
+
+
+def _table(names: Iterable[str], numbers: Iterable[str]) -> Table:
+    table = Table()
+    for column in names:
+        table.add_column(column, no_wrap=True)
+    for column in numbers:
+        table.add_column(column, justify="right")
+    return table
 
 
 def _decibels(value: float | None) -> str:

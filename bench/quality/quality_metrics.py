@@ -109,8 +109,11 @@ def hdr_flip(picture: Light, truth: Light) -> float:
     return float(mean)
 
 
+MU_PSNR = "mu_psnr_db"
+"""The metric that networks are judged and ranked by."""
+
 METRICS: dict[str, Metric] = {
-    "mu_psnr_db": Metric("mu-PSNR dB", mu_psnr, 2),
+    MU_PSNR: Metric("mu-PSNR dB", mu_psnr, 2),
     "pu_psnr_db": Metric("PU-PSNR dB", pu_psnr, 2),
     "pq_psnr_db": Metric("PQ-PSNR dB", pq_psnr, 2),
     "pu_ssim": Metric("PU-SSIM", pu_ssim, 4),

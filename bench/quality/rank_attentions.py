@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bench.quality.evaluate import Result
+from bench.quality.quality_metrics import MU_PSNR
 from compile.training.flat import photograph_of
-
-_SCORE = "mu_psnr_db"
 
 
 def rank_attentions(names: Sequence[str], results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -27,7 +26,7 @@ def rank_attentions(names: Sequence[str], results: Sequence[Result]) -> list[dic
     rows = list[dict[str, Any]]()
     for scheme in dict.fromkeys(result.scheme for result in results):
         scores = {
-            result.attention: pd.Series(result.scores[_SCORE])
+            result.attention: pd.Series(result.scores[MU_PSNR])
             for result in results
             if result.engine == "tvm" and result.scheme == scheme
         }
@@ -40,7 +39,7 @@ def rank_attentions(names: Sequence[str], results: Sequence[Result]) -> list[dic
                 {
                     "scheme": scheme,
                     "attention": attention,
-                    _SCORE: float(scores[attention].mean()),
+                    MU_PSNR: float(scores[attention].mean()),
                     "behind_db": float((scores[order[0]] - scores[attention]).mean()),
                     "standard_error_db": float(behind.sem()) if attention != order[0] else 0.0,
                 }
