@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -69,3 +70,20 @@ def test_of_a_large_map_a_part_is_counted():
     mean, variance = statistics_of(net, photos)
     torch.testing.assert_close(net[1].running_mean, mean, rtol=0, atol=0.02)
     torch.testing.assert_close(net[1].running_var, variance, rtol=0.1, atol=0)
+
+
+def test_a_channel_that_nothing_moves_is_not_divided_by_next_to_nothing():
+    """Of a variance near 0 came gains of thousands: with it, one step of the weight changes all."""
+    net = unit()
+    with torch.no_grad():
+        net[0].weight[2] = 1e-4
+    photos = torch.rand(2, 3, 20, 20)
+    before = net(photos)
+    renew_statistics(net, photos)
+    torch.testing.assert_close(net(photos), before)
+    _, variance = statistics_of(net, photos)
+    assert variance[2] < 1e-6 and (variance[[0, 1, 3, 4]] > 1e-2).all()
+    for _ in range(2):
+        assert net[1].running_var[2] == pytest.approx(1e-3)
+        torch.testing.assert_close(net[1].running_var[3], variance[3])
+        follow_statistics(net.train())(photos)
