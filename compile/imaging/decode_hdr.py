@@ -1,4 +1,4 @@
-"""The network's output H as linear light, and back; the one place where the formula stands."""
+"""The network's output H as linear light; the one place where the formula stands."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-
-from compile.imaging.transfer import srgb_encode
 
 MU = 5000.0
 PEAK = 16.0
@@ -75,18 +73,6 @@ def _decode(output: NDArray[np.float32]) -> NDArray[np.float32]:
         light *= np.exp(t * (np.float32(WHITE_SLOPE) + np.float32(CURVATURE) * t))
         np.minimum(light, np.float32(PEAK), out=light)
     return light
-
-
-def encode_hdr(linear: np.ndarray) -> np.ndarray:
-    """The H, float32, that :func:`decode_hdr` turns into ``linear``; light is clipped to [0, 16].
-
-    This is the target that the network is trained against.
-    """
-    light = np.clip(np.asarray(linear, np.float64), 0, PEAK)
-    log_light = np.log(np.maximum(light, 1))
-    t = (np.sqrt(WHITE_SLOPE**2 + 4 * CURVATURE * log_light) - WHITE_SLOPE) / (2 * CURVATURE)
-    z = np.where(light > 1, 1 + t, srgb_encode(light))
-    return (1 / (1 + np.exp(-z))).astype(np.float32)
 
 
 def mu_law(linear: np.ndarray) -> np.ndarray:

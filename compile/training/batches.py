@@ -12,7 +12,7 @@ from torch import Tensor
 
 from compile.imaging.decode_hdr import PEAK
 from compile.training.cameras import random_camera
-from compile.training.light_code import encode_light
+from compile.training.light_code import mu_law_of_light
 from compile.training.lights import add_lights
 from compile.training.scenes.views import Look, Place
 from compile.training.virtual_camera import LUMINANCE
@@ -38,7 +38,7 @@ class Batch:
 
     Attributes:
         photos: float32 [N,3,H,W] in [0, 1].
-        targets: the H that is wanted of the network, float32 [N,3,H,W].
+        targets: the mu-law light y that is wanted of the network, float32 [N,3,H,W].
         trust: float32 [N,1,H,W], 0 where the target is not to be learnt, else 1.
         plain: bool [N], the photograph is its light in sRGB's curve, in 8 bits.
     """
@@ -83,7 +83,7 @@ def _random_picture(
     relative = (relative * factors[:, None, None]).clamp_max(PEAK)
     camera = random_camera(random)
     photo = camera.take(relative, random)
-    return photo, encode_light(relative), trust, camera.plain
+    return photo, mu_law_of_light(relative), trust, camera.plain
 
 
 def _look(place: Place, size: int, random: np.random.Generator) -> Look:

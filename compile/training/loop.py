@@ -34,6 +34,7 @@ from compile.support.scratch_folder import scratch_folder
 from compile.training.batches import Batch, random_batch
 from compile.training.follow_statistics import renew_statistics
 from compile.training.held_out import tone_curve
+from compile.training.light_code import mu_law_of_output
 from compile.training.log import Row, TrainingLog
 from compile.training.loss import TERMS, training_loss
 from compile.training.pairs import Camera, Pair, fixed_pairs, take_plainly
@@ -211,7 +212,8 @@ def _steps(
                 # What is wanted is the network itself, not another that does as well.
                 assert run.start is not None
                 with torch.no_grad():
-                    batch = replace(batch, targets=run.start(batch.photos))
+                    targets = mu_law_of_output(run.start(batch.photos))
+                batch = replace(batch, targets=targets)
             state.set_rate(run.plan.rate_at(state.step))
             loss = training_loss(_forward(net, batch, stage), batch)
             state.optimizer.zero_grad()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from compile.training.batches import Batch
-from compile.training.light_code import mu_law_of
+from compile.training.light_code import mu_law_of_output
 
 # The paper's loss is L1 and cosine. L1 alone makes the median of what a pixel may have been: just
 # above white for everything clipped. The square makes the mean, which is what a lamp needs; with a
@@ -74,7 +74,7 @@ def training_loss(output: Tensor, batch: Batch) -> Loss:
     paper, section 3.4, without the squares), and the terms that :class:`Loss` names by their
     weights. Pixels that cannot be trusted count in none of them.
     """
-    y, wanted = mu_law_of(output), mu_law_of(batch.targets)
+    y, wanted = mu_law_of_output(output), batch.targets
     trust = batch.trust
     error = (y - wanted) * trust
     trusted = trust.mean((1, 2, 3)).clamp_min(_LEAST_SHARE)
@@ -142,13 +142,3 @@ def _error_of_slopes(error: Tensor, where: Tensor) -> Tensor:
         total = total + _mean(down.mean(1, keepdim=True), where[:, :, 1:])
         total = total + _mean(right.mean(1, keepdim=True), where[..., 1:])
     return total
-
-
-def mu_law_psnr(output: Tensor, target: Tensor) -> Tensor:
-    """PSNR in dB of each picture, [N], in mu-law light y with peak 1."""
-    return -10 * torch.log10(squared_error(output, target).mean((1, 2, 3)))
-
-
-def squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """Of mu-law light y, clipped to [0, 1], between two H of one shape; of that shape."""
-    return (mu_law_of(output).clamp(0, 1) - mu_law_of(target).clamp(0, 1)).square()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.decode_hdr import inverse_mu_law
 from compile.imaging.transfer import srgb_encode
 from compile.support.atomic import atomic_path
 from compile.training.batches import random_batch
@@ -34,7 +34,7 @@ def draw_pairs(places: Mapping[str, Place], seed: int, path: Path) -> None:
             planes[0].permute(1, 2, 0).numpy()
             for planes in (batch.photos, batch.targets, batch.trust)
         )
-        darker = srgb_encode(decode_hdr(target) / 2**_STOPS_DARKER)
+        darker = srgb_encode(inverse_mu_law(target) / 2**_STOPS_DARKER)
         pair = np.hstack([photo, np.where(trust > 0, darker, _DISTRUSTED)])
         tiles.append(np.rint(pair * 255).astype(np.uint8))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _PAIRS_PER_ROW)

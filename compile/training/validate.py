@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compile.imaging.decode_hdr import encode_hdr
-from compile.training.loss import mu_law_psnr, squared_error
+from compile.imaging.decode_hdr import mu_law
+from compile.training.light_code import mu_law_of_output
 from compile.training.pairs import Pair, as_batch
 
 CLIPPED = 250
@@ -25,15 +25,16 @@ class Validation:
         self._photos, self._targets = as_batch(pairs)
         bytes_ = (self._photos * 255).round().long()
         self._clipped = (bytes_.amax(1, keepdim=True) >= CLIPPED).expand_as(self._targets)
-        self.of_curve = self._score(torch.from_numpy(encode_hdr(curve))[bytes_])
+        self.of_curve = self._score(torch.from_numpy(mu_law(curve))[bytes_])
 
     def score(self, net: nn.Module) -> tuple[float, float]:
         """Mean mu-law PSNR over the pairs, and PSNR over all clipped pixels, both in dB."""
         device = next(net.parameters(), self._photos).device
         with torch.inference_mode():
             outputs = [net(photo[None].to(device)).cpu() for photo in self._photos]
-        return self._score(torch.cat(outputs))
+        return self._score(mu_law_of_output(torch.cat(outputs)).clamp(0, 1))
 
-    def _score(self, outputs: Tensor) -> tuple[float, float]:
-        clipped = squared_error(outputs, self._targets)[self._clipped].mean()
-        return float(mu_law_psnr(outputs, self._targets).mean()), float(-10 * clipped.log10())
+    def _score(self, light: Tensor) -> tuple[float, float]:
+        square = (light - self._targets).square()
+        of_pictures, of_clipped = square.mean((1, 2, 3)), square[self._clipped].mean()
+        return float(-10 * of_pictures.log10().mean()), float(-10 * of_clipped.log10())

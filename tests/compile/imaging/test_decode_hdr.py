@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from compile.imaging.decode_hdr import H_MAX, PEAK, decode_hdr, encode_hdr, srgb_curve
+from compile.imaging.decode_hdr import H_MAX, PEAK, decode_hdr, srgb_curve
 from compile.imaging.metrics import psnr
 from compile.imaging.transfer import pq_decode, pq_encode, srgb_decode, srgb_encode
+from tests.support.encode_hdr import encode_hdr
 
 light = arrays(
     np.float32, array_shapes(max_dims=4, max_side=7), elements=st.floats(0, 16, width=32)

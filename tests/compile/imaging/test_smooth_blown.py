@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from compile.imaging.bundled import bundled_photos
-from compile.imaging.decode_hdr import encode_hdr
 from compile.imaging.decode_picture import smooth_picture
 from compile.imaging.read_photo import read_photo
 from compile.imaging.smooth_blown import smooth_blown
 from compile.imaging.transfer import srgb_decode
+from tests.support.encode_hdr import encode_hdr
 
 
 def squares(shape: tuple[int, int], side: int = 4) -> NDArray[np.float32]:
