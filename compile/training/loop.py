@@ -40,6 +40,7 @@ from compile.training.loss import TERMS, training_loss
 from compile.training.pairs import Camera, Pair, fixed_pairs, take_plainly
 from compile.training.plan import Stage, TrainingPlan
 from compile.training.revive_channels import revive_channels
+from compile.training.revive_gates import revive_gates
 from compile.training.scenes.catalogue import TRAIN, VALIDATION
 from compile.training.scenes.load import load_places
 from compile.training.scenes.views import Place
@@ -136,10 +137,13 @@ def train(run: Run, report: Callable[[int, Row | None], bool]) -> TrainingState:
 
 def _revive(start: MQNet, places: list[Place], seed: int) -> None:
     photos = random_batch(places, _REVIVAL_SIZE, _REVIVAL_COUNT, (seed,)).photos.cpu()
-    count = revive_channels(start, photos, seed)
+    gates, channels = revive_gates(start, photos), revive_channels(start, photos, seed)
     renew_statistics(start, photos)
-    if count:
-        _log.warning("%d channels of the weights to start from were dead: made anew", count)
+    if gates or channels:
+        _log.warning(
+            "%d channels of the weights to start from were dead and %d gates stuck: made anew",
+            *(channels, gates),
+        )
 
 
 def _fixed(places: list[Place], camera: Camera = photograph) -> list[Pair]:
@@ -194,7 +198,7 @@ def _work(run: Run, rank: int, rendezvous: str) -> None:
 def _steps(
     run: Run, state: TrainingState, places: list[Place], rank: int, rendezvous: str
 ) -> Generator[Tensor]:
-    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [9]. The
+    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [10]. The
     caller counts it in ``state``."""
     torch.set_num_threads(1)
     net: nn.Module = state.net

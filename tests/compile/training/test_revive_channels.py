@@ -6,36 +6,19 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from compile.imaging.bundled import bundled_photos
-from compile.imaging.read_photo import read_photo
 from compile.networks.mqnet.attention import ATTENTIONS
-from compile.networks.mqnet.checkpoints import random_network
 from compile.networks.mqnet.network import MQNet
 from compile.training.revive_channels import revive_channels
+from tests.support.living_network import living_network, parts_of_photographs
 
 FAR_BELOW_ZERO = -100.0
 
 
 @pytest.fixture(scope="module")
 def photos() -> Tensor:
-    """Parts of real photographs, [8,3,96,128]."""
-    photos = [read_photo(path) for path in bundled_photos("calibration")]
-    parts = [photo[:96, :128] for photo in photos] + [photo[-96:, -128:] for photo in photos]
-    return torch.stack([torch.from_numpy(part.copy()) for part in parts[:8]]).movedim(-1, 1) / 255
-
-
-def living_network(attention: str, photos: Tensor) -> MQNet:
-    """Random, with batch norms as after a step with them: each channel differs by photograph."""
-    net = random_network(attention, 3)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        net.train()(photos)
-    revive_channels(net.eval(), photos, 0)
-    return net
+    return parts_of_photographs()
 
 
 @torch.no_grad()
