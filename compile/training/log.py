@@ -37,6 +37,7 @@ class Row:
     l1: float
     square: float
     log_square: float
+    curve: float
     cosine: float
     slope: float
     ratio: float
