@@ -83,8 +83,8 @@ def _open(block: InvertedResidual, attention: ChannelAttention, seen: _Seen) -> 
     scale = torch.where(stuck, gates.mean(0) / torch.tensor(_OPEN).sigmoid(), 1.0)
     _, norm = block.project.children()
     assert isinstance(norm, nn.BatchNorm2d)
-    norm.weight *= scale
-    norm.bias *= scale
+    norm.weight.mul_(scale)
+    norm.bias.mul_(scale)
     # What reads the scaled channels themselves goes on reading what it did.
     shut = scale < _LEAST_SLOPE
     reduce.bias += reduce.weight[:, shut, 0, 0] @ (seen.means * (1 - scale))[shut]
