@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from compile.imaging.transfer import srgb_decode
 
 MU = 5000.0
 PEAK = 16.0
@@ -22,6 +25,10 @@ SRGB_LINEAR_END = 0.04045
 
 # Values that are decoded at a time: what is in between stays in the processor's cache.
 _CHUNK = 1 << 15
+# Bits of 0.5 and 1 as float32, and how many of the last are of no matter to a logarithm.
+_HALF, _ONE, _DROPPED_BITS = 0x3F000000, 0x3F800000, 7
+# Of H, of which the formula is computed. float32 is exact between them.
+_PER_UNIT = 1 << 14
 
 WHITE_NITS = 203.0
 """Luminance of LDR white (relative light 1) in files: ITU-R BT.2408, HDR reference white."""
@@ -52,27 +59,53 @@ def decode_hdr(output: np.ndarray) -> np.ndarray:
     out = light.reshape(-1)
     for start in range(0, values.size, _CHUNK):
         part = slice(start, start + _CHUNK)
-        out[part] = _decode(values[part])
+        _decode(values[part], out[part])
     return light
 
 
-def _decode(output: NDArray[np.float32]) -> NDArray[np.float32]:
-    h = np.clip(output, np.float32(0.5), np.float32(H_MAX))
-    z = np.subtract(np.float32(1), h)
-    np.divide(h, z, out=z)
-    np.log(z, out=z)
-    light = np.minimum(z, np.float32(1), out=h)
-    light += np.float32(0.055)
-    light *= np.float32(1 / 1.055)
-    np.power(light, np.float32(2.4), out=light)
-    # Many times as fast as to pick the values and put them back.
-    is_dark = (z <= SRGB_LINEAR_END).astype(np.float32)
-    light += is_dark * (z * np.float32(1 / 12.92) - light)
-    if z.max(initial=0) > 1:
-        t = np.maximum(z - np.float32(1), 0)
-        light *= np.exp(t * (np.float32(WHITE_SLOPE) + np.float32(CURVATURE) * t))
-        np.minimum(light, np.float32(PEAK), out=light)
-    return light
+def _decode(output: NDArray[np.float32], light: NDArray[np.float32]) -> None:
+    """Of one chunk, into ``light``: between two values of the table a straight line is within
+    3e-6 of the formula, and takes half of its time."""
+    values, steps = _table()
+    place = np.clip(output, np.float32(0.5), np.float32(H_MAX))
+    place -= np.float32(0.5)
+    place *= np.float32(_PER_UNIT)
+    with np.errstate(invalid="ignore"):  # What is not a number stays so, by `place`.
+        number = place.astype(np.intp)
+    np.subtract(place, number, out=place, dtype=np.float32, casting="unsafe")
+    # "clip" is never needed, and spares NumPy a copy for what would be out of range.
+    place *= steps.take(number, mode="clip")
+    values.take(number, out=light, mode="clip")
+    light += place
+    np.minimum(light, np.float32(PEAK), out=light)
+
+
+@cache
+def _table() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Light, not clipped to 16, of H from 0.5 to its largest in steps of 1 / ``_PER_UNIT``; and
+    from each to the next."""
+    h = 0.5 + np.arange(math.ceil((H_MAX - 0.5) * _PER_UNIT) + 2) / _PER_UNIT
+    z = np.log(h / (1 - h))
+    t = np.maximum(z - 1, 0)
+    light = srgb_decode(np.minimum(z, 1)) * np.exp(t * (WHITE_SLOPE + CURVATURE * t))
+    return light[:-1].astype(np.float32), np.diff(light).astype(np.float32)
+
+
+def decode_log2(output: NDArray[np.float32], offset: float) -> NDArray[np.float32]:
+    """log2(L + ``offset``) within 2e-4, of the light L of H in [0, 1]; of that shape. It takes a
+    third of the time of :func:`decode_hdr`, and logarithms have not been taken then."""
+    place = output.view(np.int32) - np.int32(_HALF)
+    place >>= _DROPPED_BITS
+    return _log2_table(offset).take(place, mode="clip")
+
+
+@cache
+def _log2_table(offset: float) -> NDArray[np.float32]:
+    """By the upper bits of H from 0.5 to 1, which count evenly: of the middle of what they mean."""
+    step = 1 << _DROPPED_BITS
+    middles = np.arange(_HALF, _ONE + step, step, dtype=np.int32) + np.int32(step // 2)
+    light = decode_hdr(np.minimum(middles, np.int32(_ONE)).view(np.float32))
+    return np.log2(light + np.float32(offset))
 
 
 def mu_law(linear: np.ndarray) -> np.ndarray:

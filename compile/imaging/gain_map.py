@@ -9,7 +9,7 @@ show light of b times its white shows::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,9 @@ _BLOCK_VALUES = 1 << 17
 _LOG2_BASE = np.log2(srgb_decode(np.arange(256) / 255) + OFFSET).astype(np.float32)
 
 
+Log2Light = Callable[[slice], NDArray[np.float32]]
+
+
 @dataclass(frozen=True)
 class GainMap:
     """Of a picture of H x W pixels.
@@ -52,19 +55,31 @@ class GainMap:
 def make_gain_map(linear: NDArray[np.floating], base: NDArray[np.uint8]) -> GainMap:
     """Make the map that leads from ``base``, uint8 [H, W, 3] with sRGB's curve, to ``linear``,
     relative light float32 [H, W, 3] of the same primaries, 1 = white."""
+
+    def log2_of(rows: slice) -> NDArray[np.float32]:
+        light = np.maximum(linear[rows], np.float32(0))
+        light += np.float32(OFFSET)
+        return np.log2(light, out=light)
+
+    return gain_map_of_logs(log2_of, base)
+
+
+def gain_map_of_logs(log2_of: Log2Light, base: NDArray[np.uint8]) -> GainMap:
+    """Make a map as :func:`make_gain_map` does, of light that is there as its logarithm.
+
+    Args:
+        log2_of: of rows of the picture, log2(light + OFFSET), float32 [rows, W, 3].
+    """
     gains = np.empty(base.shape, np.float32)
     brightest = np.empty(base.shape[:2], np.float32)
     of_base = np.empty_like(gains[next(_blocks(base))])
     lows, highs = [], []
     for rows in _blocks(base):
-        light, own = linear[rows], gains[rows]
-        if light.min() < 0:
-            light = np.maximum(light, 0)
-        brightest[rows] = brightest_channel(light)
-        np.add(light, np.float32(OFFSET), out=own)
-        np.log2(own, out=own)
+        logs, own = log2_of(rows), gains[rows]
+        brightest[rows] = brightest_channel(logs)
         # "clip" is never needed, and spares NumPy a copy for what would be out of range.
-        own -= np.take(_LOG2_BASE, base[rows], out=of_base[: len(own)], mode="clip")
+        np.take(_LOG2_BASE, base[rows], out=of_base[: len(own)], mode="clip")
+        np.subtract(logs, of_base[: len(own)], out=own)
         lows.append(own.min())
         highs.append(own.max())
     low = float(min(lows))
@@ -76,7 +91,8 @@ def make_gain_map(linear: NDArray[np.floating], base: NDArray[np.uint8]) -> Gain
         own -= np.float32(low)
         own *= np.float32(_LEVELS / (high - low))
         codes[rows] = np.rint(own, out=own)
-    headroom = max(_LEAST_STOPS, float(np.log2(max(_percentile(brightest), 1.0))))
+    bright = 2 ** _percentile(brightest) - OFFSET
+    headroom = max(_LEAST_STOPS, math.log2(max(bright, 1.0)))
     return GainMap(codes, low, high, headroom)
 
 
@@ -87,17 +103,14 @@ def _blocks(base: NDArray[np.uint8]) -> Iterator[slice]:
 
 
 def _percentile(brightest: NDArray[np.float32]) -> float:
-    """To the 7 bits behind the point that are left of a float's upper half.
-
-    In order are put only pixels that are bright by a sample of them, where those are enough: to
+    """In order are put only pixels that are bright by a sample of them, where those are enough: to
     count all takes as long as the gains.
     """
     values = brightest.ravel()
     from_top = values.size - math.ceil(_PERCENTILE / 100 * values.size) + 1
     sample = values[::_SAMPLE_STEP]
     bright = values[values >= _from_top(sample, 1 + sample.size // _SAMPLE_SHARE)]
-    found = _from_top(bright if bright.size >= from_top else values, from_top)
-    return float((found.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32))
+    return float(_from_top(bright if bright.size >= from_top else values, from_top))
 
 
 def _from_top(values: NDArray[np.float32], count: int) -> np.float32:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import imagecodecs
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from compile.imaging.base_photo import BasePhoto
@@ -65,11 +66,28 @@ def encode_ultra_hdr(
     """
     if photo is None:
         photo = BasePhoto(tone_map(linear))
+
+    def make(pixels: NDArray[np.uint8]) -> GainMap:
+        return make_gain_map(linear, pixels)
+
+    return encode_with_map(make, photo, exif, quality, keeps_words, gamut)
+
+
+def encode_with_map(
+    make_map: Callable[[NDArray[np.uint8]], GainMap],
+    photo: BasePhoto,
+    exif: Image.Exif | None,
+    quality: int,
+    keeps_words: bool,
+    gamut: Gamut = SRGB,
+) -> bytes:
+    """JPEG bytes of a photograph with the map that ``make_map`` makes of the pixels that other
+    screens show, uint8 [H, W, 3]; the rest as in :func:`encode_ultra_hdr`."""
     base, is_kept = encode_base(photo, exif, quality, keeps_words, gamut)
     pixels = photo.pixels
     if not is_kept:
         pixels = simplejpeg.decode_jpeg(base, "RGB")
-    return join_gain_map(base, make_gain_map(linear, pixels))
+    return join_gain_map(base, make_map(pixels))
 
 
 def encode_base(

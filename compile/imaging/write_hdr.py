@@ -31,6 +31,9 @@ from compile.imaging.ultra_hdr import encode_ultra_hdr
 from compile.support.atomic import write_atomically
 from compile.support.errors import OutputError
 
+JPEG = (".jpg", ".jpeg")
+"""Endings of a photograph with a gain map for all screens."""
+
 _HALF_MAX = 65504.0
 
 
@@ -95,11 +98,16 @@ def write_hdr(path: str | Path, linear: np.ndarray, options: HdrOptions = _DEFAU
     if linear.ndim != 3 or linear.shape[-1] != 3:
         raise ValueError(f"light of shape {linear.shape} is no [H, W, 3] image")
     if not np.isfinite(linear).all():
-        raise OutputError(
-            f"{path} cannot be written: the network gives values that are not finite; .npz holds "
-            "them as they are"
-        )
+        raise not_finite(path)
     write_atomically(path, encode(linear, options))
+
+
+def not_finite(path: str | Path) -> OutputError:
+    """The error of light that cannot be written."""
+    return OutputError(
+        f"{path} cannot be written: the network gives values that are not finite; .npz holds them "
+        "as they are"
+    )
 
 
 def check_ending(path: str | Path) -> None:

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
-from compile.imaging.decode_picture import light_of
+from compile.imaging.decode_picture import light_of, smooth_picture
 from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
 from compile.imaging.gamuts import Gamut
 from compile.imaging.read_photo import photo_bytes, read_stored_photo
-from compile.imaging.write_hdr import HdrOptions, write_hdr
+from compile.imaging.write_hdr import HdrOptions
+from compile.imaging.write_output import write_output
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from compile.support.side_by_side import work_at_once, work_side_by_side
@@ -139,8 +140,8 @@ def infer_photos(
                 keeps_words=carried == "all",
                 gamut=made.read.gamut,
             )
-            light = light_of(decoding, made.output, made.read.frame, placement)
-            write_hdr(output, light, of_photo)
+            smooth_picture(decoding, made.output, made.read.frame)
+            write_output(output, decoding, unfit(made.output, placement), of_photo)
         except MqnetError as error:
             return PhotoResult(photo, output, error=error)
         return PhotoResult(photo, output, made.seconds)

@@ -25,15 +25,13 @@ from compile.imaging.read_photo import StoredPhoto, photo_bytes, read_stored_pho
 from compile.imaging.reduced_light import ReducedLight, reduce_photo
 from compile.imaging.row_bands import row_bands
 from compile.imaging.ultra_hdr import encode_base, join_gain_map
-from compile.imaging.write_hdr import HdrOptions, write_hdr
+from compile.imaging.write_hdr import JPEG, HdrOptions, write_hdr
 from compile.support.atomic import write_atomically
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.runtime.infer_photos import PhotoResult, run_photo
 from device.runtime.run_artefact import Session
 from device.runtime.tiled_network import Sink, TiledNetwork
-
-_JPEG = (".jpg", ".jpeg")
 
 
 def infer_tiled(
@@ -87,7 +85,7 @@ def _infer(
     decode = DECODERS[decoding]
     run = _Run(network, photo, path.name, console)
     del photo, data
-    if output.suffix.lower() in _JPEG:
+    if output.suffix.lower() in JPEG:
         reduced = ReducedLight(*run.size)
         run.run(lambda rows, columns, part: reduced.add(rows, columns, decode(part)))
         seconds, reduced_base = run.seconds, reduce_photo(run.pixels)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from compile.imaging.decode_hdr import H_MAX, PEAK, decode_hdr, srgb_curve
+from compile.imaging.decode_hdr import H_MAX, PEAK, decode_hdr, decode_log2, srgb_curve
 from compile.imaging.metrics import psnr
 from compile.imaging.transfer import pq_decode, pq_encode, srgb_decode, srgb_encode
 from tests.support.encode_hdr import encode_hdr
@@ -57,6 +57,16 @@ def test_monotonic_and_bounded(output: np.ndarray) -> None:
     decoded = decode_hdr(np.sort(output))
     assert (np.diff(decoded) >= 0).all()
     assert decoded.min() >= 0 and decoded.max() <= PEAK * (1 + 1e-6)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    np.testing.assert_array_equal(np.isnan(decode_hdr(np.float32([0.6, np.nan]))), [False, True])
+
+
+@given(arrays(np.float32, 20, elements=st.floats(0, 1, width=32)))
+def test_logarithm_of_the_light(output: np.ndarray) -> None:
+    exact = np.log2(decode_hdr(output) + 1 / 64)
+    np.testing.assert_allclose(decode_log2(output, 1 / 64), exact, atol=2e-4)
 
 
 def test_light_beyond_the_range_is_clipped() -> None:
