@@ -37,7 +37,6 @@ class Row:
     l1: float
     square: float
     log_square: float
-    curve: float
     cosine: float
     slope: float
     ratio: float

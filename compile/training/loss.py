@@ -17,10 +17,6 @@ from compile.training.light_code import mu_law_of_output
 # leave it to the worst pictures of a batch what is learnt; the logarithm, which is what PSNR
 # measures, lets an easy picture's error count for as much.
 _COSINE_WEIGHT, _SQUARE_WEIGHT, _LOG_WEIGHT = 0.5, 16.0, 0.1
-# A picture's histogram tells what the camera's curve was like: of it alone a small network makes
-# better curves than this one did, which was busy with the pixels. So the part of the error that a
-# curve of the whole picture would take away counts by itself, where nothing drowns it.
-_CURVE_WEIGHT, _VALUES_PER_BIN, _BINS = 0.2, 8, 32
 # Slopes make a disc round and smooth. Ratios between channels make white white, most of all where
 # one or two channels are clipped and the photograph's own colour is wrong.
 _SLOPE_WEIGHT, _RATIO_WEIGHT, _HALF_CLIPPED_WEIGHT, _IDENTITY_WEIGHT = 0.5, 1.0, 0.5, 4.0
@@ -44,7 +40,6 @@ class Loss:
         total: the sum of the others by their weights.
         l1, square: mean error of y, mean square of it.
         log_square: mean over pictures of the logarithm of their mean square.
-        curve: that of the mean square of the mean error of all pixels of about one value.
         cosine: one less the cosine between the colours of a pixel.
         slope: in and about clipped areas, the error of y's slope at three scales.
         ratio: the error of y's differences between channels: of the logarithm of light's ratios.
@@ -56,7 +51,6 @@ class Loss:
     l1: Tensor
     square: Tensor
     log_square: Tensor
-    curve: Tensor
     cosine: Tensor
     slope: Tensor
     ratio: Tensor
@@ -64,7 +58,7 @@ class Loss:
     identity: Tensor
 
     def terms(self) -> Tensor:
-        """All of them, float32 [10], in the order of :data:`TERMS`."""
+        """All of them, float32 [9], in the order of :data:`TERMS`."""
         return torch.stack([getattr(self, name) for name in TERMS]).detach()
 
 
@@ -75,11 +69,10 @@ TERMS = tuple(Loss.__dataclass_fields__)
 def training_loss(output: Tensor, batch: Batch) -> Loss:
     """Of the network's ``output`` H, float32 [N,3,H,W], for ``batch``.
 
-    ``mean |e| + 16 mean e^2 + 0.1 mean (ln(1 + e_n / 3e-5) + ln(1 + c_n / 3e-5)) +
-    0.5 (1 - cos)``, with e in mu-law light y, e_n the mean of e^2 over picture n, c_n that of e
-    smoothed over all pixels of about one value, and cos the cosine between the colours of each
-    pixel (the paper, section 3.4, without the squares), and the terms that :class:`Loss` names by
-    their weights. Pixels that cannot be trusted count in none of them.
+    ``mean |e| + 16 mean e^2 + 0.1 mean ln(1 + e_n / 3e-5) + 0.5 (1 - cos)``, with e in mu-law light
+    y, e_n the mean of e^2 over picture n and cos the cosine between the colours of each pixel (the
+    paper, section 3.4, without the squares), and the terms that :class:`Loss` names by their
+    weights. Pixels that cannot be trusted count in none of them.
     """
     y, wanted = mu_law_of_output(output), batch.targets
     trust = batch.trust
@@ -98,7 +91,6 @@ def training_loss(output: Tensor, batch: Batch) -> Loss:
         "l1": l1,
         "square": square,
         "log_square": log_square,
-        "curve": (_error_of_curve(error, batch) / _GOOD_SQUARE).log1p().mean(),
         "cosine": cosine,
         "slope": _error_of_slopes(error, _widened(any_clipped)),
         "ratio": _mean(of_ratios, trust),
@@ -112,27 +104,12 @@ _WEIGHTS = {
     "l1": 1.0,
     "square": _SQUARE_WEIGHT,
     "log_square": _LOG_WEIGHT,
-    "curve": _CURVE_WEIGHT,
     "cosine": _COSINE_WEIGHT,
     "slope": _SLOPE_WEIGHT,
     "ratio": _RATIO_WEIGHT,
     "half_clipped": _HALF_CLIPPED_WEIGHT,
     "identity": _IDENTITY_WEIGHT,
 }
-
-
-def _error_of_curve(error: Tensor, batch: Batch) -> Tensor:
-    """The mean square of the ``error`` [N,3,H,W] that is common to all trusted pixels of about one
-    value in a picture, [N]."""
-    pictures, bins = len(error), (batch.photos * (255 / _VALUES_PER_BIN)).long()
-    bins = bins + _BINS * torch.arange(pictures, device=bins.device)[:, None, None, None]
-    trust = batch.trust.expand_as(error)
-    sums, counts = (
-        error.new_zeros(pictures * _BINS).index_add(0, bins.flatten(), values.flatten())
-        for values in (error, trust)
-    )
-    squares = (sums.square() / counts.clamp_min(1)).reshape(pictures, _BINS).sum(1)
-    return squares / trust.sum((1, 2, 3)).clamp_min(1)
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
