@@ -27,8 +27,8 @@ _AVERAGE_MEMORY, _LONGEST_MEMORY = 0.1, 1000
 # by about the rate, and where inputs are never negative their moves add up: at 1e-3 a sum over
 # 1,344 of them can move by its own deviation in two steps, and the ReLU6 behind it is dead soon.
 _FEW_INPUTS = 32
-# Of the weights of a channel attention. It is one sum for the whole picture: at the whole rate its
-# gates were at 0 or 1 for every picture within 1,500 steps, where they have no slope.
+# Of a channel attention. It is one sum for the whole picture: at the whole rate its gates were at 0
+# or 1 for every picture within 1,500 steps, where they have no slope.
 _ATTENTION_SHARE = 0.05
 
 
@@ -132,10 +132,10 @@ def _groups_by_share(net: nn.Module) -> list[dict[str, Any]]:
     et al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
     2022, table 3)."""
     of_attentions = {
-        weight
+        parameter
         for module in net.modules()
         if isinstance(module, ChannelAttention)
-        for weight in (module.reduce.weight, module.restore.weight)
+        for parameter in module.parameters()
     }
     by_share: dict[float, list[Tensor]] = {}
     for one in net.parameters():
