@@ -2,8 +2,9 @@
 
 Each takes a photograph, uint8 [H,W,3], and gives relative light, float32 of the same shape. The
 tone curve is fitted on the training scenes, and so are the parameters of the two classical
-operators: their defaults are what `python bench/quality/fit_tone_mappers.py` found. What players do
-is in :mod:`bench.quality.inverse_tone_mappers`.
+operators: their defaults are what `python bench/quality/fit_tone_mappers.py` found. One that learns
+a curve for each photograph is in :mod:`bench.quality.histogram_curve`; what players do is in
+:mod:`bench.quality.inverse_tone_mappers`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from skimage.restoration import denoise_bilateral
 
+from bench.quality.histogram_curve import apply_histogram_curve
 from bench.quality.inverse_tone_mappers import (
     expand_by_bt2446_a,
     expand_by_bt2446_c,
@@ -70,6 +72,7 @@ def enhance_brightness(photo: Photo, boost: float = 1.5, bright: float = 250) ->
 TONE_MAPPERS: dict[str, Callable[[Photo], Light]] = {
     "srgb": linearize,
     "tone-curve": apply_tone_curve,
+    "histogram-curve": apply_histogram_curve,
     "akyuz": stretch,
     "kovaleski": enhance_brightness,
     "bt2446-a": expand_by_bt2446_a,

@@ -35,29 +35,23 @@ from compile.training.loop import Run, train
 from compile.training.loss import Loss, training_loss
 from compile.training.pairs import as_batch
 from compile.training.plan import Crops, Stage, TrainingPlan
-from compile.training.scenes.write_exr import write_exr
 from compile.training.state import TrainingState
 from compile.training.tone_curve import fit_tone_curve
 from compile.training.validate import Validation
 from tests.support.encode_hdr import encode_hdr
+from tests.support.little_scenes import write_little_scenes
 
 PLAN = TrainingPlan(
     "ca", 4, 1e-3, 0, (Stage(0.5, (Crops(32, 4),), True), Stage(1, (Crops(64, 2),), False))
 )
 FINE_TUNING = TrainingPlan("ca", 4, 1e-2, 0, (Stage(1, (Crops(64, 2),), False),), "mixed")
-NAMES = ("one", "two", "crossroads")
 FAR_BELOW_ZERO = -100.0
 ROW = Row(**dict.fromkeys(Row.__dataclass_fields__, 0.5) | {"step": 10, "crops": 160})
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Panoramas of a sort, made of photographs: two to train on and one for validation."""
-    folder = tmp_path_factory.mktemp("scenes")
-    for name, photo in zip(NAMES, bundled_photos("calibration"), strict=False):
-        light = srgb_decode(read_photo(photo)[:256, :512] / 255).astype(np.float32)
-        write_exr(folder / f"{name}.exr", light)
-    return folder
+    return write_little_scenes(tmp_path_factory.mktemp("scenes"))
 
 
 def check_equal(found: nn.Module, wanted: nn.Module) -> None:
