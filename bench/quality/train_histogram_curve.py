@@ -65,9 +65,8 @@ class CurveByHistogram(nn.Module):
     plain: Tensor
 
     def __init__(self) -> None:
-        """With seeded weights; it begins at the inverse of sRGB's curve."""
+        """With random weights; it begins at the inverse of sRGB's curve."""
         super().__init__()
-        torch.manual_seed(0)
         self.first = nn.Linear(FEATURES, _HIDDEN)
         self.second = nn.Linear(_HIDDEN, _HIDDEN)
         self.last = nn.Linear(_HIDDEN, KNOTS)
@@ -92,6 +91,7 @@ def train_histogram_curve(
     """Fit it to ``pictures``: the logarithm of each one's error, and the error. The rate falls by a
     cosine. ``advance`` is called after each epoch."""
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         net = CurveByHistogram().train()
         optimizer = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=_DECAY)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)

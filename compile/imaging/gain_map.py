@@ -103,7 +103,9 @@ def _blocks(base: NDArray[np.uint8]) -> Iterator[slice]:
 
 
 def _percentile(brightest: NDArray[np.float32]) -> float:
-    """In order are put only pixels that are bright by a sample of them, where those are enough: to
+    """The value that all but one pixel in a thousand stay below.
+
+    In order are put only pixels that are bright by a sample of them, where those are enough: to
     count all takes as long as the gains.
     """
     values = brightest.ravel()

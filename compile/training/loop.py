@@ -198,7 +198,7 @@ def _work(run: Run, rank: int, rendezvous: str) -> None:
 def _steps(
     run: Run, state: TrainingState, places: list[Place], rank: int, rendezvous: str
 ) -> Generator[Tensor]:
-    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [10]. The
+    """Make the plan's steps from ``state.step`` on; each yields the terms of its loss, [9]. The
     caller counts it in ``state``."""
     torch.set_num_threads(1)
     net: nn.Module = state.net

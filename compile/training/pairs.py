@@ -49,8 +49,8 @@ def fixed_pairs(
 
 
 def as_batch(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    """``pairs`` of one size as the network takes them: photographs in [0, 1] and the
-    mu-law light of their targets, float32 [N,3,H,W]."""
+    """``pairs`` of one size as the network takes them: photographs in [0, 1] and the mu-law
+    light that is wanted, float32 [N,3,H,W]."""
     photos = torch.from_numpy(np.stack([photo for photo, _ in pairs]))
     targets = torch.from_numpy(np.stack([mu_law(light) for _, light in pairs]))
     return photos.permute(0, 3, 1, 2).float() / 255, targets.permute(0, 3, 1, 2)
