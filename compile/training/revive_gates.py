@@ -2,7 +2,7 @@
 
 A gate far up or down the sigmoid has no gradient. Once the features in front of them have grown,
 all gates of a block are 1 or 0 for every photograph, and the block has lost its view of the picture
-as a whole: its exposure and the camera's curve. Two of four blocks of weights in use were like that.
+as a whole: its exposure and the camera's curve. Two blocks of four were like that.
 """
 
 from __future__ import annotations
