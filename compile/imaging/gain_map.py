@@ -86,11 +86,12 @@ def gain_map_of_logs(log2_of: Log2Light, base: NDArray[np.uint8]) -> GainMap:
     # A picture that has one gain needs a range, too.
     high = max(float(max(highs)), low + _LEAST_STOPS)
     codes = np.empty(base.shape, np.uint8)
+    per_log2 = _LEVELS / (high - low)
     for rows in _blocks(base):
         own = gains[rows]
-        own -= np.float32(low)
-        own *= np.float32(_LEVELS / (high - low))
-        codes[rows] = np.rint(own, out=own)
+        own *= np.float32(per_log2)
+        own += np.float32(0.5 - low * per_log2)  # To be cut off, not rounded: a step less.
+        codes[rows] = own
     bright = 2 ** _percentile(brightest) - OFFSET
     headroom = max(_LEAST_STOPS, math.log2(max(bright, 1.0)))
     return GainMap(codes, low, high, headroom)
