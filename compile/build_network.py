@@ -70,6 +70,7 @@ from compile.standalone_form import (
     write_standalone,
 )
 from compile.support.build_cache import NO_CACHE, BuildCache
+from compile.support.check_positive import check_positive
 from compile.support.checksum import sha256_of
 from compile.support.errors import CheckpointError, MqnetError
 from compile.support.progress import Progress
@@ -328,8 +329,7 @@ def _pipeline_options(request: BuildRequest, spec: TargetSpec) -> PipelineOption
     """
     check_llvm_knows(spec.processor)
     threads = spec.threads if request.threads is None else request.threads
-    if threads < 1:
-        raise MqnetError(f"threads {threads} is not a positive number")
+    check_positive(threads=threads)
     scheme = request.quantization
     if not scheme.runs_on(spec):
         raise MqnetError(

@@ -73,15 +73,14 @@ def _train(options: Options) -> None:
     from compile.networks.mqnet.network import MQNet
     from compile.networks.mqnet.transfer_weights import transfer_weights
     from compile.quantize.fake_quantize import trained_network
+    from compile.support.check_positive import check_positive
     from compile.support.errors import MqnetError
     from compile.support.outputs import check_output_folder
     from compile.training.loop import Run, train
     from compile.training.plan import CROPS, SMALL_CROPS, Stage, TrainingPlan
     from compile.training.show import shown_training
 
-    for name in ("steps", "log_every"):
-        if getattr(options, name) < 1:
-            raise MqnetError(f"{name} {getattr(options, name)} is not a positive number")
+    check_positive(steps=options.steps, log_every=options.log_every)
     if options.quantization_aware and (options.start is None or options.bfloat16):
         raise MqnetError(
             "--quantization-aware fine-tunes weights in float32: give them by --start FILE and "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compile.search.tune_request import TuneRequest
+from compile.support.check_positive import check_positive
 from compile.support.errors import MqnetError
 
 
@@ -33,11 +34,8 @@ class RegretRequest:
     def check(self) -> None:
         """Raise MqnetError where a number is out of its range."""
         self.tune.check()
-        for name in ("kernels", "seeds", "turns"):
-            if getattr(self, name) < 1:
-                raise MqnetError(f"{name} {getattr(self, name)} is not a positive number")
+        check_positive(kernels=self.kernels, seeds=self.seeds, turns=self.turns)
         for number in self.trials:
-            if number < 1:
-                raise MqnetError(f"trials {number} is not a positive number")
+            check_positive(trials=number)
         if self.generic_trials < 0:
             raise MqnetError(f"metaschedule {self.generic_trials} is below zero")

@@ -12,6 +12,7 @@ from bench.profiling.litert_profile import profile_litert
 from bench.profiling.measure_calls import measure_here, measure_there
 from bench.session.rows import size_text
 from compile.artefact.reader import open_artefact
+from compile.support.check_positive import check_positive
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.client.address import DeviceAddress
@@ -36,8 +37,7 @@ def time_kernels(
     Raises:
         MqnetError: one of its kinds, for each mistake that a user can mend.
     """
-    if frames < 1:
-        raise MqnetError(f"frames {frames} is not a positive number")
+    check_positive(frames=frames)
     artefact = open_artefact(folder)
     if device is not None and litert:
         raise MqnetError(

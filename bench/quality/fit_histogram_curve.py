@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from bench.quality.histogram_curve import WEIGHTS
 from compile.support.cli import OUT, run_command, set_up_logging, stderr
 
 
@@ -28,7 +29,7 @@ class Options:
     epochs: int = 40
     """How often each is looked at."""
 
-    out: Annotated[Path, OUT] = Path(__file__).with_name("histogram_curve.safetensors")
+    out: Annotated[Path, OUT] = WEIGHTS
     """File to write."""
 
 
@@ -44,15 +45,13 @@ def _fit(options: Options) -> None:
 
     from bench.quality.train_histogram_curve import Pictures, decibels, train_histogram_curve
     from compile.support.atomic import write_atomically
-    from compile.support.errors import MqnetError
+    from compile.support.check_positive import check_positive
     from compile.support.outputs import check_output_files
     from compile.support.progress import Progress
     from compile.training.scenes.catalogue import TRAIN, VALIDATION
     from compile.training.scenes.load import load_places
 
-    for name in ("pictures", "epochs"):
-        if getattr(options, name) < 1:
-            raise MqnetError(f"{name} {getattr(options, name)} is not a positive number")
+    check_positive(pictures=options.pictures, epochs=options.epochs)
     check_output_files([options.out], [options.scenes])
     sets = {}
     for side, count in ((TRAIN, options.pictures), (VALIDATION, -(-options.pictures // 16))):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from compile.imaging.brightest_channel import brightest_channel, darkest_channel
 from compile.imaging.decode_hdr import inverse_mu_law, mu_law
 from compile.imaging.transfer import srgb_decode
 
@@ -22,7 +23,7 @@ WEIGHTS = Path(__file__).with_suffix(".safetensors")
 KNOTS = 64
 """Values of the curve, each of four neighbouring values of a pixel."""
 
-_STEP = 256 // KNOTS
+STEP = 256 // KNOTS
 # What nearly white and nearly black pixels are, a picture's clipped ones above all.
 _ENDS = ((255, 255), (250, 255), (0, 0), (0, 2))
 FEATURES = 5 * KNOTS + len(_ENDS)
@@ -34,15 +35,16 @@ SCALE = 0.3
 def histogram_features(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Roots of shares of the pixels of a photograph, uint8 [H,W,3], float32 [324]: by each channel,
     the largest and the smallest one, and of values at the ends."""
-    planes = [photo[..., channel] for channel in range(3)] + [photo.max(-1), photo.min(-1)]
-    shares = [np.bincount(plane.ravel() // _STEP, minlength=KNOTS) / plane.size for plane in planes]
+    channels = [photo[..., channel] for channel in range(3)]
+    planes = [*channels, brightest_channel(photo), darkest_channel(photo)]
+    shares = [np.bincount(plane.ravel() // STEP, minlength=KNOTS) / plane.size for plane in planes]
     ends = [((photo >= low) & (photo <= high)).mean() for low, high in _ENDS]
     return np.sqrt(np.concatenate([*shares, ends])).astype(np.float32)
 
 
 def plain_curve() -> NDArray[np.float32]:
-    """mu-law light of each knot by the inverse of sRGB's curve, float32 [64]."""
-    return mu_law(srgb_decode(np.arange(256) / 255)).reshape(KNOTS, _STEP).mean(1)
+    """mu-law light of each value of a pixel by the inverse of sRGB's curve, float32 [256]."""
+    return mu_law(srgb_decode(np.arange(256) / 255))
 
 
 def apply_histogram_curve(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -54,9 +56,8 @@ def apply_histogram_curve(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         x = weight @ x + bias
         if number < len(layers):
             x = np.maximum(x, 0)
-    middles = np.arange(KNOTS) * _STEP + (_STEP - 1) / 2
-    plain = mu_law(srgb_decode(np.arange(256) / 255))
-    curve = plain + SCALE * np.interp(np.arange(256), middles, x)
+    middles = np.arange(KNOTS) * STEP + (STEP - 1) / 2
+    curve = plain_curve() + SCALE * np.interp(np.arange(256), middles, x)
     return inverse_mu_law(np.maximum.accumulate(curve).clip(0, 1))[photo]
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.quality.histogram_curve import FEATURES, KNOTS, SCALE, histogram_features, plain_curve
+from bench.quality.histogram_curve import (
+    FEATURES,
+    KNOTS,
+    SCALE,
+    STEP,
+    histogram_features,
+    plain_curve,
+)
 from compile.training.batches import random_batch
 from compile.training.scenes.views import Place
 
@@ -71,7 +78,7 @@ class CurveByHistogram(nn.Module):
         self.second = nn.Linear(_HIDDEN, _HIDDEN)
         self.last = nn.Linear(_HIDDEN, KNOTS)
         nn.init.zeros_(self.last.weight)
-        self.register_buffer("plain", torch.from_numpy(plain_curve()))
+        self.register_buffer("plain", torch.from_numpy(plain_curve().reshape(KNOTS, STEP).mean(1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """The curves."""
@@ -126,7 +133,7 @@ def _of_picture(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     pixels = (photo * 255).round().to(torch.uint8)
     features = histogram_features(pixels.permute(1, 2, 0).numpy())
-    knots = pixels.long().flatten() // (256 // KNOTS)
+    knots = pixels.long().flatten() // STEP
     weights, y = trust.expand_as(target).flatten(), target.flatten()
 
     def summed(values: Tensor) -> Tensor:

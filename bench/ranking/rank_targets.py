@@ -19,6 +19,7 @@ from compile.build_network import quantized_program
 from compile.build_request import BuildRequest
 from compile.support.atomic import atomic_path, make_folder
 from compile.support.build_cache import user_cache
+from compile.support.check_positive import check_positive
 from compile.support.errors import MqnetError
 from compile.support.progress import Progress
 from device.emulated.arm64.command import check_board
@@ -38,8 +39,7 @@ def rank_targets(
     """
     if not targets and not host:
         raise MqnetError("nothing to rank: give --target, such as cortex-a76, or --host")
-    if request.kernels < 1:
-        raise MqnetError(f"kernels {request.kernels} is not a positive number")
+    check_positive(kernels=request.kernels)
     if request.candidates < 5:
         raise MqnetError(f"candidates {request.candidates} are too few to rank: give 5 or more")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compile.build_request import BuildRequest
 from compile.networks.network import Network
+from compile.support.check_positive import check_positive
 from compile.support.errors import MqnetError
 
 
@@ -62,10 +63,7 @@ class TuneRequest:
                 )
         if self.cooldown < 0:
             raise MqnetError(f"cooldown {self.cooldown:g} is below zero")
-        if self.trials < 1:
-            raise MqnetError(f"trials {self.trials} is not a positive number")
-        if self.threads < 1:
-            raise MqnetError(f"threads {self.threads} is not a positive number")
+        check_positive(trials=self.trials, threads=self.threads)
         cores = len(os.sched_getaffinity(0))
         if self.tracker is None and self.threads > cores:
             raise MqnetError(
