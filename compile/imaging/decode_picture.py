@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging.decode_hdr import decode_hdr
+from compile.imaging.decode_hdr import decode_hdr, decode_log2
 from compile.imaging.fit_size import Placement, unfit
 from compile.imaging.smooth_blown import smooth_blown
 from compile.imaging.transfer import srgb_decode
@@ -30,6 +30,12 @@ DECODERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 "extended_srgb" is MQNet's own, "linear" is that light, "srgb" values from 0 to 1 for a screen."""
 
 
+LOG2_DECODERS: Mapping[str, Callable[[NDArray[np.float32], float], NDArray[np.float32]]] = {
+    "extended_srgb": decode_log2
+}
+"""Of those that have a shorter way: to the logarithm of that light and an offset."""
+
+
 def smooth_picture(decoding: str, output: NDArray[np.float32], frame: NDArray[np.uint8]) -> None:
     """Smooth in place what a network gives, [H,W,3], for ``frame`` of that shape: of MQNet what is
     blown in it (:func:`compile.imaging.smooth_blown.smooth_blown`); of others, by their
@@ -38,10 +44,17 @@ def smooth_picture(decoding: str, output: NDArray[np.float32], frame: NDArray[np
         smooth_blown(output, frame)
 
 
+def finished_part(
+    decoding: str, output: NDArray[np.float32], frame: NDArray[np.uint8], placement: Placement
+) -> NDArray[np.float32]:
+    """Of what a network of that ``decoding`` gives for ``frame``, and which is smoothed in place,
+    the part of the photograph that has a ``placement`` in it."""
+    smooth_picture(decoding, output, frame)
+    return unfit(output, placement)
+
+
 def light_of(
     decoding: str, output: NDArray[np.float32], frame: NDArray[np.uint8], placement: Placement
 ) -> NDArray[np.float32]:
-    """Linear light of the photograph that has a ``placement`` in ``frame``: of what a network of
-    that ``decoding`` gives for it, which is smoothed in place."""
-    smooth_picture(decoding, output, frame)
-    return DECODERS[decoding](unfit(output, placement))
+    """Linear light of :func:`finished_part`."""
+    return DECODERS[decoding](finished_part(decoding, output, frame, placement))

@@ -33,9 +33,6 @@ _BLOCK_VALUES = 1 << 17
 _LOG2_BASE = np.log2(srgb_decode(np.arange(256) / 255) + OFFSET).astype(np.float32)
 
 
-Log2Light = Callable[[slice], NDArray[np.float32]]
-
-
 @dataclass(frozen=True)
 class GainMap:
     """Of a picture of H x W pixels.
@@ -64,7 +61,9 @@ def make_gain_map(linear: NDArray[np.floating], base: NDArray[np.uint8]) -> Gain
     return gain_map_of_logs(log2_of, base)
 
 
-def gain_map_of_logs(log2_of: Log2Light, base: NDArray[np.uint8]) -> GainMap:
+def gain_map_of_logs(
+    log2_of: Callable[[slice], NDArray[np.float32]], base: NDArray[np.uint8]
+) -> GainMap:
     """Make a map as :func:`make_gain_map` does, of light that is there as its logarithm.
 
     Args:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.imaging.decode_hdr import decode_log2
-from compile.imaging.decode_picture import DECODERS
+from compile.imaging.decode_picture import DECODERS, LOG2_DECODERS
 from compile.imaging.gain_map import OFFSET, GainMap, gain_map_of_logs
 from compile.imaging.ultra_hdr import encode_with_map
 from compile.imaging.write_hdr import JPEG, HdrOptions, not_finite, write_hdr
 from compile.support.atomic import write_atomically
-
-LOG2_DECODERS: Mapping[str, Callable[[NDArray[np.float32], float], NDArray[np.float32]]] = {
-    "extended_srgb": decode_log2
-}
-"""By the decodings that have one: from an output to the logarithm of its light and an offset."""
 
 
 def write_output(

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.carry_exif import Carried, carried_exif
-from compile.imaging.decode_picture import light_of, smooth_picture
+from compile.imaging.decode_picture import finished_part, light_of
 from compile.imaging.fit_size import FitMode, Placement, fit_photo, unfit
 from compile.imaging.gamuts import Gamut
 from compile.imaging.read_photo import photo_bytes, read_stored_photo
@@ -140,8 +140,8 @@ def infer_photos(
                 keeps_words=carried == "all",
                 gamut=made.read.gamut,
             )
-            smooth_picture(decoding, made.output, made.read.frame)
-            write_output(output, decoding, unfit(made.output, placement), of_photo)
+            part = finished_part(decoding, made.output, made.read.frame, placement)
+            write_output(output, decoding, part, of_photo)
         except MqnetError as error:
             return PhotoResult(photo, output, error=error)
         return PhotoResult(photo, output, made.seconds)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from compile.imaging.base_photo import BasePhoto
 from compile.imaging.bundled import bundled_photos
 from compile.imaging.decode_hdr import decode_hdr
-from compile.imaging.decode_picture import DECODERS
+from compile.imaging.decode_picture import DECODERS, LOG2_DECODERS
 from compile.imaging.gain_map import OFFSET, gain_map_of_logs, make_gain_map
 from compile.imaging.read_photo import read_photo
 from compile.imaging.transfer import srgb_decode
 from compile.imaging.write_hdr import HdrOptions, write_hdr
-from compile.imaging.write_output import LOG2_DECODERS, write_output
+from compile.imaging.write_output import write_output
 from compile.support.errors import OutputError
 from tests.support.encode_hdr import encode_hdr
 

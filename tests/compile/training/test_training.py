@@ -280,7 +280,7 @@ def test_dead_channels_are_made_anew_once(
     for until in (2, 4):
         train(run, lambda step, _row, last=until: step < last)
         assert (biases > FAR_BELOW_ZERO / 2).all()
-    assert caplog.text.count("made anew") == 1
+    assert caplog.text.count("gates stuck: made anew") == 1
 
 
 def test_weights_of_many_inputs_have_less_of_the_rate():
