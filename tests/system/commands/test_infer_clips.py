@@ -183,7 +183,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     write_clip(folder / "good.mkv", frames_of(5), sound=True)
     hdr = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
-    write_clip(folder / "hdr.mkv", frames_of(2), "libx265", "yuv420p10le", **hdr)
+    write_clip(folder / "hdr.mkv", frames_of(2), pixels="yuv420p10le", **hdr)
     (folder / "empty.mp4").write_bytes(b"")
     data = write_clip(folder / "damaged.mkv", frames_of(5), "mpeg4").read_bytes()
     half = len(data) // 2
