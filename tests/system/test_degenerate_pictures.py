@@ -43,7 +43,10 @@ PICTURES = {
 """By name: uint8 [H, W, 3]."""
 
 #: Largest and mean difference from float64: floats round. Integers are the same, ties too.
-_FLOAT32, _FLOAT16 = (5e-5, 4e-7), (3e-3, 3e-4)
+_FLOAT32, _FLOAT16 = (2e-6, 2e-7), (3e-3, 3e-4)
+#: In a picture of one colour a channel is one number everywhere. With these weights one of a
+#: backbone's is 17.4999994: float32 takes it for a tie, float64 does not, and it is one step off.
+_NEAR_TIES = {("mixed", "none"): (5e-5, 4e-7)}
 
 
 def check(artefact: ArtefactFactory, program: ProgramFactory, case: tuple[str, str, str]) -> None:
@@ -51,7 +54,8 @@ def check(artefact: ArtefactFactory, program: ProgramFactory, case: tuple[str, s
     session = Session(artefact(target, scheme, attention))
     reference = program(scheme, attention)
     has_float16 = scheme in ("fp16", "w8a16", "mixed-fp16")
-    largest, mean = _FLOAT16 if has_float16 else _FLOAT32
+    usual = _FLOAT16 if has_float16 else _FLOAT32
+    largest, mean = _NEAR_TIES.get((scheme, attention), usual)
     for name, photo in PICTURES.items():
         found = session.run(photo)[0]
         assert np.isfinite(found).all(), name
