@@ -69,7 +69,7 @@ def _mean_of_squares(
             found = True
             first = top // STEP
             rows = slice(first, first + -(-len(band) // STEP))
-            means[rows] = square_means(table[band][..., None])[..., 0]
+            means[rows] = square_means(table.take(band, mode="clip")[..., None])[..., 0]
     return means if found else None
 
 
