@@ -108,8 +108,8 @@ def infer_photos(
 ) -> Generator[PhotoResult, None, None]:
     """Run and write each photograph, by ``options`` and with what is ``carried`` of its own EXIF;
     one that fails does not stop the others. While one is in the only network, the next are read and
-    those before it written; where there are several, threads do all for a photograph, but for the
-    network's part no more of them at once than there are networks."""
+    those before it written; where there are several, a few more threads do all for a photograph
+    each, and wait for a network that is free."""
     size, decoding = networks.artefact.size, networks.artefact.manifest.decoding
 
     def read(paths: tuple[Path, Path]) -> _Read | PhotoResult:

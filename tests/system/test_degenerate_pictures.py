@@ -44,8 +44,8 @@ PICTURES = {
 
 #: Largest and mean difference from float64: floats round. Integers are the same, ties too.
 _FLOAT32, _FLOAT16 = (2e-6, 2e-7), (3e-3, 3e-4)
-#: In a picture of one colour a channel is one number everywhere. With these weights one of a
-#: backbone's is 17.4999994: float32 takes it for a tie, float64 does not, and it is one step off.
+#: In a picture of one colour a channel is one number everywhere. With these weights one of
+#: the backbone's is 17.4999994: float32 takes it for a tie, float64 does not: it is one step off.
 _NEAR_TIES = {("mixed", "none"): (5e-5, 4e-7)}
 
 
